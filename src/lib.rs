@@ -1,0 +1,29 @@
+//! sealgate: a Backend-for-Frontend without a session store.
+//!
+//! A single-page app's browser code must hold no OAuth token. sealgate stands between browser and APIs: it signs the
+//! user in through OpenID Connect, keeps the tokens sealed in cookies that no script can read, and calls the APIs
+//! with them. The session is in the cookie; processes share a directory of keys and nothing else.
+//!
+//! # The map
+//! The modules below are declared in layer order: each uses only those further down.
+//!
+//! | to read about | go to |
+//! |---|---|
+//! | the path of every request, in nine steps | `server::pipeline` |
+//! | the cookie, byte by byte | [`session`] |
+//! | when and how tokens are refreshed | `token::refresh` |
+//! | key files and rotation | [`keyring`], `keys/README.md` |
+//! | what the configuration means | [`config`] |
+//! | the whole story as tests | `tests/it/login.rs` |
+//!
+//! # Life of a request, in types
+//! `HttpRequest → (&Frontend, Target) → Admitted → Option<Session> → Permit → HttpResponse`. Each arrow is one function,
+//! and each can end in a [`problem::Problem`]; `server::response` turns either into the answer.
+//!
+//! # Seams
+//! Three: time ([`clock::Clock`]), what requests of a session share ([`coordination`]), and addresses, which are
+//! configuration. Everything else is concrete.
+
+pub mod clock;
+pub mod names;
+pub mod problem;

@@ -1,0 +1,99 @@
+//! Names and addresses that are parsed once and trusted from then on.
+//!
+//! # Invariants
+//! - A [`FrontendName`] is safe inside a cookie name and never makes two frontends' cookies collide.
+//! - A [`ReturnTo`] is a path on the frontend's own origin: joining it to that origin keeps the origin.
+//! - A [`RequestPath`] means the same to routing, to policy and to the upstream.
+//!
+//! # Spec
+//! RFC 3986 (URI), RFC 6454 (origin), RFC 9700 §4.11 (open redirection).
+
+mod origin;
+mod request_path;
+mod return_to;
+
+pub use origin::{InvalidOrigin, Origin, is_loopback_host};
+pub use request_path::{InvalidPath, RequestPath, decoded_len};
+pub use return_to::ReturnTo;
+
+use std::fmt;
+
+/// Why a configured name cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("a name is 1 to 32 characters of a-z, 0-9 and '-', begins with a letter or digit{0}")]
+pub struct InvalidName(&'static str);
+
+/// Endings sealgate gives to its own cookie names; a frontend called `shop-seen` would share one with `shop`.
+const COOKIE_SUFFIXES: [&str; 4] = ["-seen", "-login", "-out", "-hint"];
+
+fn parse_name(text: &str) -> Result<String, InvalidName> {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let fits = (1..=32).contains(&text.len())
+        && text.bytes().all(|b| plain(b) || b == b'-')
+        && text.bytes().next().is_some_and(plain);
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err(InvalidName(""))
+    }
+}
+
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The name as it was written.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+name! {
+    /// The name of one frontend, as in `[frontend.shop]`.
+    FrontendName
+}
+name! {
+    /// The name of one route of a frontend, as in `[frontend.shop.route.orders]`.
+    RouteName
+}
+name! {
+    /// The name of one upstream, as in `[upstream.orders]`.
+    UpstreamName
+}
+
+impl FrontendName {
+    /// Accepts a name that is safe in cookie names and metric labels.
+    pub fn parse(text: &str) -> Result<Self, InvalidName> {
+        if COOKIE_SUFFIXES.iter().any(|suffix| text.ends_with(suffix)) {
+            return Err(InvalidName(
+                ", and a frontend's must not end in -seen, -login, -out or -hint (sealgate's own cookies do)",
+            ));
+        }
+        parse_name(text).map(Self)
+    }
+}
+
+impl RouteName {
+    /// Accepts a name that is safe in metric labels.
+    pub fn parse(text: &str) -> Result<Self, InvalidName> {
+        parse_name(text).map(Self)
+    }
+}
+
+impl UpstreamName {
+    /// Accepts a name that is safe in metric labels.
+    pub fn parse(text: &str) -> Result<Self, InvalidName> {
+        parse_name(text).map(Self)
+    }
+}

@@ -1,0 +1,146 @@
+//! The public origin of a frontend.
+
+use std::fmt;
+
+use url::{Host, Url};
+
+/// Scheme, host and port as a browser serialises them: `https://shop.example.com`, without a trailing slash.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Origin {
+    text: String,
+    authority_at: usize,
+    secure: bool,
+}
+
+/// Why a text is no usable origin.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidOrigin {
+    /// Plain HTTP to something other than this machine.
+    #[error("http:// is for loopback names only (localhost, 127.0.0.1, [::1]); use https://")]
+    Insecure,
+    /// Not `scheme://host[:port]`.
+    #[error("an origin is written https://host or https://host:port, with nothing after it")]
+    NotAnOrigin,
+}
+
+impl Origin {
+    /// Accepts `https://host[:port]`, and `http://` for loopback names.
+    pub fn parse(text: &str) -> Result<Self, InvalidOrigin> {
+        let url = Url::parse(text).map_err(|_| InvalidOrigin::NotAnOrigin)?;
+        let bare = url.path() == "/"
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && url.password().is_none();
+        let secure = url.scheme() == "https";
+        if !bare || !(secure || url.scheme() == "http") {
+            return Err(InvalidOrigin::NotAnOrigin);
+        }
+        let host = url.host().ok_or(InvalidOrigin::NotAnOrigin)?;
+        if !secure && !is_loopback_host(&host) {
+            return Err(InvalidOrigin::Insecure);
+        }
+        let text = url.origin().ascii_serialization();
+        Ok(Self {
+            authority_at: url.scheme().len() + "://".len(),
+            text,
+            secure,
+        })
+    }
+
+    /// `https://host[:port]`, exactly what a browser sends in `Origin`.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// `host[:port]`, what a browser sends in `Host`; default ports are left out.
+    pub fn authority(&self) -> &str {
+        self.text.get(self.authority_at..).unwrap_or_default()
+    }
+
+    /// The host without its port.
+    pub fn host(&self) -> &str {
+        let authority = self.authority();
+        match authority.rfind(':') {
+            Some(colon) if !authority.ends_with(']') => authority.get(..colon).unwrap_or(authority),
+            _ => authority,
+        }
+    }
+
+    /// Whether the origin is `https`, so that its cookies can be `Secure`.
+    pub const fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// Whether a `Host` header names this origin. Case does not matter, nor does a default port (RFC 9110 §4.2.3).
+    pub fn matches_host(&self, host: &str) -> bool {
+        let default_port = if self.secure { ":443" } else { ":80" };
+        let host = host.strip_suffix(default_port).unwrap_or(host);
+        host.eq_ignore_ascii_case(self.authority())
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// Whether a URL's host can only be this machine.
+pub fn is_loopback_host(host: &Host<&str>) -> bool {
+    match host {
+        Host::Domain(name) => *name == "localhost" || name.ends_with(".localhost"),
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_https_or_loopback_and_bare() {
+        for (text, expect) in [
+            ("https://shop.example.com", Some("https://shop.example.com")),
+            (
+                "https://shop.example.com/",
+                Some("https://shop.example.com"),
+            ),
+            (
+                "https://Shop.Example.com:443",
+                Some("https://shop.example.com"),
+            ),
+            (
+                "https://shop.example.com:8443",
+                Some("https://shop.example.com:8443"),
+            ),
+            ("http://localhost:8080", Some("http://localhost:8080")),
+            ("http://127.0.0.1:8080", Some("http://127.0.0.1:8080")),
+            ("http://[::1]:8080", Some("http://[::1]:8080")),
+            ("http://shop.example.com", None),
+            ("https://shop.example.com/app", None),
+            ("https://shop.example.com?x", None),
+            ("https://user@shop.example.com", None),
+            ("ftp://shop.example.com", None),
+            ("shop.example.com", None),
+        ] {
+            let parsed = Origin::parse(text).ok();
+            assert_eq!(parsed.as_ref().map(Origin::as_str), expect, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_host_header_matches_without_regard_to_case_and_default_port() {
+        let origin = Origin::parse("https://shop.example.com").unwrap();
+        assert!(origin.matches_host("SHOP.example.com"));
+        assert!(origin.matches_host("shop.example.com:443"));
+        assert!(!origin.matches_host("shop.example.com:80"));
+        assert!(!origin.matches_host("shop.example.com.evil.test"));
+        assert_eq!(Origin::parse("http://[::1]:8080").unwrap().host(), "[::1]");
+        assert_eq!(
+            Origin::parse("http://localhost:80").unwrap().host(),
+            "localhost"
+        );
+    }
+}

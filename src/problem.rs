@@ -1,0 +1,197 @@
+//! Every answer sealgate gives in its own name when something is wrong (RFC 9457).
+//!
+//! One table: code, status, title. Nothing internal goes into a [`Problem`]; what an operator needs is logged
+//! where it happened. `server::response` turns a problem into bytes.
+
+use crate::names::ReturnTo;
+
+/// What is wrong, and all that the client may know of it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Problem {
+    /// The request cannot be understood; says which part.
+    BadRequest(&'static str),
+    /// The body is longer than the route takes.
+    BodyTooLarge,
+    /// Not provably from the frontend's own origin; says which proof is missing.
+    CrossSiteRequest(&'static str),
+    /// The session may not do this.
+    Forbidden,
+    /// The request's header section is longer than sealgate takes.
+    HeadersTooLarge,
+    /// The identity provider cannot be reached, and nothing can be done without it.
+    IdentityProviderUnavailable,
+    /// Our fault; the log has the cause.
+    Internal,
+    /// A login ended badly; the reason is one of a fixed set.
+    LoginFailed(LoginFailure),
+    /// Nobody is signed in; `login_url` begins a login.
+    LoginRequired {
+        /// Path of the login endpoint.
+        login_url: String,
+    },
+    /// The resource exists, the method does not.
+    MethodNotAllowed {
+        /// Value of `Allow`, as RFC 9110 §10.2.1 wants it.
+        allow: String,
+    },
+    /// No such route, endpoint or file.
+    NotFound,
+    /// The refresh token had been spent elsewhere; a request that comes after the other answer may succeed.
+    SessionRefreshConflict,
+    /// The sealed session does not fit the budget: at login (500), or after a refresh (401).
+    SessionTooLarge {
+        /// Whether a login failed for it.
+        at_login: bool,
+        /// Names and sizes of the biggest parts, biggest first.
+        detail: String,
+    },
+    /// No frontend has this `Host`.
+    UnknownFrontend,
+    /// The upstream did not answer in time.
+    UpstreamTimeout,
+    /// The upstream cannot be reached or does not speak HTTP.
+    UpstreamUnavailable,
+}
+
+/// Why a login failed, in words that are safe to show.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum LoginFailure {
+    /// The identity provider answered with an error.
+    ErrorFromProvider,
+    /// The token response or ID token did not pass the checks of OpenID Connect Core §3.1.3.7.
+    InvalidIdToken,
+    /// Missing, repeated or contradictory parameters.
+    InvalidResponse,
+    /// `iss` is missing or another provider's (RFC 9207).
+    IssuerMismatch,
+    /// No login attempt of this browser fits: too old, already used, or never begun here.
+    NoLoginAttempt,
+    /// The authorization code was refused.
+    CodeRefused,
+}
+
+impl LoginFailure {
+    /// A sentence for the person in front of the browser.
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Self::CodeRefused => "The identity provider did not accept the authorization code.",
+            Self::ErrorFromProvider => "The identity provider refused the login.",
+            Self::InvalidIdToken => "The identity provider's answer did not pass verification.",
+            Self::InvalidResponse => {
+                "The identity provider's answer is not a valid authorization response."
+            }
+            Self::IssuerMismatch => {
+                "The answer came from another identity provider than the one that was asked."
+            }
+            Self::NoLoginAttempt => {
+                "This login was not begun in this browser, is over ten minutes old, or is already done."
+            }
+        }
+    }
+}
+
+impl Problem {
+    /// The stable machine-readable code; the problem type is `urn:sealgate:problem:<code>`.
+    pub const fn code(&self) -> &'static str {
+        self.row().0
+    }
+
+    /// The HTTP status code.
+    pub const fn status(&self) -> u16 {
+        self.row().1
+    }
+
+    /// The title, the same for every occurrence of the code.
+    pub const fn title(&self) -> &'static str {
+        self.row().2
+    }
+
+    /// What is special about this occurrence, if the client may know.
+    pub fn detail(&self) -> Option<&str> {
+        match self {
+            Self::BadRequest(detail) | Self::CrossSiteRequest(detail) => Some(detail),
+            Self::LoginFailed(failure) => Some(failure.sentence()),
+            Self::SessionTooLarge { detail, .. } => Some(detail),
+            _ => None,
+        }
+    }
+
+    /// Where a browser can sign in, for the codes that are mended by it.
+    pub fn login_url(&self) -> Option<&str> {
+        match self {
+            Self::LoginRequired { login_url } => Some(login_url),
+            _ => None,
+        }
+    }
+
+    /// Seconds for `Retry-After`, for the codes that pass by themselves.
+    pub const fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::IdentityProviderUnavailable => Some(5),
+            Self::SessionRefreshConflict => Some(0),
+            _ => None,
+        }
+    }
+
+    /// The table: code, status, title.
+    const fn row(&self) -> (&'static str, u16, &'static str) {
+        match self {
+            Self::BadRequest(_) => ("bad-request", 400, "The request is malformed"),
+            Self::BodyTooLarge => ("body-too-large", 413, "The request body is too large"),
+            Self::CrossSiteRequest(_) => (
+                "cross-site-request",
+                403,
+                "The request does not come from this application",
+            ),
+            Self::Forbidden => ("forbidden", 403, "The session may not do this"),
+            Self::HeadersTooLarge => ("headers-too-large", 431, "The request header is too large"),
+            Self::IdentityProviderUnavailable => (
+                "identity-provider-unavailable",
+                503,
+                "The identity provider is unavailable",
+            ),
+            Self::Internal => ("internal", 500, "Something went wrong here"),
+            Self::LoginFailed(_) => ("login-failed", 400, "The login failed"),
+            Self::LoginRequired { .. } => ("login-required", 401, "Nobody is signed in"),
+            Self::MethodNotAllowed { .. } => {
+                ("method-not-allowed", 405, "The method is not allowed here")
+            }
+            Self::NotFound => ("not-found", 404, "There is nothing here"),
+            Self::SessionRefreshConflict => (
+                "session-refresh-conflict",
+                401,
+                "The session was refreshed elsewhere; try again",
+            ),
+            Self::SessionTooLarge { at_login: true, .. } => (
+                "session-too-large",
+                500,
+                "The session is too large for its cookies",
+            ),
+            Self::SessionTooLarge {
+                at_login: false, ..
+            } => (
+                "session-too-large",
+                401,
+                "The session is too large for its cookies",
+            ),
+            Self::UnknownFrontend => ("unknown-frontend", 421, "No frontend has this host name"),
+            Self::UpstreamTimeout => ("upstream-timeout", 504, "The API did not answer in time"),
+            Self::UpstreamUnavailable => ("upstream-unavailable", 502, "The API is unavailable"),
+        }
+    }
+}
+
+/// The login endpoint below `base_path`, returning to `return_to` where that is known.
+pub fn login_url(base_path: &str, return_to: Option<&ReturnTo>) -> String {
+    match return_to {
+        None => format!("{base_path}/login"),
+        Some(path) => {
+            let query = url::form_urlencoded::Serializer::new(String::new())
+                .append_pair("returnUrl", path.as_str())
+                .finish();
+            format!("{base_path}/login?{query}")
+        }
+    }
+}
