@@ -27,3 +27,4 @@
 pub mod clock;
 pub mod names;
 pub mod problem;
+pub mod telemetry;

@@ -1,0 +1,413 @@
+//! Every metric there is, in one place.
+//!
+//! # Invariants
+//! - Label values come from configuration or from fixed words, never from a request: the number of series is bounded.
+//!
+//! # Why the output is rewritten
+//! The client library writes the `OpenMetrics` format. Its counters are declared without `_total`, which readers of the older and
+//! wider spread Prometheus text format do not join with their samples.
+
+use std::fmt::Write;
+
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+/// `Content-Type` of what [`Metrics::encode`] gives.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// How a refresh ended.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum RefreshResult {
+    /// The refresh token had been spent elsewhere.
+    Conflict,
+    /// The provider refused for good.
+    Ended,
+    /// It failed, and the access token still serves.
+    Kept,
+    /// New tokens.
+    Ok,
+    /// Another request's new tokens.
+    Shared,
+    /// It failed, and there is nothing left to serve with.
+    Unavailable,
+}
+
+/// How far a login came.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum LoginResult {
+    /// It failed.
+    Failed,
+    /// Somebody is signed in.
+    Ok,
+    /// The browser was sent to the provider.
+    Started,
+}
+
+/// How reading the key directory again ended.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum ReloadResult {
+    /// A new ring.
+    Ok,
+    /// A bad one: the old ring stays.
+    Rejected,
+    /// The same ring.
+    Unchanged,
+}
+
+macro_rules! words {
+    ($type:ident { $($variant:ident => $word:literal),+ }) => {
+        impl $type {
+            /// Every value.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// The label value.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+        }
+    };
+}
+words!(RefreshResult {
+    Conflict => "conflict", Ended => "ended", Kept => "kept", Ok => "ok", Shared => "shared",
+    Unavailable => "unavailable"
+});
+words!(LoginResult { Failed => "failed", Ok => "ok", Started => "started" });
+words!(ReloadResult { Ok => "ok", Rejected => "rejected", Unchanged => "unchanged" });
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct Answer {
+    frontend: String,
+    route: String,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct Target {
+    frontend: String,
+    route: String,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct Part {
+    frontend: String,
+    part: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct Login {
+    frontend: String,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct Outcome {
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct Upstream {
+    upstream: String,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct Key {
+    kid: String,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct Fingerprint {
+    fingerprint: String,
+}
+
+/// All metrics of the process.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<Answer, Counter>,
+    request_seconds: Family<Target, Histogram>,
+    session_open: Family<Outcome, Counter>,
+    session_bytes: Family<Part, Histogram>,
+    refresh: Family<Outcome, Counter>,
+    logins: Family<Login, Counter>,
+    upstream_seconds: Family<Upstream, Histogram>,
+    open: Family<Key, Counter>,
+    keyring_keys: Gauge,
+    keyring_primary_age: Gauge,
+    keyring_reload: Family<Outcome, Counter>,
+    keyring_fingerprint: Family<Fingerprint, Gauge>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// All of them, at zero.
+    pub fn new() -> Self {
+        let metrics = Self {
+            registry: Registry::with_prefix("sealgate"),
+            requests: Family::default(),
+            request_seconds: Family::new_with_constructor(seconds),
+            session_open: Family::default(),
+            session_bytes: Family::new_with_constructor(bytes),
+            refresh: Family::default(),
+            logins: Family::default(),
+            upstream_seconds: Family::new_with_constructor(seconds),
+            open: Family::default(),
+            keyring_keys: Gauge::default(),
+            keyring_primary_age: Gauge::default(),
+            keyring_reload: Family::default(),
+            keyring_fingerprint: Family::default(),
+        };
+        // A series that appears with its first event hides that event from rate().
+        for result in RefreshResult::ALL {
+            let result = result.as_str();
+            let _ = metrics.refresh.get_or_create(&Outcome { result });
+        }
+        for result in ReloadResult::ALL {
+            let result = result.as_str();
+            let _ = metrics.keyring_reload.get_or_create(&Outcome { result });
+        }
+        metrics.register()
+    }
+
+    /// One answer: `route` is a route's or endpoint's name, `outcome` a class of status, a problem code, or `ok`.
+    pub fn request(&self, frontend: &str, route: &str, outcome: &'static str, seconds: f64) {
+        let (frontend, route) = (frontend.to_owned(), route.to_owned());
+        let target = Target {
+            frontend: frontend.clone(),
+            route: route.clone(),
+        };
+        self.request_seconds.get_or_create(&target).observe(seconds);
+        let answer = Answer {
+            frontend,
+            route,
+            outcome,
+        };
+        self.requests.get_or_create(&answer).inc();
+    }
+
+    /// How the cookies of a request were found.
+    pub fn session_opened(&self, result: &'static str) {
+        self.session_open.get_or_create(&Outcome { result }).inc();
+    }
+
+    /// The size of one part of a session that was to be stored, or of the whole.
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "a session has fewer than 2^53 bytes"
+    )]
+    pub fn session_stored(&self, frontend: &str, part: &'static str, bytes: usize) {
+        let frontend = frontend.to_owned();
+        self.session_bytes
+            .get_or_create(&Part { frontend, part })
+            .observe(bytes as f64);
+    }
+
+    /// How a refresh ended.
+    pub fn refreshed(&self, result: RefreshResult) {
+        let result = result.as_str();
+        self.refresh.get_or_create(&Outcome { result }).inc();
+    }
+
+    /// How far a login came.
+    pub fn login(&self, frontend: &str, result: LoginResult) {
+        let (frontend, result) = (frontend.to_owned(), result.as_str());
+        self.logins.get_or_create(&Login { frontend, result }).inc();
+    }
+
+    /// How long an upstream took until its response headers.
+    pub fn upstream_answered(&self, upstream: &str, seconds: f64) {
+        let upstream = upstream.to_owned();
+        self.upstream_seconds
+            .get_or_create(&Upstream { upstream })
+            .observe(seconds);
+    }
+
+    /// A session was opened with this key: once a retired key's number stands still, nobody needs it.
+    pub fn opened_with(&self, kid: &str) {
+        let kid = kid.to_owned();
+        self.open.get_or_create(&Key { kid }).inc();
+    }
+
+    /// How reading the key directory again ended.
+    pub fn keyring_reloaded(&self, result: ReloadResult) {
+        let result = result.as_str();
+        self.keyring_reload.get_or_create(&Outcome { result }).inc();
+    }
+
+    /// The ring in use: equal fingerprints mean equal rings.
+    pub fn keyring(&self, keys: usize, primary_age_seconds: u64, fingerprint: &str) {
+        let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        self.keyring_keys
+            .set(i64::try_from(keys).unwrap_or(i64::MAX));
+        self.keyring_primary_age.set(whole(primary_age_seconds));
+        let fingerprint = Fingerprint {
+            fingerprint: fingerprint.to_owned(),
+        };
+        if self.keyring_fingerprint.get(&fingerprint).is_none() {
+            self.keyring_fingerprint.clear();
+            self.keyring_fingerprint.get_or_create(&fingerprint).set(1);
+        }
+    }
+
+    /// Everything in the Prometheus text format.
+    pub fn encode(&self) -> String {
+        let mut encoded = String::new();
+        // Writing to a string cannot fail.
+        let _ = text::encode_registry(&mut encoded, &self.registry);
+        prometheus_text(&encoded)
+    }
+
+    fn register(mut self) -> Self {
+        let r = &mut self.registry;
+        r.register("requests", "Answers by outcome", self.requests.clone());
+        r.register(
+            "request_seconds",
+            "Time until an answer's headers",
+            self.request_seconds.clone(),
+        );
+        r.register(
+            "session_open",
+            "Session cookies by what was found in them",
+            self.session_open.clone(),
+        );
+        r.register(
+            "session_bytes",
+            "Bytes of a session by part, when it is stored or refused for its size",
+            self.session_bytes.clone(),
+        );
+        r.register("refresh", "Refreshes by result", self.refresh.clone());
+        r.register("logins", "Logins by result", self.logins.clone());
+        r.register(
+            "upstream_seconds",
+            "Time until an upstream's response headers",
+            self.upstream_seconds.clone(),
+        );
+        r.register("open", "Sessions opened by key", self.open.clone());
+        r.register(
+            "keyring_keys",
+            "Keys in the ring",
+            self.keyring_keys.clone(),
+        );
+        r.register(
+            "keyring_primary_age_seconds",
+            "Time since the primary key became active",
+            self.keyring_primary_age.clone(),
+        );
+        r.register(
+            "keyring_reload",
+            "Readings of the key directory by result",
+            self.keyring_reload.clone(),
+        );
+        r.register(
+            "keyring_fingerprint_info",
+            "The ring in use; replicas with equal fingerprints have equal rings",
+            self.keyring_fingerprint.clone(),
+        );
+        self
+    }
+}
+
+/// `OpenMetrics` → Prometheus text: a counter's `HELP` and `TYPE` bear the name of its samples.
+fn prometheus_text(open_metrics: &str) -> String {
+    let mut out = String::with_capacity(open_metrics.len());
+    let mut help: Option<(&str, &str)> = None;
+    for line in open_metrics.lines() {
+        if let Some(rest) = line.strip_prefix("# HELP ") {
+            help = rest.split_once(' ');
+            continue;
+        }
+        let declared = line
+            .strip_prefix("# TYPE ")
+            .and_then(|rest| rest.split_once(' '));
+        let written = match declared {
+            None => writeln!(out, "{line}"),
+            Some((name, kind)) => {
+                let total = if kind == "counter" { "_total" } else { "" };
+                let text = help.take().map_or("", |(_, text)| text);
+                writeln!(
+                    out,
+                    "# HELP {name}{total} {text}\n# TYPE {name}{total} {kind}"
+                )
+            }
+        };
+        // Writing to a string cannot fail.
+        let _ = written;
+    }
+    out
+}
+
+fn seconds() -> Histogram {
+    Histogram::new(exponential_buckets(0.001, 2.0, 16))
+}
+
+fn bytes() -> Histogram {
+    Histogram::new(exponential_buckets(64.0, 2.0, 11))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_has_its_published_name() {
+        let metrics = Metrics::new();
+        metrics.request("shop", "orders", "2xx", 0.012);
+        metrics.session_opened("unknown-key");
+        metrics.session_stored("shop", "access_token", 1250);
+        metrics.refreshed(RefreshResult::Shared);
+        metrics.login("shop", LoginResult::Started);
+        metrics.upstream_answered("orders", 0.5);
+        metrics.opened_with("00112233aabbccdd");
+        metrics.keyring_reloaded(ReloadResult::Unchanged);
+        metrics.keyring(2, 3600, "old");
+        metrics.keyring(3, 60, "f00d");
+        let text = metrics.encode();
+        for line in [
+            "# TYPE sealgate_requests_total counter",
+            "sealgate_requests_total{frontend=\"shop\",route=\"orders\",outcome=\"2xx\"} 1",
+            "# TYPE sealgate_request_seconds histogram",
+            "sealgate_request_seconds_count{frontend=\"shop\",route=\"orders\"} 1",
+            "sealgate_session_open_total{result=\"unknown-key\"} 1",
+            "sealgate_session_bytes_sum{frontend=\"shop\",part=\"access_token\"} 1250.0",
+            "sealgate_refresh_total{result=\"shared\"} 1",
+            "sealgate_refresh_total{result=\"conflict\"} 0",
+            "sealgate_logins_total{frontend=\"shop\",result=\"started\"} 1",
+            "sealgate_upstream_seconds_count{upstream=\"orders\"} 1",
+            "sealgate_open_total{kid=\"00112233aabbccdd\"} 1",
+            "# TYPE sealgate_keyring_keys gauge",
+            "sealgate_keyring_keys 3",
+            "sealgate_keyring_primary_age_seconds 60",
+            "sealgate_keyring_reload_total{result=\"unchanged\"} 1",
+            "sealgate_keyring_reload_total{result=\"rejected\"} 0",
+            "# TYPE sealgate_keyring_fingerprint_info gauge",
+            "sealgate_keyring_fingerprint_info{fingerprint=\"f00d\"} 1",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line}\n\n{text}");
+        }
+        assert!(!text.contains("\"old\""), "the old ring's series is gone");
+    }
+
+    #[test]
+    fn every_sample_belongs_to_a_declared_type() {
+        let metrics = Metrics::new();
+        metrics.request("shop", "orders", "2xx", 0.012);
+        let text = metrics.encode();
+        let mut declared = "";
+        for line in text.lines() {
+            if let Some(rest) = line.strip_prefix("# TYPE ") {
+                declared = rest.split(' ').next().unwrap();
+            } else if !line.starts_with('#') {
+                assert!(line.starts_with(declared), "{line} under {declared}");
+            }
+        }
+        assert!(text.contains("# HELP sealgate_requests_total Answers by outcome."));
+    }
+}

@@ -1,0 +1,87 @@
+//! What an operator sees: log lines here, numbers in [`metrics`].
+//!
+//! `main` calls [`init`] once; everybody else uses the `log` macros with key-value pairs:
+//! `log::info!(frontend = name, sid = short_id; "signed in")`.
+//!
+//! # Invariants
+//! - One record is one line: control characters in messages and values are escaped, so no client forges a line (F14).
+//! - Other crates log at `info` at most, whatever `RUST_LOG` says: below that some print whole requests, tokens included.
+
+mod line;
+pub mod metrics;
+
+use env_logger::{Builder, Env, Logger};
+use log::{LevelFilter, Log, Metadata, Record, SetLoggerError};
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    #[default]
+    Text,
+}
+
+/// Starts logging to stderr; the level is `RUST_LOG`, or `info`. An error means that it was started before.
+pub fn init(format: LogFormat) -> Result<(), SetLoggerError> {
+    let logger = Builder::from_env(Env::default().default_filter_or("info"))
+        .format(move |out, record| {
+            let at = out.timestamp_millis().to_string();
+            match format {
+                LogFormat::Json => line::json(out, &at, record),
+                LogFormat::Text => line::text(out, &at, record),
+            }
+        })
+        .build();
+    let level = logger.filter();
+    log::set_boxed_logger(Box::new(Capped(logger)))?;
+    log::set_max_level(level);
+    Ok(())
+}
+
+/// A logger that hears `debug` and `trace` from this crate alone.
+struct Capped(Logger);
+
+impl Log for Capped {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        may_speak(metadata) && self.0.enabled(metadata)
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if may_speak(record.metadata()) {
+            self.0.log(record);
+        }
+    }
+
+    fn flush(&self) {
+        self.0.flush();
+    }
+}
+
+fn may_speak(metadata: &Metadata<'_>) -> bool {
+    let ours = metadata.target().split("::").next() == Some(env!("CARGO_CRATE_NAME"));
+    ours || metadata.level() <= LevelFilter::Info
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_crates_never_speak_below_info() {
+        // F14
+        for (target, level, expect) in [
+            ("sealgate::token", log::Level::Trace, true),
+            ("sealgate", log::Level::Debug, true),
+            ("sealgate_evil", log::Level::Debug, false),
+            ("awc::client", log::Level::Debug, false),
+            ("hyper::proto", log::Level::Trace, false),
+            ("actix_server", log::Level::Info, true),
+            ("rustls", log::Level::Warn, true),
+        ] {
+            let metadata = Metadata::builder().target(target).level(level).build();
+            assert_eq!(may_speak(&metadata), expect, "{target} {level}");
+        }
+    }
+}
