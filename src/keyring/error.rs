@@ -1,0 +1,174 @@
+//! Why there is no ring: what is wrong, where, and what to do about it.
+//!
+//! `main` prints these and exits with 78, a running process logs them and keeps its old ring.
+//!
+//! # Invariants
+//! - No variant holds a secret, nor any value that stands in a key file: whoever mistypes a field
+//!   may have pasted the secret into it.
+//! - A message is whole: no variant has a `source()` that would say the same again.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::file::rfc3339;
+use super::key::Kid;
+use crate::clock::UnixTime;
+
+/// Why a directory is no key ring, or cannot be rotated.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyRingError {
+    /// The directory cannot be listed or made.
+    #[error("the key directory {} cannot be used: {why}", .dir.display())]
+    Directory {
+        /// The directory.
+        dir: PathBuf,
+        /// What the operating system said.
+        why: io::Error,
+    },
+    /// Two keys of one name.
+    #[error("the key {0} is there twice: delete one of the two files")]
+    Duplicate(Kid),
+    /// No keys at all.
+    #[error("there is no key: run `sealgate --rotate-keys` to make the first one")]
+    Empty,
+    /// One key file is not as it should be.
+    #[error("the key file {} {flaw}", .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and what to do.
+        flaw: Flaw,
+    },
+    /// A time that no key file can hold.
+    #[error("the activation would be after the year 9999: choose a shorter delay")]
+    FarFuture,
+    /// A directory without a key file, or no directory.
+    #[error(
+        "there is no key in {}: run `sealgate --rotate-keys --keys {}` to make the first one",
+        .0.display(), .0.display()
+    )]
+    NoKeys(PathBuf),
+    /// Every key is still to come.
+    #[error(
+        "no key is active yet, the first one activates at {}: set the clock right, wait, or run \
+         `sealgate --rotate-keys --now`",
+        rfc3339(*first).unwrap_or_default()
+    )]
+    NoneActive {
+        /// When the first key activates.
+        first: UnixTime,
+    },
+    /// The operating system gave no random bytes for a key.
+    #[error("the operating system's random number generator failed, no key was made: try again")]
+    Randomness,
+    /// A key file that should go is still there.
+    #[error(
+        "the key file {} cannot be deleted: {why}; delete it by hand, all else is \
+         done",
+        .path.display()
+    )]
+    Remove {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        why: io::Error,
+    },
+    /// `--drop` with a key that is not there.
+    #[error("there is no key {kid} in {}, nothing was changed", .dir.display())]
+    UnknownKid {
+        /// What was asked for.
+        kid: Kid,
+        /// Where it is not.
+        dir: PathBuf,
+    },
+    /// A secret that is no 32 random bytes (E9).
+    #[error("the secret is {0}, not 32 random bytes")]
+    WeakSecret(&'static str),
+    /// The new key could not be written, or not surely; the other keys are as they were.
+    #[error(
+        "the key file {} cannot be written: {why}; no key was deleted; mend this and rotate \
+         again",
+        .path.display()
+    )]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        why: io::Error,
+    },
+}
+
+/// What is wrong with a key file. Reads on from "the key file keys/….toml".
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Flaw {
+    /// A field's value is not what it has to be.
+    #[error(
+        "is damaged: `{field}` must be {expected}; restore the file, or delete it \
+         to end its sessions"
+    )]
+    Field {
+        /// Its name.
+        field: &'static str,
+        /// What it has to be.
+        expected: &'static str,
+    },
+    /// Named after another key than the one inside.
+    #[error(
+        "holds the key {0} and must be named {0}.toml; if it was edited, restore it: \
+         key files never change"
+    )]
+    Kid(Kid),
+    /// A field is not there.
+    #[error("is damaged: `{0}` is missing; restore the file, or delete it to end its sessions")]
+    Missing(&'static str),
+    /// Others may read it, or it may be written by somebody who should not.
+    #[error(
+        "has mode {0:04o}, so that others may read or change it: run `chmod 0600` on \
+         it (a Kubernetes Secret volume needs `defaultMode: 0440`), and if others had access to \
+         the machine, rotate and drop the key"
+    )]
+    Mode(u32),
+    /// Its name is not that of a key.
+    #[error(
+        "is not named after a key (16 lower-case hex digits and `.toml`): take it out of the \
+         directory"
+    )]
+    Name,
+    /// A directory, a pipe, a device.
+    #[error("is not a regular file: take it out of the directory")]
+    NotAFile,
+    /// Longer than any key file.
+    #[error("is over {0} bytes long and so is no key: take it out of the directory")]
+    TooLong(u64),
+    /// The operating system does not let us read it.
+    #[error("cannot be read: {0}")]
+    Unreadable(io::Error),
+    /// A cipher that this release does not have.
+    #[error(
+        "names a cipher that this release does not know; it knows XAES-256-GCM and \
+         XChaCha20-Poly1305"
+    )]
+    UnknownAlg,
+    /// A field that no key file has.
+    #[error(
+        "has a field that key files do not have; they have version, alg, created_at, \
+         activates_at and secret"
+    )]
+    UnknownField,
+    /// Not TOML.
+    #[error("is no valid TOML in line {line}; restore the file, or delete it to end its sessions")]
+    Syntax {
+        /// Counted from 1.
+        line: usize,
+    },
+    /// Not of the version that this release reads.
+    #[error("is not of version 1: a newer release may have written it")]
+    Version,
+    /// A secret that is no 32 random bytes (E9).
+    #[error(
+        "has a weak secret ({0}): delete it and let `sealgate --rotate-keys` make a random key"
+    )]
+    Weak(&'static str),
+}

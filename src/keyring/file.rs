@@ -1,0 +1,557 @@
+//! One key as a file: `<kid>.toml`, read strictly, written whole or not at all.
+//!
+//! [`KeyRing::load`](super::KeyRing::load) and `rotate` read with [`read_dir`]; only `rotate`
+//! writes. The format is described for people in `keys/README.md`.
+//!
+//! # Invariants
+//! - A file that is not exactly a key file is refused, and nothing that stands in it is repeated in
+//!   the error.
+//! - A file appears under its name with all its bytes on the disk, or it does not appear.
+//! - A file is never written twice: the name comes from the secret, and the secret is new.
+//!
+//! # Spec
+//! RFC 3339 (times), RFC 4648 §5 (base64url, no padding), TOML 1.0.
+//!
+//! # Why
+//! The fields are picked out by hand instead of by serde, whose errors quote the offending value.
+//! The TOML parser's own copies of the text are out of reach and not erased; the text and the
+//! secret are.
+
+use std::ffi::OsStr;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jiff::Timestamp;
+use toml::{Table, Value};
+use zeroize::Zeroizing;
+
+use super::error::{Flaw, KeyRingError};
+use super::key::{Key, Kid, SECRET_BYTES, Secret};
+use crate::clock::UnixTime;
+
+/// A key file has about 220 bytes; this leaves room for comments.
+const LONGEST: u64 = 4096;
+
+/// Group may write, others may read or write.
+const FORBIDDEN_MODE: u32 = 0o026;
+
+/// The keys of a directory, in no order. A directory that is not there has none.
+pub(super) fn read_dir(dir: &Path) -> Result<Vec<Key>, KeyRingError> {
+    // A file may be deleted, or all of a Kubernetes volume be exchanged, between the listing and
+    // the reading: then list again, lest its successor is missed too. A link that still leads
+    // nowhere after that is a deleted key.
+    let mut keys = Vec::new();
+    for _ in 0..3 {
+        let paths = list(dir)?;
+        let listed = paths.len();
+        keys.clear();
+        for path in paths {
+            match read(&path) {
+                Ok(key) => keys.push(key),
+                Err(Flaw::Unreadable(why)) if why.kind() == io::ErrorKind::NotFound => {}
+                Err(flaw) => return Err(KeyRingError::File { path, flaw }),
+            }
+        }
+        if keys.len() == listed {
+            break;
+        }
+    }
+    Ok(keys)
+}
+
+/// The paths that count: `*.toml` without a leading dot (`..data` and its like are Kubernetes'
+/// own).
+fn list(dir: &Path) -> Result<Vec<PathBuf>, KeyRingError> {
+    let failed = |why| KeyRingError::Directory {
+        dir: dir.to_owned(),
+        why,
+    };
+    let entries = match fs::read_dir(dir) {
+        Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(failed)?,
+    };
+    let mut paths = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(failed)?.path();
+        let hidden = path
+            .file_name()
+            .is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
+        if !hidden && path.extension() == Some(OsStr::new("toml")) {
+            paths.push(path);
+        }
+    }
+    // So that of several bad files always the same one is named.
+    paths.sort_unstable();
+    Ok(paths)
+}
+
+/// Reads one key file; symbolic links are followed, as Kubernetes mounts Secrets by them.
+fn read(path: &Path) -> Result<Key, Flaw> {
+    let named = path
+        .file_stem()
+        .and_then(OsStr::to_str)
+        .and_then(|stem| stem.parse::<Kid>().ok())
+        .ok_or(Flaw::Name)?;
+    // Before opening, because opening a pipe would wait for its other end.
+    if !fs::metadata(path).map_err(Flaw::Unreadable)?.is_file() {
+        return Err(Flaw::NotAFile);
+    }
+    let file = File::open(path).map_err(Flaw::Unreadable)?;
+    // Of the open file, not of the path: what is checked is what is read.
+    let mode = file.metadata().map_err(Flaw::Unreadable)?.mode() & 0o7777;
+    if mode & FORBIDDEN_MODE != 0 {
+        return Err(Flaw::Mode(mode));
+    }
+    // With all its room from the start, so that growing leaves no copies behind.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(8192));
+    file.take(LONGEST.saturating_add(1))
+        .read_to_end(&mut bytes)
+        .map_err(Flaw::Unreadable)?;
+    if bytes.len() as u64 > LONGEST {
+        return Err(Flaw::TooLong(LONGEST));
+    }
+    let key = parse(&bytes)?;
+    if key.kid() == named {
+        Ok(key)
+    } else {
+        Err(Flaw::Kid(key.kid()))
+    }
+}
+
+/// Text to key.
+pub(super) fn parse(bytes: &[u8]) -> Result<Key, Flaw> {
+    let text = str::from_utf8(bytes).map_err(|why| syntax(bytes, why.valid_up_to()))?;
+    let mut table: Table =
+        toml::from_str(text).map_err(|why| syntax(bytes, why.span().map_or(0, |at| at.start)))?;
+
+    let mut field = |name: &'static str| table.remove(name).ok_or(Flaw::Missing(name));
+    // The version first: another version may have other fields.
+    if field("version")? != Value::Integer(1) {
+        return Err(Flaw::Version);
+    }
+    let alg = field("alg")?
+        .as_str()
+        .and_then(|name| name.parse().ok())
+        .ok_or(Flaw::UnknownAlg)?;
+    let created_at = time("created_at", &field("created_at")?)?;
+    let activates_at = time("activates_at", &field("activates_at")?)?;
+    let secret = secret(field("secret")?)?;
+    if !table.is_empty() {
+        return Err(Flaw::UnknownField);
+    }
+    Key::from_secret(secret, alg, created_at, activates_at).map_err(|why| match why {
+        KeyRingError::WeakSecret(why) => Flaw::Weak(why),
+        _ => Flaw::UnknownAlg,
+    })
+}
+
+fn syntax(bytes: &[u8], at: usize) -> Flaw {
+    let before = bytes.iter().take(at).filter(|byte| **byte == b'\n').count();
+    Flaw::Syntax {
+        line: before.saturating_add(1),
+    }
+}
+
+/// RFC 3339 as a string, or TOML's own date-time, which is the same without quotes.
+fn time(field: &'static str, value: &Value) -> Result<UnixTime, Flaw> {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Datetime(at) => at.to_string(),
+        _ => String::new(),
+    };
+    text.parse::<Timestamp>()
+        .ok()
+        .and_then(|at| u64::try_from(at.as_second()).ok())
+        .map(UnixTime::from_secs)
+        .ok_or(Flaw::Field {
+            field,
+            expected: "an RFC 3339 time such as 2026-11-21T08:00:00Z",
+        })
+}
+
+fn secret(value: Value) -> Result<Secret, Flaw> {
+    const FLAW: Flaw = Flaw::Field {
+        field: "secret",
+        expected: "32 bytes in base64url without padding",
+    };
+    let Value::String(text) = value else {
+        return Err(FLAW);
+    };
+    let text = Zeroizing::new(text);
+    // A little longer than the secret, as the decoder wants room for whole groups.
+    let mut bytes = Zeroizing::new([0; SECRET_BYTES + 4]);
+    let length = URL_SAFE_NO_PAD
+        .decode_slice(text.as_bytes(), bytes.as_mut_slice())
+        .map_err(|_| FLAW)?;
+    let mut secret = Secret::default();
+    for (to, from) in secret.iter_mut().zip(bytes.iter()) {
+        *to = *from;
+    }
+    if length == SECRET_BYTES {
+        Ok(secret)
+    } else {
+        Err(FLAW)
+    }
+}
+
+/// Where the file of a key is.
+pub(super) fn path(dir: &Path, kid: Kid) -> PathBuf {
+    dir.join(format!("{kid}.toml"))
+}
+
+/// Writes the key's file, mode 0600, and returns when it will survive a power failure.
+pub(super) fn write(dir: &Path, key: &Key) -> Result<(), KeyRingError> {
+    let text = text(key)?;
+    let path = path(dir, key.kid());
+    // A dot in front: no reader looks at it.
+    let draft = dir.join(format!(".{}.draft", key.kid()));
+    let written = absent(&path)
+        .and_then(|()| write_new(&draft, &text))
+        .and_then(|()| fs::rename(&draft, &path))
+        .and_then(|()| sync(dir));
+    written.map_err(|why| {
+        // Already under its name, it may be known to a replica by now; a draft is known to nobody.
+        let _ = fs::remove_file(&draft);
+        KeyRingError::Write { path, why }
+    })
+}
+
+/// A rename would replace what is there. The name is as random as the key, so this is for mistakes,
+/// not for races.
+fn absent(path: &Path) -> io::Result<()> {
+    if path.symlink_metadata().is_ok() {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    Ok(())
+}
+
+fn write_new(draft: &Path, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(draft)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+/// Makes additions to and deletions from a directory durable.
+pub(super) fn sync(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+/// Key to text.
+pub(super) fn text(key: &Key) -> Result<Zeroizing<String>, KeyRingError> {
+    let created_at = rfc3339(key.created_at()).ok_or(KeyRingError::FarFuture)?;
+    let activates_at = rfc3339(key.activates_at()).ok_or(KeyRingError::FarFuture)?;
+    // With all its room from the start, so that growing leaves no copies behind.
+    let mut text = Zeroizing::new(String::with_capacity(1024));
+    for part in [
+        "# A key of sealgate. Never edit it: add and delete keys with `sealgate --rotate-keys`.\n",
+        "version = 1\nalg = \"",
+        key.alg().name(),
+        "\"\ncreated_at = \"",
+        &created_at,
+        "\"\nactivates_at = \"",
+        &activates_at,
+        "\"\nsecret = \"",
+    ] {
+        text.push_str(part);
+    }
+    URL_SAFE_NO_PAD.encode_string(key.secret(), &mut text);
+    text.push_str("\"\n");
+    Ok(text)
+}
+
+/// The time as key files have it; none after the year 9999.
+pub(super) fn rfc3339(at: UnixTime) -> Option<String> {
+    let second = i64::try_from(at.as_secs()).ok()?;
+    Some(Timestamp::from_second(second).ok()?.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+    use crate::keyring::{Alg, KeyRing};
+
+    const NOW: UnixTime = UnixTime::from_secs(1_795_248_000);
+
+    /// A directory with one key.
+    fn one_key() -> (tempfile::TempDir, PathBuf, Key) {
+        let dir = tempfile::tempdir().unwrap();
+        let key = Key::generate(Alg::default(), NOW, NOW).unwrap();
+        write(dir.path(), &key).unwrap();
+        let path = path(dir.path(), key.kid());
+        (dir, path, key)
+    }
+
+    fn chmod(path: &Path, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    fn refusal(dir: &Path) -> String {
+        KeyRing::load(dir, NOW).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        for alg in Alg::ALL {
+            let dir = tempfile::tempdir().unwrap();
+            let later = UnixTime::from_secs(NOW.as_secs() + 300);
+            let key = Key::generate(alg, NOW, later).unwrap();
+            write(dir.path(), &key).unwrap();
+            let path = path(dir.path(), key.kid());
+            let read = read(&path).unwrap();
+            assert_eq!(read.secret(), key.secret());
+            assert_eq!((read.alg(), read.kid()), (alg, key.kid()));
+            assert_eq!((read.created_at(), read.activates_at()), (NOW, later));
+            assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
+            let text = fs::read_to_string(&path).unwrap();
+            assert!(
+                text.contains("activates_at = \"2026-11-21T08:05:00Z\"\n"),
+                "{text}"
+            );
+            assert_eq!(
+                fs::read_dir(dir.path()).unwrap().count(),
+                1,
+                "no draft is left"
+            );
+        }
+    }
+
+    #[test]
+    fn a_file_that_others_reach_is_refused() {
+        // E21
+        let (dir, path, _) = one_key();
+        for (mode, fine) in [
+            (0o600, true),
+            (0o400, true),
+            (0o440, true),
+            (0o640, true),
+            (0o644, false),
+            (0o660, false),
+            (0o602, false),
+            (0o604, false),
+            (0o777, false),
+        ] {
+            chmod(&path, mode);
+            let loaded = KeyRing::load(dir.path(), NOW);
+            assert_eq!(loaded.is_ok(), fine, "{mode:o}");
+        }
+        chmod(&path, 0o644);
+        let refusal = refusal(dir.path());
+        assert!(
+            refusal.contains("mode 0644") && refusal.contains("chmod 0600"),
+            "{refusal}"
+        );
+        assert!(refusal.contains(path.to_str().unwrap()), "{refusal}");
+    }
+
+    #[test]
+    fn a_file_that_is_not_exactly_a_key_is_refused_without_quoting_it() {
+        // E17, E26
+        let (dir, path, key) = one_key();
+        let good = fs::read_to_string(&path).unwrap();
+        let secret = good.split('"').nth(7).unwrap().to_owned();
+        let edit = |from: &str, to: &str| {
+            assert!(good.contains(from), "{from}");
+            good.replace(from, to)
+        };
+        let secret_line = format!("secret = \"{secret}\"");
+        let rows = [
+            (String::new(), "`version` is missing"),
+            (good[..good.len() / 2].to_owned(), "no valid TOML"),
+            (edit("version = 1", "version = 2"), "version 1"),
+            (edit("version = 1", "version = \"1\""), "version 1"),
+            (edit("version = 1", &secret_line), "no valid TOML in line 6"),
+            (edit("version = 1", "vers = 1"), "`version` is missing"),
+            (
+                edit("version = 1", "version = 1\nversion = 1"),
+                "no valid TOML in line 3",
+            ),
+            (
+                edit("version = 1", "version = 1\nactive = true"),
+                "a field that",
+            ),
+            (edit("alg =", "# alg ="), "`alg` is missing"),
+            (edit("XAES-256-GCM", "AES-256-GCM"), "cipher"),
+            (edit("XAES-256-GCM", &secret), "cipher"),
+            (
+                edit("2026-11-21T08:00:00Z", "yesterday"),
+                "`created_at` must be an RFC 3339",
+            ),
+            (
+                edit("2026-11-21T08:00:00Z", "2026-11-21T08:00:00"),
+                "RFC 3339",
+            ),
+            (
+                edit("2026-11-21T08:00:00Z", "1926-11-21T08:00:00Z"),
+                "RFC 3339",
+            ),
+            (edit("2026-11-21T08:00:00Z", &secret), "RFC 3339"),
+            (edit(&secret, ""), "`secret` must be 32 bytes"),
+            (edit(&secret, &secret[1..]), "`secret` must be 32 bytes"),
+            (
+                edit(&secret, &format!("{secret}AAAA")),
+                "`secret` must be 32 bytes",
+            ),
+            (
+                edit(&secret, &format!("{secret}=")),
+                "`secret` must be 32 bytes",
+            ),
+            (
+                edit(&secret, &secret.repeat(3)),
+                "`secret` must be 32 bytes",
+            ),
+            (edit(&secret, &"A".repeat(43)), "weak"),
+            (
+                edit(
+                    &secret,
+                    &URL_SAFE_NO_PAD.encode(b"password123 correct horse batter"),
+                ),
+                "weak",
+            ),
+            (
+                edit(&secret_line, "secret = 5"),
+                "`secret` must be 32 bytes",
+            ),
+            (
+                edit(&secret_line, &format!("secret = \"{secret}")),
+                "no valid TOML in line 6",
+            ),
+            (format!("{good}{}", "#".repeat(4096)), "over 4096 bytes"),
+        ];
+        for (text, expected) in rows {
+            fs::write(&path, &text).unwrap();
+            let error = KeyRing::load(dir.path(), NOW).unwrap_err();
+            let shown = format!("{error} {error:?}");
+            assert!(shown.contains(expected), "{shown}\n{text}");
+            assert!(
+                shown.contains(&key.kid().to_string()),
+                "names the file: {shown}"
+            );
+            assert!(!shown.contains(&secret[1..20]), "{shown}");
+        }
+        fs::write(&path, b"version = 1\n\xff").unwrap();
+        assert!(refusal(dir.path()).contains("line 2"));
+    }
+
+    #[test]
+    fn both_spellings_of_a_time_are_read() {
+        let (dir, path, key) = one_key();
+        let text = fs::read_to_string(&path).unwrap();
+        let text = text.replace("\"2026-11-21T08:00:00Z\"", "2026-11-21T09:00:00+01:00");
+        fs::write(&path, text).unwrap();
+        let ring = KeyRing::load(dir.path(), NOW).unwrap();
+        assert_eq!(ring.key(key.kid()).unwrap().activates_at(), NOW);
+    }
+
+    #[test]
+    fn a_file_bears_the_name_of_its_key() {
+        let (dir, path, key) = one_key();
+        let other = dir.path().join("00112233445566ff.toml");
+        fs::rename(&path, &other).unwrap();
+        let shown = refusal(dir.path());
+        assert!(
+            shown.contains(&format!("must be named {}.toml", key.kid())),
+            "{shown}"
+        );
+        for name in ["key.toml", "00112233445566FF.toml", "0x.toml", "é.toml"] {
+            let (dir, path, _) = one_key();
+            fs::rename(&path, dir.path().join(name)).unwrap();
+            assert!(
+                refusal(dir.path()).contains("is not named after a key"),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn kubernetes_links_are_followed_and_other_files_ignored() {
+        // E21. A Secret volume: ..data → ..2026_11_21; <kid>.toml → ..data/<kid>.toml
+        let (dir, path, key) = one_key();
+        let name = path.file_name().unwrap();
+        let data = dir.path().join("..2026_11_21");
+        fs::create_dir(&data).unwrap();
+        fs::rename(&path, data.join(name)).unwrap();
+        symlink("..2026_11_21", dir.path().join("..data")).unwrap();
+        symlink(Path::new("..data").join(name), &path).unwrap();
+        for other in ["README.md", ".gitignore", ".lock", ".0011223344556677.toml"] {
+            fs::write(dir.path().join(other), "nothing").unwrap();
+        }
+        // A link whose key is gone is a key that is gone.
+        symlink("..data/gone", dir.path().join("00112233445566ff.toml")).unwrap();
+        let ring = KeyRing::load(dir.path(), NOW).unwrap();
+        assert!(ring.kids().eq([key.kid()]));
+        // The mode that counts is that of the file.
+        chmod(&data.join(name), 0o644);
+        assert!(refusal(dir.path()).contains("mode 0644"));
+    }
+
+    #[test]
+    fn what_is_no_regular_file_is_refused() {
+        let (dir, ..) = one_key();
+        fs::create_dir(dir.path().join("00112233445566ff.toml")).unwrap();
+        assert!(refusal(dir.path()).contains("not a regular file"));
+        let (dir, ..) = one_key();
+        symlink("/dev/zero", dir.path().join("00112233445566ff.toml")).unwrap();
+        assert!(refusal(dir.path()).contains("not a regular file"));
+    }
+
+    #[test]
+    fn no_directory_and_no_key_name_the_command() {
+        let dir = tempfile::tempdir().unwrap();
+        for missing in [dir.path().to_owned(), dir.path().join("keys")] {
+            let shown = refusal(&missing);
+            let command = format!("`sealgate --rotate-keys --keys {}`", missing.display());
+            assert!(shown.contains(&command), "{shown}");
+        }
+        let file = dir.path().join("file");
+        fs::write(&file, "").unwrap();
+        assert!(refusal(&file).contains("cannot be used"));
+    }
+
+    #[test]
+    fn a_key_is_never_written_over_another() {
+        let (dir, path, key) = one_key();
+        let before = fs::metadata(&path).unwrap().ino();
+        assert!(matches!(
+            write(dir.path(), &key),
+            Err(KeyRingError::Write { .. })
+        ));
+        assert_eq!(fs::metadata(&path).unwrap().ino(), before);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_time_that_no_file_can_hold_is_refused_before_writing() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = Key::generate(Alg::default(), NOW, UnixTime::from_secs(u64::MAX)).unwrap();
+        assert!(matches!(
+            write(dir.path(), &key),
+            Err(KeyRingError::FarFuture)
+        ));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn the_example_in_the_readme_is_a_key_file() {
+        let readme = include_str!("../../keys/README.md");
+        let example = readme.split("```toml\n").nth(1).unwrap();
+        let example = example.split("```").next().unwrap();
+        let secret =
+            URL_SAFE_NO_PAD.encode(Key::generate(Alg::default(), NOW, NOW).unwrap().secret());
+        let key = parse(example.replace("…43 characters…", &secret).as_bytes()).unwrap();
+        assert_eq!((key.created_at(), key.alg()), (NOW, Alg::default()));
+        assert_eq!(*text(&key).unwrap(), {
+            let head = text(&key).unwrap().lines().next().unwrap().to_owned();
+            format!("{head}\n{}", example.replace("…43 characters…", &secret))
+        });
+    }
+}

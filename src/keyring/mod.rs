@@ -1,0 +1,235 @@
+//! The key ring: which keys this process has, and which of them seals.
+//!
+//! `session` seals and opens cookies with a [`KeyRing`]; `app` loads one at start and keeps it
+//! current through a [`SharedRing`]; `sealgate --rotate-keys` calls [`rotate()`]. The files
+//! themselves are described in `keys/README.md`.
+//!
+//! - `key`: one key, its name and its subkeys · `aead`: sealing and opening · `erased`: plaintexts
+//! - `file`: one key as a file, read strictly and written whole · `rotate`: adding and retiring
+//!   keys
+//! - `reload`: the ring in use, exchanged while requests run
+//!
+//! # Invariants
+//! - A ring has at least one key, no two with one kid, and at every instant exactly one primary
+//!   (E18).
+//! - The primary is a function of the files and the time. Nothing is stored or agreed upon, so
+//!   replicas that hold the same files seal with the same key, and a replica that lags by a few
+//!   seconds is still understood by the others.
+//! - A ring never changes. A reload builds another one, or keeps this one.
+//! - A kid leads to one key and that key alone is tried (E8).
+//!
+//! # Why
+//! A key in every file instead of one file with a list: files are added or deleted, never edited,
+//! so there is no half-written ring, and `kubectl` or `rsync` can carry them. No "current" mark in
+//! a file: it would have to be edited.
+
+mod aead;
+mod erased;
+mod error;
+mod file;
+mod key;
+pub(crate) mod probe;
+mod reload;
+mod rotate;
+
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+pub use self::aead::{OpenError, Opened, SEAL_OVERHEAD, SealError};
+pub use self::erased::Erased;
+pub use self::error::{Flaw, KeyRingError};
+pub use self::key::{Alg, Key, Kid, ParseAlgError, ParseKidError};
+pub use self::reload::{ReloadOutcome, SharedRing};
+pub use self::rotate::{Removal, RotateOptions, Rotation, rotate};
+use crate::clock::UnixTime;
+
+/// An immutable snapshot of the keys.
+#[derive(Debug)]
+pub struct KeyRing {
+    /// The key that activates first. Apart from the others, so that a ring without a key cannot be
+    /// written down.
+    earliest: Key,
+    /// All others, by activation, then kid.
+    later: Vec<Key>,
+}
+
+impl KeyRing {
+    /// Loads every `<kid>.toml` of a directory; one bad file refuses the whole.
+    pub fn load(dir: &Path, now: UnixTime) -> Result<Self, KeyRingError> {
+        let keys = file::read_dir(dir)?;
+        if keys.is_empty() {
+            return Err(KeyRingError::NoKeys(dir.to_owned()));
+        }
+        Self::from_keys(keys, now)
+    }
+
+    /// A ring of these keys. One of them must be active `now`, else nothing could be sealed.
+    pub fn from_keys(mut keys: Vec<Key>, now: UnixTime) -> Result<Self, KeyRingError> {
+        keys.sort_by_key(|key| (key.activates_at(), key.kid()));
+        let mut kids: Vec<Kid> = keys.iter().map(Key::kid).collect();
+        kids.sort_unstable();
+        if let Some(kid) = kids.windows(2).find_map(|two| match two {
+            [a, b] if a == b => Some(*a),
+            _ => None,
+        }) {
+            return Err(KeyRingError::Duplicate(kid));
+        }
+        let mut keys = keys.into_iter();
+        let Some(earliest) = keys.next() else {
+            return Err(KeyRingError::Empty);
+        };
+        if earliest.activates_at() > now {
+            return Err(KeyRingError::NoneActive {
+                first: earliest.activates_at(),
+            });
+        }
+        Ok(Self {
+            earliest,
+            later: keys.collect(),
+        })
+    }
+
+    /// The key that seals at `now`: of those whose activation has passed the newest, by activation,
+    /// then kid.
+    ///
+    /// Should the clock step back behind every activation, the key that activates first goes on
+    /// sealing.
+    pub fn primary(&self, now: UnixTime) -> &Key {
+        self.later
+            .iter()
+            .rev()
+            .find(|key| key.activates_at() <= now)
+            .unwrap_or(&self.earliest)
+    }
+
+    /// The key of exactly this name.
+    pub fn key(&self, kid: Kid) -> Option<&Key> {
+        self.keys().find(|key| key.kid() == kid)
+    }
+
+    /// All keys, by activation, then kid.
+    pub fn keys(&self) -> impl DoubleEndedIterator<Item = &Key> {
+        std::iter::once(&self.earliest).chain(&self.later)
+    }
+
+    /// The names of all keys, in the order of [`keys`](Self::keys).
+    pub fn kids(&self) -> impl DoubleEndedIterator<Item = Kid> {
+        self.keys().map(Key::kid)
+    }
+
+    /// How many keys there are; at least one.
+    #[expect(clippy::len_without_is_empty, reason = "a ring is never empty")]
+    pub fn len(&self) -> usize {
+        self.later.len().saturating_add(1)
+    }
+
+    /// 16 hex digits that differ between rings of different keys: replicas export it, so that a
+    /// ring which did not reach one of them is seen before a user sees it (E27).
+    pub fn fingerprint(&self) -> String {
+        let mut kids: Vec<Kid> = self.kids().collect();
+        kids.sort_unstable();
+        let mut hash = Sha256::new();
+        for kid in kids {
+            hash.update(kid.as_bytes());
+        }
+        Kid::leading(&hash.finalize()).to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(secs: u64) -> UnixTime {
+        UnixTime::from_secs(secs)
+    }
+
+    fn key(activates_at: u64) -> Key {
+        Key::generate(Alg::default(), at(0), at(activates_at)).unwrap()
+    }
+
+    #[test]
+    fn a_ring_needs_an_active_key_and_names_the_command_otherwise() {
+        let rows = [
+            (vec![], "there is no key: run `sealgate --rotate-keys`"),
+            (vec![key(11)], "activates at 1970-01-01T00:00:11Z"),
+        ];
+        for (keys, expected) in rows {
+            let error = KeyRing::from_keys(keys, at(10)).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+        assert!(KeyRing::from_keys(vec![key(10)], at(10)).is_ok());
+    }
+
+    #[test]
+    fn two_keys_of_one_name_are_refused() {
+        let first = key(0);
+        let twin = Key::from_secret(
+            zeroize::Zeroizing::new(*first.secret()),
+            Alg::XChaCha20Poly1305,
+            at(0),
+            at(5),
+        );
+        let error = KeyRing::from_keys(vec![first, key(3), twin.unwrap()], at(10)).unwrap_err();
+        assert!(matches!(error, KeyRingError::Duplicate(_)), "{error}");
+    }
+
+    #[test]
+    fn a_clock_that_steps_back_leaves_a_primary() {
+        let ring = KeyRing::from_keys(vec![key(20), key(10)], at(30)).unwrap();
+        assert_eq!(ring.primary(at(30)).activates_at(), at(20));
+        assert_eq!(ring.primary(at(0)).activates_at(), at(10));
+        assert!(ring.seal(at(0), "session", b"", b"x").is_ok());
+    }
+
+    #[test]
+    fn a_fingerprint_depends_on_the_keys_and_not_on_their_order() {
+        // E27
+        let secrets = [key(1), key(2), key(3)].map(|key| *key.secret());
+        let ring = |order: &[usize]| {
+            let keys = order.iter().map(|which| {
+                let secret = zeroize::Zeroizing::new(secrets[*which]);
+                let activates_at = at(10 - u64::try_from(order.len()).unwrap());
+                Key::from_secret(secret, Alg::default(), at(0), activates_at).unwrap()
+            });
+            KeyRing::from_keys(keys.collect(), at(10)).unwrap()
+        };
+        let fingerprint = ring(&[0, 1, 2]).fingerprint();
+        assert_eq!(fingerprint.len(), 16);
+        assert_eq!(fingerprint, ring(&[2, 0, 1]).fingerprint());
+        assert_ne!(fingerprint, ring(&[0, 1]).fingerprint());
+    }
+
+    proptest! {
+        #[test]
+        fn at_every_instant_there_is_one_primary(
+            activations in prop::collection::vec(0..50_u64, 1..8),
+            now in 0..60_u64,
+            reverse: bool,
+        ) {
+            // E18: the same one whatever the order of the files, and the newest of those that are
+            // active.
+            let mut keys: Vec<Key> = activations.iter().copied().map(key).collect();
+            let best = keys
+                .iter()
+                .filter(|key| key.activates_at() <= at(now))
+                .map(|key| (key.activates_at(), key.kid()))
+                .max();
+            let first = keys.iter().map(|key| (key.activates_at(), key.kid())).min();
+            if reverse {
+                keys.reverse();
+            }
+            let count = keys.len();
+            let ring = KeyRing::from_keys(keys, at(50)).unwrap();
+            prop_assert_eq!(ring.len(), count);
+            let primary = ring.primary(at(now));
+            prop_assert_eq!(Some((primary.activates_at(), primary.kid())), best.or(first));
+            // Everything but the primary opens too.
+            let sealed = ring.seal(at(now), "session", b"", b"x").unwrap();
+            prop_assert_eq!(ring.open("session", b"", &sealed).unwrap().kid, primary.kid());
+        }
+    }
+}
