@@ -1,0 +1,110 @@
+//! What the browser carries: the authorization request, its answer's `iss`, and the logout request.
+//!
+//! # Invariants
+//! - `response_type` is `code`, the challenge is S256, and `state`, `nonce` and verifier are fresh
+//!   32 bytes.
+//! - Nothing of a request that reached us is in these URLs but [`LoginParams`].
+//!
+//! # Spec
+//! OpenID Connect Core §3.1.2.1; RFC 7636 §4; RFC 8707 §2.1; RFC 9207; OpenID Connect RP-Initiated
+//! Logout §2.
+
+use openidconnect::{CsrfToken, Nonce, PkceCodeChallenge};
+use url::Url;
+
+use super::{AuthorizationRequest, IdpClient, LoginParams, OidcError, Provider};
+
+/// Random bytes in `state` and `nonce`: 43 characters of base64url.
+const RANDOM_BYTES: u32 = 32;
+
+impl Provider {
+    /// An authorization code request with PKCE S256, state and nonce.
+    pub async fn authorize(
+        &self,
+        http: &IdpClient,
+        params: &LoginParams,
+    ) -> Result<AuthorizationRequest, OidcError> {
+        let known = self.known(http).await?;
+        let mut url = known.metadata.authorization_endpoint.clone();
+        let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
+        let state = CsrfToken::new_random_len(RANDOM_BYTES).into_secret();
+        let nonce = Nonce::new_random_len(RANDOM_BYTES);
+        let settings = self.settings();
+        let scope = settings.scope();
+        let ours = [
+            ("response_type", "code"),
+            ("client_id", &settings.client_id),
+            ("redirect_uri", &settings.redirect_uri),
+            ("scope", &scope),
+            ("state", &state),
+            ("nonce", nonce.secret()),
+            ("code_challenge", challenge.as_str()),
+            ("code_challenge_method", challenge.method()),
+        ];
+        let asked = asked_for(params);
+        url.query_pairs_mut()
+            .extend_pairs(ours)
+            .extend_pairs(settings.resources.iter().map(|uri| ("resource", uri)))
+            .extend_pairs(&asked)
+            .extend_pairs(settings.extra_params.iter().filter(|(name, _)| {
+                // RFC 6749 §3.1: no parameter twice. What this login asks for goes first.
+                !ours.iter().any(|(ours, _)| ours == name)
+                    && !asked.iter().any(|(asked, _)| asked == name)
+            }));
+        Ok(AuthorizationRequest {
+            url,
+            state,
+            nonce,
+            verifier,
+        })
+    }
+
+    /// RFC 9207: exact comparison if present; an error if absent though advertised.
+    pub async fn check_iss(&self, http: &IdpClient, iss: Option<&str>) -> Result<(), OidcError> {
+        let wrong = match iss {
+            Some(iss) if iss == self.settings().issuer => return Ok(()),
+            Some(_) => "the authorization response is from another issuer",
+            None if self.known(http).await?.metadata.iss_parameter => {
+                "the authorization response lacks the advertised iss"
+            }
+            None => return Ok(()),
+        };
+        Err(OidcError::Invalid(wrong.to_owned()))
+    }
+
+    /// The `end_session_endpoint` with its parameters; `None` if the provider has none.
+    pub async fn end_session_url(
+        &self,
+        http: &IdpClient,
+        id_token_hint: Option<&str>,
+        post_logout_redirect_uri: &str,
+        state: &str,
+    ) -> Result<Option<Url>, OidcError> {
+        let known = self.known(http).await?;
+        let Some(mut url) = known.metadata.end_session_endpoint.clone() else {
+            return Ok(None);
+        };
+        url.query_pairs_mut()
+            .extend_pairs(id_token_hint.map(|hint| ("id_token_hint", hint)))
+            .extend_pairs([
+                ("client_id", self.settings().client_id.as_str()),
+                ("post_logout_redirect_uri", post_logout_redirect_uri),
+                ("state", state),
+            ]);
+        Ok(Some(url))
+    }
+}
+
+fn asked_for(params: &LoginParams) -> Vec<(&'static str, String)> {
+    let max_age = params.max_age.map(|secs| secs.to_string());
+    [
+        ("prompt", params.prompt.clone()),
+        ("acr_values", params.acr_values.clone()),
+        ("max_age", max_age),
+        ("login_hint", params.login_hint.clone()),
+        ("ui_locales", params.ui_locales.clone()),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name, value?)))
+    .collect()
+}

@@ -1,0 +1,238 @@
+//! The HTTP client for identity providers: awc, as `openidconnect`'s [`AsyncHttpClient`].
+//!
+//! [`IdpClient`] is one worker's; `Provider` borrows it for each call, bound to what that provider
+//! may be reached by.
+//!
+//! # Invariants
+//! - A connection carries one request. After a 1xx, awc takes the interim answer for the final one
+//!   and leaves the real answer, somebody's tokens, in the connection: pooled, it would go to the
+//!   next caller. A 1xx is therefore a failure, and its connection is closed.
+//! - Redirects are not followed, nothing is decompressed, no cookie is kept.
+//! - One time limit covers a whole call, body included (awc's own ends with the head), and no
+//!   answer is longer than [`BODY_LIMIT`].
+//! - Plain HTTP goes to loopback only, and only if the issuer itself is configured so.
+//!
+//! # Why
+//! Trust is anchored in the Mozilla roots compiled in. The environment variable `SSL_CERT_FILE`
+//! names a PEM file with further ones, as private certificate authorities need them; it is
+//! OpenSSL's name for it, so what already runs beside sealgate understands it too.
+
+use std::error::Error;
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use awc::error::{PayloadError, SendRequestError};
+use openidconnect::{AsyncHttpClient, HttpRequest, HttpResponse};
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use url::Url;
+
+use super::OidcError;
+use super::metadata::PlainHttp;
+
+/// Longest answer, in bytes. Metadata and key sets take some tens of KiB.
+const BODY_LIMIT: usize = 1024 * 1024;
+
+/// Per-worker HTTP client for identity providers (awc: not `Send`).
+#[derive(Clone)]
+pub struct IdpClient {
+    http: awc::Client,
+    timeout: Duration,
+}
+
+impl IdpClient {
+    /// A client with a time limit for each call.
+    pub fn new(timeout: Duration) -> Self {
+        let further_roots = std::env::var_os("SSL_CERT_FILE");
+        Self::trusting(further_roots.as_deref().map(Path::new), timeout)
+    }
+
+    pub(super) fn trusting(further_roots: Option<&Path>, timeout: Duration) -> Self {
+        // awc's default connector panics where two providers are compiled in and none is chosen. An
+        // error means that one has been chosen already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let connector = awc::Connector::new()
+            .timeout(timeout)
+            .handshake_timeout(timeout)
+            .rustls_0_23(Arc::new(tls(further_roots)));
+        let http = awc::Client::builder()
+            .connector(connector)
+            .disable_redirects()
+            .disable_timeout()
+            .no_default_headers()
+            .finish();
+        Self { http, timeout }
+    }
+
+    /// This client, for one provider's endpoints.
+    pub(super) fn within(&self, plain_http: PlainHttp) -> Channel<'_> {
+        Channel {
+            client: self,
+            plain_http,
+        }
+    }
+
+    async fn exchange(&self, request: HttpRequest) -> Result<HttpResponse, OidcError> {
+        let (head, body) = request.into_parts();
+        let method = awc::http::Method::from_bytes(head.method.as_str().as_bytes())
+            .map_err(|_| invalid("no such method"))?;
+        let mut call = self
+            .http
+            .request(method, head.uri.to_string())
+            .insert_header(("accept-encoding", "identity"))
+            .insert_header((
+                "user-agent",
+                concat!("sealgate/", env!("CARGO_PKG_VERSION")),
+            ))
+            .force_close()
+            .no_decompress();
+        for (name, value) in &head.headers {
+            call = call.append_header((name.as_str(), value.as_bytes()));
+        }
+        let sending = if body.is_empty() {
+            call.send()
+        } else {
+            call.send_body(body)
+        };
+        let mut answer = sending.await.map_err(not_sent)?;
+        let status = answer.status().as_u16();
+        if status < 200 {
+            return Err(unavailable(format!("it sent an interim answer ({status})")));
+        }
+        if answer.headers().contains_key("content-encoding") {
+            return Err(invalid("the answer is compressed, which was not asked for"));
+        }
+        let mut response = http::Response::builder().status(status);
+        for (name, value) in answer.headers() {
+            response = response.header(name.as_str(), value.as_bytes());
+        }
+        let announced = header_number(answer.headers().get("content-length"));
+        let body = answer
+            .body()
+            .limit(BODY_LIMIT)
+            .await
+            .map_err(|error| not_read(&error))?;
+        if announced.is_some_and(|length| length > body.len()) {
+            return Err(unavailable("the answer was cut off"));
+        }
+        response
+            .body(body.to_vec())
+            .map_err(|_| invalid("unreadable head"))
+    }
+}
+
+/// An [`IdpClient`] that reaches one provider's endpoints.
+pub(super) struct Channel<'c> {
+    client: &'c IdpClient,
+    plain_http: PlainHttp,
+}
+
+impl Channel<'_> {
+    /// One request, one answer of any status. Never repeated.
+    pub(super) async fn send(&self, request: HttpRequest) -> Result<HttpResponse, OidcError> {
+        let target = Url::parse(&request.uri().to_string())
+            .ok()
+            .filter(|url| self.plain_http.allows(url))
+            .ok_or_else(|| invalid("an endpoint is not https://"))?;
+        let limit = self.client.timeout;
+        tokio::time::timeout(limit, self.client.exchange(request))
+            .await
+            .unwrap_or_else(|_| Err(unavailable(format!("no whole answer within {limit:?}"))))
+            .map_err(|error| at(target.host_str().unwrap_or_default(), error))
+    }
+}
+
+impl<'c> AsyncHttpClient<'c> for Channel<'_> {
+    type Error = OidcError;
+    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, OidcError>> + 'c>>;
+
+    fn call(&'c self, request: HttpRequest) -> Self::Future {
+        Box::pin(self.send(request))
+    }
+}
+
+/// Whether a status says "later", not "no".
+pub(super) const fn is_outage(status: u16) -> bool {
+    matches!(status, 408 | 429 | 500..=599)
+}
+
+fn tls(further_roots: Option<&Path>) -> ClientConfig {
+    let mut roots = RootCertStore::empty();
+    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    if let Some(file) = further_roots {
+        match read_roots(file) {
+            Ok(certificates) => {
+                let (_, ignored) = roots.add_parsable_certificates(certificates);
+                if ignored > 0 {
+                    log::warn!("SSL_CERT_FILE: {ignored} certificates cannot be used as roots");
+                }
+            }
+            Err(error) => log::error!(
+                "SSL_CERT_FILE: cannot read {}: {error}; going on without it",
+                file.display()
+            ),
+        }
+    }
+    let mut config = ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    // `force_close` means something to HTTP/1.1 only.
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config
+}
+
+fn read_roots(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let file = File::open(file).map_err(|error| error.to_string())?;
+    CertificateDer::pem_reader_iter(file)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| error.to_string())
+}
+
+fn header_number(value: Option<&awc::http::header::HeaderValue>) -> Option<usize> {
+    value?.to_str().ok()?.parse().ok()
+}
+
+fn not_sent(error: SendRequestError) -> OidcError {
+    use awc::error::ConnectError;
+    match error {
+        SendRequestError::Connect(ConnectError::Timeout) | SendRequestError::Timeout => {
+            unavailable("no connection in time")
+        }
+        SendRequestError::Connect(error) => unavailable(error.to_string()),
+        SendRequestError::Send(error) => unavailable(error.to_string()),
+        SendRequestError::Response(error) => match error.source() {
+            Some(cause) if cause.is::<io::Error>() => unavailable(cause.to_string()),
+            _ => invalid(format!("not HTTP: {error}")),
+        },
+        _ => invalid("the request could not be made"),
+    }
+}
+
+fn not_read(error: &PayloadError) -> OidcError {
+    match error {
+        PayloadError::Overflow => invalid(format!("longer than {BODY_LIMIT} bytes")),
+        PayloadError::Io(_) | PayloadError::Incomplete(_) => unavailable("the answer was cut off"),
+        _ => invalid("unreadable body"),
+    }
+}
+
+fn at(host: &str, error: OidcError) -> OidcError {
+    match error {
+        OidcError::Rejected(text) => OidcError::Rejected(text),
+        OidcError::Unavailable(text) => OidcError::Unavailable(format!("{host}: {text}")),
+        OidcError::Invalid(text) => OidcError::Invalid(format!("{host}: {text}")),
+    }
+}
+
+fn invalid(text: impl Into<String>) -> OidcError {
+    OidcError::Invalid(text.into())
+}
+
+fn unavailable(text: impl Into<String>) -> OidcError {
+    OidcError::Unavailable(text.into())
+}

@@ -1,0 +1,308 @@
+//! Metadata and keys: found lazily, matched exactly, kept while they cannot be had anew.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use openidconnect::AccessToken;
+use serde_json::{Value, json};
+
+use super::super::{Expectation, IdpClient, LoginParams, OidcError, Provider};
+use super::hostile::{Hostile, Reply, SigningKey};
+use super::{NOW, assert_invalid, assert_unavailable, client, provider, run, settings};
+use crate::clock::Clock;
+
+const MINUTE: Duration = Duration::from_mins(1);
+
+fn down() -> Reply {
+    Reply::text(503, "text/html", "<h1>maintenance</h1>")
+}
+
+fn metadata_path() -> &'static str {
+    "/.well-known/openid-configuration"
+}
+
+fn claims(issuer: &str) -> Value {
+    json!({"iss": issuer, "aud": "shop", "sub": "ada", "iat": NOW.as_secs(), "exp": NOW.as_secs() + 9999})
+}
+
+/// Verifies as after a refresh.
+async fn verify(provider: &Provider, http: &IdpClient, raw: &str) -> Result<(), OidcError> {
+    let access_token = AccessToken::new("at".to_owned());
+    let expect = Expectation {
+        nonce: None,
+        access_token: &access_token,
+        max_age: None,
+        acr_values: None,
+    };
+    let outcome = provider.verify_id_token(http, raw, &expect).await;
+    outcome.map(drop)
+}
+
+#[test]
+fn nothing_is_fetched_before_it_is_needed_and_then_once() {
+    // B40
+    run(async {
+        let key = SigningKey::new("k1");
+        let idp = Hostile::start(&[&key]).await;
+        let (provider, _) = provider(&idp);
+        assert!(!provider.is_known());
+        assert_eq!(idp.discoveries(), 0);
+        let (http, other_worker) = (client(), client());
+        let params = LoginParams::default();
+        let logins = (0..20).map(|n| {
+            let http = if n % 2 == 0 { &http } else { &other_worker };
+            provider.authorize(http, &params)
+        });
+        for login in join_all(logins).await {
+            login.unwrap();
+        }
+        assert!(provider.is_known());
+        assert_eq!(idp.discoveries(), 1);
+    });
+}
+
+#[test]
+fn the_issuer_is_compared_byte_for_byte() {
+    // B39
+    run(async {
+        let idp = Hostile::start(&[&SigningKey::new("k1")]).await;
+        let port = idp.issuer.rsplit_once(':').unwrap().1.to_owned();
+        for other in [
+            format!("{}/", idp.issuer),
+            format!("HTTP://127.0.0.1:{port}"),
+            format!("http://localhost:{port}"),
+            format!("http://127.0.0.1:{port}/a/.."),
+            format!(" http://127.0.0.1:{port}"),
+            "https://id.example.com".to_owned(),
+            String::new(),
+        ] {
+            idp.metadata(|document| document["issuer"] = json!(other));
+            let (provider, _) = provider(&idp);
+            assert_invalid(provider.discover(&client()).await, &other);
+            assert!(!provider.is_known(), "{other}");
+        }
+        // The other way round: what is configured is not normalised either.
+        idp.metadata(|_| {});
+        let configured = settings(&format!("{}/", idp.issuer));
+        let provider = Provider::new(configured, Clock::fixed(NOW));
+        assert_invalid(
+            provider.discover(&client()).await,
+            "configured with a slash",
+        );
+    });
+}
+
+#[test]
+fn an_issuer_is_https_or_loopback_without_query_and_fragment() {
+    // B39. None of these is ever asked: the client would have to be told another address.
+    run(async {
+        for issuer in [
+            "http://id.example.com",
+            "ftp://127.0.0.1",
+            "https://id.example.com?tenant=1",
+            "https://id.example.com#a",
+            "https://user@id.example.com",
+            "id.example.com",
+            "",
+        ] {
+            let provider = Provider::new(settings(issuer), Clock::fixed(NOW));
+            assert_invalid(provider.discover(&client()).await, issuer);
+        }
+    });
+}
+
+#[test]
+fn metadata_without_what_a_login_needs_is_refused() {
+    // B39, B26
+    run(async {
+        let idp = Hostile::start(&[&SigningKey::new("k1")]).await;
+        for (member, value) in [
+            ("authorization_endpoint", json!("javascript:alert(1)")),
+            (
+                "authorization_endpoint",
+                json!("http://id.example.com/authorize"),
+            ),
+            ("token_endpoint", Value::Null),
+            ("token_endpoint", json!("http://id.example.com/token")),
+            ("jwks_uri", json!("http://id.example.com/jwks")),
+            ("jwks_uri", json!("file:///etc/passwd")),
+            ("revocation_endpoint", json!("http://id.example.com/revoke")),
+            ("end_session_endpoint", json!("javascript:alert(1)")),
+            (
+                "id_token_signing_alg_values_supported",
+                json!(["none", "HS256", "ES512"]),
+            ),
+            ("issuer", json!(7)),
+        ] {
+            idp.metadata(|document| document[member] = value.clone());
+            let (provider, _) = provider(&idp);
+            let outcome = provider.discover(&client()).await;
+            assert_invalid(outcome, &format!("{member} {value}"));
+        }
+        for (what, body) in [("no JSON", "<html>"), ("an array", "[]"), ("nothing", "")] {
+            idp.reply(metadata_path(), Reply::text(200, "application/json", body));
+            let (provider, _) = provider(&idp);
+            assert_invalid(provider.discover(&client()).await, what);
+        }
+    });
+}
+
+#[test]
+fn a_provider_that_is_down_is_asked_again_after_some_seconds_only() {
+    // B40
+    run(async {
+        let idp = Hostile::start(&[&SigningKey::new("k1")]).await;
+        idp.reply(metadata_path(), down());
+        let (provider, clock) = provider(&idp);
+        let http = client();
+        for _ in 0..50 {
+            assert_unavailable(provider.discover(&http).await, "down");
+        }
+        assert_eq!(idp.discoveries(), 1);
+        idp.metadata(|_| {});
+        assert_unavailable(provider.discover(&http).await, "still within the wait");
+        clock.advance(Duration::from_secs(4));
+        provider.discover(&http).await.unwrap();
+        assert_eq!(idp.discoveries(), 2);
+    });
+}
+
+#[test]
+fn what_was_good_last_serves_while_the_provider_is_down() {
+    // B40
+    run(async {
+        let http = client();
+        let key = SigningKey::new("k1");
+        let idp = Hostile::start(&[&key]).await;
+        let (provider, clock) = provider(&idp);
+        provider.discover(&http).await.unwrap();
+        idp.reply(metadata_path(), down());
+        clock.advance(61 * MINUTE);
+        for _ in 0..10 {
+            verify(&provider, &http, &key.sign(&claims(&idp.issuer)))
+                .await
+                .unwrap();
+        }
+        assert_eq!(idp.discoveries(), 2);
+        // A document of another issuer does not displace it either.
+        idp.metadata(|document| document["issuer"] = json!("https://evil.test"));
+        clock.advance(MINUTE);
+        provider.discover(&http).await.unwrap();
+        assert_eq!(idp.discoveries(), 3);
+        idp.metadata(|document| {
+            document["authorization_endpoint"] = json!("https://id.example.com/new");
+        });
+        clock.advance(MINUTE);
+        let params = LoginParams::default();
+        let request = provider.authorize(&http, &params).await.unwrap();
+        assert_eq!(request.url.host_str(), Some("id.example.com"));
+        provider.discover(&http).await.unwrap();
+        assert_eq!(idp.discoveries(), 4);
+    });
+}
+
+#[test]
+fn somebody_who_leaves_does_not_take_the_others_discovery_along() {
+    // B40
+    run(async {
+        let idp = Hostile::start(&[&SigningKey::new("k1")]).await;
+        let sound = Reply::json(200, &json!({}));
+        idp.reply(metadata_path(), sound.after(Duration::from_mins(1)));
+        let (provider, _) = provider(&idp);
+        let http = client();
+        let leaves = tokio::time::timeout(Duration::from_millis(200), provider.discover(&http));
+        let stays = async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            idp.metadata(|_| {});
+            provider.discover(&http).await
+        };
+        let (left, stayed) = tokio::join!(leaves, stays);
+        assert!(left.is_err());
+        stayed.unwrap();
+    });
+}
+
+#[test]
+fn a_rotated_key_is_found_at_once() {
+    // B28
+    run(async {
+        let http = client();
+        let (old, new) = (SigningKey::new("k1"), SigningKey::new("k2"));
+        let idp = Hostile::start(&[&old]).await;
+        let (provider, clock) = provider(&idp);
+        provider.discover(&http).await.unwrap();
+        idp.keys(&[&new]);
+        let raw = new.sign(&claims(&idp.issuer));
+        let (a, b) = tokio::join!(
+            verify(&provider, &http, &raw),
+            verify(&provider, &http, &raw)
+        );
+        assert_eq!((a, b), (Ok(()), Ok(())));
+        assert_eq!(idp.heard("/jwks").len(), 2);
+        // New key, old name: the signature tells.
+        clock.advance(MINUTE);
+        let renewed = SigningKey::new("k2");
+        idp.keys(&[&renewed]);
+        verify(&provider, &http, &renewed.sign(&claims(&idp.issuer)))
+            .await
+            .unwrap();
+        assert_eq!(idp.discoveries(), 1);
+    });
+}
+
+#[test]
+fn a_thousand_unknown_keys_cause_one_fetch_in_each_window() {
+    // B28
+    run(async {
+        let http = client();
+        let key = SigningKey::new("k1");
+        let idp = Hostile::start(&[&key]).await;
+        let (provider, clock) = provider(&idp);
+        provider.discover(&http).await.unwrap();
+        let unknown = SigningKey::new("k1");
+        for fetches in 1..=3 {
+            for n in 0..350 {
+                let header = json!({"alg": "ES256", "kid": format!("k{n}")});
+                let raw = unknown.sign_as(&header, &claims(&idp.issuer));
+                assert_invalid(verify(&provider, &http, &raw).await, "unknown key");
+            }
+            assert_eq!(idp.heard("/jwks").len(), 1 + fetches);
+            clock.advance(Duration::from_secs(30));
+        }
+        verify(&provider, &http, &key.sign(&claims(&idp.issuer)))
+            .await
+            .unwrap();
+    });
+}
+
+#[test]
+fn the_last_good_keys_outlive_a_failed_fetch() {
+    // B28, B40
+    run(async {
+        let http = client();
+        let key = SigningKey::new("k1");
+        let idp = Hostile::start(&[&key]).await;
+        let (provider, clock) = provider(&idp);
+        provider.discover(&http).await.unwrap();
+        let unknown = SigningKey::new("k9").sign(&claims(&idp.issuer));
+        let good = key.sign(&claims(&idp.issuer));
+        idp.reply("/jwks", down());
+        assert_unavailable(verify(&provider, &http, &unknown).await, "503");
+        assert_unavailable(
+            verify(&provider, &http, &unknown).await,
+            "within the window",
+        );
+        verify(&provider, &http, &good).await.unwrap();
+        for keys in [
+            "{\"keys\":[]}",
+            "{\"keys\":[{\"kty\":\"NEW\"}]}",
+            "{}",
+            "no",
+        ] {
+            clock.advance(MINUTE);
+            idp.reply("/jwks", Reply::text(200, "application/json", keys));
+            assert_invalid(verify(&provider, &http, &unknown).await, keys);
+            verify(&provider, &http, &good).await.unwrap();
+        }
+    });
+}
