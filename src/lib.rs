@@ -25,6 +25,7 @@
 //! configuration. Everything else is concrete.
 
 pub mod oidc;
+pub mod session;
 
 pub mod keyring;
 

@@ -1,0 +1,321 @@
+//! States as bytes, field by field. The tables are in the [module head](super).
+//!
+//! # Invariants
+//! - `decode(encode(x)) == x`, and every pair of sections that decodes is what its value encodes to (E17, fuzzed).
+
+use openidconnect::{AccessToken, Nonce, PkceCodeVerifier, RefreshToken};
+
+use super::codec::{self, Cursor, MAX_PAD, Malformed, Reader, Sections, Writer};
+use super::envelope::Purpose;
+use super::pack::{self, Packing};
+use super::settings::Compression;
+use super::state::{
+    EndedMark, LoginAttempt, LogoutHint, LogoutState, Seen, Session, SessionId, TokenSet,
+};
+use super::{claims, token_text};
+use crate::keyring::Erased;
+use crate::names::ReturnTo;
+
+/// Longest text that is not a token or a claim.
+const TEXT: usize = 4096;
+
+/// Something that is sealed. The purpose belongs to the type, so one kind of cookie never decodes as another.
+pub(super) trait State: Sized {
+    /// What the sealed bytes are for.
+    const PURPOSE: Purpose;
+    /// Whether it may be compressed: not with anything in it that a stranger chooses, nor where it is too small to gain.
+    const COMPRESSIBLE: bool = false;
+    /// Whether its length depends on what it says.
+    const VARIES: bool = true;
+    /// Writes all fields.
+    fn write(&self, writer: &mut Writer);
+    /// Reads all fields.
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed>;
+}
+
+/// The bytes that are sealed.
+#[derive(Clone)]
+pub(super) struct Plaintext {
+    pub(super) bytes: Erased,
+    pub(super) packing: Packing,
+}
+
+/// The plaintext of a state. `Err` gives the length that it would have, if a field is over its limit.
+pub(super) fn encode<S: State>(
+    state: &S,
+    pad_to: usize,
+    compression: Compression,
+) -> Result<Plaintext, usize> {
+    let sections = sections(state)?;
+    let frame = if S::COMPRESSIBLE {
+        pack::pack(&sections.packed, compression)
+    } else {
+        None
+    };
+    let (packing, packed) = match &frame {
+        Some(frame) => (Packing::Zstd1, &**frame),
+        None => (Packing::Plain, &*sections.packed),
+    };
+    let pad_to = if S::VARIES { pad_to } else { 1 };
+    Ok(Plaintext {
+        bytes: assemble(packed, &sections.loose, pad_to),
+        packing,
+    })
+}
+
+/// All fields of a state.
+pub(super) fn sections<S: State>(state: &S) -> Result<Sections, usize> {
+    let mut writer = Writer::new();
+    state.write(&mut writer);
+    let within = writer.packed_len() <= pack::LIMIT;
+    writer.require(within);
+    writer.finish()
+}
+
+/// Padded after packing: what a length tells must not depend on how well something compressed (E16).
+pub(super) fn assemble(packed: &[u8], loose: &[u8], pad_to: usize) -> Erased {
+    let pad_to = pad_to.clamp(1, MAX_PAD);
+    // The two numbers have up to three bytes.
+    let len = packed.len() + loose.len() + 6;
+    let mut plaintext = Erased::with_capacity(len.next_multiple_of(pad_to));
+    codec::put_number(&mut plaintext, pad_to as u64);
+    codec::put_number(&mut plaintext, packed.len() as u64);
+    plaintext.push(packed);
+    plaintext.push(loose);
+    codec::pad(&mut plaintext, pad_to);
+    plaintext
+}
+
+/// A plaintext, divided.
+pub(super) struct Front<'b> {
+    pub(super) pad_to: usize,
+    /// As it was packed.
+    pub(super) packed: &'b [u8],
+    /// With the padding.
+    loose: &'b [u8],
+}
+
+impl<'b> Front<'b> {
+    pub(super) fn read(plaintext: &'b [u8]) -> Result<Self, Malformed> {
+        let mut cursor = Cursor(plaintext);
+        let pad_to = cursor.length(MAX_PAD)?;
+        let len = cursor.length(pack::LIMIT)?;
+        Ok(Self {
+            pad_to,
+            packed: cursor.raw(len)?,
+            loose: cursor.0,
+        })
+    }
+}
+
+/// What a plaintext holds.
+#[derive(Debug)]
+pub(super) struct Decoded<S> {
+    pub(super) state: S,
+    pub(super) sizes: Sizes,
+}
+
+/// Bytes of the parts of a plaintext.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sizes {
+    pub(super) packed: usize,
+    /// The packed section when it is unpacked.
+    pub(super) unpacked: usize,
+    pub(super) loose: usize,
+    pub(super) padding: usize,
+}
+
+/// The state of a plaintext.
+pub(super) fn decode<S: State>(
+    plaintext: &[u8],
+    packing: Packing,
+) -> Result<Decoded<S>, Malformed> {
+    let front = Front::read(plaintext)?;
+    let unpacked = match packing {
+        Packing::Plain => None,
+        Packing::Zstd1 if S::COMPRESSIBLE => Some(pack::unpack(front.packed)?),
+        Packing::Zstd1 => return Err(Malformed),
+    };
+    let section = unpacked.as_ref().map_or(front.packed, |bytes| bytes);
+    let mut reader = Reader::new(section, front.loose);
+    let state = S::read(&mut reader)?;
+    let padding = reader.finish()?;
+    let exact = padding.len() < front.pad_to && plaintext.len().is_multiple_of(front.pad_to);
+    if !exact || padding.iter().any(|byte| *byte != 0) {
+        return Err(Malformed);
+    }
+    Ok(Decoded {
+        state,
+        sizes: Sizes {
+            packed: front.packed.len(),
+            unpacked: section.len(),
+            loose: front.loose.len() - padding.len(),
+            padding: padding.len(),
+        },
+    })
+}
+
+impl State for Session {
+    const PURPOSE: Purpose = Purpose::Session;
+    /// Nothing in it is chosen by whoever can see its length: an identity provider writes it (E15).
+    const COMPRESSIBLE: bool = true;
+
+    fn write(&self, w: &mut Writer) {
+        w.loose(&self.id.0);
+        w.time(self.last_seen);
+        w.time(self.started_at);
+        w.time(self.ends_at);
+        w.option(self.auth_time, Writer::time);
+        let tokens = &self.tokens;
+        token_text::write(w, tokens.access_token.secret());
+        w.option(tokens.refresh_token.as_ref(), |w, token| {
+            token_text::write(w, token.secret());
+        });
+        w.time(tokens.issued_at);
+        w.time(tokens.expires_at);
+        w.bytes(TEXT, self.issuer.as_bytes());
+        w.bytes(TEXT, self.subject.as_bytes());
+        w.option(self.idp_sid.as_ref(), |w, sid| {
+            w.bytes(TEXT, sid.as_bytes());
+        });
+        w.bytes(TEXT, tokens.scope.as_bytes());
+        claims::write(w, &self.claims);
+    }
+
+    fn read(r: &mut Reader<'_>) -> Result<Self, Malformed> {
+        let id = SessionId(r.loose_array()?);
+        let (last_seen, started_at, ends_at) = (r.time()?, r.time()?, r.time()?);
+        let auth_time = r.option(Reader::time)?;
+        let access_token = AccessToken::new(token_text::read(r)?);
+        let refresh_token = r.option(token_text::read)?.map(RefreshToken::new);
+        let (issued_at, expires_at) = (r.time()?, r.time()?);
+        Ok(Self {
+            id,
+            issuer: r.text(TEXT)?.to_owned(),
+            subject: r.text(TEXT)?.to_owned(),
+            idp_sid: r.option(|r| r.text(TEXT))?.map(str::to_owned),
+            started_at,
+            auth_time,
+            ends_at,
+            last_seen,
+            tokens: TokenSet {
+                access_token,
+                refresh_token,
+                issued_at,
+                expires_at,
+                scope: r.text(TEXT)?.to_owned(),
+            },
+            claims: claims::read(r)?,
+        })
+    }
+}
+
+impl State for LoginAttempt {
+    const PURPOSE: Purpose = Purpose::Login;
+
+    fn write(&self, w: &mut Writer) {
+        w.bytes(TEXT, self.state.as_bytes());
+        w.bytes(TEXT, self.nonce.secret().as_bytes());
+        w.bytes(TEXT, self.verifier.secret().as_bytes());
+        w.bytes(TEXT, self.issuer.as_bytes());
+        w.bytes(TEXT, self.return_to.as_str().as_bytes());
+        w.time(self.started_at);
+        w.flag(self.silent);
+        w.option(self.max_age, Writer::number);
+        w.option(self.acr_values.as_ref(), |w, acr| {
+            w.bytes(TEXT, acr.as_bytes());
+        });
+        w.option(self.replaces, |w, session| w.loose(&session.0));
+    }
+
+    fn read(r: &mut Reader<'_>) -> Result<Self, Malformed> {
+        Ok(Self {
+            state: r.text(TEXT)?.to_owned(),
+            nonce: Nonce::new(r.text(TEXT)?.to_owned()),
+            verifier: PkceCodeVerifier::new(r.text(TEXT)?.to_owned()),
+            issuer: r.text(TEXT)?.to_owned(),
+            return_to: read_return_to(r)?,
+            started_at: r.time()?,
+            silent: r.flag()?,
+            max_age: r.option(Reader::number)?,
+            acr_values: r.option(|r| r.text(TEXT))?.map(str::to_owned),
+            replaces: r.option(Reader::loose_array)?.map(SessionId),
+        })
+    }
+}
+
+impl State for Seen {
+    const PURPOSE: Purpose = Purpose::Seen;
+    const VARIES: bool = false;
+
+    fn write(&self, w: &mut Writer) {
+        w.loose(&self.session.0);
+        w.time(self.at);
+    }
+
+    fn read(r: &mut Reader<'_>) -> Result<Self, Malformed> {
+        Ok(Self {
+            session: SessionId(r.loose_array()?),
+            at: r.time()?,
+        })
+    }
+}
+
+impl State for EndedMark {
+    const PURPOSE: Purpose = Purpose::Ended;
+    const VARIES: bool = false;
+
+    fn write(&self, w: &mut Writer) {
+        w.loose(&self.session.0);
+        w.time(self.until);
+    }
+
+    fn read(r: &mut Reader<'_>) -> Result<Self, Malformed> {
+        Ok(Self {
+            session: SessionId(r.loose_array()?),
+            until: r.time()?,
+        })
+    }
+}
+
+impl State for LogoutHint {
+    const PURPOSE: Purpose = Purpose::Hint;
+    /// It holds an ID token and nothing else, and must fit one cookie whatever groups that token lists.
+    const COMPRESSIBLE: bool = true;
+
+    fn write(&self, w: &mut Writer) {
+        w.loose(&self.session.0);
+        token_text::write(w, &self.id_token);
+    }
+
+    fn read(r: &mut Reader<'_>) -> Result<Self, Malformed> {
+        Ok(Self {
+            session: SessionId(r.loose_array()?),
+            id_token: token_text::read(r)?,
+        })
+    }
+}
+
+impl State for LogoutState {
+    const PURPOSE: Purpose = Purpose::LogoutState;
+
+    fn write(&self, w: &mut Writer) {
+        w.bytes(TEXT, self.return_to.as_str().as_bytes());
+        w.time(self.issued_at);
+    }
+
+    fn read(r: &mut Reader<'_>) -> Result<Self, Malformed> {
+        Ok(Self {
+            return_to: read_return_to(r)?,
+            issued_at: r.time()?,
+        })
+    }
+}
+
+/// Checked again, although authenticated: a rule that became stricter holds for old cookies too.
+fn read_return_to(r: &mut Reader<'_>) -> Result<ReturnTo, Malformed> {
+    let text = r.text(TEXT)?;
+    ReturnTo::parse(text)
+        .filter(|parsed| parsed.as_str() == text)
+        .ok_or(Malformed)
+}

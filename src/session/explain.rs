@@ -1,0 +1,313 @@
+//! Cookies in words, for support: what is in them, how old it is, what it weighs; or why they do not open.
+//!
+//! `sealgate --explain-cookie` prints it, with the key ring at hand. Nothing that serves requests calls it: to a browser all
+//! failures are one (E11).
+//!
+//! # Invariants
+//! - No token, claim or subject is shown: lengths, and the first 4 bytes of a token's SHA-256, which tell whether two are
+//!   the same (E22, F14).
+//! - What is read is bounded as for a request.
+
+use std::fmt::{self, Write as _};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use super::budget;
+use super::cookies::Received;
+use super::encode::State;
+use super::envelope::{Envelope, Failure, Unsealed};
+use super::jar::Jar;
+use super::names::Kind;
+use super::state::{LoginAttempt, Session};
+use crate::clock::UnixTime;
+use crate::keyring::KeyRing;
+
+/// What became of one of our cookies (a session in several counts as one).
+#[derive(Debug)]
+pub struct Explained {
+    /// Whether it opens, and holds now.
+    pub is_good: bool,
+    /// Some lines.
+    pub text: String,
+}
+
+impl fmt::Display for Explained {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Jar {
+    /// Every cookie of this frontend, in words.
+    pub fn explain(
+        &self,
+        received: &Received<'_>,
+        keys: &KeyRing,
+        now: UnixTime,
+    ) -> Vec<Explained> {
+        let scene = Scene {
+            jar: self,
+            received,
+            keys,
+            now,
+        };
+        let mut seen: Vec<Kind<'_>> = Vec::new();
+        let mut all = Vec::new();
+        for (kind, _) in received.iter() {
+            let kind = match kind {
+                Kind::Session(_) => Kind::Session(0),
+                other => other,
+            };
+            if !seen.contains(&kind) {
+                seen.push(kind);
+                all.push(scene.explain(kind));
+            }
+        }
+        all
+    }
+}
+
+struct Scene<'s> {
+    jar: &'s Jar,
+    received: &'s Received<'s>,
+    keys: &'s KeyRing,
+    now: UnixTime,
+}
+
+/// Lines of a report: a title, and indented facts.
+struct Report(String);
+
+impl Report {
+    fn line(&mut self, name: &str, fact: impl fmt::Display) {
+        // Writing to a `String` does not fail.
+        let _ = writeln!(self.0, "  {name:<16} {fact}");
+    }
+}
+
+impl Scene<'_> {
+    fn explain(&self, kind: Kind<'_>) -> Explained {
+        let jar = self.jar;
+        match kind {
+            Kind::Session(_) => self.open(kind, &jar.session, |report, opened| {
+                self.session(report, &opened.state)
+            }),
+            Kind::Seen => self.open(kind, &jar.seen, |report, opened| {
+                report.line("session", opened.state.session.short());
+                report.line("last activity", self.at(opened.state.at));
+                true
+            }),
+            Kind::Ended => self.open(kind, &jar.ended, |report, opened| {
+                report.line("session", opened.state.session.short());
+                report.line("ended, until", self.at(opened.state.until));
+                opened.state.until > self.now
+            }),
+            Kind::Hint => self.open(kind, &jar.hint, |report, opened| {
+                report.line("session", opened.state.session.short());
+                report.line("id_token", token(&opened.state.id_token));
+                true
+            }),
+            Kind::Login(_) => {
+                let envelope = jar.login.named(&jar.names.name(kind));
+                self.open(kind, &envelope, |report, opened| {
+                    self.login(report, &opened.state)
+                })
+            }
+        }
+    }
+
+    fn open<S: State>(
+        &self,
+        kind: Kind<'_>,
+        envelope: &Envelope<S>,
+        describe: impl FnOnce(&mut Report, &Unsealed<S>) -> bool,
+    ) -> Explained {
+        let chunk = |index: u8| {
+            let kind = if index == 0 {
+                kind
+            } else {
+                Kind::Session(index)
+            };
+            self.received.value(kind)
+        };
+        let repeated = self.received.iter().find(|(other, _)| {
+            let same = match kind {
+                Kind::Session(_) => matches!(other, Kind::Session(_)),
+                kind => *other == kind,
+            };
+            same && self.received.values(*other).nth(1).is_some()
+        });
+        let name = self.jar.names.name(kind);
+        let purpose = S::PURPOSE.label();
+        let mut report = Report(format!(
+            "{name}: {purpose} of frontend {}\n",
+            self.jar.settings.frontend
+        ));
+        let opened = match repeated {
+            Some((repeated, _)) => Err(format!(
+                "{} came more than once; which of them counts cannot be told",
+                self.jar.names.name(repeated)
+            )),
+            None => envelope
+                .diagnose(chunk, self.keys)
+                .map_err(|failure| self.failure(&failure)),
+        };
+        let is_good = match opened {
+            Err(why) => {
+                report.line("does not open", why);
+                false
+            }
+            Ok(opened) => {
+                self.wrapping(&mut report, &opened);
+                describe(&mut report, &opened)
+            }
+        };
+        Explained {
+            is_good,
+            text: report.0,
+        }
+    }
+
+    /// What every cookie has.
+    fn wrapping<S>(&self, report: &mut Report, opened: &Unsealed<S>) {
+        let alg = self.keys.key(opened.kid).map_or("", |key| key.alg().name());
+        let role = if self.keys.primary(self.now).kid() == opened.kid {
+            "the primary"
+        } else {
+            "opens only"
+        };
+        report.line("format", "version 1");
+        report.line("key", format_args!("{} ({role})", opened.kid));
+        report.line("cipher", alg);
+        report.line("compression", opened.header.packing.name());
+        report.line(
+            "cookies",
+            format_args!(
+                "{}, values of {} characters",
+                opened.header.chunks,
+                opened.header.text_len()
+            ),
+        );
+        let sizes = opened.sizes;
+        report.line(
+            "plaintext",
+            format_args!(
+                "text {} bytes, as sealed {}; other {}; padding {}",
+                sizes.unpacked, sizes.packed, sizes.loose, sizes.padding
+            ),
+        );
+    }
+
+    fn session(&self, report: &mut Report, session: &Session) -> bool {
+        let tokens = &session.tokens;
+        let idle_timeout = self.jar.settings.session.idle_timeout;
+        let seen = self.received.value(Kind::Seen);
+        let seen = self.jar.seen.open(|_| seen, self.keys).ok();
+        let seen = seen
+            .filter(|seen| seen.state.session == session.id)
+            .map_or(session.last_seen, |seen| {
+                seen.state.at.max(session.last_seen)
+            });
+        let ended = self.received.value(Kind::Ended);
+        let ended = self.jar.ended.open(|_| ended, self.keys);
+        let ended =
+            ended.is_ok_and(|mark| mark.state.session == session.id && mark.state.until > self.now);
+        let mut active = session.clone();
+        active.last_seen = seen;
+        let state = if ended {
+            "ended by logout"
+        } else if session.is_expired(self.now) {
+            "over: past its absolute end"
+        } else if active.is_idle(self.now, idle_timeout) {
+            "over: idle for too long"
+        } else {
+            "active"
+        };
+        report.line("state", state);
+        report.line("session", session.id.short());
+        report.line("issuer", &session.issuer);
+        report.line("sealed", self.at(session.last_seen));
+        report.line("started", self.at(session.started_at));
+        if let Some(auth_time) = session.auth_time {
+            report.line("authenticated", self.at(auth_time));
+        }
+        report.line("last activity", self.at(seen));
+        report.line("idle from", self.at(seen.plus(idle_timeout)));
+        report.line("ends", self.at(session.ends_at));
+        report.line("tokens received", self.at(tokens.issued_at));
+        report.line("tokens expire", self.at(tokens.expires_at));
+        report.line("access_token", token(tokens.access_token.secret()));
+        match &tokens.refresh_token {
+            Some(refresh_token) => report.line("refresh_token", token(refresh_token.secret())),
+            None => report.line("refresh_token", "none"),
+        }
+        let mut parts = budget::parts(session);
+        parts.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
+        report.line("parts", "bytes before compression");
+        for (name, bytes) in parts {
+            let _ = writeln!(report.0, "    {name:<14} {bytes:>6}");
+        }
+        state == "active"
+    }
+
+    fn login(&self, report: &mut Report, attempt: &LoginAttempt) -> bool {
+        let ends = attempt.started_at.plus(LoginAttempt::LIFETIME);
+        report.line("issuer", &attempt.issuer);
+        report.line("begun", self.at(attempt.started_at));
+        report.line("ends", self.at(ends));
+        report.line(
+            "return to",
+            format_args!("{} bytes", attempt.return_to.as_str().len()),
+        );
+        !attempt.is_expired(self.now)
+    }
+
+    fn failure(&self, failure: &Failure) -> String {
+        let settings = &self.jar.settings;
+        match failure {
+            Failure::Tag => format!(
+                "the key is known, but the seal is broken: a byte was changed, or it was sealed for another cookie, frontend \
+                 (here {}), client ({}), issuer ({}) or origin ({})",
+                settings.frontend, settings.client_id, settings.issuer, settings.origin
+            ),
+            other => other.to_string(),
+        }
+    }
+
+    /// A time, and how far it is.
+    fn at(&self, at: UnixTime) -> String {
+        let date = i64::try_from(at.as_secs())
+            .ok()
+            .and_then(|secs| Timestamp::from_second(secs).ok())
+            .map_or_else(|| at.as_secs().to_string(), |at| at.to_string());
+        if at > self.now {
+            format!("{date}, in {}", span(at.since(self.now)))
+        } else {
+            format!("{date}, {} ago", span(self.now.since(at)))
+        }
+    }
+}
+
+/// Two units are enough.
+fn span(span: Duration) -> String {
+    let secs = span.as_secs();
+    match secs {
+        0..60 => format!("{secs}s"),
+        60..3600 => format!("{}m{:02}s", secs / 60, secs % 60),
+        3600..86400 => format!("{}h{:02}m", secs / 3600, secs % 3600 / 60),
+        _ => format!("{}d{:02}h", secs / 86400, secs % 86400 / 3600),
+    }
+}
+
+/// A token without the token.
+fn token(token: &str) -> String {
+    let [a, b, c, d, ..] = <[u8; 32]>::from(Sha256::digest(token));
+    let front = u32::from_be_bytes([a, b, c, d]);
+    let parts = token.split('.').count();
+    format!(
+        "{} characters in {parts} {}, SHA-256 {front:08x}…",
+        token.len(),
+        if parts == 1 { "part" } else { "parts" }
+    )
+}

@@ -1,0 +1,131 @@
+//! The cookies of logins under way: one for each, so that logins in several tabs do not meet (B8).
+//!
+//! # Invariants
+//! - At most five live, none older than ten minutes; a cookie is deleted when its callback comes, whatever comes of it.
+//! - An attempt is given out only for the whole `state`, compared in constant time, and the issuer it was begun with (B4).
+
+use subtle::ConstantTimeEq;
+
+use super::budget::biggest_first;
+use super::cookies::Received;
+use super::envelope::Envelope;
+use super::jar::Jar;
+use super::names::{Kind, login_id};
+use super::outcome::{StoreError, TooLarge};
+use super::set_cookie::SetCookies;
+use super::state::LoginAttempt;
+use crate::clock::UnixTime;
+use crate::keyring::{KeyRing, OpenError};
+
+/// Most logins under way in one browser.
+const MAX_LOGINS: usize = 5;
+
+impl Jar {
+    /// Writes a login cookie; drops the oldest beyond five, and all that are over ten minutes old.
+    pub fn store_login(
+        &self,
+        attempt: &LoginAttempt,
+        received: &Received<'_>,
+        keys: &KeyRing,
+        now: UnixTime,
+        out: &mut SetCookies,
+    ) -> Result<(), StoreError> {
+        let id = login_id(&attempt.state);
+        let envelope = self.login_envelope(&id);
+        let draft = envelope
+            .draft(attempt)
+            .map_err(|oversize| too_large(attempt, oversize.text_len))?;
+        let text = envelope.seal(&draft, keys, now)?;
+        self.drop_logins(&id, received, keys, now, out);
+        let max_age = Some(LoginAttempt::LIFETIME.as_secs());
+        self.set(Kind::Login(&id), &text, max_age, out);
+        Ok(())
+    }
+
+    /// Takes the login attempt of `state` out of its cookie, and deletes the cookie whatever comes of it, unless another
+    /// replica may have the key to it.
+    pub fn take_login(
+        &self,
+        state: &str,
+        received: &Received<'_>,
+        keys: &KeyRing,
+        now: UnixTime,
+        out: &mut SetCookies,
+    ) -> Option<LoginAttempt> {
+        let id = login_id(state);
+        received.values(Kind::Login(&id)).next()?;
+        let opened = self.open_login(&id, received, keys);
+        if !matches!(opened, Err(OpenError::UnknownKey)) {
+            self.delete(Kind::Login(&id), out);
+        }
+        opened.ok().filter(|attempt| {
+            bool::from(attempt.state.as_bytes().ct_eq(state.as_bytes()))
+                && attempt.issuer == self.settings.issuer
+                && !attempt.is_expired(now)
+        })
+    }
+
+    pub(super) fn open_login(
+        &self,
+        id: &str,
+        received: &Received<'_>,
+        keys: &KeyRing,
+    ) -> Result<LoginAttempt, OpenError> {
+        let value = received.value(Kind::Login(id));
+        self.login_envelope(id)
+            .open(|_| value, keys)
+            .map(|opened| opened.state)
+    }
+
+    fn login_envelope(&self, id: &str) -> Envelope<LoginAttempt> {
+        let name = self.names.name(Kind::Login(id));
+        self.login.named(&name)
+    }
+
+    /// Deletes dead attempts, and then as many as make room for one called `id`: those of unknown keys, then the oldest.
+    fn drop_logins(
+        &self,
+        id: &str,
+        received: &Received<'_>,
+        keys: &KeyRing,
+        now: UnixTime,
+        out: &mut SetCookies,
+    ) {
+        let mut live: Vec<(Option<UnixTime>, &str)> = Vec::new();
+        for (kind, _) in received.iter() {
+            let Kind::Login(other) = kind else { continue };
+            match self.open_login(other, received, keys) {
+                _ if other == id => {}
+                Ok(attempt) if !attempt.is_expired(now) => {
+                    live.push((Some(attempt.started_at), other));
+                }
+                Err(OpenError::UnknownKey) => live.push((None, other)),
+                Ok(_) | Err(OpenError::Rejected) => self.delete(kind, out),
+            }
+        }
+        live.sort_unstable();
+        let surplus = (live.len() + 1).saturating_sub(MAX_LOGINS);
+        for (_, other) in live.into_iter().take(surplus) {
+            self.delete(Kind::Login(other), out);
+        }
+    }
+}
+
+fn too_large(attempt: &LoginAttempt, text_len: usize) -> TooLarge {
+    let mut parts = vec![
+        ("return_to".to_owned(), attempt.return_to.as_str().len()),
+        ("state".to_owned(), attempt.state.len()),
+        ("nonce".to_owned(), attempt.nonce.secret().len()),
+        ("verifier".to_owned(), attempt.verifier.secret().len()),
+        ("issuer".to_owned(), attempt.issuer.len()),
+    ];
+    if let Some(acr_values) = &attempt.acr_values {
+        parts.push(("acr_values".to_owned(), acr_values.len()));
+    }
+    biggest_first(&mut parts);
+    TooLarge {
+        needed: text_len,
+        budget: 4096,
+        parts,
+    }
+}

@@ -1,0 +1,168 @@
+//! Sealed cookies: the whole session lives in the browser, and only we can read it.
+//!
+//! `server::pipeline` reads and loads with the frontend's [`Jar`], `endpoint` and `token` store and end sessions. Nothing
+//! here knows HTTP beyond the text of `Cookie` and `Set-Cookie`, nor the identity provider.
+//!
+//! - `state`: what is sealed, and its times · `settings`, `outcome`: what goes in and comes out
+//! - `encode` with `codec`, `claims`, `token_text`: states as bytes · `pack`: fewer bytes
+//! - `envelope`: bytes as text, bound to a place
+//! - `chunk`: text as cookies · `names`, `cookies`, `set_cookie`: their names and the two headers
+//! - `jar`: all of it together, to `load`, `store` (with its `budget`), `login`, `logout`, and to `explain`
+//!
+//! # Cookies
+//!
+//! `<p>` is `__Host-Http-`, and `sealgate-` on a loopback origin without TLS; `<f>` is the frontend's name.
+//!
+//! | name | purpose | holds | attributes |
+//! |---|---|---|---|
+//! | `<p><f>`, `<p><f>.1` … `.15` | `session` | [`Session`] | Path=/, `same_site` |
+//! | `<p><f>-seen` | `seen` | session id, last activity | the same |
+//! | `<p><f>-out` | `out` | id of an ended session, until when | the same, Max-Age |
+//! | `<p><f>-login.<id>` | `login` | [`LoginAttempt`]; `<id>`: the first 8 characters of its `state` | Path=/, `login_same_site`, Max-Age=600 |
+//! | `__Http-<f>-hint` | `hint` | [`LogoutHint`] | Path=`<base_path>/logout`, `same_site` |
+//! | none: a `state` parameter | `logout-state` | where to go after logout, when it was sealed | |
+//!
+//! All are `HttpOnly`, and `Secure` unless the origin is loopback without TLS. Where no Max-Age is given, a cookie lasts
+//! as long as the browser runs; what ends a session is sealed inside.
+//!
+//! # Wire format, version 1
+//!
+//! All that another implementation needs, with `dictionary/1.zdict`. Test vectors are in `tests/vectors/v1`, one list of
+//! cases in each file: key, place, section and plaintext in hex, cookies, and what they hold or how they must fail.
+//!
+//! ## From the cookies to the plaintext
+//!
+//! The values of the session's cookies in order, or the value of any other cookie, are the base64url (RFC 4648 §5, without
+//! padding, spare bits zero) of:
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 1 | version: 1 |
+//! | 1 | packing: 0 none; 1 zstd with dictionary 1 |
+//! | 1 | number of cookies the text is divided into, 1 to 16 |
+//! | 2 | length of all that follows, big-endian |
+//! | 1 | algorithm: 1 XAES-256-GCM (C2SP); 2 XChaCha20-Poly1305 (draft-irtf-cfrg-xchacha-03) |
+//! | 8 | kid of the key |
+//! | 24 | nonce, random |
+//! | n | ciphertext, as long as the plaintext |
+//! | 16 | tag |
+//!
+//! The session's text is divided so that every cookie but the last is full: its value has 3800 octets less the length of
+//! `<p><f>.15`. All other texts are in one cookie, of at most 4096 octets of name and value; `logout-state` counts as a cookie
+//! of that name.
+//!
+//! The AEAD's key is HKDF-SHA-256 (RFC 5869) of the key's 32-byte secret, without salt, with the purpose as info, 32 bytes
+//! long. The kid is the first 8 bytes of SHA-256 of `sealgate kid 1`, a zero byte and the secret. A cookie whose algorithm is not
+//! that of its key is refused.
+//!
+//! Associated data, where *d(x)* is the length of x as 8 bytes, big-endian, and x: d(algorithm) · d(kid) · d(place); and place is
+//! the first five bytes of the table · d(purpose) · d(cookie name, of the first chunk) · d(frontend) · d(client id) · d(issuer) ·
+//! d(public origin).
+//!
+//! ## From the plaintext to the sections
+//!
+//! | bytes | what |
+//! |---|---|
+//! | number | what the plaintext is padded to, 1 to 4096: its length is a multiple of it |
+//! | number | length of the packed section as it stands here, at most 65536 |
+//! | n | the packed section: text |
+//! | n | the loose section: what does not compress |
+//! | n | zeros, fewer than the plaintext is padded to |
+//!
+//! With packing 1, the packed section stands here as one zstd frame (RFC 8878) made with the dictionary. The frame states its
+//! content size, which is at most 65536; a reader refuses what states more or nothing before it takes memory for it. No checksum,
+//! no dictionary id (the file's own is 65537), nothing behind the frame. Only `session` and `hint` may have packing 1. Writers
+//! use it if it makes the section shorter. `seen` and `out`, whose length says nothing, are padded to 1, all others to `pad_to`.
+//!
+//! ## From the sections to the state
+//!
+//! A state is the sequence of its fields; each goes to the packed section, but for what the second table calls loose.
+//! Both sections must be used up.
+//!
+//! | state | fields |
+//! |---|---|
+//! | session | id · sealed at(time) · started at(time) · ends at(time) · `auth_time`(time?) · access token(token) · refresh token(token?) · received at(time) · expires at(time) · issuer(text) · subject(text) · `sid`(text?) · scope(text) · claims(members) |
+//! | seen | session(id) · activity(time) |
+//! | out | session(id) · until(time) |
+//! | login | state(text) · nonce(text) · verifier(text) · issuer(text) · return to(text) · begun at(time) · silent(flag) · `max_age`(number?) · `acr_values`(text?) · replaced session(id?) |
+//! | hint | session(id) · ID token(token) |
+//! | logout-state | return to(text) · begun at(time) |
+//!
+//! | field | bytes |
+//! |---|---|
+//! | number | LEB128 of at most 64 bits, as short as possible |
+//! | id | loose: 16 bytes |
+//! | time | loose: number of seconds since the Unix epoch |
+//! | flag | 0 or 1 |
+//! | bytes | number of bytes, then these |
+//! | text | bytes, at most 4096, that are UTF-8 |
+//! | x? | flag, then x if it is 1 |
+//! | token | the number of parts that its dots divide it into, 1 to 5, and the parts; 0 and a text if there are more; at most 65536 characters in all |
+//! | part | 0 and a text: the part as it is, for it is not base64url (as above). 1 and bytes: what it decodes to, which begins with `{`. 2, a number, and so many loose bytes: what it decodes to, which begins otherwise or is empty |
+//! | members | number of members, then name(text) and value of each, names ascending by bytes and different |
+//! | value | 0 null · 1 false · 2 true · 3 number · 4 number n for -1-n · 5 IEEE 754 double, big-endian · 6 text · 7 number of values, values · 8 members; at most 128 deep |
+//!
+//! Texts and bytes in tokens and members have at most 65536 bytes.
+//!
+//! ## Versions
+//! - Version N reads N and N-1. A version, packing or dictionary is read one release before it is written, because replicas of
+//!   two releases run side by side. What is unknown is refused like anything else that does not open.
+//! - Numbers of algorithms, packings and dictionaries are never reused. A dictionary is kept for as long as a cookie can live that
+//!   was sealed with it (400 days, the longest `absolute_timeout`, after the last release that wrote it).
+//!
+//! # Invariants
+//! - Nothing read from a cookie is used before it has been opened; the header decides only how much is joined.
+//! - A purpose, frontend, client, issuer, origin or name other than the sealed one does not open (E2).
+//! - One session is one sealed unit: chunks of two never mix (C5, E1).
+//! - Opening fails in one way (E11). An unknown key is told apart only so that nothing is deleted for it (E19).
+//! - A name that comes twice is refused whatever its values are (C10).
+//!
+//! # Spec
+//! RFC 6265bis; the layered-cookies draft (`__Http-`, `__Host-Http-`); RFC 5116 §2; RFC 4648 §5; RFC 8878.
+//!
+//! # Why
+//! - One AEAD over the whole, divided afterwards: truncation, reordering and splicing are caught by one tag.
+//! - Count and length in front: a callback, which is a cross-site navigation, cannot see `Strict` cookies, so chunks of an
+//!   older session may lie beyond those of a new one. They are not joined, and the next request's answer deletes them.
+//! - An own encoding: canonical by construction, and it cannot grow by a dependency's change of mind.
+//! - Compressed, although lengths then tell of contents (E15): it takes a third off a session, which makes one cookie of two.
+//!   What could be guessed by watching lengths must share its stream with something that the guesser chooses. There is nothing
+//!   such in a session, nor in the hint, which holds one ID token: both are written by the identity provider. A login, which
+//!   carries `returnUrl`, and the `state` of a logout are never compressed. Padding comes after compression (E16).
+//! - Two sections: signatures among text would spoil the entropy coding of both, and cost time to copy through zstd.
+
+mod base64url;
+mod budget;
+mod chunk;
+mod claims;
+mod codec;
+mod cookies;
+mod encode;
+mod envelope;
+mod explain;
+mod jar;
+mod load;
+mod login;
+mod logout;
+mod names;
+mod outcome;
+mod pack;
+pub(crate) mod probe;
+mod set_cookie;
+mod settings;
+mod state;
+mod store;
+mod token_text;
+
+#[cfg(test)]
+mod samples;
+#[cfg(test)]
+mod tests;
+
+pub use cookies::Received;
+pub use explain::Explained;
+pub use jar::Jar;
+pub use outcome::{Loaded, OpenResult, StoreError, TooLarge};
+pub use set_cookie::SetCookies;
+pub use settings::{Compression, JarSettings, SameSite, SessionSettings};
+pub use state::{LoginAttempt, LogoutHint, Session, SessionId, TokenSet};

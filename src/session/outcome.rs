@@ -1,0 +1,72 @@
+//! How reading and writing cookies can end.
+
+use super::state::Session;
+use crate::keyring::{Kid, SealError};
+
+/// How the cookies of a request were found; the label of `sealgate_session_open_total`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum OpenResult {
+    /// No session cookie.
+    Anonymous,
+    /// A session that was ended by logout.
+    Ended,
+    /// Past its absolute end.
+    Expired,
+    /// Past its idle timeout.
+    Idle,
+    /// A session.
+    Ok,
+    /// Cookies that do not open: torn, tampered, or not ours.
+    Rejected,
+    /// Sealed with a key this replica does not know; the cookies are left alone (E19).
+    UnknownKey,
+}
+
+impl OpenResult {
+    /// The metric's label value.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Anonymous => "anonymous",
+            Self::Ended => "ended",
+            Self::Expired => "expired",
+            Self::Idle => "idle",
+            Self::Ok => "ok",
+            Self::Rejected => "rejected",
+            Self::UnknownKey => "unknown-key",
+        }
+    }
+}
+
+/// What the cookies of a request held.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The session, if `result` is `Ok`.
+    pub session: Option<Session>,
+    /// How it went.
+    pub result: OpenResult,
+    /// The key that opened it.
+    pub kid: Option<Kid>,
+}
+
+/// A value that does not fit: total and biggest parts (name, bytes), biggest first.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{needed} bytes of cookies are needed, {budget} are allowed; biggest parts: {parts:?}")]
+pub struct TooLarge {
+    /// Bytes needed.
+    pub needed: usize,
+    /// Bytes allowed.
+    pub budget: usize,
+    /// The biggest parts.
+    pub parts: Vec<(String, usize)>,
+}
+
+/// Why a value could not be stored.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// No randomness.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// Over budget.
+    #[error(transparent)]
+    TooLarge(#[from] TooLarge),
+}

@@ -1,0 +1,332 @@
+//! What is sealed into cookies, and the arithmetic of its times.
+//!
+//! `endpoint::callback` begins a [`Session`], `token` replaces its [`TokenSet`], [`Jar`](super::Jar) carries all of them
+//! through the browser. Nothing here reads a clock.
+//!
+//! # Invariants
+//! - `Debug` shows neither tokens nor who the user is (F14).
+//! - No method moves [`Session::ends_at`]: neither refresh nor activity stretches a session (F1).
+
+use std::fmt;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use openidconnect::{AccessToken, Nonce, PkceCodeVerifier, RefreshToken};
+use rand::TryRng as _;
+use rand::rngs::SysRng;
+use serde_json::{Map, Value};
+use subtle::ConstantTimeEq;
+
+use crate::clock::UnixTime;
+use crate::keyring::SealError;
+use crate::names::ReturnTo;
+
+/// 16 random bytes, new at each login. Knowing it allows nothing but to end the session by a link.
+#[derive(Clone, Copy, Eq, Hash, PartialEq)]
+pub struct SessionId(pub [u8; 16]);
+
+impl SessionId {
+    /// A new one, from the operating system's random number generator.
+    pub fn random() -> Result<Self, SealError> {
+        let mut id = [0; 16];
+        SysRng.try_fill_bytes(&mut id).map_err(|_| SealError)?;
+        Ok(Self(id))
+    }
+
+    /// Enough of it to tell sessions apart in a log, too little to end one.
+    pub fn short(self) -> String {
+        self.to_text().chars().take(6).collect()
+    }
+
+    /// As it stands in URLs: base64url without padding.
+    pub fn to_text(self) -> String {
+        URL_SAFE_NO_PAD.encode(self.0)
+    }
+
+    /// Whether `text` is this id, in time that does not depend on where the two differ.
+    pub fn matches(&self, text: &str) -> bool {
+        self.to_text().as_bytes().ct_eq(text.as_bytes()).into()
+    }
+}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionId(..)")
+    }
+}
+
+/// An opened, authenticated, unexpired session.
+#[derive(Clone)]
+pub struct Session {
+    /// New at each login (OWASP ASVS 7.2.4).
+    pub id: SessionId,
+    /// Who signed the user in. With `subject`: the identity (B38).
+    pub issuer: String,
+    /// The user, as that issuer calls them.
+    pub subject: String,
+    /// The issuer's session (`sid` claim), if it named one.
+    pub idp_sid: Option<String>,
+    /// When the login ended.
+    pub started_at: UnixTime,
+    /// When the user last proved who they are (`auth_time`), if the issuer said so.
+    pub auth_time: Option<UnixTime>,
+    /// The absolute end.
+    pub ends_at: UnixTime,
+    /// Last activity that is known: the later of the session's own seal and the `-seen` cookie.
+    pub last_seen: UnixTime,
+    /// The claims that the configuration keeps.
+    pub claims: Map<String, Value>,
+    /// What the APIs are called with.
+    pub tokens: TokenSet,
+}
+
+impl Session {
+    /// Whether the absolute end has come (F1).
+    pub fn is_expired(&self, now: UnixTime) -> bool {
+        now >= self.ends_at
+    }
+
+    /// Whether the last known activity is more than `idle_timeout` ago (F2).
+    pub fn is_idle(&self, now: UnixTime, idle_timeout: Duration) -> bool {
+        now.since(self.last_seen) > idle_timeout
+    }
+
+    /// The `sid` of logout URLs, which proves that a link was made for this session (B60).
+    pub fn logout_sid(&self) -> String {
+        self.id.to_text()
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("started_at", &self.started_at)
+            .field("ends_at", &self.ends_at)
+            .field("last_seen", &self.last_seen)
+            .field("tokens", &self.tokens)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The tokens of a session. `Debug` shows none.
+#[derive(Clone, Debug)]
+pub struct TokenSet {
+    /// The access token.
+    pub access_token: AccessToken,
+    /// The refresh token, if there is one.
+    pub refresh_token: Option<RefreshToken>,
+    /// When the access token was received.
+    pub issued_at: UnixTime,
+    /// When the access token ends.
+    pub expires_at: UnixTime,
+    /// The granted scope, as the provider wrote it.
+    pub scope: String,
+}
+
+impl TokenSet {
+    /// How long the access token lives in all.
+    pub const fn lifetime(&self) -> Duration {
+        self.expires_at.since(self.issued_at)
+    }
+
+    /// Whether the access token has ended.
+    pub fn is_expired(&self, now: UnixTime) -> bool {
+        now >= self.expires_at
+    }
+
+    /// Whether the access token ends within `ahead`, or within the last fifth of its lifetime if that is shorter.
+    ///
+    /// Without the fifth, a token that lives shorter than `ahead` would be refreshed by every request.
+    pub fn refresh_due(&self, now: UnixTime, ahead: Duration) -> bool {
+        let ahead = ahead.min(self.lifetime() / 5);
+        now.plus(ahead) >= self.expires_at
+    }
+}
+
+/// What a login needs to remember until its callback.
+pub struct LoginAttempt {
+    /// The `state` that was sent.
+    pub state: String,
+    /// The nonce that the ID token must bear.
+    pub nonce: Nonce,
+    /// The PKCE verifier.
+    pub verifier: PkceCodeVerifier,
+    /// Which issuer the request went to (B4).
+    pub issuer: String,
+    /// Where to go afterwards.
+    pub return_to: ReturnTo,
+    /// When it was begun.
+    pub started_at: UnixTime,
+    /// Begun by `/bff/silent-login`.
+    pub silent: bool,
+    /// The `max_age` that was asked for, in seconds.
+    pub max_age: Option<u64>,
+    /// The `acr_values` that were asked for, space-separated.
+    pub acr_values: Option<String>,
+    /// The session there was when it was begun, which the callback, a cross-site navigation, cannot see.
+    pub replaces: Option<SessionId>,
+}
+
+impl LoginAttempt {
+    /// How long a login may take (B8).
+    pub const LIFETIME: Duration = Duration::from_mins(10);
+
+    /// Whether it has taken too long.
+    pub fn is_expired(&self, now: UnixTime) -> bool {
+        now.since(self.started_at) > Self::LIFETIME
+    }
+}
+
+impl fmt::Debug for LoginAttempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LoginAttempt")
+            .field("started_at", &self.started_at)
+            .field("silent", &self.silent)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What logout needs after the session cookies are gone: from the `-hint` cookie.
+#[derive(Clone)]
+pub struct LogoutHint {
+    /// Which session the hint belongs to.
+    pub session: SessionId,
+    /// The raw ID token, for `id_token_hint`.
+    pub id_token: String,
+}
+
+impl fmt::Debug for LogoutHint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LogoutHint(..)")
+    }
+}
+
+/// The content of `-seen`: activity since the session was sealed.
+#[derive(Debug)]
+pub(super) struct Seen {
+    /// Whose activity.
+    pub(super) session: SessionId,
+    /// When.
+    pub(super) at: UnixTime,
+}
+
+/// The content of `-out`: a session that was ended, and must not come back with a late answer (G10).
+#[derive(Debug)]
+pub(super) struct EndedMark {
+    /// Which session.
+    pub(super) session: SessionId,
+    /// Until when the mark counts.
+    pub(super) until: UnixTime,
+}
+
+/// The content of the `state` that goes to the identity provider with a logout.
+#[derive(Debug)]
+pub(super) struct LogoutState {
+    /// Where to go afterwards.
+    pub(super) return_to: ReturnTo,
+    /// When the logout was begun.
+    pub(super) issued_at: UnixTime,
+}
+
+impl LogoutState {
+    /// How long a logout may take.
+    pub(super) const LIFETIME: Duration = Duration::from_hours(1);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::samples;
+
+    const fn at(secs: u64) -> UnixTime {
+        UnixTime::from_secs(secs)
+    }
+
+    #[test]
+    fn a_session_ends_at_its_absolute_end() {
+        // F1
+        let session = samples::session(at(1_000));
+        let end = session.ends_at.as_secs();
+        for (now, expired) in [
+            (1_000, false),
+            (end - 1, false),
+            (end, true),
+            (end + 1, true),
+        ] {
+            assert_eq!(session.is_expired(at(now)), expired, "{now}");
+        }
+    }
+
+    #[test]
+    fn a_session_is_idle_after_more_than_the_timeout() {
+        // F2
+        let session = samples::session(at(1_000));
+        let idle = Duration::from_mins(1);
+        for (now, is_idle) in [(999, false), (1_000, false), (1_060, false), (1_061, true)] {
+            assert_eq!(session.is_idle(at(now), idle), is_idle, "{now}");
+        }
+    }
+
+    #[test]
+    fn a_refresh_is_due_ahead_of_the_end_but_never_before_the_last_fifth() {
+        let mut tokens = samples::session(at(1_000)).tokens;
+        for (lifetime, ahead, due_from) in [
+            (300, 60, 1_240),
+            (300, 30, 1_270),
+            (300, 0, 1_300),
+            (100, 60, 1_080),
+            (3_600, 60, 4_540),
+            (0, 60, 1_000),
+        ] {
+            tokens.issued_at = at(1_000);
+            tokens.expires_at = at(1_000 + lifetime);
+            let ahead = Duration::from_secs(ahead);
+            assert!(!tokens.refresh_due(at(due_from - 1), ahead), "{lifetime}");
+            assert!(tokens.refresh_due(at(due_from), ahead), "{lifetime}");
+            assert!(tokens.is_expired(at(1_000 + lifetime)));
+            assert!(!tokens.is_expired(at(999 + lifetime)));
+        }
+    }
+
+    #[test]
+    fn a_session_id_matches_its_own_text_only() {
+        // B60
+        let session = samples::session(at(1_000));
+        let sid = session.logout_sid();
+        assert!(session.id.matches(&sid));
+        for other in [
+            "",
+            "x",
+            &sid[1..],
+            &format!("{sid}="),
+            &SessionId([0; 16]).to_text(),
+        ] {
+            assert!(!session.id.matches(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_neither_tokens_nor_the_user() {
+        // F14
+        let session = samples::session(at(1_000));
+        let attempt = samples::attempt("state-of-the-login", at(1_000));
+        let hint = LogoutHint {
+            session: session.id,
+            id_token: "canary-id-token".to_owned(),
+        };
+        let shown = format!("{session:?} {attempt:?} {hint:?} {:?}", session.id);
+        for secret in [
+            session.tokens.access_token.secret(),
+            session.tokens.refresh_token.as_ref().unwrap().secret(),
+            &session.subject,
+            &attempt.state,
+            attempt.nonce.secret(),
+            attempt.verifier.secret(),
+            &hint.id_token,
+            "Alice",
+        ] {
+            assert!(!shown.contains::<&str>(secret), "{shown}");
+        }
+    }
+}

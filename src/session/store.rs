@@ -1,0 +1,174 @@
+//! A session into its cookies, and out of the browser.
+//!
+//! `endpoint::callback` and `token` store, `server::pipeline` touches, `endpoint::logout` ends.
+//!
+//! # Invariants
+//! - Whatever writes the session clears the chunks beyond it in the same answer (C6).
+//! - Only [`Jar::store`] writes tokens; activity has its own cookie (G9).
+//! - A session that was ended stays ended, even if an answer that was under way brings its cookies back (G10).
+
+use log::error;
+
+use super::budget;
+use super::cookies::Received;
+use super::encode::State;
+use super::envelope::Envelope;
+use super::jar::Jar;
+use super::names::Kind;
+use super::outcome::StoreError;
+use super::set_cookie::SetCookies;
+use super::state::{EndedMark, Seen, Session, SessionId};
+use crate::clock::UnixTime;
+use crate::keyring::KeyRing;
+
+/// The shortest life of an `-out` mark, in seconds: longer than an answer is under way.
+const SHORTEST_MARK: u64 = 60;
+
+impl Jar {
+    /// Writes the session, clears chunks the browser has beyond it. Over budget, nothing is written.
+    ///
+    /// Says how many bytes of cookies the browser will send to an API route.
+    pub fn store(
+        &self,
+        session: &Session,
+        received: &Received<'_>,
+        keys: &KeyRing,
+        now: UnixTime,
+        out: &mut SetCookies,
+    ) -> Result<usize, StoreError> {
+        // Whoever gets new tokens is active: idle time starts again.
+        let session = Session {
+            last_seen: now,
+            ..session.clone()
+        };
+        let others = self.others(received, keys, now, out);
+        let draft = self
+            .session
+            .draft(&session)
+            .map_err(|oversize| budget::too_large(self, &session, oversize.text_len, &others))?;
+        let needed = budget::check(self, &session, draft.text_len(), &others)?;
+        let text = self.session.seal(&draft, keys, now)?;
+
+        let mut count = 0;
+        for (index, chunk) in self.session.layout().split(&text) {
+            self.set(Kind::Session(index), chunk, None, out);
+            count = index.saturating_add(1);
+        }
+        self.delete_chunks_from(count, received, out);
+        for id in others.dead {
+            self.delete(Kind::Login(id), out);
+        }
+        Ok(needed)
+    }
+
+    /// Writes `-seen` if the last write is over a tenth of the idle timeout ago.
+    pub fn touch(&self, session: &Session, keys: &KeyRing, now: UnixTime, out: &mut SetCookies) {
+        if now.since(session.last_seen) < self.settings.session.idle_timeout / 10 {
+            return;
+        }
+        let seen = Seen {
+            session: session.id,
+            at: now,
+        };
+        if let Some(text) = seal_small(&self.seen, &seen, keys, now) {
+            self.set(Kind::Seen, &text, None, out);
+        }
+    }
+
+    /// Deletes the session cookies, leaves the `-out` mark if there was a session.
+    pub fn end(
+        &self,
+        session: Option<&Session>,
+        received: &Received<'_>,
+        keys: &KeyRing,
+        now: UnixTime,
+        out: &mut SetCookies,
+    ) {
+        self.delete_session(received, out);
+        // Even if they were not sent: a request from another site does not show them (SameSite).
+        self.delete(Kind::Session(0), out);
+        self.delete(Kind::Seen, out);
+        if let Some(session) = session {
+            self.mark(session.id, mark_until(session, now), keys, now, out);
+        }
+    }
+
+    /// Leaves the `-out` mark for a session that `by` has taken the place of, so that a late answer of the old one does
+    /// not put its user back (B24, G10).
+    pub fn mark_replaced(
+        &self,
+        replaced: SessionId,
+        by: &Session,
+        keys: &KeyRing,
+        now: UnixTime,
+        out: &mut SetCookies,
+    ) {
+        self.mark(replaced, mark_until(by, now), keys, now, out);
+    }
+
+    fn mark(
+        &self,
+        session: SessionId,
+        until: UnixTime,
+        keys: &KeyRing,
+        now: UnixTime,
+        out: &mut SetCookies,
+    ) {
+        if let Some(text) = seal_small(&self.ended, &EndedMark { session, until }, keys, now) {
+            self.set(Kind::Ended, &text, Some(until.since(now).as_secs()), out);
+        }
+    }
+
+    /// Deletes the session's cookies: those received, and those that this answer was about to set.
+    pub(super) fn delete_session(&self, received: &Received<'_>, out: &mut SetCookies) {
+        self.delete_chunks_from(0, received, out);
+        let pending: Vec<String> = out.names().map(str::to_owned).collect();
+        for kind in pending
+            .iter()
+            .filter_map(|name| self.names.kind(name.as_bytes()))
+        {
+            if matches!(kind, Kind::Session(_) | Kind::Seen) {
+                self.delete(kind, out);
+            }
+        }
+        if received.values(Kind::Seen).next().is_some() {
+            self.delete(Kind::Seen, out);
+        }
+    }
+
+    pub(super) fn delete_chunks_from(
+        &self,
+        first: u8,
+        received: &Received<'_>,
+        out: &mut SetCookies,
+    ) {
+        for (kind, _) in received.iter() {
+            if matches!(kind, Kind::Session(index) if index >= first) {
+                self.delete(kind, out);
+            }
+        }
+    }
+}
+
+/// Seals what always fits. Failure is logged, not returned: the answer is right without the cookie.
+fn seal_small<S: State>(
+    envelope: &Envelope<S>,
+    state: &S,
+    keys: &KeyRing,
+    now: UnixTime,
+) -> Option<String> {
+    let draft = envelope.draft(state).ok()?;
+    envelope
+        .seal(&draft, keys, now)
+        .inspect_err(|e| error!("no cookie written: {e}"))
+        .ok()
+}
+
+/// Until when a late answer could bring the session back with tokens that work: the access token of a refresh that is
+/// under way lives as long as the present one did from its beginning, and logout revokes the refresh token (G10).
+fn mark_until(session: &Session, now: UnixTime) -> UnixTime {
+    let tokens = &session.tokens;
+    let late = now.plus(tokens.lifetime()).max(tokens.expires_at);
+    let soonest = now.as_secs().saturating_add(SHORTEST_MARK);
+    late.min(session.ends_at).max(UnixTime::from_secs(soonest))
+}

@@ -1,0 +1,205 @@
+use std::collections::HashSet;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::session::samples::{jar, session, settings};
+use crate::session::{Compression, JarSettings, OpenResult, StoreError};
+
+fn same(a: &Session, b: &Session) -> bool {
+    a.id == b.id
+        && (&a.issuer, &a.subject, &a.idp_sid) == (&b.issuer, &b.subject, &b.idp_sid)
+        && (a.started_at, a.auth_time, a.ends_at) == (b.started_at, b.auth_time, b.ends_at)
+        && a.claims == b.claims
+        && a.tokens.access_token.secret() == b.tokens.access_token.secret()
+        && a.tokens.refresh_token.as_ref().map(|t| t.secret().clone())
+            == b.tokens.refresh_token.as_ref().map(|t| t.secret().clone())
+        && (a.tokens.issued_at, a.tokens.expires_at) == (b.tokens.issued_at, b.tokens.expires_at)
+        && a.tokens.scope == b.tokens.scope
+}
+
+#[test]
+fn a_session_comes_back_as_it_was_stored() {
+    // E13
+    let (jar, keys) = (jar(), ring());
+    let mut stored = session(now());
+    for with_options in [true, false] {
+        let browser = holding(&jar, &stored, &keys);
+        let (loaded, out) = load(&jar, &browser.header(), &keys, now());
+        assert_eq!(loaded.result, OpenResult::Ok);
+        assert_eq!(loaded.kid, Some(keys.primary(now()).kid()));
+        assert!(same(&loaded.session.unwrap(), &stored), "{with_options}");
+        assert!(out.is_empty());
+        stored.idp_sid = None;
+        stored.auth_time = Some(now());
+        stored.tokens.refresh_token = None;
+        stored.claims.clear();
+    }
+}
+
+#[test]
+fn the_attributes_are_those_of_the_contract() {
+    // C7, C15, C16, C19, C20
+    let keys = ring();
+    let line = |settings: JarSettings| {
+        let mut out = SetCookies::none();
+        let jar = Jar::new(settings);
+        jar.store(&session(now()), &Received::none(), &keys, now(), &mut out)
+            .unwrap();
+        out.lines()
+            .next()
+            .unwrap()
+            .split_once("; ")
+            .unwrap()
+            .1
+            .to_owned()
+    };
+    assert_eq!(
+        line(settings()),
+        "Path=/; Secure; HttpOnly; SameSite=Strict"
+    );
+    let mut lax = settings();
+    lax.session.same_site = crate::session::SameSite::Lax;
+    lax.origin = crate::names::Origin::parse("http://localhost:8080").unwrap();
+    assert_eq!(line(lax), "Path=/; HttpOnly; SameSite=Lax");
+}
+
+#[test]
+fn what_is_sealed_under_one_setting_opens_under_the_other() {
+    // E15
+    let keys = ring();
+    let jars = [Compression::Zstd, Compression::None].map(|compression| {
+        let mut settings = settings();
+        settings.session.compression = compression;
+        Jar::new(settings)
+    });
+    let mut stored = session(now());
+    stored
+        .claims
+        .insert("groups".to_owned(), vec!["everybody"; 50].into());
+    let headers = jars
+        .each_ref()
+        .map(|jar| holding(jar, &stored, &keys).header());
+    assert!(headers[0].len() + 400 < headers[1].len());
+    for jar in &jars {
+        for header in &headers {
+            let (loaded, out) = load(jar, header, &keys, now());
+            assert!(same(&loaded.session.unwrap(), &stored) && out.is_empty());
+        }
+    }
+}
+
+#[test]
+fn the_length_of_a_login_does_not_tell_what_is_like_what() {
+    // E15: a guess in returnUrl that equals a secret beside it shortens nothing
+    let (jar, keys) = (jar(), ring());
+    let lengths: HashSet<usize> = ["canary-nonce", "other-noncen", "canary-verif"]
+        .iter()
+        .map(|guess| {
+            let mut attempt = crate::session::samples::attempt("state-abcdef", now());
+            let target = format!("/?{}", guess.repeat(20));
+            attempt.return_to = crate::names::ReturnTo::parse(&target).unwrap();
+            let mut out = SetCookies::none();
+            jar.store_login(&attempt, &Received::none(), &keys, now(), &mut out)
+                .unwrap();
+            out.lines().map(str::len).sum()
+        })
+        .collect();
+    assert_eq!(lengths.len(), 1, "{lengths:?}");
+}
+
+#[test]
+fn the_length_tells_no_more_than_a_bucket() {
+    // E16
+    let keys = ring();
+    let mut settings = settings();
+    settings.session.pad_to = 256;
+    let jar = Jar::new(settings);
+    let lengths: HashSet<usize> = (1..100)
+        .map(|len| {
+            holding(&jar, &session_of(len, now()), &keys)
+                .value(BASE)
+                .len()
+        })
+        .collect();
+    assert_eq!(lengths.len(), 1, "{lengths:?}");
+}
+
+#[test]
+fn two_seals_of_one_session_have_nothing_in_common_but_the_header() {
+    let (jar, keys) = (jar(), ring());
+    let [a, b] = [(); 2].map(|()| holding(&jar, &session(now()), &keys).value(BASE).to_owned());
+    let equal = a.bytes().zip(b.bytes()).filter(|(a, b)| a == b).count();
+    // Header, algorithm and kid are 14 bytes; elsewhere one character in 64 is equal by chance.
+    assert!(equal < 19 + a.len() / 8, "{equal} of {}", a.len());
+}
+
+#[test]
+fn whatever_differs_of_the_place_does_not_open() {
+    // E2
+    let keys = ring();
+    let header = holding(&jar(), &session(now()), &keys).header();
+    let changes: [fn(&mut JarSettings); 4] = [
+        |s| s.origin = crate::names::Origin::parse("https://other.example.com").unwrap(),
+        |s| s.issuer.push('/'),
+        |s| s.client_id = "shop2".to_owned(),
+        |s| (s.client_id, s.issuer) = ("shophttps".to_owned(), "://id.example.com".to_owned()),
+    ];
+    for (at, change) in changes.iter().enumerate() {
+        let mut settings = settings();
+        change(&mut settings);
+        let (loaded, out) = load(&Jar::new(settings), &header, &keys, now());
+        assert_eq!(loaded.result, OpenResult::Rejected, "change {at}");
+        assert_eq!(deleted(&out), [BASE]);
+    }
+    // Another frontend does not even look at it; under that frontend's name it does not open.
+    let mut settings = settings();
+    settings.frontend = crate::names::FrontendName::parse("shop2").unwrap();
+    let other = Jar::new(settings);
+    assert_eq!(
+        load(&other, &header, &keys, now()).0.result,
+        OpenResult::Anonymous
+    );
+    let renamed = header.replacen(BASE, "__Host-Http-shop2", 1);
+    assert_eq!(
+        load(&other, &renamed, &keys, now()).0.result,
+        OpenResult::Rejected
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// C1, C2
+    #[test]
+    fn any_size_opens_again_or_is_refused_whole(len in 0..65_536_usize, pad_to in 1..5_000_usize, noisy: bool, compressed: bool) {
+        let keys = ring();
+        let mut settings = settings();
+        settings.session.pad_to = pad_to;
+        settings.session.compression = if compressed { Compression::Zstd } else { Compression::None };
+        let jar = Jar::new(settings);
+        let mut stored = session(now());
+        stored.tokens = session_of(len, now()).tokens;
+        if !noisy {
+            stored.tokens.access_token = openidconnect::AccessToken::new("a.b~".chars().cycle().take(len).collect());
+        }
+        let mut out = SetCookies::none();
+        match jar.store(&stored, &Received::none(), &keys, now(), &mut out) {
+            Ok(_) => {
+                let mut browser = Browser::default();
+                browser.take(&out);
+                prop_assert!(browser.0.iter().all(|(name, (value, _))| name.len() + value.len() <= 3800));
+                let (loaded, out) = load(&jar, &browser.header(), &keys, now());
+                prop_assert_eq!(loaded.result, OpenResult::Ok);
+                prop_assert!(same(&loaded.session.unwrap(), &stored));
+                prop_assert!(out.is_empty());
+            }
+            Err(StoreError::TooLarge(too_large)) => {
+                // 16 chunks hold 45 KiB.
+                prop_assert!(len > 38_000 && (noisy || !compressed), "{len}: {too_large}");
+                prop_assert!(out.is_empty());
+            }
+            Err(StoreError::Seal(e)) => panic!("{e}"),
+        }
+    }
+}

@@ -1,0 +1,194 @@
+use super::*;
+use crate::names::ReturnTo;
+use crate::session::samples::{after, jar, session, settings};
+use crate::session::{LogoutHint, OpenResult, SessionId};
+
+const OUT: &str = "__Host-Http-shop-out";
+
+fn end(
+    browser: &mut Browser,
+    jar: &Jar,
+    session: &Session,
+    keys: &KeyRing,
+    at: UnixTime,
+) -> String {
+    let header = browser.header();
+    let mut out = SetCookies::none();
+    jar.end(Some(session), &read(jar, &header), keys, at, &mut out);
+    browser.take(&out);
+    assert_eq!(browser.names(), [OUT], "B58");
+    out.lines()
+        .find(|line| line.starts_with(OUT))
+        .unwrap()
+        .to_owned()
+}
+
+#[test]
+fn a_late_answer_does_not_bring_an_ended_session_back() {
+    // G10
+    let (jar, keys) = (jar(), ring());
+    let ended = session_of(len_of_chunks(3), now());
+    let mut browser = holding(&jar, &ended, &keys);
+    end(&mut browser, &jar, &ended, &keys, now());
+
+    let mut late = SetCookies::none();
+    jar.store(&ended, &Received::none(), &keys, now(), &mut late)
+        .unwrap();
+    browser.take(&late);
+    let (loaded, out) = load(&jar, &browser.header(), &keys, after(60));
+    assert_eq!(loaded.result, OpenResult::Ended);
+    assert!(loaded.session.is_none());
+    browser.take(&out);
+    assert_eq!(browser.names(), [OUT], "the mark stays");
+}
+
+#[test]
+fn a_new_login_is_not_affected_by_the_mark_of_the_old_one() {
+    // G10, B24
+    let (jar, keys) = (jar(), ring());
+    let old = session(now());
+    let mut browser = holding(&jar, &old, &keys);
+    end(&mut browser, &jar, &old, &keys, now());
+    let mut new = session(now());
+    new.id = SessionId([8; 16]);
+    let mut out = SetCookies::none();
+    jar.store(&new, &Received::none(), &keys, now(), &mut out)
+        .unwrap();
+    browser.take(&out);
+    let (loaded, out) = load(&jar, &browser.header(), &keys, now());
+    assert_eq!(loaded.result, OpenResult::Ok);
+    assert!(out.is_empty() && browser.names().contains(&OUT));
+}
+
+#[test]
+fn the_mark_lives_as_long_as_a_late_access_token_could() {
+    // G10, C15
+    let keys = ring();
+    for (lifetime, used, left, max_age) in [
+        (300, 0, 9_000, 300),
+        (300, 200, 9_000, 300),
+        (10, 0, 9_000, 60),
+        (3_600, 0, 1_000, 1_000),
+        (3_600, 0, 10, 60),
+        (u64::MAX - 2_000_000, 0, 28_800, 28_800),
+    ] {
+        let mut session = session(now());
+        session.tokens.expires_at = after(lifetime);
+        session.ends_at = after(used + left);
+        let mut browser = holding(&jar(), &session, &keys);
+        let line = end(&mut browser, &jar(), &session, &keys, after(used));
+        let expected = format!("; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age={max_age}");
+        assert!(
+            line.ends_with(&expected),
+            "{lifetime} {used} {left}: {line}"
+        );
+
+        // A browser that keeps it longer is not believed.
+        let mut out = SetCookies::none();
+        jar()
+            .store(&session, &Received::none(), &keys, after(used), &mut out)
+            .unwrap();
+        browser.take(&out);
+        let at = |secs| {
+            load(&jar(), &browser.header(), &keys, after(used + secs))
+                .0
+                .result
+        };
+        assert_eq!(at(max_age - 1), OpenResult::Ended);
+        assert_ne!(at(max_age), OpenResult::Ended);
+    }
+}
+
+#[test]
+fn a_mark_that_does_not_open_is_passed_over() {
+    // E19
+    let (jar, keys, other) = (jar(), ring(), ring());
+    let session = session(now());
+    let mut browser = holding(&jar, &session, &other);
+    end(&mut browser, &jar, &session, &other, now());
+    browser.0.append(&mut holding(&jar, &session, &keys).0);
+    let (loaded, out) = load(&jar, &browser.header(), &keys, now());
+    assert_eq!(loaded.result, OpenResult::Ok);
+    assert!(out.is_empty(), "another replica may know the key");
+    browser.0.get_mut(OUT).unwrap().0.push('A');
+    let (loaded, out) = load(&jar, &browser.header(), &keys, now());
+    assert_eq!((loaded.result, deleted(&out)), (OpenResult::Ok, vec![OUT]));
+}
+
+#[test]
+fn ending_nothing_deletes_and_leaves_no_mark() {
+    let (jar, keys) = (jar(), ring());
+    let mut out = SetCookies::none();
+    jar.end(None, &Received::none(), &keys, now(), &mut out);
+    assert_eq!(deleted(&out), [BASE, "__Host-Http-shop-seen"]);
+}
+
+#[test]
+fn the_hint_goes_to_logout_alone() {
+    // C24, B61
+    let (jar, keys) = (jar(), ring());
+    let hint = |id_token: String| LogoutHint {
+        session: SessionId([7; 16]),
+        id_token,
+    };
+    let mut out = SetCookies::none();
+    assert!(
+        jar.store_hint(&hint("e30.e30.AQID".to_owned()), &keys, now(), &mut out)
+            .unwrap()
+    );
+    let mut browser = Browser::default();
+    browser.take(&out);
+    let line = out.lines().next().unwrap();
+    assert!(
+        line.ends_with("; Path=/bff/logout; Secure; HttpOnly; SameSite=Strict"),
+        "{line}"
+    );
+    assert_eq!(browser.header(), "", "API requests do not carry it");
+    let header = browser.header_where(|_| true);
+    let received = read(&jar, &header);
+    let loaded = jar.load_hint(&received, &keys).unwrap();
+    assert_eq!(
+        (loaded.session, loaded.id_token.as_str()),
+        (SessionId([7; 16]), "e30.e30.AQID")
+    );
+    assert!(jar.load_hint(&received, &ring()).is_none());
+
+    let mut out = SetCookies::none();
+    assert!(
+        !jar.store_hint(&hint("x".repeat(4000)), &keys, now(), &mut out)
+            .unwrap()
+    );
+    assert!(out.is_empty(), "over 4096 bytes");
+    jar.delete_hint(&mut out);
+    browser.take(&out);
+    assert!(browser.names().is_empty());
+}
+
+#[test]
+fn a_logout_state_brings_its_return_path_back_for_an_hour() {
+    // B62
+    let (jar, keys) = (jar(), ring());
+    let path = ReturnTo::parse("/bye?x=1").unwrap();
+    let state = jar.seal_logout_state(&path, &keys, now()).unwrap();
+    assert!(
+        state
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    );
+    assert_eq!(
+        jar.open_logout_state(&state, &keys, after(3599)),
+        Some(path.clone())
+    );
+    assert_eq!(jar.open_logout_state(&state, &keys, after(3600)), None);
+    let mut other = settings();
+    other.client_id = "other".to_owned();
+    assert_eq!(
+        Jar::new(other).open_logout_state(&state, &keys, now()),
+        None
+    );
+    for bad in ["", "x", &state[1..], &format!("{state}A")] {
+        assert_eq!(jar.open_logout_state(bad, &keys, now()), None, "{bad}");
+    }
+    let longest = ReturnTo::parse(&format!("/{}", "r".repeat(1000))).unwrap();
+    assert!(jar.seal_logout_state(&longest, &keys, now()).is_ok());
+}
