@@ -24,6 +24,8 @@
 //! Three: time ([`clock::Clock`]), what requests of a session share ([`coordination`]), and addresses, which are
 //! configuration. Everything else is concrete.
 
+pub mod coordination;
+pub mod frontend;
 pub mod oidc;
 pub mod session;
 

@@ -1,0 +1,317 @@
+//! One token call for each refresh token, and its result for all who ask.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use openidconnect::{AccessToken, RefreshToken};
+use sha2::{Digest, Sha256};
+use tokio::sync::watch;
+
+use crate::clock::UnixTime;
+use crate::session::{SessionId, TokenSet};
+
+/// Results kept at the most; a result is a token set of a few KiB.
+const MAX_KEPT: usize = 10_000;
+
+/// How long the memory of an outage spares the provider calls that nobody needs yet.
+const OUTAGE_MEMORY: Duration = Duration::from_secs(5);
+
+/// How long a refused refresh token is remembered as spent.
+const SPENT_MEMORY: Duration = Duration::from_mins(10);
+
+/// Which session wants to spend which refresh token. A hash, so that the table holds no refresh token.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Fingerprint([u8; 32]);
+
+impl Fingerprint {
+    /// The session is part of it: two sessions never share a result, whatever the provider handed out.
+    /// So is the access token, because a refresh token that is not rotated is spent many times (RFC 6749 §6).
+    pub fn new(
+        session: &SessionId,
+        refresh_token: &RefreshToken,
+        access_token: &AccessToken,
+    ) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(session.0);
+        hash.update(Sha256::digest(refresh_token.secret()));
+        hash.update(Sha256::digest(access_token.secret()));
+        Self(hash.finalize().into())
+    }
+}
+
+/// How a refresh went.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// New tokens.
+    Refreshed(Arc<TokenSet>),
+    /// The provider refused the refresh token.
+    Refused,
+    /// The answer belongs to another user or issuer: the session must end (OpenID Connect Core §12.2).
+    Mismatch,
+    /// No usable answer.
+    Unavailable,
+}
+
+/// What a request that wants to refresh has to do.
+#[derive(Debug)]
+pub enum Begin {
+    /// Call the provider, then [`land`](Flight::land).
+    Lead(Flight),
+    /// It is under way, or done already.
+    Join(Join),
+}
+
+/// A refresh that somebody else has begun.
+#[derive(Debug)]
+pub enum Join {
+    /// Wait for the request that is calling.
+    Follow(watch::Receiver<Option<Outcome>>),
+    /// It has been done.
+    Landed(Landed),
+}
+
+impl Join {
+    /// The result, as soon as there is one.
+    pub async fn landed(self) -> Landed {
+        match self {
+            Self::Follow(mut result) => {
+                let outcome = result.wait_for(Option::is_some).await.ok();
+                let outcome = outcome.and_then(|outcome| outcome.clone());
+                Landed {
+                    outcome: outcome.unwrap_or(Outcome::Unavailable),
+                    told_at: None,
+                }
+            }
+            Self::Landed(landed) => landed,
+        }
+    }
+}
+
+/// A refresh that is done.
+#[derive(Clone, Debug)]
+pub struct Landed {
+    /// The result.
+    pub outcome: Outcome,
+    /// When somebody was first told of a refusal ([`Refreshes::tell`]). A request that was sent before that is no
+    /// second try.
+    pub told_at: Option<Instant>,
+}
+
+#[derive(Debug)]
+enum Entry {
+    Flying(watch::Receiver<Option<Outcome>>),
+    Landed { landed: Landed, until: UnixTime },
+}
+
+/// The table of refreshes under way and lately done.
+#[derive(Clone, Debug, Default)]
+pub struct Refreshes(Arc<Mutex<HashMap<Fingerprint, Entry>>>);
+
+impl Refreshes {
+    /// Asks for the right to spend a refresh token.
+    pub fn begin(&self, fingerprint: Fingerprint, now: UnixTime) -> Begin {
+        if let Some(join) = self.join(fingerprint, now) {
+            return Begin::Join(join);
+        }
+        let mut table = self.table();
+        // Between the two locks another worker may have begun.
+        if let Some(Entry::Flying(result)) = table.get(&fingerprint) {
+            return Begin::Join(Join::Follow(result.clone()));
+        }
+        if table.len() >= MAX_KEPT {
+            make_room(&mut table, now);
+        }
+        let (sender, receiver) = watch::channel(None);
+        table.insert(fingerprint, Entry::Flying(receiver));
+        Begin::Lead(Flight {
+            table: self.clone(),
+            fingerprint,
+            sender,
+            has_landed: false,
+        })
+    }
+
+    /// The refresh that somebody has begun, if anybody has.
+    pub fn join(&self, fingerprint: Fingerprint, now: UnixTime) -> Option<Join> {
+        match self.table().get(&fingerprint)? {
+            Entry::Flying(result) => Some(Join::Follow(result.clone())),
+            Entry::Landed { landed, until } if *until > now => Some(Join::Landed(landed.clone())),
+            Entry::Landed { .. } => None,
+        }
+    }
+
+    /// Forgets an outage, for a request that cannot do without new tokens.
+    pub fn forget_outage(&self, fingerprint: Fingerprint) {
+        let mut table = self.table();
+        if let Some(Entry::Landed { landed, .. }) = table.get(&fingerprint)
+            && matches!(landed.outcome, Outcome::Unavailable)
+        {
+            table.remove(&fingerprint);
+        }
+    }
+
+    /// Notes that somebody is being told of a refusal now.
+    pub fn tell(&self, fingerprint: Fingerprint) {
+        if let Some(Entry::Landed { landed, .. }) = self.table().get_mut(&fingerprint) {
+            landed.told_at.get_or_insert_with(Instant::now);
+        }
+    }
+
+    fn table(&self) -> MutexGuard<'_, HashMap<Fingerprint, Entry>> {
+        // The table is consistent after every statement, so a panic elsewhere leaves nothing half-done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Drops what is over; if nothing is, drops what ends soonest.
+fn make_room(table: &mut HashMap<Fingerprint, Entry>, now: UnixTime) {
+    table.retain(|_, entry| !matches!(entry, Entry::Landed { until, .. } if *until <= now));
+    if table.len() >= MAX_KEPT {
+        let soonest = table
+            .iter()
+            .filter_map(|(key, entry)| match entry {
+                Entry::Flying(_) => None,
+                Entry::Landed { until, .. } => Some((*until, *key)),
+            })
+            .min_by_key(|(until, _)| *until);
+        if let Some((_, key)) = soonest {
+            table.remove(&key);
+        }
+    }
+}
+
+/// The right, and the duty, to bring a refresh to its end. Dropped without landing, it counts as an outage.
+#[derive(Debug)]
+pub struct Flight {
+    table: Refreshes,
+    fingerprint: Fingerprint,
+    sender: watch::Sender<Option<Outcome>>,
+    has_landed: bool,
+}
+
+impl Flight {
+    /// Publishes the result to all who wait, and keeps it for those who come late with the old cookie (G5).
+    pub fn land(mut self, outcome: Outcome, now: UnixTime) {
+        self.has_landed = true;
+        let until = match &outcome {
+            Outcome::Mismatch | Outcome::Refused => now.plus(SPENT_MEMORY),
+            Outcome::Refreshed(tokens) => tokens.expires_at,
+            Outcome::Unavailable => now.plus(OUTAGE_MEMORY),
+        };
+        let landed = Landed {
+            outcome: outcome.clone(),
+            told_at: None,
+        };
+        self.table
+            .table()
+            .insert(self.fingerprint, Entry::Landed { landed, until });
+        self.sender.send_replace(Some(outcome));
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        if !self.has_landed {
+            self.table.table().remove(&self.fingerprint);
+            self.sender.send_replace(Some(Outcome::Unavailable));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: UnixTime = UnixTime::from_secs(1000);
+
+    fn fingerprint(n: u8) -> Fingerprint {
+        named(n, "rt")
+    }
+
+    fn named(session: u8, refresh_token: &str) -> Fingerprint {
+        let refresh_token = RefreshToken::new(refresh_token.to_owned());
+        let access_token = AccessToken::new("at".to_owned());
+        Fingerprint::new(&SessionId([session; 16]), &refresh_token, &access_token)
+    }
+
+    fn tokens() -> Outcome {
+        Outcome::Refreshed(Arc::new(TokenSet {
+            access_token: AccessToken::new("at".into()),
+            refresh_token: None,
+            issued_at: NOW,
+            expires_at: NOW.plus(Duration::from_secs(60)),
+            scope: String::new(),
+        }))
+    }
+
+    fn begin(table: &Refreshes, n: u8, after: u64) -> Begin {
+        table.begin(fingerprint(n), NOW.plus(Duration::from_secs(after)))
+    }
+
+    #[test]
+    fn one_leads_and_the_others_follow_then_find_the_result() {
+        // G4, G5
+        let table = Refreshes::default();
+        let Begin::Lead(flight) = begin(&table, 1, 0) else {
+            panic!("nobody leads")
+        };
+        let Begin::Join(Join::Follow(result)) = begin(&table, 1, 0) else {
+            panic!("two lead")
+        };
+        assert!(matches!(begin(&table, 2, 0), Begin::Lead(_)));
+        flight.land(tokens(), NOW);
+        assert!(matches!(*result.borrow(), Some(Outcome::Refreshed(_))));
+        assert!(matches!(
+            begin(&table, 1, 59),
+            Begin::Join(Join::Landed(Landed {
+                outcome: Outcome::Refreshed(_),
+                ..
+            }))
+        ));
+        assert!(matches!(begin(&table, 1, 60), Begin::Lead(_)));
+    }
+
+    #[test]
+    fn a_flight_that_is_dropped_frees_those_who_wait() {
+        let table = Refreshes::default();
+        let Begin::Lead(flight) = begin(&table, 1, 0) else {
+            panic!("nobody leads")
+        };
+        let Begin::Join(Join::Follow(result)) = begin(&table, 1, 0) else {
+            panic!("two lead")
+        };
+        drop(flight);
+        assert!(matches!(*result.borrow(), Some(Outcome::Unavailable)));
+        assert!(matches!(begin(&table, 1, 0), Begin::Lead(_)));
+    }
+
+    #[test]
+    fn the_first_telling_of_a_refusal_is_remembered() {
+        let table = Refreshes::default();
+        let told_at = || match table.join(fingerprint(1), NOW) {
+            Some(Join::Landed(landed)) => landed.told_at,
+            _ => panic!("it has landed"),
+        };
+        if let Begin::Lead(flight) = begin(&table, 1, 0) {
+            flight.land(Outcome::Refused, NOW);
+        }
+        assert!(told_at().is_none());
+        table.tell(fingerprint(1));
+        let first = told_at();
+        assert!(first.is_some());
+        table.tell(fingerprint(1));
+        assert_eq!(told_at(), first);
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let table = Refreshes::default();
+        for n in 0..MAX_KEPT + 10 {
+            if let Begin::Lead(flight) = table.begin(named(0, &n.to_string()), NOW) {
+                flight.land(tokens(), NOW);
+            }
+        }
+        assert!(table.table().len() <= MAX_KEPT);
+    }
+}

@@ -1,0 +1,100 @@
+//! One frontend: an origin, its OpenID Connect client, its cookies, its routes.
+//!
+//! `config::resolve` makes them, `server::pipeline` selects one for each request by `Host`.
+//!
+//! # Invariants
+//! - Selection looks at `Host` alone; nothing a client can add (`X-Forwarded-Host`, absolute-form) takes part.
+
+mod route;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::names::{FrontendName, Origin, ReturnTo};
+use crate::oidc::Provider;
+use crate::problem::{self, Problem};
+use crate::session::{Jar, SessionSettings};
+
+pub use route::{Api, Endpoint, Route, RouteTable, Target, TokenRequirement};
+
+/// A single-page app and all that belongs to it.
+#[derive(Debug)]
+pub struct Frontend {
+    /// As in `[frontend.<name>]`.
+    pub name: FrontendName,
+    /// The public origin: selects the frontend, anchors redirect URIs, and is the only `Origin` accepted.
+    pub origin: Origin,
+    /// Where the management endpoints are: `/bff`, without a trailing slash.
+    pub base_path: String,
+    /// Lower-case name of the anti-forgery header.
+    pub csrf_header: String,
+    /// Failed logins are redirected here, with `?code=…`.
+    pub error_page: Option<ReturnTo>,
+    /// Lifetimes, sizes and claims of its sessions.
+    pub session: SessionSettings,
+    /// Reads and writes its cookies.
+    pub jar: Jar,
+    /// Its identity provider, as this client sees it.
+    pub provider: Provider,
+    /// Its API routes.
+    pub routes: RouteTable,
+    /// The app's own files, if sealgate serves them.
+    pub assets: Option<AssetsSettings>,
+}
+
+/// Where the single-page app's files are.
+#[derive(Clone, Debug)]
+pub struct AssetsSettings {
+    /// The directory that is served.
+    pub dir: PathBuf,
+    /// The file, below `dir`, that answers paths of the app's own router.
+    pub fallback: Option<String>,
+}
+
+impl Frontend {
+    /// What a path and method mean here. Paths that are neither endpoint nor route are the app's.
+    pub fn resolve<'f>(&'f self, method: &str, path: &str) -> Result<Target<'f>, Problem> {
+        route::resolve(self, method, path)
+    }
+
+    /// The problem for a request that needs somebody signed in.
+    pub fn login_required(&self) -> Problem {
+        Problem::LoginRequired {
+            login_url: problem::login_url(&self.base_path, None),
+        }
+    }
+
+    /// The redirect URI registered at the identity provider: a constant, never built from a request (RFC 9700 §2.1).
+    pub fn redirect_uri(&self) -> String {
+        format!("{}{}/callback", self.origin, self.base_path)
+    }
+
+    /// Where the identity provider sends the browser after logout.
+    pub fn post_logout_redirect_uri(&self) -> String {
+        format!("{}{}/logged-out", self.origin, self.base_path)
+    }
+}
+
+/// All frontends of the process.
+#[derive(Debug, Default)]
+pub struct Frontends(Vec<Arc<Frontend>>);
+
+impl Frontends {
+    /// Takes them in any order; `config` has made sure that no two share an origin.
+    pub fn new(frontends: Vec<Arc<Frontend>>) -> Self {
+        Self(frontends)
+    }
+
+    /// The frontend whose origin a `Host` value names.
+    pub fn select(&self, host: &str) -> Result<&Arc<Frontend>, Problem> {
+        self.0
+            .iter()
+            .find(|frontend| frontend.origin.matches_host(host))
+            .ok_or(Problem::UnknownFrontend)
+    }
+
+    /// Every frontend.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Frontend>> {
+        self.0.iter()
+    }
+}

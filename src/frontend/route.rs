@@ -1,0 +1,188 @@
+//! What a path means: a management endpoint, an API route, or a file of the app.
+
+use std::time::Duration;
+
+use super::{AssetsSettings, Frontend};
+use crate::names::{RequestPath, RouteName, UpstreamName, decoded_len};
+use crate::problem::Problem;
+
+/// A path of the frontend that leads to an upstream.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// As in `[frontend.shop.route.<name>]`.
+    pub name: RouteName,
+    /// This path and all below it, without a trailing slash (except the root).
+    pub path: String,
+    /// Where requests go.
+    pub upstream: UpstreamName,
+    /// Whether `path` is taken off before the upstream's own prefix is put in front.
+    pub strip_prefix: bool,
+    /// Whose token, if any, goes along.
+    pub token: TokenRequirement,
+    /// Upper-case methods; empty allows all but `CONNECT` and `TRACE`.
+    pub methods: Vec<String>,
+    /// Longest request body, in bytes.
+    pub body_limit: u64,
+    /// Until the upstream's response headers; overrides the upstream's.
+    pub timeout: Option<Duration>,
+    /// Names of request cookies passed on.
+    pub cookies: Vec<String>,
+    /// Names of upstream `Set-Cookie`s passed back.
+    pub set_cookies: Vec<String>,
+}
+
+/// Which access token a route needs; the words are Duende's token types.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum TokenRequirement {
+    /// Never sends one.
+    None,
+    /// Refuses requests without a session.
+    User,
+    /// Sends the user's if there is a session.
+    UserOrNone,
+}
+
+/// The management endpoints below `base_path`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Endpoint {
+    /// The identity provider's answer arrives here.
+    Callback,
+    /// The identity provider's logout ends here.
+    LoggedOut,
+    /// Begins a login.
+    Login,
+    /// Ends the session.
+    Logout,
+    /// Times and claims, for scripts that count down.
+    Session,
+    /// A login in an iframe, without any page.
+    SilentLogin,
+    /// The claims, as Duende answers them.
+    User,
+}
+
+/// What was found at a path.
+#[derive(Debug)]
+pub enum Target<'f> {
+    /// A path of the app itself.
+    Assets(&'f AssetsSettings),
+    /// Something that looks at the session.
+    Private(Api<'f>),
+}
+
+/// A target for which cookies are opened.
+#[derive(Clone, Copy, Debug)]
+pub enum Api<'f> {
+    /// Answered here.
+    Endpoint(Endpoint),
+    /// Answered by an upstream; the text is the path to ask it for, before its own prefix.
+    Route(&'f Route),
+}
+
+/// Routes, longest path first.
+#[derive(Debug, Default)]
+pub struct RouteTable(Vec<Route>);
+
+impl RouteTable {
+    /// Takes routes in any order; `config` has made sure that no two share a path.
+    pub fn new(mut routes: Vec<Route>) -> Self {
+        routes.sort_by(|a, b| {
+            decoded_len(&b.path)
+                .cmp(&decoded_len(&a.path))
+                .then_with(|| a.path.cmp(&b.path))
+        });
+        Self(routes)
+    }
+
+    /// The route with the longest matching path.
+    pub fn find(&self, path: RequestPath<'_>) -> Option<&Route> {
+        self.0
+            .iter()
+            .find(|route| path.strip_prefix(&route.path).is_some())
+    }
+
+    /// Every route.
+    pub fn iter(&self) -> impl Iterator<Item = &Route> {
+        self.0.iter()
+    }
+}
+
+impl Route {
+    /// The path to ask the upstream for, before its own prefix: empty, or beginning with `/`.
+    pub fn upstream_path<'r>(&self, path: RequestPath<'r>) -> &'r str {
+        if self.strip_prefix {
+            path.strip_prefix(&self.path).unwrap_or(path.as_str())
+        } else {
+            path.as_str()
+        }
+    }
+
+    fn allows(&self, method: &str) -> bool {
+        if self.methods.is_empty() {
+            !matches!(method, "CONNECT" | "TRACE")
+        } else {
+            self.methods.iter().any(|allowed| allowed == method)
+        }
+    }
+}
+
+impl Endpoint {
+    /// The last path segment and the methods of each endpoint.
+    const ALL: [(&'static str, Self, &'static str); 7] = [
+        ("callback", Self::Callback, "GET, POST"),
+        ("logged-out", Self::LoggedOut, "GET"),
+        ("login", Self::Login, "GET"),
+        ("logout", Self::Logout, "GET, POST"),
+        ("session", Self::Session, "GET"),
+        ("silent-login", Self::SilentLogin, "GET"),
+        ("user", Self::User, "GET"),
+    ];
+
+    /// The name for logs and metrics: the last path segment.
+    pub fn name(self) -> &'static str {
+        Self::ALL
+            .iter()
+            .find(|row| row.1 == self)
+            .map_or("", |row| row.0)
+    }
+}
+
+pub(super) fn resolve<'f>(
+    frontend: &'f Frontend,
+    method: &str,
+    raw_path: &str,
+) -> Result<Target<'f>, Problem> {
+    let path = RequestPath::parse(raw_path)
+        .map_err(|_| Problem::BadRequest("the path is not in its plainest form"))?;
+    if let Some(rest) = path.strip_prefix(&frontend.base_path) {
+        let name = rest.strip_prefix('/').unwrap_or_default();
+        let row = Endpoint::ALL
+            .iter()
+            .find(|row| row.0 == name)
+            .ok_or(Problem::NotFound)?;
+        return if row.2.split(", ").any(|allowed| allowed == method) {
+            Ok(Target::Private(Api::Endpoint(row.1)))
+        } else {
+            Err(Problem::MethodNotAllowed {
+                allow: row.2.to_owned(),
+            })
+        };
+    }
+    if let Some(route) = frontend.routes.find(path) {
+        return if route.allows(method) {
+            Ok(Target::Private(Api::Route(route)))
+        } else {
+            Err(Problem::MethodNotAllowed {
+                allow: route.methods.join(", "),
+            })
+        };
+    }
+    match (&frontend.assets, method) {
+        (None, _) => Err(Problem::NotFound),
+        (Some(assets), "GET" | "HEAD") => Ok(Target::Assets(assets)),
+        (Some(_), _) => Err(Problem::MethodNotAllowed {
+            allow: "GET, HEAD".to_owned(),
+        }),
+    }
+}
