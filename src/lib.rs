@@ -24,6 +24,14 @@
 //! Three: time ([`clock::Clock`]), what requests of a session share ([`coordination`]), and addresses, which are
 //! configuration. Everything else is concrete.
 
+pub mod assets;
+pub mod proxy;
+pub mod token;
+
+pub mod guard;
+
+pub mod bff;
+
 pub mod coordination;
 pub mod frontend;
 pub mod oidc;

@@ -1,0 +1,215 @@
+//! Which file a path means, and what its name says about it.
+
+use std::path::{Path, PathBuf};
+
+use crate::names::RequestPath;
+
+/// A file, by its path below the directory.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) struct Wanted {
+    pub(super) file: PathBuf,
+    /// Whether the path may be one of the app's own router: it has no extension and is no well-known resource.
+    pub(super) may_fall_back: bool,
+}
+
+impl Wanted {
+    /// `None`: no file can be meant.
+    pub(super) fn parse(raw: &str) -> Option<Self> {
+        // After this check, decoding once cannot make a separator or dot segment (D11).
+        let raw = RequestPath::parse(raw).ok()?.as_str();
+        let path = decode(raw)?;
+        let segments = || path.split('/').skip(1);
+        let is_well_known = segments().next() == Some(".well-known");
+        let hidden = segments()
+            .skip(usize::from(is_well_known))
+            .any(|segment| segment.starts_with('.'));
+        if hidden {
+            return None;
+        }
+        let mut file: PathBuf = segments().collect();
+        let last = segments().last().unwrap_or_default();
+        if last.is_empty() {
+            file.push("index.html");
+        }
+        Some(Self {
+            file,
+            may_fall_back: !last.contains('.') && !is_well_known,
+        })
+    }
+}
+
+fn decode(raw: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(raw.len());
+    let mut rest = raw.as_bytes();
+    while let [first, tail @ ..] = rest {
+        rest = tail;
+        if *first == b'%' {
+            let (digits, tail) = tail.split_at_checked(2)?;
+            let digits = std::str::from_utf8(digits).ok()?;
+            bytes.push(u8::from_str_radix(digits, 16).ok()?);
+            rest = tail;
+        } else {
+            bytes.push(*first);
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// The real path of a file below `root` (itself a real path), with every symbolic link followed. Blocks.
+pub(super) fn inside(root: &Path, file: &Path) -> Option<PathBuf> {
+    let path = root.join(file).canonicalize().ok()?;
+    (path.starts_with(root) && path.is_file()).then_some(path)
+}
+
+/// Whether a name carries a hash of its content, as bundlers write it: `app.3f9c2b1a.js`, `index-BdX9a1Qz.js`.
+///
+/// A wrong yes would keep an old file for a year, a wrong no costs a 304: so words, versions and dates are no.
+pub(super) fn is_hashed(name: &str) -> bool {
+    let Some((stem, extension)) = name.rsplit_once('.') else {
+        return false;
+    };
+    if matches!(extension, "htm" | "html") {
+        return false;
+    }
+    let is_part_hashed = |part: &str| {
+        // Vite's eight characters may contain a '-' themselves.
+        let tail = part.len().checked_sub(9).and_then(|at| part.get(at..));
+        let tail = tail.and_then(|tail| tail.strip_prefix(['-', '_']));
+        tail.is_some_and(is_hash)
+            || part
+                .rsplit('-')
+                .next()
+                .is_some_and(|last| last != part && is_hash(last))
+    };
+    let mut parts = stem.split('.');
+    parts.next().is_some_and(is_part_hashed)
+        || parts.any(|part| is_hash(part) || is_part_hashed(part))
+}
+
+/// Hexadecimal digits (webpack, Parcel, Next), or eight of base64url or base32 (Vite, esbuild).
+fn is_hash(text: &str) -> bool {
+    let all = |of: fn(&u8) -> bool| text.bytes().all(|b| of(&b));
+    let is_hex = (8..=64).contains(&text.len()) && all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    let is_base64 = text.len() == 8
+        && all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+        && text.bytes().any(|b| b.is_ascii_uppercase());
+    // Words carry their numbers at the end: `Version2`, `decade10`.
+    let mut from_digit = text.bytes().skip_while(|b| !b.is_ascii_digit());
+    let is_mixed = from_digit.any(|b| b.is_ascii_alphabetic());
+    is_mixed && (is_hex || is_base64)
+}
+
+/// The media type of a file, with its charset where types have one (ASVS 4.1.1).
+pub(super) fn content_type(name: &str) -> &'static str {
+    let extension = name.rsplit_once('.').map_or("", |split| split.1);
+    match extension.to_ascii_lowercase().as_str() {
+        "aac" => "audio/aac",
+        "avif" => "image/avif",
+        "css" => "text/css; charset=utf-8",
+        "csv" => "text/csv; charset=utf-8",
+        "gif" => "image/gif",
+        "htm" | "html" => "text/html; charset=utf-8",
+        "ico" => "image/x-icon",
+        "jpeg" | "jpg" => "image/jpeg",
+        "js" | "mjs" => "text/javascript; charset=utf-8",
+        "json" | "map" => "application/json",
+        "md" => "text/markdown; charset=utf-8",
+        "mp3" => "audio/mpeg",
+        "mp4" => "video/mp4",
+        "ogg" => "audio/ogg",
+        "otf" => "font/otf",
+        "pdf" => "application/pdf",
+        "png" => "image/png",
+        "svg" => "image/svg+xml; charset=utf-8",
+        "ttf" => "font/ttf",
+        "txt" => "text/plain; charset=utf-8",
+        "wasm" => "application/wasm",
+        "webm" => "video/webm",
+        "webmanifest" => "application/manifest+json",
+        "webp" => "image/webp",
+        "woff" => "font/woff",
+        "woff2" => "font/woff2",
+        "xml" => "application/xml; charset=utf-8",
+        "zip" => "application/zip",
+        _ => "application/octet-stream",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_hashed_only_if_it_looks_like_nothing_else() {
+        for name in [
+            "app.3f9c2b1a.js",
+            "index-BdX9a1Qz.js",
+            "index-Bd-9a1Qz.css",
+            "HomeView-Di4rgTdw.js.map",
+            "main.3f9c2b1a.chunk.js",
+            "chunk-5QJ2KX7B.js",
+            "logo.6ce24c58023cc2f8fd88.svg",
+            "3.5d41402abc4b2a76b971.woff2",
+        ] {
+            assert!(is_hashed(name), "{name}");
+        }
+        for name in [
+            "app.js",
+            "index.html",
+            "index-BdX9a1Qz.html",
+            "polyfills.js",
+            "main-polyfills.js",
+            "bootstrap-5.3.0.min.css",
+            "report-20240101.js",
+            "report.2024-01-01.csv",
+            "about-HomePageView.js",
+            "facade.deadbeef.js",
+            "guide-Version2.pdf",
+            "img-IMG20240.jpg",
+            "the-decade10.js",
+            "chunk-Level2Boss.js",
+            "3f9c2b1a",
+            "3f9c2b1a.js",
+            "a-3f9c.js",
+            "es2015polyfill.js",
+            "sw.js",
+        ] {
+            assert!(!is_hashed(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_decoded_once() {
+        let file = |raw| Wanted::parse(raw).map(|wanted| wanted.file);
+        assert_eq!(file("/a%20b/c"), Some(PathBuf::from("a b/c")));
+        assert_eq!(file("/%C3%BC.txt"), Some(PathBuf::from("ü.txt")));
+        assert_eq!(file("/a/"), Some(PathBuf::from("a/index.html")));
+        for raw in [
+            "/%252e%252e/x",
+            "/%ff",
+            "/%0a",
+            "x",
+            "",
+            "/a/../b",
+            "/.x",
+            "/a/.x/b",
+        ] {
+            assert_eq!(file(raw), None, "{raw}");
+        }
+    }
+
+    #[test]
+    fn types_of_text_name_their_charset() {
+        // F11
+        for (name, expect) in [
+            ("index.html", "text/html; charset=utf-8"),
+            ("a.b.JS", "text/javascript; charset=utf-8"),
+            ("a.svg", "image/svg+xml; charset=utf-8"),
+            ("a.wasm", "application/wasm"),
+            ("noext", "application/octet-stream"),
+            ("a.unknown", "application/octet-stream"),
+        ] {
+            assert_eq!(content_type(name), expect, "{name}");
+        }
+    }
+}

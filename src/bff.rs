@@ -1,0 +1,192 @@
+//! What one process shares, and what one request carries through the steps of the pipeline.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use actix_web::HttpRequest;
+use tokio::sync::watch;
+
+use crate::clock::{Clock, UnixTime};
+use crate::coordination::Refreshes;
+use crate::frontend::{Frontend, Frontends};
+use crate::keyring::{KeyRing, ReloadOutcome, SharedRing};
+use crate::oidc::IdpClient;
+use crate::session::{Received, Session, SetCookies, StoreError};
+use crate::telemetry::metrics::{Metrics, ReloadResult};
+
+/// The shared state of the process. Only the key ring, the refreshes under way and readiness ever change.
+#[derive(Debug)]
+pub struct Bff {
+    /// Every frontend, selected by `Host`.
+    pub frontends: Frontends,
+    /// The key ring, reloaded while we run.
+    pub keys: SharedRing,
+    /// Refreshes under way and their results.
+    pub refreshes: Refreshes,
+    /// Now.
+    pub clock: Clock,
+    /// Counters for `/metrics`.
+    pub metrics: Metrics,
+    /// Who may say `X-Forwarded-For`.
+    pub trusted_proxies: Vec<ipnet::IpNet>,
+    /// Set when shutdown begins: readiness fails before connections do.
+    pub draining: Draining,
+}
+
+impl Bff {
+    /// Reads the key directory again. A ring that does not load changes nothing (E21).
+    pub fn reload_keys(&self) {
+        self.note_reload(&self.keys.reload(self.clock.now()));
+    }
+
+    /// However it came to be read: log and metrics tell.
+    fn note_reload(&self, outcome: &ReloadOutcome) {
+        let result = match outcome {
+            ReloadOutcome::Ok => {
+                let ring = self.keys.current();
+                log::info!(target: "sealgate::audit", keys = ring.len(),
+                    fingerprint = ring.fingerprint(); "key ring reloaded");
+                ReloadResult::Ok
+            }
+            ReloadOutcome::Unchanged => ReloadResult::Unchanged,
+            ReloadOutcome::Rejected(error) => {
+                log::error!("key ring not reloaded, the old one stays: {error}");
+                ReloadResult::Rejected
+            }
+        };
+        self.metrics.keyring_reloaded(result);
+    }
+}
+
+/// Whether the process is on its way out.
+#[derive(Debug, Default)]
+pub struct Draining {
+    has_begun: AtomicBool,
+    is_closing: watch::Sender<bool>,
+}
+
+impl Draining {
+    /// No new traffic, please.
+    pub fn begin(&self) {
+        self.has_begun.store(true, Ordering::Release);
+    }
+
+    /// Whether shutdown has begun.
+    pub fn has_begun(&self) -> bool {
+        self.has_begun.load(Ordering::Acquire)
+    }
+
+    /// The listeners close now.
+    pub fn close(&self) {
+        self.begin();
+        self.is_closing.send_replace(true);
+    }
+
+    /// Waits for [`close`](Self::close).
+    pub fn closing(&self) -> impl Future<Output = ()> + use<> {
+        let mut is_closing = self.is_closing.subscribe();
+        async move {
+            // Without a sender there is no process left to wait for.
+            let _ = is_closing.wait_for(|closing| *closing).await;
+        }
+    }
+}
+
+/// One request on its way: what was found out so far, and the cookies its answer will set.
+pub struct Ctx<'r> {
+    /// The shared state.
+    pub bff: &'r Bff,
+    /// The selected frontend.
+    pub frontend: &'r Arc<Frontend>,
+    /// This worker's client for identity providers.
+    pub idp: &'r IdpClient,
+    /// The request as it came.
+    pub request: &'r HttpRequest,
+    /// The cookies of ours that came with it.
+    pub received: &'r Received<'r>,
+    /// The opened session, if there is one.
+    pub session: Option<Session>,
+    /// The key ring, the same for the whole request.
+    pub keys: Arc<KeyRing>,
+    /// When the request came, for what happened before it and what after.
+    pub arrived_at: Instant,
+    /// The time, the same for the whole request.
+    pub now: UnixTime,
+    /// What the answer will set, whatever becomes of the request.
+    pub cookies: &'r mut SetCookies,
+}
+
+impl Ctx<'_> {
+    /// A cookie may be sealed with a key that this process has not read yet: one look at the directory, unless it
+    /// was read in this second. Whether the request has other keys now.
+    pub fn look_for_keys(&mut self) -> bool {
+        if let Some(outcome) = self.bff.keys.reload_at_most_once_a_second(self.now) {
+            self.bff.note_reload(&outcome);
+        }
+        let current = self.bff.keys.current();
+        let has_changed = !Arc::ptr_eq(&current, &self.keys);
+        self.keys = current;
+        has_changed
+    }
+
+    /// Writes a session into the answer's cookies, and counts its size, whether it fits or not.
+    pub fn store(&mut self, session: &Session) -> Result<(), StoreError> {
+        let jar = &self.frontend.jar;
+        let stored = jar.store(session, self.received, &self.keys, self.now, self.cookies);
+        match &stored {
+            Ok(total) => self.measure(session, *total),
+            Err(StoreError::TooLarge(error)) => self.measure(session, error.needed),
+            Err(StoreError::Seal(_)) => {}
+        }
+        stored.map(drop)
+    }
+
+    /// Parts by the size they came in, the whole by what it makes of a `Cookie` header.
+    fn measure(&self, session: &Session, total: usize) {
+        let tokens = &session.tokens;
+        let refresh_token = tokens.refresh_token.as_ref();
+        // Writing to a vector cannot fail.
+        let claims = serde_json::to_vec(&session.claims).unwrap_or_default();
+        for (part, bytes) in [
+            ("total", total),
+            ("access_token", tokens.access_token.secret().len()),
+            (
+                "refresh_token",
+                refresh_token.map_or(0, |token| token.secret().len()),
+            ),
+            ("claims", claims.len()),
+        ] {
+            let name = self.frontend.name.as_str();
+            self.bff.metrics.session_stored(name, part, bytes);
+        }
+    }
+
+    /// Notes that the session was used, at most every tenth of its idle timeout.
+    pub fn touch(&mut self) {
+        if let Some(session) = &self.session {
+            self.frontend
+                .jar
+                .touch(session, &self.keys, self.now, self.cookies);
+        }
+    }
+
+    /// Deletes the session's cookies, and leaves no mark: should another replica's answer with good cookies still be
+    /// under way, it wins.
+    pub fn drop_session(&mut self) {
+        self.session = None;
+        self.end_session();
+    }
+
+    /// Ends the session in this browser, for good: a mark keeps late answers from bringing it back.
+    pub fn end_session(&mut self) {
+        let session = self.session.take();
+        self.frontend.jar.end(
+            session.as_ref(),
+            self.received,
+            &self.keys,
+            self.now,
+            self.cookies,
+        );
+    }
+}

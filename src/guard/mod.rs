@@ -1,0 +1,120 @@
+//! Refusals that need neither session nor network.
+//!
+//! `server::pipeline` calls [`admit`] before any cookie is opened; the order of the checks is the order below.
+//!
+//! # Invariants
+//! - Nothing is sent upstream or to an identity provider for a request that is refused here.
+//! - CORS is answered here alone: no `Access-Control-Allow-*` is ever sent, so no foreign page reads an answer (A17).
+
+pub mod csrf;
+
+use actix_web::HttpRequest;
+use actix_web::http::Method;
+use actix_web::http::header::{self, HeaderMap};
+
+use crate::frontend::{Api, Endpoint, Frontend};
+use crate::problem::Problem;
+
+/// Longest header section that is taken, in bytes of names and values. Reverse proxies in front take less.
+pub const MAX_HEADER_BYTES: usize = 48 * 1024;
+
+/// Proof that [`admit`] has run; whatever acts on a session or calls an upstream asks for it.
+#[derive(Debug)]
+pub struct Admitted(());
+
+/// Lets a request through to an endpoint or API route, or says why not.
+pub fn admit(
+    request: &HttpRequest,
+    frontend: &Frontend,
+    target: Api<'_>,
+) -> Result<Admitted, Problem> {
+    let headers = request.headers();
+    if request.method() == Method::OPTIONS
+        && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+    {
+        // The frontend's own pages are same-origin and never ask (D23).
+        return Err(Problem::CrossSiteRequest(
+            "cross-origin requests are not served",
+        ));
+    }
+    match target {
+        Api::Endpoint(Endpoint::Callback | Endpoint::LoggedOut) => {}
+        Api::Endpoint(Endpoint::Login) => check_navigation(headers, &[b"document"])?,
+        Api::Endpoint(Endpoint::SilentLogin) => {
+            check_navigation(headers, &[b"iframe", b"document"])?;
+        }
+        // A navigation that is proved by the session's own `sid` (B60).
+        Api::Endpoint(Endpoint::Logout) if request.method() == Method::GET => {}
+        Api::Endpoint(Endpoint::Logout | Endpoint::Session | Endpoint::User) => {
+            check_csrf(request, frontend, false)?;
+        }
+        Api::Route(route) => {
+            check_csrf(request, frontend, true)?;
+            if content_length(headers).is_some_and(|length| length > route.body_limit) {
+                return Err(Problem::BodyTooLarge);
+            }
+        }
+    }
+    Ok(Admitted(()))
+}
+
+/// Whether the header section is over [`MAX_HEADER_BYTES`].
+pub fn check_header_size(headers: &HeaderMap) -> Result<(), Problem> {
+    let bytes: usize = headers
+        .iter()
+        .map(|(name, value)| name.as_str().len() + value.len() + 4)
+        .sum();
+    if bytes > MAX_HEADER_BYTES {
+        Err(Problem::HeadersTooLarge)
+    } else {
+        Ok(())
+    }
+}
+
+/// A login is begun by a navigation from the own origin or the user's own hand (A22, B7).
+/// Browsers too old for Fetch Metadata pass: state, nonce and PKCE protect what follows.
+fn check_navigation(headers: &HeaderMap, destinations: &[&[u8]]) -> Result<(), Problem> {
+    let value = |name: &str| headers.get(name).map(header::HeaderValue::as_bytes);
+    if headers.contains_key("sec-purpose") {
+        return Err(Problem::BadRequest("a prefetch begins no login"));
+    }
+    if matches!(value("sec-fetch-site"), Some(b"cross-site" | b"same-site")) {
+        return Err(Problem::CrossSiteRequest(
+            "a login is begun by the application itself",
+        ));
+    }
+    let is_navigation = value("sec-fetch-mode").is_none_or(|mode| mode == b"navigate")
+        && value("sec-fetch-dest").is_none_or(|dest| destinations.contains(&dest));
+    if is_navigation {
+        Ok(())
+    } else {
+        Err(Problem::BadRequest(
+            "this address is for navigation, not for fetch",
+        ))
+    }
+}
+
+fn check_csrf(request: &HttpRequest, frontend: &Frontend, is_api: bool) -> Result<(), Problem> {
+    let headers = request.headers();
+    let value = |name: &str| headers.get(name).map(header::HeaderValue::as_bytes);
+    let provenance = csrf::Provenance {
+        is_safe: matches!(
+            *request.method(),
+            Method::GET | Method::HEAD | Method::OPTIONS
+        ),
+        has_csrf_header: headers.contains_key(frontend.csrf_header.as_str()),
+        origin: value("origin"),
+        site: value("sec-fetch-site"),
+        is_api,
+    };
+    csrf::check(provenance, &frontend.origin).map_err(Problem::CrossSiteRequest)
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers
+        .get(header::CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
+}

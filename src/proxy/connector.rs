@@ -1,0 +1,184 @@
+//! A connection to an upstream, which remembers what it heard.
+//!
+//! `upstream` puts a [`Connector`] under hyper's client. TCP and TLS together get one time limit, and every
+//! connection carries a [`Heard`], by which `upstream` knows whether a request may be sent again.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, TryFutureExt as _};
+use http::Uri;
+use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
+use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tower_service::Service;
+
+type Tls = TokioIo<MaybeHttpsStream<TokioIo<TcpStream>>>;
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Makes connections, each within a time limit.
+#[derive(Clone, Debug)]
+pub(super) struct Connector {
+    inner: HttpsConnector<HttpConnector>,
+    limit: Duration,
+}
+
+impl Connector {
+    /// `limit` covers name resolution, TCP and TLS.
+    pub(super) fn new(tls: rustls::ClientConfig, limit: Duration) -> Self {
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(Some(limit));
+        tcp.set_keepalive(Some(Duration::from_mins(1)));
+        let inner = hyper_rustls::HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(tcp);
+        Self { inner, limit }
+    }
+}
+
+impl Service<Uri> for Connector {
+    type Response = TokioIo<Wire>;
+    type Error = Failure;
+    type Future = BoxFuture<'static, Result<Self::Response, Failure>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, target: Uri) -> Self::Future {
+        let connected = tokio::time::timeout(self.limit, self.inner.call(target));
+        connected
+            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut).into())
+            .map(|within| within.and_then(|made| made))
+            .map_ok(|stream| {
+                TokioIo::new(Wire {
+                    stream: TokioIo::new(stream),
+                    heard: Heard::default(),
+                })
+            })
+            .boxed()
+    }
+}
+
+/// What has been read from a connection since something was last written to it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Heard(Arc<Flags>);
+
+#[derive(Debug, Default)]
+struct Flags {
+    /// An earlier request was answered.
+    before: AtomicBool,
+    /// Something was read after the last write.
+    now: AtomicBool,
+}
+
+impl Heard {
+    /// Whether the connection has answered before, but not a byte of the last request.
+    pub(super) fn is_stale(&self) -> bool {
+        self.0.before.load(Ordering::Relaxed) && !self.0.now.load(Ordering::Relaxed)
+    }
+
+    fn wrote(&self) {
+        if self.0.now.swap(false, Ordering::Relaxed) {
+            self.0.before.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn read(&self) {
+        self.0.now.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A connection, above TLS: a `close_notify` is no answer.
+pub(super) struct Wire {
+    stream: Tls,
+    heard: Heard,
+}
+
+impl Connection for Wire {
+    fn connected(&self) -> Connected {
+        self.stream.inner().connected().extra(self.heard.clone())
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = into.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, into))?;
+        if into.filled().len() > before {
+            self.heard.read();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes))?;
+        self.heard.wrote();
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, slices))?;
+        self.heard.wrote();
+        Poll::Ready(Ok(written))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_is_stale_when_it_answered_before_and_says_nothing_now() {
+        // D20
+        let heard = Heard::default();
+        assert!(!heard.is_stale(), "nothing written");
+        heard.wrote();
+        assert!(!heard.is_stale(), "the first request of a connection");
+        heard.read();
+        assert!(!heard.is_stale(), "answered");
+        heard.wrote();
+        assert!(heard.is_stale(), "the second request, no answer yet");
+        heard.wrote();
+        assert!(heard.is_stale(), "still writing it");
+        heard.read();
+        assert!(!heard.is_stale(), "the answer has begun");
+    }
+}

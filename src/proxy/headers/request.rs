@@ -1,0 +1,384 @@
+//! From the client to the upstream: which request headers pass, and which sealgate adds.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+use http::HeaderMap;
+use http::header::{
+    AUTHORIZATION, COOKIE, FORWARDED, HeaderName, HeaderValue, InvalidHeaderValue, VIA,
+};
+
+use super::{ConnectionOptions, is_hop_by_hop};
+use crate::names::Origin;
+use crate::problem::Problem;
+
+/// Our name in `Via` (RFC 9110 §7.6.3); a request that bears it already has been here.
+const PSEUDONYM: &str = "sealgate";
+
+/// Everything the outbound headers depend on, beside those received.
+pub(in crate::proxy) struct Outbound<'a> {
+    /// The one `Authorization` the upstream sees.
+    pub(in crate::proxy) authorization: Option<HeaderValue>,
+    pub(in crate::proxy) origin: &'a Origin,
+    pub(in crate::proxy) client: IpAddr,
+    /// Lower-case; meant for us, so it ends here.
+    pub(in crate::proxy) csrf_header: &'a str,
+    /// Names of cookies that pass.
+    pub(in crate::proxy) cookies: &'a [String],
+    /// Whether the route lists methods, so that nothing may change the method behind its back.
+    pub(in crate::proxy) restricts_methods: bool,
+    /// The received protocol, as `Via` writes it: `1.1`.
+    pub(in crate::proxy) protocol: &'static str,
+    /// Cookie names that never pass, allowed or not.
+    pub(in crate::proxy) is_ours: fn(&str) -> bool,
+}
+
+impl Outbound<'_> {
+    /// The headers for the upstream. Names are lower-case, as every HTTP library hands them out.
+    ///
+    /// `Host` and framing are left to the HTTP client, which knows them.
+    /// `received` begins the list anew each time.
+    pub(in crate::proxy) fn headers<'h, I>(
+        &self,
+        received: impl Fn() -> I,
+    ) -> Result<HeaderMap, Problem>
+    where
+        I: Iterator<Item = (&'h str, &'h [u8])>,
+    {
+        let lines = |of: &'static str| {
+            let fields = received().filter(move |field| field.0 == of);
+            fields.map(|field| field.1)
+        };
+        let options = ConnectionOptions::read(lines("connection"));
+        let via = self.via(lines("via"))?;
+        let cookies = self.cookies(lines("cookie"));
+
+        let mut out = HeaderMap::with_capacity(24);
+        for (name, value) in received() {
+            if is_hop_by_hop(name) || options.name(name) || self.ends_here(name) {
+                continue;
+            }
+            let name = HeaderName::from_bytes(name.as_bytes());
+            if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value)) {
+                out.append(name, value);
+            }
+        }
+        self.add(&mut out, &via, &cookies)
+            .map_err(|_| Problem::BadRequest("a header cannot be forwarded"))?;
+        Ok(out)
+    }
+
+    fn add(
+        &self,
+        out: &mut HeaderMap,
+        via: &str,
+        cookies: &[u8],
+    ) -> Result<(), InvalidHeaderValue> {
+        if let Some(authorization) = &self.authorization {
+            out.insert(AUTHORIZATION, authorization.clone());
+        }
+        if !cookies.is_empty() {
+            out.insert(COOKIE, HeaderValue::from_bytes(cookies)?);
+        }
+        let scheme = if self.origin.is_secure() {
+            "https"
+        } else {
+            "http"
+        };
+        let host = self.origin.authority();
+        let node = match self.client {
+            IpAddr::V4(address) => address.to_string(),
+            IpAddr::V6(address) => format!("\"[{address}]\""), // RFC 7239 §6
+        };
+        let forwarded = format!("for={node};host=\"{host}\";proto={scheme}");
+        out.insert(FORWARDED, HeaderValue::try_from(forwarded)?);
+        let address = HeaderValue::try_from(self.client.to_string())?;
+        out.insert(HeaderName::from_static("x-forwarded-for"), address);
+        let host = HeaderValue::from_str(host)?;
+        out.insert(HeaderName::from_static("x-forwarded-host"), host);
+        let scheme = HeaderValue::from_static(scheme);
+        out.insert(HeaderName::from_static("x-forwarded-proto"), scheme);
+        out.insert(VIA, HeaderValue::from_str(via)?);
+        Ok(())
+    }
+
+    /// Whether a header is not the upstream's business: ours, the HTTP client's, or a claim only we may make.
+    fn ends_here(&self, name: &str) -> bool {
+        const CLAIMS: [&str; 18] = [
+            "client-cert",
+            "remote-",
+            "x-accel-",
+            "x-amzn-oidc-",
+            "x-auth-request-",
+            "x-authenticated-",
+            "x-client-cert",
+            "x-forwarded",
+            "x-goog-authenticated-",
+            "x-goog-iap-",
+            "x-middleware-",
+            "x-ms-client-principal",
+            "x-original-",
+            "x-remote-",
+            "x-sendfile",
+            "x-ssl-client",
+            "x-user",
+            "x-webauth-",
+        ];
+        let is_claim = CLAIMS.iter().any(|prefix| name.starts_with(prefix))
+            || matches!(
+                name,
+                "authorization"
+                    | "cf-connecting-ip"
+                    | "client-ip"
+                    | "cookie"
+                    | "cookie2"
+                    | "dpop"
+                    | "forwarded"
+                    // CGI makes it `HTTP_PROXY`, which HTTP clients obey (CVE-2016-5385).
+                    | "proxy"
+                    | "true-client-ip"
+                    | "via"
+                    | "x-client-ip"
+                    | "x-cluster-client-ip"
+                    | "x-real-ip"
+                    | "x-rewrite-url"
+            );
+        let is_framing = matches!(name, "content-length" | "expect" | "host");
+        let is_method = matches!(
+            name,
+            "x-http-method" | "x-http-method-override" | "x-method-override"
+        );
+        // CGI and its heirs read '_' as '-', so `x_forwarded-for` would be taken for ours (CVE-2025-64484).
+        name.contains('_')
+            || is_claim
+            || is_framing
+            || name == self.csrf_header
+            || (is_method && self.restricts_methods)
+    }
+
+    /// The `Via` to send; an error if we are in it already (RFC 9110 §7.6.3).
+    fn via<'h>(&self, lines: impl Iterator<Item = &'h [u8]>) -> Result<String, Problem> {
+        let mut via = String::new();
+        for line in lines {
+            // A line that is no ASCII names nobody; it is not worth a refusal.
+            let Ok(line) = std::str::from_utf8(line) else {
+                continue;
+            };
+            for hop in line.split(',').map(str::trim).filter(|hop| !hop.is_empty()) {
+                if hop.split_ascii_whitespace().nth(1) == Some(PSEUDONYM) {
+                    return Err(Problem::BadRequest(
+                        "the request has come back: a proxy loop",
+                    ));
+                }
+                via.push_str(hop);
+                via.push_str(", ");
+            }
+        }
+        // Writing to a String cannot fail.
+        let _ = write!(via, "{} {PSEUDONYM}", self.protocol);
+        Ok(via)
+    }
+
+    /// The cookies that the route allows, never one of ours (D5).
+    fn cookies<'h>(&self, lines: impl Iterator<Item = &'h [u8]>) -> Vec<u8> {
+        let mut kept = Vec::new();
+        if self.cookies.is_empty() {
+            return kept;
+        }
+        for pair in lines.flat_map(|line| line.split(|b| *b == b';')) {
+            let pair = pair.trim_ascii();
+            let Some((name, _)) =
+                memchr::memchr(b'=', pair).and_then(|at| pair.split_at_checked(at))
+            else {
+                continue;
+            };
+            let name = std::str::from_utf8(name.trim_ascii()).unwrap_or_default();
+            if self.cookies.iter().any(|allowed| allowed == name) && !(self.is_ours)(name) {
+                if !kept.is_empty() {
+                    kept.extend_from_slice(b"; ");
+                }
+                kept.extend_from_slice(pair);
+            }
+        }
+        kept
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(received: &[(&str, &str)]) -> Result<HeaderMap, Problem> {
+        let origin = Origin::parse("https://shop.example.com").unwrap();
+        let mut authorization = HeaderValue::from_static("Bearer ours");
+        authorization.set_sensitive(true);
+        let outbound = Outbound {
+            authorization: Some(authorization),
+            origin: &origin,
+            client: "2001:db8::7".parse().unwrap(),
+            csrf_header: "x-csrf",
+            cookies: &["theme".to_owned(), "__Host-Http-shop".to_owned()],
+            restricts_methods: true,
+            protocol: "1.1",
+            is_ours: |name| name.starts_with("__Host-Http-"),
+        };
+        let fields = || {
+            received
+                .iter()
+                .map(|(name, value)| (*name, value.as_bytes()))
+        };
+        outbound.headers(fields)
+    }
+
+    fn values(headers: &HeaderMap, name: &str) -> Vec<String> {
+        let values = headers.get_all(name).iter();
+        values.map(|v| v.to_str().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn what_belongs_to_the_connection_or_to_us_does_not_pass() {
+        // D1, D3, D4, D5, D7, B54, A21
+        for name in [
+            "connection",
+            "proxy-connection",
+            "proxy-authorization",
+            "proxy-authenticate",
+            "keep-alive",
+            "te",
+            "trailer",
+            "transfer-encoding",
+            "upgrade",
+            "http2-settings",
+            "host",
+            "content-length",
+            "expect",
+            "dpop",
+            "cookie",
+            "x-real-ip",
+            "x-user",
+            "x-user-email",
+            "x-auth-request-user",
+            "x-remote-user",
+            "remote-user",
+            "remote-groups",
+            "x-original-url",
+            "x-rewrite-url",
+            "x-forwarded-user",
+            "x-forwarded-prefix",
+            "x-http-method-override",
+            "x-csrf",
+            "x_forwarded_user",
+            "x-forwarded_for",
+            "x_anything",
+        ] {
+            let headers = sent(&[(name, "spoofed")]).unwrap();
+            assert_eq!(values(&headers, name), Vec::<String>::new(), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_belongs_to_the_request_passes_unchanged_and_in_order() {
+        // D22
+        for name in [
+            "accept",
+            "accept-encoding",
+            "accept-language",
+            "content-type",
+            "content-encoding",
+            "if-match",
+            "if-none-match",
+            "origin",
+            "range",
+            "referer",
+            "sec-fetch-site",
+            "traceparent",
+            "upgrade-insecure-requests",
+            "user-agent",
+            "x-anything",
+        ] {
+            let headers = sent(&[(name, "a"), (name, "b")]).unwrap();
+            assert_eq!(values(&headers, name), ["a", "b"], "{name}");
+        }
+    }
+
+    #[test]
+    fn what_we_say_replaces_what_the_client_says() {
+        // D3, D16, B54
+        for (name, ours) in [
+            ("authorization", "Bearer ours"),
+            (
+                "forwarded",
+                "for=\"[2001:db8::7]\";host=\"shop.example.com\";proto=https",
+            ),
+            ("x-forwarded-for", "2001:db8::7"),
+            ("x-forwarded-host", "shop.example.com"),
+            ("x-forwarded-proto", "https"),
+            ("via", "1.1 sealgate"),
+        ] {
+            let received: &[(&str, &str)] = if name == "via" {
+                &[]
+            } else {
+                &[(name, "spoofed"), (name, "twice")]
+            };
+            let headers = sent(received).unwrap();
+            assert_eq!(values(&headers, name), [ours], "{name}");
+        }
+        assert!(
+            sent(&[])
+                .unwrap()
+                .get("authorization")
+                .unwrap()
+                .is_sensitive()
+        );
+    }
+
+    #[test]
+    fn connection_removes_what_the_client_sent_but_never_what_we_add() {
+        // D1, D2 (CVE-2025-48865)
+        let headers = sent(&[
+            ("connection", "Authorization, x-forwarded-for , X-Hop"),
+            ("connection", "via,forwarded,cookie, close"),
+            ("x-hop", "1"),
+            ("x-stays", "1"),
+            ("cookie", "theme=dark"),
+        ])
+        .unwrap();
+        assert_eq!(values(&headers, "x-hop"), Vec::<String>::new());
+        assert_eq!(values(&headers, "x-stays"), ["1"]);
+        assert_eq!(values(&headers, "authorization"), ["Bearer ours"]);
+        assert_eq!(values(&headers, "x-forwarded-for"), ["2001:db8::7"]);
+        assert_eq!(values(&headers, "via"), ["1.1 sealgate"]);
+    }
+
+    #[test]
+    fn cookies_pass_by_name_and_never_ours() {
+        // D5
+        for (received, expect) in [
+            (vec!["theme=dark"], vec!["theme=dark"]),
+            (vec!["a=1; theme=dark ;b=2"], vec!["theme=dark"]),
+            (vec!["theme=a", "x=1;theme=b"], vec!["theme=a; theme=b"]),
+            (vec!["__Host-Http-shop=sealed; theme=x"], vec!["theme=x"]),
+            (vec!["__Host-Http-shop=sealed"], vec![]),
+            (vec!["Theme=x; theme; =theme; themes=y"], vec![]),
+            (vec!["theme=\"a; __Host-Http-shop=b\""], vec!["theme=\"a"]),
+        ] {
+            let fields: Vec<_> = received.iter().map(|line| ("cookie", *line)).collect();
+            let headers = sent(&fields).unwrap();
+            assert_eq!(values(&headers, "cookie"), expect, "{received:?}");
+        }
+    }
+
+    #[test]
+    fn via_grows_and_a_loop_is_refused() {
+        // D17
+        let headers = sent(&[("via", "1.1 cdn, 2 edge (x)"), ("via", "1.0 lb")]).unwrap();
+        assert_eq!(
+            values(&headers, "via"),
+            ["1.1 cdn, 2 edge (x), 1.0 lb, 1.1 sealgate"]
+        );
+        for looped in ["1.1 sealgate", "1.1 cdn,1.1  sealgate (x), 1.1 b"] {
+            let problem = sent(&[("via", looped)]).unwrap_err();
+            assert_eq!(problem.code(), "bad-request", "{looped}");
+        }
+    }
+}

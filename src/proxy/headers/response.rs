@@ -1,0 +1,371 @@
+//! From the upstream to the client: which response headers pass, and which sealgate adds.
+
+use actix_web::http::header::{
+    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName,
+    HeaderValue, VARY, X_CONTENT_TYPE_OPTIONS,
+};
+use url::Url;
+
+use super::{ConnectionOptions, cache, is_hop_by_hop, location};
+use crate::frontend::Route;
+
+/// Everything the headers for the client depend on, beside those received.
+pub(in crate::proxy) struct Inbound<'a> {
+    pub(in crate::proxy) route: &'a Route,
+    /// The URL that was asked for.
+    pub(in crate::proxy) asked: &'a str,
+    /// The upstream's own URL, with its prefix.
+    pub(in crate::proxy) upstream: &'a Url,
+    /// Whether the answer belongs to one user.
+    pub(in crate::proxy) is_private: bool,
+    /// Whether a `Content-Length` passes although there is no body: only with 304 (RFC 9110 §8.6).
+    pub(in crate::proxy) is_not_modified: bool,
+    /// Cookie names that never pass, allowed or not.
+    pub(in crate::proxy) is_ours: fn(&str) -> bool,
+}
+
+impl Inbound<'_> {
+    /// The headers for the client; framing is left to the server, which knows it.
+    pub(in crate::proxy) fn headers(&self, received: &http::HeaderMap) -> HeaderMap {
+        let lines = |of| received.get_all(of).iter().map(http::HeaderValue::as_bytes);
+        let options = ConnectionOptions::read(lines(http::header::CONNECTION));
+
+        let mut out = HeaderMap::with_capacity(received.len().saturating_add(6));
+        for (name, value) in received {
+            let name = name.as_str();
+            if is_hop_by_hop(name) || options.name(name) || ends_here(name) {
+                continue;
+            }
+            let value = match name {
+                "content-length" if !self.is_not_modified => continue,
+                "set-cookie" if !self.lets_set(value.as_bytes()) => continue,
+                "content-location" | "location" => self.location(value.as_bytes()),
+                _ => HeaderValue::from_bytes(value.as_bytes()).ok(),
+            };
+            if let (Ok(name), Some(value)) = (HeaderName::from_bytes(name.as_bytes()), value) {
+                out.append(name, value);
+            }
+        }
+        self.add(&mut out);
+        out
+    }
+
+    fn add(&self, out: &mut HeaderMap) {
+        if self.is_private {
+            let control =
+                cache::for_one_user(out.get_all(CACHE_CONTROL).map(HeaderValue::as_bytes));
+            let control = HeaderValue::try_from(control);
+            out.insert(
+                CACHE_CONTROL,
+                control.unwrap_or(HeaderValue::from_static("no-store")),
+            );
+            out.append(VARY, HeaderValue::from_static("cookie"));
+        }
+        out.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        out.insert(
+            HeaderName::from_static("cross-origin-resource-policy"),
+            HeaderValue::from_static("same-origin"),
+        );
+        // D40: what a browser would show as a document of our origin must not act as one. Appended to the
+        // upstream's own policies, because several are all enforced.
+        let mut types = out.get_all(CONTENT_TYPE);
+        let only = types.next().filter(|_| types.next().is_none());
+        if !only.is_some_and(is_inert) {
+            out.append(
+                CONTENT_SECURITY_POLICY,
+                HeaderValue::from_static("sandbox; default-src 'none'"),
+            );
+        }
+    }
+
+    fn location(&self, value: &[u8]) -> Option<HeaderValue> {
+        let value = std::str::from_utf8(value).ok()?;
+        let asked = Url::parse(self.asked).ok()?;
+        let rewritten = location::rewrite(value, &asked, self.upstream, self.route)?;
+        HeaderValue::try_from(rewritten).ok()
+    }
+
+    /// Whether an upstream's cookie passes: named by the route, not ours, for this host only (D25).
+    fn lets_set(&self, cookie: &[u8]) -> bool {
+        let Ok(cookie) = std::str::from_utf8(cookie) else {
+            return false;
+        };
+        let mut parts = cookie.split(';');
+        let Some((name, _)) = parts.next().and_then(|pair| pair.split_once('=')) else {
+            return false;
+        };
+        let name = name.trim();
+        let names_domain = parts.any(|attribute| {
+            let attribute = attribute.split('=').next().unwrap_or_default();
+            attribute.trim().eq_ignore_ascii_case("domain")
+        });
+        !names_domain
+            && self.route.set_cookies.iter().any(|allowed| allowed == name)
+            && !(self.is_ours)(name)
+    }
+}
+
+/// Whether a header is not the browser's business, or not the upstream's to say about our origin.
+fn ends_here(name: &str) -> bool {
+    matches!(
+        name,
+        // Policy of the whole origin, or of who may read it (D26, A17).
+        "accept-ch"
+            | "alt-svc"
+            | "clear-site-data"
+            | "critical-ch"
+            | "cross-origin-resource-policy"
+            | "expect-ct"
+            | "nel"
+            | "origin-agent-cluster"
+            | "report-to"
+            | "reporting-endpoints"
+            | "service-worker-allowed"
+            | "set-login"
+            | "strict-transport-security"
+            | "timing-allow-origin"
+            | "x-content-type-options"
+            // A challenge is for the holder of the token; a browser would show a password dialog (B57).
+            | "authentication-info"
+            | "dpop-nonce"
+            | "www-authenticate"
+            // Commands to a proxy or cache in front of us, which would trust us (D28).
+            | "surrogate-control"
+            | "x-accel-charset"
+            | "x-accel-expires"
+            | "x-accel-limit-rate"
+            | "x-accel-redirect"
+            | "x-lighttpd-send-file"
+            | "x-sendfile"
+            // Names of software and hosts behind us, and obsolete ways around the rules above.
+            | "refresh"
+            | "server"
+            | "set-cookie2"
+            | "via"
+            | "x-aspnet-version"
+            | "x-aspnetmvc-version"
+            | "x-powered-by"
+    ) || name.starts_with("access-control-")
+        || name.starts_with("public-key-pins")
+        // RFC 9213: targeted fields such as `CDN-Cache-Control` win over `Cache-Control`.
+        || name.ends_with("-cache-control")
+}
+
+/// Whether a browser never runs anything in a document of this type.
+///
+/// Browsers split the value at commas and take the last type they know (Fetch §2.2.6), so one with a comma is none
+/// we know.
+fn is_inert(content_type: &HeaderValue) -> bool {
+    let Ok(content_type) = content_type.to_str() else {
+        return false;
+    };
+    if content_type.contains(',') {
+        return false;
+    }
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    let essence = essence.to_ascii_lowercase();
+    match essence.split_once('/') {
+        Some(("application", kind)) => {
+            matches!(
+                kind,
+                "cbor"
+                    | "gzip"
+                    | "json"
+                    | "octet-stream"
+                    | "pdf"
+                    | "protobuf"
+                    | "x-ndjson"
+                    | "x-protobuf"
+                    | "zip"
+            ) || kind.ends_with("+json")
+        }
+        Some(("audio" | "font" | "video", _)) => true,
+        Some(("image", kind)) => !kind.contains("xml"),
+        Some(("text", kind)) => matches!(kind, "csv" | "event-stream" | "plain"),
+        _ => false,
+    }
+}
+
+/// Names a `Content-Length` for the answer to `HEAD`, whose length no body tells.
+pub(in crate::proxy) fn content_length(received: &http::HeaderMap) -> Option<u64> {
+    let value = received.get(CONTENT_LENGTH.as_str())?.to_str().ok()?;
+    value.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proxy::testing::route;
+
+    fn passed(is_private: bool, received: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = http::HeaderMap::new();
+        for (name, value) in received {
+            headers.append(*name, http::HeaderValue::from_static(value));
+        }
+        let mut route = route("/api/orders");
+        route.set_cookies = vec!["theme".to_owned(), "__Host-Http-shop".to_owned()];
+        let inbound = Inbound {
+            route: &route,
+            asked: "http://orders.internal/v1/7",
+            upstream: &Url::parse("http://orders.internal/v1").unwrap(),
+            is_private,
+            is_not_modified: false,
+            is_ours: |name| name.starts_with("__Host-Http-"),
+        };
+        inbound.headers(&headers)
+    }
+
+    fn values(headers: &HeaderMap, name: &str) -> Vec<String> {
+        let values = headers.get_all(name);
+        values.map(|v| v.to_str().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn an_upstream_says_nothing_about_our_origin() {
+        // A17, B57, D1, D25, D26
+        for name in [
+            "access-control-allow-origin",
+            "access-control-allow-credentials",
+            "clear-site-data",
+            "strict-transport-security",
+            "alt-svc",
+            "service-worker-allowed",
+            "www-authenticate",
+            "public-key-pins",
+            "public-key-pins-report-only",
+            "server",
+            "x-powered-by",
+            "set-cookie",
+            "set-cookie2",
+            "connection",
+            "keep-alive",
+            "proxy-authenticate",
+            "te",
+            "trailer",
+            "transfer-encoding",
+            "upgrade",
+            "content-length",
+            "cdn-cache-control",
+            "x-accel-redirect",
+            "via",
+        ] {
+            let headers = passed(false, &[(name, "x")]);
+            assert_eq!(values(&headers, name), Vec::<String>::new(), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_belongs_to_the_answer_passes() {
+        // D22, D41
+        for name in [
+            "accept-ranges",
+            "allow",
+            "cache-control",
+            "content-disposition",
+            "content-encoding",
+            "content-language",
+            "content-range",
+            "date",
+            "etag",
+            "last-modified",
+            "link",
+            "retry-after",
+            "vary",
+            "x-accel-buffering",
+            "x-anything",
+        ] {
+            let headers = passed(false, &[(name, "a"), (name, "b")]);
+            assert_eq!(values(&headers, name), ["a", "b"], "{name}");
+        }
+    }
+
+    #[test]
+    fn connection_removes_headers_of_the_upstream_but_none_of_ours() {
+        // D1, D2
+        let headers = passed(
+            true,
+            &[
+                ("connection", "X-Hop, cache-control, x-content-type-options"),
+                ("x-hop", "1"),
+                ("cache-control", "public, max-age=9"),
+            ],
+        );
+        assert_eq!(values(&headers, "x-hop"), Vec::<String>::new());
+        assert_eq!(values(&headers, "cache-control"), ["no-store"]);
+        assert_eq!(values(&headers, "x-content-type-options"), ["nosniff"]);
+    }
+
+    #[test]
+    fn set_cookie_passes_by_name_without_domain_and_never_ours() {
+        // D25
+        for (cookie, passes) in [
+            ("theme=dark; Path=/; HttpOnly", true),
+            (" theme =dark", true),
+            ("theme=dark; Domain=example.com", false),
+            ("theme=dark; domain", false),
+            ("other=1", false),
+            ("__Host-Http-shop=x; Path=/; Secure", false),
+            ("theme", false),
+            ("=theme=x", false),
+        ] {
+            let headers = passed(false, &[("set-cookie", cookie)]);
+            assert_eq!(headers.contains_key("set-cookie"), passes, "{cookie}");
+        }
+    }
+
+    #[test]
+    fn an_answer_for_one_user_says_so_to_caches() {
+        // D28
+        let headers = passed(
+            true,
+            &[("cache-control", "public, max-age=9"), ("vary", "accept")],
+        );
+        assert_eq!(values(&headers, "cache-control"), ["max-age=9, private"]);
+        assert_eq!(values(&headers, "vary"), ["accept", "cookie"]);
+        let headers = passed(true, &[("expires", "Fri, 01 Jan 2100 00:00:00 GMT")]);
+        assert_eq!(values(&headers, "cache-control"), ["no-store"]);
+        let headers = passed(false, &[("cache-control", "public")]);
+        assert_eq!(values(&headers, "cache-control"), ["public"]);
+        assert!(!headers.contains_key("vary"));
+    }
+
+    #[test]
+    fn documents_of_an_api_are_sandboxed() {
+        // D40
+        for (content_type, inert) in [
+            ("application/json", true),
+            ("application/problem+json; charset=utf-8", true),
+            ("Text/Plain", true),
+            ("text/event-stream", true),
+            ("image/png", true),
+            ("application/pdf", true),
+            ("text/html", false),
+            ("text/html;x=application/json", false),
+            ("application/xhtml+xml", false),
+            ("text/xml", false),
+            ("image/svg+xml", false),
+            ("text/javascript", false),
+            ("nonsense", false),
+            ("", false),
+        ] {
+            let headers = passed(false, &[("content-type", content_type)]);
+            let policy = values(&headers, "content-security-policy");
+            assert_eq!(policy.is_empty(), inert, "{content_type}");
+            assert_eq!(values(&headers, "x-content-type-options"), ["nosniff"]);
+        }
+        let policies = values(
+            &passed(false, &[("content-security-policy", "img-src *")]),
+            "content-security-policy",
+        );
+        assert_eq!(policies, ["img-src *", "sandbox; default-src 'none'"]);
+    }
+
+    #[test]
+    fn a_redirect_to_the_upstream_becomes_one_to_the_route() {
+        // D34
+        let headers = passed(false, &[("location", "http://orders.internal/v1/8")]);
+        assert_eq!(values(&headers, "location"), ["/api/orders/8"]);
+        let headers = passed(false, &[("location", "http://orders.internal/admin")]);
+        assert!(!headers.contains_key("location"));
+    }
+}

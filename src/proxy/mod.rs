@@ -1,0 +1,98 @@
+//! To the APIs: one request becomes one upstream request, one answer comes back.
+//!
+//! `server::pipeline` calls [`forward`] last of all, when cookies and tokens are decided. [`Upstreams`] holds the
+//! connections of one worker; `headers` says what crosses, in both directions.
+//!
+//! # Invariants
+//! - No part of a request chooses scheme, host or port: they are the route's upstream's, always (A18).
+//! - Nobody's connection ever carries the rest of somebody else's answer.
+//! - An answer that arrived incomplete leaves incomplete: the client's connection is cut.
+//! - What a client says about itself (`Authorization`, `Forwarded`, `X-User-*` …) never reaches an upstream.
+//! - Nothing is sent twice, but for a bodiless idempotent request on a connection that had died meanwhile (D20).
+//!
+//! # Spec
+//! RFC 9110 §7.6 (message forwarding), RFC 9111 §3.5 (shared caches), RFC 9112 §6 (framing), RFC 7239 (`Forwarded`).
+//!
+//! # Why hyper's client, not awc
+//! awc takes a 1xx for the final answer and pools the connection with the real one still to come, so the next
+//! user gets it; it completes truncated bodies silently, loses early answers and does not retry stale connections.
+//! `tests` below holds those five cases against this module.
+
+mod connector;
+mod forward;
+mod headers;
+mod request_body;
+mod response_body;
+mod target;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod upstream;
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use url::Url;
+
+use crate::frontend::{Frontend, Route};
+use crate::problem::Problem;
+use crate::token::Permit;
+
+use forward::Crossing;
+pub use upstream::Upstreams;
+
+/// `[upstream.<name>]`, resolved.
+#[derive(Clone, Debug)]
+pub struct UpstreamSettings {
+    /// Scheme, authority, and a path prefix without trailing slash.
+    pub url: Url,
+    /// Until response headers.
+    pub timeout: Duration,
+    /// Between bytes, both ways.
+    pub idle_timeout: Duration,
+    /// PEM file of additional trust anchors: only these are trusted then.
+    pub ca: Option<PathBuf>,
+}
+
+/// What the client's connection is known to be, behind trusted proxies.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Client {
+    /// The client's address.
+    pub addr: IpAddr,
+}
+
+/// One request to one upstream, both bodies streamed.
+///
+/// Requests that ask for an upgrade are refused: the caller must close their connection after the answer,
+/// as [`must_close`] says.
+pub async fn forward(
+    permit: Permit,
+    frontend: &Frontend,
+    route: &Route,
+    client: Client,
+    request: &HttpRequest,
+    body: web::Payload,
+    upstreams: &Upstreams,
+) -> Result<HttpResponse, Problem> {
+    let upstream = upstreams.find(&route.upstream)?;
+    let crossing = Crossing {
+        permit,
+        origin: &frontend.origin,
+        csrf_header: &frontend.csrf_header,
+        route,
+        client,
+        upstream,
+    };
+    crossing.forward(request, body).await
+}
+
+/// Whether the connection of a request must be closed after a refusal, because where the request ends is unsure.
+///
+/// actix-http reads the body of anything with `Upgrade: websocket` until the connection ends and ignores its
+/// `Content-Length`; a request pipelined behind it would be taken for its body, or the reverse (D8).
+pub fn must_close(request: &HttpRequest) -> bool {
+    target::asks_for_websocket(request)
+}

@@ -1,0 +1,224 @@
+//! The upstreams of one worker, and how a request is put to one.
+//!
+//! Built once per worker (connections do not move between them), and once by `config` to report mistakes early.
+//! The only sender is `forward`.
+//!
+//! # Why two clients for each upstream
+//! A request that died with its pooled connection is repeated on a new one: when an upstream restarts, the next
+//! pooled connection would be as dead as the first.
+
+use std::collections::HashMap;
+use std::error::Error as _;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper_rustls::ConfigBuilderExt as _;
+use hyper_util::client::legacy::{self, Client};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
+
+use super::UpstreamSettings;
+use super::connector::{Connector, Heard};
+use super::request_body::RequestBody;
+use crate::names::UpstreamName;
+use crate::problem::Problem;
+
+/// Name resolution, TCP and TLS; an upstream that needs longer is down.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+
+/// Below the 5 s after which common servers (Node, actix) close: a `POST` must not meet a dying connection.
+const POOL_IDLE: Duration = Duration::from_secs(4);
+
+/// The upstreams of one worker, each with its own pool of connections.
+#[derive(Debug, Default)]
+pub struct Upstreams(HashMap<UpstreamName, Upstream>);
+
+impl Upstreams {
+    /// Builds the clients; CA files are read here (`config` calls it once to report mistakes early).
+    pub fn new(settings: &HashMap<UpstreamName, UpstreamSettings>) -> Result<Self, String> {
+        let mut upstreams = HashMap::with_capacity(settings.len());
+        let mut mistakes = Vec::new();
+        for (name, settings) in settings {
+            match Upstream::new(name.clone(), settings.clone()) {
+                Ok(upstream) => {
+                    upstreams.insert(name.clone(), upstream);
+                }
+                Err(mistake) => mistakes.push(format!("upstream.{name}: {mistake}")),
+            }
+        }
+        mistakes.sort();
+        if mistakes.is_empty() {
+            Ok(Self(upstreams))
+        } else {
+            Err(mistakes.join("\n"))
+        }
+    }
+
+    /// The upstream of a route; `config` has made sure that there is one.
+    pub(super) fn find(&self, name: &UpstreamName) -> Result<&Upstream, Problem> {
+        self.0.get(name).ok_or_else(|| {
+            log::error!("upstream {name} is not configured");
+            Problem::Internal
+        })
+    }
+}
+
+/// One API base.
+pub(super) struct Upstream {
+    pub(super) name: UpstreamName,
+    pub(super) settings: UpstreamSettings,
+    pooled: Client<Connector, RequestBody>,
+    fresh: Client<Connector, RequestBody>,
+}
+
+impl fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upstream")
+            .field("name", &self.name)
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Upstream {
+    fn new(name: UpstreamName, settings: UpstreamSettings) -> Result<Self, String> {
+        let tls = tls_config(settings.ca.as_deref())?;
+        let connector = Connector::new(tls, CONNECT_LIMIT);
+        // No proxy from the environment, no redirects, no decompression: this client knows none of them (D14).
+        let mut builder = Client::builder(TokioExecutor::new());
+        builder
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(POOL_IDLE);
+        let pooled = builder.build(connector.clone());
+        let fresh = builder.pool_max_idle_per_host(0).build(connector);
+        Ok(Self {
+            name,
+            settings,
+            pooled,
+            fresh,
+        })
+    }
+
+    /// Sends a request on a pooled connection, or a new one.
+    pub(super) async fn send(
+        &self,
+        request: Request<RequestBody>,
+    ) -> Result<Response<Incoming>, legacy::Error> {
+        self.pooled.request(request).await
+    }
+
+    /// Sends a request on a new connection.
+    pub(super) async fn send_afresh(
+        &self,
+        request: Request<RequestBody>,
+    ) -> Result<Response<Incoming>, legacy::Error> {
+        self.fresh.request(request).await
+    }
+
+    /// What a failure means to the client. The log gets the cause: no URL, no header, no body.
+    pub(super) fn problem(&self, failure: &legacy::Error) -> Problem {
+        let mut cause = failure.to_string();
+        let mut timed_out = false;
+        let mut source = failure.source();
+        while let Some(error) = source {
+            cause = format!("{cause}: {error}");
+            timed_out |= error
+                .downcast_ref::<io::Error>()
+                .is_some_and(|error| error.kind() == io::ErrorKind::TimedOut);
+            source = error.source();
+        }
+        log::warn!("upstream {}: {cause}", self.name);
+        if timed_out {
+            Problem::UpstreamTimeout
+        } else {
+            Problem::UpstreamUnavailable
+        }
+    }
+}
+
+/// Whether a request died with a connection that had answered before, and before a byte of its own answer (D20).
+pub(super) fn met_stale_connection(failure: &legacy::Error) -> bool {
+    let mut extras = http::Extensions::new();
+    if let Some(connected) = failure.connect_info() {
+        connected.get_extras(&mut extras);
+    }
+    !failure.is_connect() && extras.get::<Heard>().is_some_and(Heard::is_stale)
+}
+
+/// TLS as upstreams are met: Mozilla's roots, or those of one file and no others (D15).
+fn tls_config(ca: Option<&Path>) -> Result<ClientConfig, String> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| format!("TLS cannot be set up: {error}"))?;
+    let builder = match ca {
+        None => builder.with_webpki_roots(),
+        Some(path) => builder.with_root_certificates(roots(path)?),
+    };
+    Ok(builder.with_no_client_auth())
+}
+
+fn roots(path: &Path) -> Result<RootCertStore, String> {
+    let shown = path.display();
+    let pem = fs::read(path).map_err(|error| format!("ca: cannot read {shown}: {error}"))?;
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let certificate =
+            certificate.map_err(|error| format!("ca: {shown} is not a PEM file: {error}"))?;
+        roots
+            .add(certificate)
+            .map_err(|error| format!("ca: a certificate of {shown} is unusable: {error}"))?;
+    }
+    if roots.is_empty() {
+        return Err(format!(
+            "ca: {shown} holds no certificate; put PEM certificates into it"
+        ));
+    }
+    Ok(roots)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use url::Url;
+
+    fn mistake(pem: &[u8]) -> Option<String> {
+        let dir = tempfile::tempdir().unwrap();
+        let ca = dir.path().join("ca.pem");
+        fs::write(&ca, pem).unwrap();
+        let settings = UpstreamSettings {
+            url: Url::parse("https://orders.internal").unwrap(),
+            timeout: Duration::from_secs(1),
+            idle_timeout: Duration::from_secs(1),
+            ca: Some(ca),
+        };
+        let name = UpstreamName::parse("orders").unwrap();
+        Upstreams::new(&HashMap::from([(name, settings)])).err()
+    }
+
+    #[test]
+    fn a_bad_ca_file_is_a_mistake_that_names_upstream_and_file() {
+        // D15
+        let bad_der = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        for (pem, says) in [
+            (&b""[..], "holds no certificate"),
+            (&b"no PEM at all"[..], "holds no certificate"),
+            (&bad_der[..], "is unusable"),
+        ] {
+            let mistake = mistake(pem).unwrap();
+            assert!(mistake.starts_with("upstream.orders: ca: "), "{mistake}");
+            assert!(mistake.contains("ca.pem"), "{mistake}");
+            assert!(mistake.contains(says), "{mistake}");
+        }
+        let good = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        assert_eq!(mistake(good.cert.pem().as_bytes()), None);
+    }
+}
