@@ -24,6 +24,9 @@
 //! Three: time ([`clock::Clock`]), what requests of a session share ([`coordination`]), and addresses, which are
 //! configuration. Everything else is concrete.
 
+pub mod endpoint;
+pub mod server;
+
 pub mod assets;
 pub mod proxy;
 pub mod token;

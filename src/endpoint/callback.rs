@@ -1,0 +1,282 @@
+//! `/bff/callback`: the identity provider's answer becomes a session.
+//!
+//! The order is the defence: the attempt's cookie is taken (and deleted whatever comes of it), `state` and `iss` are
+//! checked, then the code is redeemed, then the ID token is verified, and only then are the tokens used for anything.
+//!
+//! # Spec
+//! RFC 6749 §4.1.2, RFC 7636, RFC 9207 §2.4, OpenID Connect Core §3.1.3.7, RFC 9700 §4.
+
+use std::time::Duration;
+
+use actix_web::http::header;
+use actix_web::{HttpResponse, web};
+use futures_util::StreamExt as _;
+use serde_json::{Map, Value};
+
+use super::{Repeated, parse_form, query, silent, single};
+use crate::bff::Ctx;
+use crate::clock::UnixTime;
+use crate::oidc::{Expectation, OidcError, TokenResponse};
+use crate::problem::{LoginFailure, Problem};
+use crate::session::{LoginAttempt, LogoutHint, Session, SessionId, StoreError, TokenSet};
+use crate::telemetry::metrics::LoginResult;
+
+/// Longest `form_post` body, in bytes: a code, a state, an issuer.
+const MAX_FORM: usize = 16 * 1024;
+
+/// How long such a body may take to arrive.
+const FORM_PATIENCE: Duration = Duration::from_secs(10);
+
+/// An authorization response (RFC 6749 §4.1.2), none of its parameters repeated.
+struct Response {
+    state: Option<String>,
+    iss: Option<String>,
+    code: Option<String>,
+    error: Option<String>,
+}
+
+pub(super) async fn serve(ctx: &mut Ctx<'_>, body: web::Payload) -> Result<HttpResponse, Problem> {
+    let params = params(ctx, body).await?;
+    if ctx.request.headers().contains_key("sec-purpose") {
+        // A prefetch must not redeem the code (B21).
+        return Err(Problem::BadRequest("a prefetch ends no login"));
+    }
+    let parsed = Response::parse(&params);
+    let state = match &parsed {
+        Ok(response) => response.state.clone(),
+        Err(Repeated) => None,
+    };
+    // Whatever comes of it, this attempt is over (B20).
+    let attempt = state.and_then(|state| take_login(ctx, &state));
+    let is_silent = attempt.as_ref().is_some_and(|attempt| attempt.silent);
+    let result = match (parsed, attempt) {
+        (Err(Repeated), _) => Err(failed(LoginFailure::InvalidResponse)),
+        (Ok(_), None) => Err(failed(LoginFailure::NoLoginAttempt)),
+        (Ok(response), Some(attempt)) => complete(ctx, response, attempt).await,
+    };
+    let name = ctx.frontend.name.as_str();
+    match &result {
+        Ok(_) => ctx.bff.metrics.login(name, LoginResult::Ok),
+        Err(problem) => {
+            ctx.bff.metrics.login(name, LoginResult::Failed);
+            log::warn!(target: "sealgate::audit", frontend = name, code = problem.code();
+                "login failed: {}", problem.detail().unwrap_or_else(|| problem.title()));
+        }
+    }
+    match result {
+        result if is_silent => Ok(silent::page(ctx.frontend, result.is_ok())),
+        Ok(attempt) => Ok(HttpResponse::SeeOther()
+            .insert_header((header::LOCATION, attempt.return_to.as_str()))
+            .finish()),
+        Err(problem) => Err(problem),
+    }
+}
+
+impl Response {
+    fn parse(params: &[(String, String)]) -> Result<Self, Repeated> {
+        Ok(Self {
+            state: single(params, "state")?,
+            iss: single(params, "iss")?,
+            code: single(params, "code")?,
+            error: single(params, "error")?,
+        })
+    }
+}
+
+/// Only the configured response mode is taken (B21): `query` by GET, `form_post` by POST.
+async fn params(ctx: &Ctx<'_>, body: web::Payload) -> Result<Vec<(String, String)>, Problem> {
+    let extra = &ctx.frontend.provider.settings().extra_params;
+    let expects_form = extra
+        .get("response_mode")
+        .is_some_and(|mode| mode == "form_post");
+    let (method, allow) = if expects_form {
+        ("POST", "POST")
+    } else {
+        ("GET", "GET")
+    };
+    if ctx.request.method() != method {
+        return Err(Problem::MethodNotAllowed {
+            allow: allow.to_owned(),
+        });
+    }
+    if !expects_form {
+        return Ok(query(ctx));
+    }
+    let form = tokio::time::timeout(FORM_PATIENCE, read(body))
+        .await
+        .map_err(|_| Problem::BadRequest("the body did not come in time"))??;
+    Ok(parse_form(&form))
+}
+
+async fn read(mut body: web::Payload) -> Result<Vec<u8>, Problem> {
+    let mut form = Vec::new();
+    while let Some(bytes) = body.next().await {
+        let bytes = bytes.map_err(|_| Problem::BadRequest("the body broke off"))?;
+        if form.len() + bytes.len() > MAX_FORM {
+            return Err(Problem::BodyTooLarge);
+        }
+        form.extend_from_slice(&bytes);
+    }
+    Ok(form)
+}
+
+/// Another replica may have sealed it, with a key that is new here.
+fn take_login(ctx: &mut Ctx<'_>, state: &str) -> Option<LoginAttempt> {
+    let take = |ctx: &mut Ctx<'_>| {
+        let jar = &ctx.frontend.jar;
+        jar.take_login(state, ctx.received, &ctx.keys, ctx.now, ctx.cookies)
+    };
+    let taken = take(ctx);
+    if taken.is_none() && ctx.look_for_keys() {
+        return take(ctx);
+    }
+    taken
+}
+
+async fn complete(
+    ctx: &mut Ctx<'_>,
+    response: Response,
+    attempt: LoginAttempt,
+) -> Result<LoginAttempt, Problem> {
+    let provider = &ctx.frontend.provider;
+    // RFC 9207 §2.4: before anything else of the answer is believed, errors included.
+    provider
+        .check_iss(ctx.idp, response.iss.as_deref())
+        .await
+        .map_err(|error| match error {
+            OidcError::Unavailable(_) => unavailable(ctx, &error),
+            _ => failed(LoginFailure::IssuerMismatch),
+        })?;
+    let code = match (response.code, response.error) {
+        (Some(code), None) if !code.is_empty() => code,
+        (None, Some(_)) => return Err(failed(LoginFailure::ErrorFromProvider)),
+        _ => return Err(failed(LoginFailure::InvalidResponse)),
+    };
+    let asked_at = ctx.bff.clock.now();
+    let LoginAttempt {
+        verifier, nonce, ..
+    } = &attempt;
+    let verifier = openidconnect::PkceCodeVerifier::new(verifier.secret().clone());
+    let tokens = provider
+        .exchange_code(ctx.idp, &code, verifier)
+        .await
+        .map_err(|error| {
+            let problem = match error {
+                OidcError::Rejected(_) => failed(LoginFailure::CodeRefused),
+                OidcError::Unavailable(_) => return unavailable(ctx, &error),
+                OidcError::Invalid(_) => failed(LoginFailure::InvalidIdToken),
+            };
+            log::warn!(frontend = ctx.frontend.name.as_str(); "code not redeemed: {error}");
+            problem
+        })?;
+    let id_token = tokens.id_token.clone().ok_or_else(|| {
+        log::warn!(frontend = ctx.frontend.name.as_str(); "the token response has no ID token");
+        failed(LoginFailure::InvalidIdToken)
+    })?;
+    let expect = Expectation {
+        nonce: Some(nonce),
+        access_token: &tokens.access_token,
+        max_age: attempt.max_age,
+        acr_values: attempt.acr_values.as_deref(),
+    };
+    let claims = provider
+        .verify_id_token(ctx.idp, &id_token, &expect)
+        .await
+        .map_err(|error| {
+            if matches!(error, OidcError::Unavailable(_)) {
+                return unavailable(ctx, &error);
+            }
+            log::warn!(frontend = ctx.frontend.name.as_str(); "ID token refused: {error}");
+            failed(LoginFailure::InvalidIdToken)
+        })?;
+    begin_session(ctx, tokens, claims, asked_at, id_token)?;
+    if let (Some(replaced), Some(session)) = (attempt.replaces, &ctx.session) {
+        let jar = &ctx.frontend.jar;
+        jar.mark_replaced(replaced, session, &ctx.keys, ctx.now, ctx.cookies);
+    }
+    Ok(attempt)
+}
+
+/// A new session with a new id, in place of whatever session there was (B24).
+fn begin_session(
+    ctx: &mut Ctx<'_>,
+    tokens: TokenResponse,
+    claims: Map<String, Value>,
+    asked_at: UnixTime,
+    id_token: String,
+) -> Result<(), Problem> {
+    let settings = &ctx.frontend.session;
+    let text = |name: &str| claims.get(name).and_then(Value::as_str).map(str::to_owned);
+    let session = Session {
+        id: SessionId::random().map_err(|error| {
+            log::error!("{error}");
+            Problem::Internal
+        })?,
+        issuer: ctx.frontend.provider.settings().issuer.clone(),
+        subject: text("sub").ok_or_else(|| failed(LoginFailure::InvalidIdToken))?,
+        idp_sid: text("sid"),
+        started_at: ctx.now,
+        auth_time: claims
+            .get("auth_time")
+            .and_then(Value::as_u64)
+            .map(UnixTime::from_secs),
+        ends_at: ctx.now.plus(settings.absolute_timeout),
+        last_seen: ctx.now,
+        tokens: token_set(tokens, asked_at, &ctx.frontend.provider.settings().scope()),
+        claims: claims
+            .into_iter()
+            .filter(|(name, _)| settings.claims.iter().any(|kept| kept == name))
+            .collect(),
+    };
+    ctx.store(&session).map_err(|error| {
+        log::error!(frontend = ctx.frontend.name.as_str(); "no session: {error}");
+        match error {
+            StoreError::TooLarge(error) => Problem::SessionTooLarge {
+                at_login: true,
+                detail: error.to_string(),
+            },
+            StoreError::Seal(_) => Problem::Internal,
+        }
+    })?;
+    store_hint(ctx, session.id, id_token);
+    log::info!(target: "sealgate::audit", frontend = ctx.frontend.name.as_str(),
+        session = session.id.short(); "login");
+    ctx.session = Some(session);
+    Ok(())
+}
+
+/// The ID token is kept for logout, in a cookie that only logout gets (C24). One that does not fit is
+/// done without: the provider then asks the person, instead of taking the hint.
+fn store_hint(ctx: &mut Ctx<'_>, session: SessionId, id_token: String) {
+    let mut hint = LogoutHint { session, id_token };
+    let jar = &ctx.frontend.jar;
+    let mut stored = jar.store_hint(&hint, &ctx.keys, ctx.now, ctx.cookies);
+    if matches!(stored, Ok(false)) {
+        log::warn!(frontend = ctx.frontend.name.as_str(), bytes = hint.id_token.len();
+            "the ID token is too large for its cookie; logout will go without id_token_hint");
+        hint.id_token.clear();
+        stored = jar.store_hint(&hint, &ctx.keys, ctx.now, ctx.cookies);
+    }
+    if let Err(error) = stored {
+        log::error!(frontend = ctx.frontend.name.as_str(); "no logout hint: {error}");
+    }
+}
+
+fn token_set(response: TokenResponse, asked_at: UnixTime, asked_scope: &str) -> TokenSet {
+    TokenSet {
+        access_token: response.access_token,
+        refresh_token: response.refresh_token,
+        issued_at: asked_at,
+        expires_at: asked_at.plus(response.expires_in),
+        scope: response.scope.unwrap_or_else(|| asked_scope.to_owned()),
+    }
+}
+
+const fn failed(failure: LoginFailure) -> Problem {
+    Problem::LoginFailed(failure)
+}
+
+fn unavailable(ctx: &Ctx<'_>, error: &OidcError) -> Problem {
+    log::warn!(frontend = ctx.frontend.name.as_str(); "login not completed: {error}");
+    Problem::IdentityProviderUnavailable
+}

@@ -1,0 +1,182 @@
+//! Logout: cookies gone, tokens revoked, the identity provider's session ended.
+//!
+//! Two ways. A script's `POST` ends the session here at once and is answered with an address to navigate to; the
+//! navigation, `GET` with the session's `sid`, does the provider's part, for which the hint cookie is enough.
+//!
+//! # Invariants
+//! - Local logout never waits on the provider's good will: its failures are logged, and no more (B58).
+//! - A navigation logs out only with the session's own `sid` (B60).
+//!
+//! # Spec
+//! OpenID Connect RP-Initiated Logout 1.0, RFC 7009.
+
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use actix_web::http::header;
+use serde_json::json;
+
+use super::{query, single};
+use crate::bff::Ctx;
+use crate::coordination::{Fingerprint, Outcome};
+use crate::frontend::Frontend;
+use crate::names::ReturnTo;
+use crate::problem::Problem;
+use crate::session::{Session, TokenSet};
+
+/// What a person waits at the most for tokens to be revoked.
+const REVOCATION_PATIENCE: Duration = Duration::from_secs(3);
+
+/// The address that logs this session out, for a navigation.
+pub(super) fn url(frontend: &Frontend, session: &Session) -> String {
+    format!("{}/logout?sid={}", frontend.base_path, session.logout_sid())
+}
+
+/// `POST /bff/logout`
+pub(super) async fn by_script(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Problem> {
+    let logout_url = match (
+        &ctx.session,
+        ctx.frontend.jar.load_hint(ctx.received, &ctx.keys),
+    ) {
+        (Some(session), _) => url(ctx.frontend, session),
+        (None, Some(hint)) => {
+            format!(
+                "{}/logout?sid={}",
+                ctx.frontend.base_path,
+                hint.session.to_text()
+            )
+        }
+        // Nobody to sign out; the address still leads home.
+        (None, None) => format!("{}/logged-out", ctx.frontend.base_path),
+    };
+    end(ctx).await;
+    Ok(HttpResponse::Ok().json(json!({"logout_url": logout_url})))
+}
+
+/// `GET /bff/logout?sid=…`
+pub(super) async fn by_navigation(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Problem> {
+    let params = query(ctx);
+    let sid = single(&params, "sid")?.ok_or(Problem::BadRequest("sid is missing"))?;
+    let return_to = single(&params, "returnUrl")?
+        .and_then(|text| ReturnTo::parse(&text))
+        .unwrap_or_else(ReturnTo::root);
+    let hint = ctx.frontend.jar.load_hint(ctx.received, &ctx.keys);
+    let session_id = match (&ctx.session, &hint) {
+        (Some(session), _) => session.id,
+        (None, Some(hint)) => hint.session,
+        (None, None) => {
+            return Err(Problem::BadRequest(
+                "no session of this browser has this sid",
+            ));
+        }
+    };
+    if !session_id.matches(&sid) {
+        return Err(Problem::BadRequest(
+            "no session of this browser has this sid",
+        ));
+    }
+    end(ctx).await;
+    ctx.frontend.jar.delete_hint(ctx.cookies);
+    let id_token = hint
+        .filter(|hint| hint.session == session_id && !hint.id_token.is_empty())
+        .map(|hint| hint.id_token);
+    let location = end_session_url(ctx, id_token.as_deref(), &return_to).await;
+    Ok(match location {
+        Some(url) => HttpResponse::Found()
+            .insert_header((header::LOCATION, url))
+            .finish(),
+        None => HttpResponse::SeeOther()
+            .insert_header((header::LOCATION, return_to.as_str()))
+            .finish(),
+    })
+}
+
+/// `GET /bff/logged-out`: back from the provider. A `state` that is not ours leads home, never elsewhere (B62).
+pub(super) fn landing(ctx: &Ctx<'_>) -> HttpResponse {
+    let return_to = single(&query(ctx), "state")
+        .ok()
+        .flatten()
+        .and_then(|state| {
+            ctx.frontend
+                .jar
+                .open_logout_state(&state, &ctx.keys, ctx.now)
+        })
+        .unwrap_or_else(ReturnTo::root);
+    HttpResponse::SeeOther()
+        .insert_header((header::LOCATION, return_to.as_str()))
+        .finish()
+}
+
+/// Cookies first, then the tokens (RFC 7009 §2.1).
+async fn end(ctx: &mut Ctx<'_>) {
+    let session = ctx.session.clone();
+    ctx.end_session();
+    let Some(session) = session else { return };
+    log::info!(target: "sealgate::audit", frontend = ctx.frontend.name.as_str(),
+        session = session.id.short(); "logout");
+    let revocation = tokio::time::timeout(REVOCATION_PATIENCE, revoke(ctx, &session));
+    if revocation.await.is_err() {
+        log::warn!(frontend = ctx.frontend.name.as_str(); "tokens not revoked in time");
+    }
+}
+
+/// The session's tokens, and those of a refresh whose answer the browser does not have yet.
+async fn revoke(ctx: &Ctx<'_>, session: &Session) {
+    let tokens = &session.tokens;
+    revoke_set(ctx, tokens).await;
+    let Some(refresh_token) = &tokens.refresh_token else {
+        return;
+    };
+    let fingerprint = Fingerprint::new(&session.id, refresh_token, &tokens.access_token);
+    if let Some(join) = ctx.bff.refreshes.join(fingerprint, ctx.now)
+        && let Outcome::Refreshed(newer) = join.landed().await.outcome
+    {
+        revoke_set(ctx, &newer).await;
+    }
+}
+
+/// Refresh token first: it could live longest. The failure of one does not spare the other.
+async fn revoke_set(ctx: &Ctx<'_>, tokens: &TokenSet) {
+    let refresh = tokens
+        .refresh_token
+        .as_ref()
+        .map(|token| (token.secret(), "refresh_token"));
+    let access = (tokens.access_token.secret(), "access_token");
+    for (token, hint) in refresh.into_iter().chain([access]) {
+        if let Err(error) = ctx.frontend.provider.revoke(ctx.idp, token, hint).await {
+            log::warn!(frontend = ctx.frontend.name.as_str(), token = hint; "not revoked: {error}");
+        }
+    }
+}
+
+async fn end_session_url(
+    ctx: &Ctx<'_>,
+    id_token: Option<&str>,
+    return_to: &ReturnTo,
+) -> Option<String> {
+    let state = match ctx
+        .frontend
+        .jar
+        .seal_logout_state(return_to, &ctx.keys, ctx.now)
+    {
+        Ok(state) => state,
+        Err(error) => {
+            log::error!(frontend = ctx.frontend.name.as_str(); "no logout state: {error}");
+            return None;
+        }
+    };
+    let landing = ctx.frontend.post_logout_redirect_uri();
+    match ctx
+        .frontend
+        .provider
+        .end_session_url(ctx.idp, id_token, &landing, &state)
+        .await
+    {
+        Ok(url) => url.map(String::from),
+        Err(error) => {
+            log::warn!(frontend = ctx.frontend.name.as_str();
+                "logged out here, but not at the identity provider: {error}");
+            None
+        }
+    }
+}

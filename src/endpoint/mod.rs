@@ -1,0 +1,73 @@
+//! The management endpoints below `base_path`: one file each, the whole flow readable in it.
+//!
+//! Never proxied, never cached, and no token is ever in an answer (A3).
+
+mod callback;
+mod login;
+mod logout;
+mod session;
+mod silent;
+mod user;
+
+use actix_web::{HttpResponse, web};
+
+use crate::bff::Ctx;
+use crate::frontend::Endpoint;
+use crate::guard::Admitted;
+use crate::oidc::OidcError;
+use crate::problem::Problem;
+
+/// Answers one request to an endpoint.
+pub async fn serve(
+    endpoint: Endpoint,
+    _admitted: Admitted,
+    ctx: &mut Ctx<'_>,
+    body: web::Payload,
+) -> Result<HttpResponse, Problem> {
+    match endpoint {
+        Endpoint::Callback => callback::serve(ctx, body).await,
+        Endpoint::LoggedOut => Ok(logout::landing(ctx)),
+        Endpoint::Login => login::serve(ctx).await,
+        Endpoint::Logout if ctx.request.method() == "POST" => logout::by_script(ctx).await,
+        Endpoint::Logout => logout::by_navigation(ctx).await,
+        Endpoint::Session => Ok(session::serve(ctx)),
+        Endpoint::SilentLogin => Ok(login::serve_silent(ctx).await),
+        Endpoint::User => user::serve(ctx),
+    }
+}
+
+/// A parameter of a query or form, which must not be there twice (RFC 6749 §3.1, B17).
+fn single(params: &[(String, String)], name: &str) -> Result<Option<String>, Repeated> {
+    let mut values = params
+        .iter()
+        .filter(|(key, _)| key == name)
+        .map(|(_, value)| value);
+    match (values.next(), values.next()) {
+        (_, Some(_)) => Err(Repeated),
+        (first, None) => Ok(first.cloned()),
+    }
+}
+
+/// A parameter came more than once.
+#[derive(Debug)]
+struct Repeated;
+
+impl From<Repeated> for Problem {
+    fn from(_: Repeated) -> Self {
+        Self::BadRequest("a parameter is repeated")
+    }
+}
+
+fn query(ctx: &Ctx<'_>) -> Vec<(String, String)> {
+    parse_form(ctx.request.uri().query().unwrap_or_default().as_bytes())
+}
+
+fn parse_form(bytes: &[u8]) -> Vec<(String, String)> {
+    url::form_urlencoded::parse(bytes).into_owned().collect()
+}
+
+/// A call to the identity provider failed before any login was begun or ended by it.
+fn provider_failed(ctx: &Ctx<'_>, doing: &str, error: &OidcError) -> Problem {
+    log::warn!(frontend = ctx.frontend.name.as_str(); "{doing}: {error}");
+    Problem::IdentityProviderUnavailable
+}

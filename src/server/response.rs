@@ -1,0 +1,321 @@
+//! The last step of every request: problem to answer, cookies, headers, metrics.
+//!
+//! # Invariants
+//! - Any answer with a `Set-Cookie` of ours is `no-store` (D27): a shared cache never hands out a session.
+//! - Nothing of a request is reflected into an answer but its own request id.
+//!
+//! # Spec
+//! RFC 9457 (problem details), RFC 9111 §5.2.2.5 (`no-store`).
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Instant;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse};
+use serde_json::{Value, json};
+
+use super::page;
+use crate::bff::Bff;
+use crate::frontend::{Api, Endpoint, Frontend};
+use crate::problem::Problem;
+use crate::proxy;
+use crate::session::SetCookies;
+
+/// What is known of a request while it is served; the answer is finished with it.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    /// What the answer sets, whatever becomes of the request.
+    pub(super) cookies: SetCookies,
+    /// Label of the metrics: a configured name or a fixed word, never text of a request.
+    pub(super) route: Cow<'static, str>,
+    /// Whether the answer is an upstream's.
+    pub(super) is_upstream: bool,
+    frontend: Option<Arc<Frontend>>,
+    endpoint: Option<Endpoint>,
+    id: String,
+    /// When the request came.
+    pub(super) begun: Instant,
+}
+
+impl Exchange {
+    /// Notes the beginning of a request and gives it an id.
+    pub(super) fn begin(request: &HttpRequest) -> Self {
+        let id = format!("{:016x}", rand::random::<u64>());
+        log::debug!(id = id.as_str(), method = request.method().as_str(), path = request.uri().path();
+            "request");
+        Self {
+            cookies: SetCookies::none(),
+            route: Cow::Borrowed(""),
+            is_upstream: false,
+            frontend: None,
+            endpoint: None,
+            id,
+            begun: Instant::now(),
+        }
+    }
+
+    /// The frontend is known.
+    pub(super) fn select(&mut self, frontend: Arc<Frontend>) {
+        self.frontend = Some(frontend);
+    }
+
+    /// The target is known.
+    pub(super) fn target(&mut self, target: Api<'_>) {
+        match target {
+            Api::Endpoint(endpoint) => {
+                self.endpoint = Some(endpoint);
+                self.route = Cow::Borrowed(endpoint.name());
+            }
+            Api::Route(route) => self.route = Cow::Owned(route.name.to_string()),
+        }
+    }
+}
+
+/// Turns what the pipeline came to into the answer.
+pub(super) fn finish(
+    request: &HttpRequest,
+    bff: &Bff,
+    exchange: &Exchange,
+    answer: Result<HttpResponse, Problem>,
+) -> HttpResponse {
+    let outcome = outcome(&answer, exchange.is_upstream);
+    let mut response = match answer {
+        Ok(response) => response,
+        Err(problem) => {
+            report(&problem, exchange);
+            refuse(request, &problem, exchange)
+        }
+    };
+    let is_secure = exchange
+        .frontend
+        .as_ref()
+        .is_some_and(|frontend| frontend.origin.is_secure());
+    let headers = response.headers_mut();
+    if exchange.endpoint.is_some() {
+        own_headers(headers);
+    }
+    if is_secure {
+        set(
+            headers,
+            header::STRICT_TRANSPORT_SECURITY,
+            "max-age=31536000; includeSubDomains",
+        );
+    }
+    if !exchange.cookies.is_empty() {
+        // Whatever an upstream said of caching is void now (RFC 9111 §7.3).
+        for name in [header::EXPIRES, header::PRAGMA, header::AGE, header::ETAG] {
+            headers.remove(name);
+        }
+        set(headers, header::CACHE_CONTROL, "no-store");
+        for line in exchange.cookies.lines() {
+            if let Ok(value) = HeaderValue::try_from(line) {
+                headers.append(header::SET_COOKIE, value);
+            }
+        }
+    }
+    if let Ok(id) = HeaderValue::try_from(exchange.id.as_str()) {
+        headers.insert(HeaderName::from_static("x-request-id"), id);
+    }
+    let frontend = exchange
+        .frontend
+        .as_ref()
+        .map_or("", |frontend| frontend.name.as_str());
+    let seconds = exchange.begun.elapsed().as_secs_f64();
+    bff.metrics
+        .request(frontend, &exchange.route, outcome, seconds);
+    log::debug!(id = exchange.id.as_str(), frontend = frontend, route = &*exchange.route,
+        status = response.status().as_u16(), outcome = outcome; "answer");
+    response
+}
+
+/// The label of `sealgate_requests_total`.
+fn outcome(answer: &Result<HttpResponse, Problem>, is_upstream: bool) -> &'static str {
+    match answer {
+        Err(problem) => problem.code(),
+        Ok(_) if !is_upstream => "ok",
+        Ok(response) => match response.head().status.as_u16() {
+            100..200 => "1xx",
+            200..300 => "2xx",
+            300..400 => "3xx",
+            400..500 => "4xx",
+            _ => "5xx",
+        },
+    }
+}
+
+/// Whose fault decides the level: ours is an error, a neighbour's a warning, a client's is its own affair.
+fn report(problem: &Problem, exchange: &Exchange) {
+    let level = match problem {
+        Problem::Internal | Problem::SessionTooLarge { .. } => log::Level::Error,
+        Problem::IdentityProviderUnavailable
+        | Problem::UpstreamTimeout
+        | Problem::UpstreamUnavailable => log::Level::Warn,
+        Problem::CrossSiteRequest(_) | Problem::LoginFailed(_) => log::Level::Info,
+        _ => log::Level::Debug,
+    };
+    let frontend = exchange
+        .frontend
+        .as_ref()
+        .map_or("", |frontend| frontend.name.as_str());
+    log::log!(level, id = exchange.id.as_str(), frontend = frontend, route = &*exchange.route,
+        code = problem.code(); "{}", problem.detail().unwrap_or_else(|| problem.title()));
+}
+
+fn refuse(request: &HttpRequest, problem: &Problem, exchange: &Exchange) -> HttpResponse {
+    if let Some(location) = error_page(problem, exchange) {
+        let mut response = HttpResponse::SeeOther();
+        return response
+            .insert_header((header::LOCATION, location))
+            .finish();
+    }
+    let status =
+        StatusCode::from_u16(problem.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut builder = HttpResponse::build(status);
+    if let Problem::MethodNotAllowed { allow } = problem {
+        builder.insert_header((header::ALLOW, allow.as_str()));
+    }
+    if let Some(seconds) = problem.retry_after() {
+        builder.insert_header((header::RETRY_AFTER, seconds));
+    }
+    if matches!(problem, Problem::BodyTooLarge | Problem::BadRequest(_))
+        || proxy::must_close(request)
+    {
+        // What is left of the request on this connection is not worth reading.
+        builder.force_close();
+    }
+    let for_person = matches!(
+        exchange.endpoint,
+        Some(Endpoint::Callback | Endpoint::LoggedOut | Endpoint::Login | Endpoint::SilentLogin)
+    ) || (exchange.endpoint == Some(Endpoint::Logout)
+        && request.method() == "GET");
+    let mut response = if for_person && !prefers_json(request.headers()) {
+        let base_path = exchange
+            .frontend
+            .as_ref()
+            .map_or("", |frontend| &frontend.base_path);
+        page::problem(builder, problem, &exchange.id, base_path)
+    } else {
+        builder
+            .content_type("application/problem+json")
+            .body(body(problem, &exchange.id))
+    };
+    own_headers(response.headers_mut());
+    response
+}
+
+/// A failed login of a person goes to the page the frontend has for it.
+fn error_page(problem: &Problem, exchange: &Exchange) -> Option<String> {
+    if exchange.endpoint != Some(Endpoint::Callback) {
+        return None;
+    }
+    let page = exchange.frontend.as_ref()?.error_page.as_ref()?.as_str();
+    let (path, fragment) = page
+        .split_once('#')
+        .map_or((page, None), |(p, f)| (p, Some(f)));
+    let mut location = path.to_owned();
+    let joint = if path.contains('?') { '&' } else { '?' };
+    let _ = write!(location, "{joint}code={}", problem.code());
+    if let Some(fragment) = fragment {
+        let _ = write!(location, "#{fragment}");
+    }
+    Some(location)
+}
+
+fn body(problem: &Problem, id: &str) -> String {
+    let mut body = serde_json::Map::new();
+    let mut put = |name: &str, value| body.insert(name.to_owned(), value);
+    put(
+        "type",
+        json!(format!("urn:sealgate:problem:{}", problem.code())),
+    );
+    put("title", json!(problem.title()));
+    put("status", json!(problem.status()));
+    put("code", json!(problem.code()));
+    put("instance", json!(id));
+    if let Some(detail) = problem.detail() {
+        put("detail", json!(detail));
+    }
+    if let Some(login_url) = problem.login_url() {
+        put("login_url", json!(login_url));
+    }
+    Value::Object(body).to_string()
+}
+
+/// Headers of every answer that is ours from first to last byte (F8, F11).
+fn own_headers(headers: &mut HeaderMap) {
+    set(headers, header::CACHE_CONTROL, "no-store");
+    set(headers, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    set(headers, header::REFERRER_POLICY, "no-referrer");
+    set(
+        headers,
+        HeaderName::from_static("cross-origin-resource-policy"),
+        "same-origin",
+    );
+    set(headers, header::VARY, "Cookie, Origin, Sec-Fetch-Site");
+    if !headers.contains_key(header::CONTENT_SECURITY_POLICY) {
+        set(
+            headers,
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+        );
+    }
+}
+
+fn set(headers: &mut HeaderMap, name: HeaderName, value: &'static str) {
+    headers.insert(name, HeaderValue::from_static(value));
+}
+
+/// Whether `Accept` ranks JSON above HTML (RFC 9110 §12.5.1); a page is the default.
+fn prefers_json(headers: &HeaderMap) -> bool {
+    let accept = headers
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("");
+    let quality = |wanted: &[&str]| {
+        accept
+            .split(',')
+            .filter_map(|range| {
+                let mut parts = range.split(';').map(str::trim);
+                let media = parts.next()?;
+                wanted
+                    .iter()
+                    .any(|name| media.eq_ignore_ascii_case(name))
+                    .then(|| {
+                        parts
+                            .find_map(|part| part.strip_prefix("q="))
+                            .map_or(1.0, |q| q.parse::<f32>().unwrap_or(0.0))
+                    })
+            })
+            .fold(0.0, f32::max)
+    };
+    quality(&["application/problem+json", "application/json"])
+        > quality(&["text/html", "application/xhtml+xml"])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_the_default_and_json_has_to_be_preferred() {
+        for (accept, want) in [
+            ("", false),
+            ("*/*", false),
+            (
+                "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+                false,
+            ),
+            ("application/json", true),
+            ("application/problem+json", true),
+            ("text/html;q=0.5, application/problem+json", true),
+            ("text/html, application/json;q=0.9", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT, HeaderValue::from_static(accept));
+            assert_eq!(prefers_json(&headers), want, "{accept}");
+        }
+    }
+}
