@@ -24,6 +24,11 @@
 //! Three: time ([`clock::Clock`]), what requests of a session share ([`coordination`]), and addresses, which are
 //! configuration. Everything else is concrete.
 
+pub mod cli;
+
+pub mod app;
+pub mod config;
+
 pub mod endpoint;
 pub mod server;
 

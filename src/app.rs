@@ -1,0 +1,234 @@
+//! The composition root: a loaded configuration becomes listeners, workers and the tasks beside them.
+//!
+//! # Life of the process
+//! `config` has checked everything and the key ring is loaded before a socket is bound. Then: the operator's
+//! listener, the public listener, a task that keeps the key ring fresh. On SIGTERM readiness fails first,
+//! `shutdown_delay` passes while balancers notice, requests in flight get `shutdown_grace`, and the process ends.
+//! On Ctrl-C the delay is left out.
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::bff::{Bff, Draining};
+use crate::clock::Clock;
+use crate::config::{self, Config};
+use crate::coordination::Refreshes;
+use crate::keyring::{KeyRing, KeyRingError, SharedRing};
+use crate::oidc::IdpClient;
+use crate::server;
+use crate::telemetry::metrics::Metrics;
+
+/// Why the process could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A listener could not be bound, or a worker not started.
+    #[error("cannot listen on {0}: {1}")]
+    Listen(SocketAddr, #[source] std::io::Error),
+    /// The key ring does not load.
+    #[error(transparent)]
+    Keys(#[from] KeyRingError),
+    /// The operating system refuses a signal handler or a thread.
+    #[error("cannot start: {0}")]
+    System(#[source] std::io::Error),
+}
+
+/// The two sockets of the process.
+#[derive(Debug)]
+pub struct Listeners {
+    /// For browsers.
+    pub public: TcpListener,
+    /// For the operator.
+    pub operator: TcpListener,
+}
+
+impl Listeners {
+    /// Binds what the configuration names.
+    pub fn bind(config: &Config) -> Result<Self, StartError> {
+        let bind = |addr: SocketAddr| {
+            TcpListener::bind(addr).map_err(|error| StartError::Listen(addr, error))
+        };
+        Ok(Self {
+            public: bind(config.server.bind)?,
+            operator: bind(config.server.admin_bind)?,
+        })
+    }
+}
+
+/// A process that serves.
+#[derive(Debug)]
+pub struct Running {
+    /// The shared state, for tests and the tasks beside the listeners.
+    pub bff: Arc<Bff>,
+    public: ServerHandle,
+    operator: ServerHandle,
+    shutdown_delay: Duration,
+}
+
+/// Loads the key ring and binds: from here on connections wait instead of being refused.
+pub fn listen(config: &Config, clock: &Clock) -> Result<Listeners, StartError> {
+    // The ring first: without it no socket is bound.
+    KeyRing::load(&config.keys.dir, clock.now())?;
+    Listeners::bind(config)
+}
+
+/// Serves until a signal ends it.
+pub async fn serve(config: Config, clock: Clock, listeners: Listeners) -> Result<(), StartError> {
+    let running = start(config, clock, listeners)?;
+    running.until_signalled().await.map_err(StartError::System)
+}
+
+/// Starts listeners and tasks on the present actix system. Returns at once.
+pub fn start(config: Config, clock: Clock, listeners: Listeners) -> Result<Running, StartError> {
+    let now = clock.now();
+    let keys = SharedRing::load(&config.keys.dir, now)?;
+    let bff = Arc::new(Bff {
+        frontends: config.frontends,
+        keys,
+        refreshes: Refreshes::default(),
+        clock,
+        metrics: Metrics::new(),
+        trusted_proxies: config.server.trusted_proxies,
+        draining: Draining::default(),
+    });
+    let tls = config
+        .server
+        .tls
+        .as_ref()
+        .map(config::tls_config)
+        .transpose();
+    let tls = tls.map_err(|error| StartError::System(std::io::Error::other(error)))?;
+    let options = server::Options {
+        workers: config.server.workers,
+        shutdown_grace: config.server.shutdown_grace,
+        tls,
+    };
+    let public_addr = listeners.public.local_addr().map_err(StartError::System)?;
+    let operator_addr = listeners
+        .operator
+        .local_addr()
+        .map_err(StartError::System)?;
+    let operator = server::operator(&bff, listeners.operator)
+        .map_err(|error| StartError::Listen(operator_addr, error))?;
+    let public = server::public(&bff, &config.upstreams, listeners.public, options)
+        .map_err(|error| StartError::Listen(public_addr, error))?;
+    log::info!(address = public_addr.to_string(), admin = operator_addr.to_string(),
+        keys = bff.keys.current().len(); "serving");
+    let running = Running {
+        public: public.handle(),
+        operator: operator.handle(),
+        shutdown_delay: config.server.shutdown_delay,
+        bff: Arc::clone(&bff),
+    };
+    actix_web::rt::spawn(public);
+    actix_web::rt::spawn(operator);
+    actix_web::rt::spawn(keep_keys_fresh(
+        Arc::clone(&bff),
+        config.keys.reload_interval,
+    ));
+    actix_web::rt::spawn(discover(bff));
+    Ok(running)
+}
+
+impl Running {
+    /// Waits for SIGTERM or Ctrl-C, then drains.
+    async fn until_signalled(self) -> std::io::Result<()> {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let delay = tokio::select! {
+            _ = terminate.recv() => self.shutdown_delay,
+            _ = interrupt.recv() => Duration::ZERO,
+        };
+        log::info!("shutting down");
+        self.bff.draining.begin();
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            _ = interrupt.recv() => {}
+        }
+        tokio::select! {
+            () = self.stop() => {}
+            // A second Ctrl-C is impatience, and is taken as such.
+            _ = interrupt.recv() => {}
+        }
+        Ok(())
+    }
+
+    /// Stops taking connections, lets requests in flight end, closes.
+    pub async fn stop(&self) {
+        self.bff.draining.close();
+        self.public.stop(true).await;
+        self.operator.stop(false).await;
+    }
+}
+
+/// Reloads the key ring every `interval` and on SIGHUP. A ring that does not load changes nothing.
+async fn keep_keys_fresh(bff: Arc<Bff>, interval: Duration) {
+    let mut signals = signal(SignalKind::hangup()).ok();
+    let mut ticks = tokio::time::interval(interval);
+    ticks.tick().await;
+    loop {
+        let hung_up = async {
+            match &mut signals {
+                Some(signals) => signals.recv().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = ticks.tick() => {}
+            _ = hung_up => log::info!("SIGHUP: looking at the key directory"),
+        }
+        bff.reload_keys();
+    }
+}
+
+/// Reaches each identity provider early, so that the first login does not wait; failure is no obstacle (B40).
+async fn discover(bff: Arc<Bff>) {
+    let idp = IdpClient::new(Duration::from_secs(10));
+    for frontend in bff.frontends.iter() {
+        if let Err(error) = frontend.provider.discover(&idp).await {
+            log::warn!(frontend = frontend.name.as_str(); "identity provider not reached: {error}");
+        }
+    }
+}
+
+/// Tries every identity provider and upstream once, for `--check --online`; gives what cannot be reached.
+pub async fn reach(config: &Config) -> Vec<String> {
+    const PATIENCE: Duration = Duration::from_secs(5);
+    let mut failures = Vec::new();
+    let idp = IdpClient::new(PATIENCE);
+    for frontend in config.frontends.iter() {
+        if let Err(error) = frontend.provider.discover(&idp).await {
+            let at = format!("frontend.{}.oidc.issuer", frontend.name);
+            failures.push(unreached(&at, &frontend.provider.settings().issuer, &error));
+        }
+    }
+    for (name, upstream) in &config.upstreams {
+        let host = upstream
+            .url
+            .host_str()
+            .unwrap_or_default()
+            .trim_matches(['[', ']']);
+        let port = upstream.url.port_or_known_default().unwrap_or_default();
+        let connect = tokio::net::TcpStream::connect((host, port));
+        let why = match tokio::time::timeout(PATIENCE, connect).await {
+            Ok(Ok(_)) => continue,
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "no connection in 5 s".to_owned(),
+        };
+        failures.push(unreached(
+            &format!("upstream.{name}.url"),
+            upstream.url.as_str(),
+            &why,
+        ));
+    }
+    failures
+}
+
+fn unreached(at: &str, url: &str, why: &impl std::fmt::Display) -> String {
+    format!(
+        "{at} ({url}): {why}\n    → see that it runs and can be reached from here, or correct the URL"
+    )
+}

@@ -1,0 +1,113 @@
+//! Values → [`Settings`]: finds every key that is unknown or of the wrong type, not just the first.
+//!
+//! # Why a loop
+//! serde stops at its first error. So that key is noted and taken out, its default takes its place, and serde tries again.
+
+use figment::error::{Actual, Error, Kind};
+use figment::value::{Dict, Value};
+
+use super::key_path::KeyPath;
+use super::mistake::did_you_mean;
+use super::settings::Settings;
+
+/// A mistake whose origin is not looked up yet.
+pub(super) struct Found {
+    pub(super) path: KeyPath,
+    pub(super) what: String,
+    pub(super) remedy: String,
+}
+
+/// The values with defaults for what they leave open.
+pub(super) fn overlay(values: &mut Dict, defaults: &Dict) {
+    for (key, default) in defaults {
+        match (values.get_mut(key), default) {
+            (None, default) => {
+                values.insert(key.clone(), default.clone());
+            }
+            (Some(Value::Dict(_, values)), Value::Dict(_, defaults)) => overlay(values, defaults),
+            (Some(_), _) => {}
+        }
+    }
+}
+
+/// Reads the settings; `values` loses what could not be read. `None` only if the defaults are to blame.
+pub(super) fn extract(
+    values: &mut Dict,
+    defaults: impl Fn(&Dict) -> Dict,
+) -> (Option<Settings>, Vec<Found>) {
+    let mut found = Vec::new();
+    loop {
+        let mut full = values.clone();
+        overlay(&mut full, &defaults(values));
+        match Value::from(full).deserialize::<Settings>() {
+            Ok(settings) => return (Some(settings), found),
+            Err(errors) => {
+                let mut progress = false;
+                for error in errors {
+                    let path = KeyPath::of(error.path.iter().cloned());
+                    progress |= remove(values, path.keys());
+                    let (what, remedy) = explain(&error);
+                    found.push(Found { path, what, remedy });
+                }
+                if !progress {
+                    return (None, found);
+                }
+            }
+        }
+    }
+}
+
+/// Takes out the key, or the list that the path ends in. False if there is no such key.
+fn remove(values: &mut Dict, keys: &[String]) -> bool {
+    let [key, rest @ ..] = keys else {
+        return false;
+    };
+    match values.get_mut(key) {
+        None => false,
+        Some(Value::Dict(_, inner)) if !rest.is_empty() => remove(inner, rest),
+        Some(_) => values.remove(key).is_some(),
+    }
+}
+
+/// What is wrong, and a remedy. Found strings are never shown: a secret may have been put in a wrong place.
+fn explain(error: &Error) -> (String, String) {
+    match &error.kind {
+        Kind::UnknownField(name, known) => (
+            "there is no such key".to_owned(),
+            match did_you_mean(name, known) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("remove it; the keys here are {}", known.join(", ")),
+            },
+        ),
+        Kind::InvalidType(actual, expected) | Kind::InvalidValue(actual, expected) => {
+            let expected = match expected.as_str() {
+                "a sequence" => "a list such as [\"a\", \"b\"]",
+                "a map" => "a table",
+                other => other,
+            };
+            (
+                format!("{} stands where {expected} belongs", kind_of(actual)),
+                format!("write {expected}"),
+            )
+        }
+        Kind::Message(text) => match text.split_once('\n') {
+            Some((what, remedy)) => (what.to_owned(), remedy.to_owned()),
+            None => (text.clone(), "see --example-config".to_owned()),
+        },
+        _ => (
+            "the value cannot be read".to_owned(),
+            "see --example-config".to_owned(),
+        ),
+    }
+}
+
+fn kind_of(actual: &Actual) -> &'static str {
+    match actual {
+        Actual::Bool(_) => "a boolean",
+        Actual::Unsigned(_) | Actual::Signed(_) | Actual::Float(_) => "a number",
+        Actual::Char(_) | Actual::Str(_) | Actual::Bytes(_) => "a string",
+        Actual::Seq => "a list",
+        Actual::Map => "a table",
+        _ => "something else",
+    }
+}

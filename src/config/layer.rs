@@ -1,0 +1,296 @@
+//! One layer of configuration: a file, the environment, or the command line.
+//!
+//! # Invariants
+//! - A layer knows for each key who said so: file and line, or the name of the variable.
+//! - A syntax error is reported by place and reason alone, never by quoting the line: it may hold a secret.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use figment::value::{Dict, Map, Value};
+use figment::{Metadata, Profile, Provider};
+use toml_edit::{ImDocument, Item, TableLike};
+
+use super::key_path::KeyPath;
+use super::mistake::Mistake;
+use super::variable;
+
+/// Variables by name; only those named `SEALGATE__…` are configuration, others may hold secrets.
+pub type Environment = BTreeMap<String, OsString>;
+
+/// A configuration file is text written by hand.
+const MAX_FILE: u64 = 1 << 20;
+
+/// What one source says.
+#[derive(Clone, Debug)]
+pub(super) struct Layer {
+    /// The file's name, or what else it is.
+    pub(super) name: String,
+    /// The values.
+    pub(super) values: Dict,
+    /// Who said so, by key.
+    origins: BTreeMap<KeyPath, String>,
+    /// What relative paths in it are relative to; `None` is the working directory.
+    pub(super) dir: Option<PathBuf>,
+}
+
+impl Provider for Layer {
+    fn metadata(&self) -> Metadata {
+        Metadata::named(self.name.clone())
+    }
+
+    fn data(&self) -> figment::Result<Map<Profile, Dict>> {
+        Ok(Map::from([(Profile::Default, self.values.clone())]))
+    }
+}
+
+impl Layer {
+    /// Reads a TOML file.
+    pub(super) fn file(path: &Path) -> Result<Self, Mistake> {
+        let name = path.display().to_string();
+        let wrong = |what: String, remedy: &str| Mistake {
+            path: KeyPath::default(),
+            origin: name.escape_debug().to_string(),
+            what,
+            remedy: remedy.to_owned(),
+        };
+        let mut text = String::new();
+        let mut limited = File::open(path)
+            .map_err(|error| {
+                wrong(
+                    format!("the file cannot be opened: {error}"),
+                    "name a readable TOML file with -c; --example-config prints one",
+                )
+            })?
+            .take(MAX_FILE + 1);
+        limited.read_to_string(&mut text).map_err(|error| {
+            wrong(
+                format!("the file cannot be read: {error}"),
+                "name a TOML file in UTF-8",
+            )
+        })?;
+        if limited.limit() == 0 {
+            return Err(wrong(
+                "the file is over 1 MiB long".to_owned(),
+                "name a configuration file",
+            ));
+        }
+        let document = ImDocument::parse(text.as_str()).map_err(|error| {
+            let line = error.span().map_or(1, |span| line_of(&text, span.start));
+            let mut mistake = wrong(
+                format!("not TOML: {}", syntax_error(error.message())),
+                "mend the syntax; strings are quoted, tables are written [in.brackets]",
+            );
+            mistake.origin = format!("{}:{line}", mistake.origin);
+            mistake
+        })?;
+        let mut layer = Self::new(name.escape_debug().to_string());
+        // A pipe or /dev/stdin has no neighbours.
+        if path.is_file() {
+            layer.dir = path.parent().map(Path::to_path_buf);
+        }
+        layer.values = layer.table(document.as_table(), &KeyPath::default(), Some(&text));
+        Ok(layer)
+    }
+
+    /// Reads text that is known to be TOML: the defaults.
+    pub(super) fn built_in(name: &str, text: &str) -> Self {
+        let mut layer = Self::new(name.to_owned());
+        if let Ok(document) = ImDocument::parse(text) {
+            layer.values = layer.table(document.as_table(), &KeyPath::default(), None);
+        }
+        layer
+    }
+
+    /// Takes every variable named `SEALGATE__…`.
+    pub(super) fn environment(env: &Environment) -> Result<Self, Vec<Mistake>> {
+        let mut layer = Self::new("environment".to_owned());
+        let mut mistakes = Vec::new();
+        // Sorted by name, so a table comes before the single keys that override parts of it.
+        for (name, text) in env {
+            let Some(path) = variable::path_of(name) else {
+                continue;
+            };
+            let mut wrong = |what: &str, remedy: &str| {
+                mistakes.push(Mistake {
+                    path: KeyPath::default(),
+                    origin: name.escape_debug().to_string(),
+                    what: what.to_owned(),
+                    remedy: remedy.to_owned(),
+                });
+            };
+            let Some(text) = text.to_str() else {
+                wrong("the value is not UTF-8", "write it in UTF-8");
+                continue;
+            };
+            if path.keys().iter().any(String::is_empty) {
+                wrong(
+                    "the name has an empty part",
+                    "write keys between double underscores, such as SEALGATE__SERVER__BIND",
+                );
+                continue;
+            }
+            if !layer.say(&path, variable::value_of(text), name) {
+                wrong(
+                    "another variable gives the table around it a value that is no table",
+                    "unset one of them",
+                );
+            }
+        }
+        if mistakes.is_empty() {
+            Ok(layer)
+        } else {
+            Err(mistakes)
+        }
+    }
+
+    /// Takes values given as options of the command line.
+    pub(super) fn command_line(options: &[(KeyPath, String, String)]) -> Self {
+        let mut layer = Self::new("command line".to_owned());
+        for (path, option, text) in options {
+            layer.say(path, Value::from(text.as_str()), option);
+        }
+        layer
+    }
+
+    /// Who said what stands at `path`: itself, or the nearest table around it that was said as a whole.
+    pub(super) fn origin_of(&self, path: &KeyPath) -> &str {
+        let mut at = Some(path.clone());
+        while let Some(path) = at {
+            if let Some(origin) = self.origins.get(&path) {
+                return origin;
+            }
+            at = path.parent();
+        }
+        &self.name
+    }
+
+    fn new(name: String) -> Self {
+        Self {
+            name,
+            values: Dict::new(),
+            origins: BTreeMap::new(),
+            dir: None,
+        }
+    }
+
+    /// False if a table is needed where something else is.
+    fn say(&mut self, path: &KeyPath, value: Value, origin: &str) -> bool {
+        self.origins.insert(path.clone(), origin.to_owned());
+        put(&mut self.values, path.keys(), value)
+    }
+
+    fn table(&mut self, table: &dyn TableLike, at: &KeyPath, text: Option<&str>) -> Dict {
+        let mut values = Dict::new();
+        for (key, item) in table.iter() {
+            let path = at.child(key);
+            let place = table.get_key_value(key).and_then(|(key, _)| key.span());
+            if let Some((text, span)) = text.zip(place) {
+                let origin = format!("{}:{}", self.name, line_of(text, span.start));
+                self.origins.insert(path.clone(), origin);
+            }
+            values.insert(key.to_owned(), self.item(item, &path, text));
+        }
+        values
+    }
+
+    fn item(&mut self, item: &Item, at: &KeyPath, text: Option<&str>) -> Value {
+        match item {
+            Item::None => Value::from(Dict::new()),
+            Item::Value(value) => self.value(value, at, text),
+            Item::Table(table) => Value::from(self.table(table, at, text)),
+            Item::ArrayOfTables(tables) => Value::from(
+                tables
+                    .iter()
+                    .map(|table| Value::from(self.table(table, at, text)))
+                    .collect::<Vec<_>>(),
+            ),
+        }
+    }
+
+    fn value(&mut self, value: &toml_edit::Value, at: &KeyPath, text: Option<&str>) -> Value {
+        match value {
+            toml_edit::Value::String(v) => Value::from(v.value().as_str()),
+            toml_edit::Value::Integer(v) => Value::from(*v.value()),
+            toml_edit::Value::Float(v) => Value::from(*v.value()),
+            toml_edit::Value::Boolean(v) => Value::from(*v.value()),
+            toml_edit::Value::Datetime(v) => Value::from(v.value().to_string()),
+            toml_edit::Value::InlineTable(table) => Value::from(self.table(table, at, text)),
+            toml_edit::Value::Array(array) => Value::from(
+                array
+                    .iter()
+                    .map(|value| self.value(value, at, text))
+                    .collect::<Vec<_>>(),
+            ),
+        }
+    }
+}
+
+fn put(table: &mut Dict, keys: &[String], value: Value) -> bool {
+    match keys {
+        [] => false,
+        [key] => {
+            table.insert(key.clone(), value);
+            true
+        }
+        [key, rest @ ..] => {
+            let inner = table
+                .entry(key.clone())
+                .or_insert_with(|| Value::from(Dict::new()));
+            match inner {
+                Value::Dict(_, inner) => put(inner, rest, value),
+                _ => false,
+            }
+        }
+    }
+}
+
+fn line_of(text: &str, byte: usize) -> usize {
+    1 + text
+        .bytes()
+        .take(byte)
+        .filter(|byte| *byte == b'\n')
+        .count()
+}
+
+/// The parser's reason on one line.
+fn syntax_error(message: &str) -> String {
+    message
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_syntax_error_names_the_line_and_quotes_nothing() {
+        // F14
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("bad.toml");
+        std::fs::write(
+            &path,
+            "[frontend.shop.oidc]\n\nclient_secret = \"canary-7f3a\n",
+        )
+        .unwrap();
+        let mistake = Layer::file(&path).unwrap_err().to_string();
+        assert!(mistake.contains("bad.toml:3"), "{mistake}");
+        assert!(!mistake.contains("canary"), "{mistake}");
+        std::fs::write(&path, "client_secret = canary-7f3a\n").unwrap();
+        let mistake = Layer::file(&path).unwrap_err().to_string();
+        assert!(!mistake.contains("canary"), "{mistake}");
+    }
+
+    #[test]
+    fn the_defaults_are_toml() {
+        let layer = Layer::built_in("default", include_str!("defaults.toml"));
+        assert!(layer.values.contains_key("telemetry"));
+    }
+}

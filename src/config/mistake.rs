@@ -1,0 +1,113 @@
+//! What is wrong with a configuration, in words that name the place and the way out.
+//!
+//! # Invariants
+//! - A mistake never shows the text of a secret: found values are shown only where the key cannot hold one.
+
+use std::fmt;
+
+use super::key_path::KeyPath;
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Mistake {
+    /// The key; empty if a whole file or variable is meant.
+    pub path: KeyPath,
+    /// Who said so: `shop.toml:12`, a variable's name, `default` or `not set`.
+    pub origin: String,
+    /// What is wrong.
+    pub what: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+/// Everything that is wrong with a configuration.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub struct ConfigErrors(Vec<Mistake>);
+
+impl ConfigErrors {
+    /// In the order of their paths; what is said twice is kept once.
+    pub fn new(mut mistakes: Vec<Mistake>) -> Self {
+        mistakes.sort_by(|a, b| a.path.cmp(&b.path));
+        mistakes.dedup();
+        Self(mistakes)
+    }
+
+    /// Each mistake.
+    pub fn iter(&self) -> impl Iterator<Item = &Mistake> {
+        self.0.iter()
+    }
+}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.len() {
+            1 => f.write_str("there is a mistake in the configuration:")?,
+            n => write!(f, "there are {n} mistakes in the configuration:")?,
+        }
+        for mistake in &self.0 {
+            write!(f, "\n\n  {mistake}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            path,
+            origin,
+            what,
+            remedy,
+        } = self;
+        if path.keys().is_empty() {
+            write!(f, "{origin}: {what}")?;
+        } else {
+            write!(f, "{path} ({origin}): {what}")?;
+        }
+        write!(f, "\n    → {remedy}")
+    }
+}
+
+/// The one of `known` that was probably meant.
+pub(super) fn did_you_mean<'k>(found: &str, known: &[&'k str]) -> Option<&'k str> {
+    known
+        .iter()
+        .map(|candidate| (edit_distance(found, candidate), *candidate))
+        .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 5)
+        .min()
+        .map(|(_, candidate)| candidate)
+}
+
+/// Levenshtein's distance, one row at a time.
+fn edit_distance(from: &str, to: &str) -> usize {
+    let mut row: Vec<usize> = (0..=to.chars().count()).collect();
+    for (i, a) in from.chars().enumerate() {
+        let mut left = i + 1;
+        let mut next = vec![left];
+        for (b, pair) in to.chars().zip(row.windows(2)) {
+            let [diagonal, above] = pair else { continue };
+            left = (diagonal + usize::from(a != b))
+                .min(above + 1)
+                .min(left + 1);
+            next.push(left);
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_near_miss_is_recognised_and_a_far_one_is_not() {
+        let known = ["issuer", "client_id", "client_secret", "scopes"];
+        assert_eq!(did_you_mean("isuer", &known), Some("issuer"));
+        assert_eq!(did_you_mean("clientid", &known), Some("client_id"));
+        assert_eq!(did_you_mean("client_secert", &known), Some("client_secret"));
+        assert_eq!(did_you_mean("scope", &known), Some("scopes"));
+        assert_eq!(did_you_mean("par", &known), None);
+        assert_eq!(edit_distance("kitten", "sitting"), 3);
+    }
+}

@@ -1,0 +1,99 @@
+//! `--print-config`: the effective configuration, one `key = value  # origin` a line; it is TOML again.
+//!
+//! # Invariants
+//! - Secrets are never read for it; what is shown of them is where they are. A password in a URL is blanked (F19).
+
+use std::fmt::Write;
+
+use figment::value::{Dict, Num, Value};
+use url::Url;
+
+use super::key_path::KeyPath;
+use super::written::Written;
+
+/// All lines.
+pub(super) fn print(written: &Written) -> String {
+    let mut rows = Vec::new();
+    collect(&written.values, &KeyPath::default(), &mut rows);
+    let mut text = String::new();
+    for (path, value) in rows {
+        let origin = written.origin_of(&path);
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{:<60}  # {origin}", format!("{path} = {value}"));
+    }
+    text
+}
+
+/// A TOML basic string; control characters are escaped.
+pub(super) fn quoted(text: &str) -> String {
+    let mut out = String::from('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            c if c.is_control() => {
+                let _ = write!(out, "\\u{:04X}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+fn collect(table: &Dict, at: &KeyPath, rows: &mut Vec<(KeyPath, String)>) {
+    for (key, value) in table {
+        let path = at.child(key);
+        match value {
+            Value::Dict(_, inner) if !inner.is_empty() => collect(inner, &path, rows),
+            // A section that says nothing, such as no upstream at all.
+            Value::Dict(..) if path.keys().len() == 1 => {}
+            value => rows.push((path, show(value))),
+        }
+    }
+}
+
+fn show(value: &Value) -> String {
+    match value {
+        Value::String(_, text) => quoted(&without_password(text)),
+        Value::Char(_, c) => quoted(&c.to_string()),
+        Value::Bool(_, on) => on.to_string(),
+        Value::Num(_, num) => show_number(num),
+        Value::Empty(..) => "{}".to_owned(),
+        Value::Dict(_, table) => {
+            let items: Vec<_> = table
+                .iter()
+                .map(|(key, value)| format!("{} = {}", KeyPath::of([key.as_str()]), show(value)))
+                .collect();
+            if items.is_empty() {
+                "{}".to_owned()
+            } else {
+                format!("{{ {} }}", items.join(", "))
+            }
+        }
+        Value::Array(_, items) => {
+            let items: Vec<_> = items.iter().map(show).collect();
+            format!("[{}]", items.join(", "))
+        }
+    }
+}
+
+fn show_number(num: &Num) -> String {
+    match (num.to_u128_lossy(), num.to_actual()) {
+        (Some(number), _) => number.to_string(),
+        (None, figment::error::Actual::Signed(number)) => number.to_string(),
+        (None, figment::error::Actual::Float(number)) => number.to_string(),
+        (None, _) => "0".to_owned(),
+    }
+}
+
+fn without_password(text: &str) -> String {
+    match Url::parse(text) {
+        Ok(mut url) if url.password().is_some() => {
+            // Fails only for URLs that cannot have a password.
+            let _ = url.set_password(Some("***"));
+            url.to_string()
+        }
+        _ => text.to_owned(),
+    }
+}

@@ -1,0 +1,56 @@
+//! Small checks on text that several parts of the configuration share.
+
+use url::Url;
+
+use super::Resolver;
+use crate::config::key_path::KeyPath;
+use crate::names::RequestPath;
+
+/// RFC 9110 §5.6.2, what methods, header and cookie names are made of.
+pub(super) fn is_token(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+}
+
+impl Resolver<'_> {
+    /// A local path in its plainest form, without a slash at its end; the root stays `/`.
+    pub(super) fn local_path(&mut self, at: &KeyPath, text: &str) -> Option<String> {
+        let trimmed = match text.strip_suffix('/') {
+            Some("") | None => text,
+            Some(trimmed) => trimmed,
+        };
+        let remedy = "write a path such as \"/api/orders\"";
+        if text.contains(['{', '}']) {
+            self.wrong(at, "path patterns are not supported", remedy);
+            return None;
+        }
+        match RequestPath::parse(trimmed) {
+            Ok(path) => Some(path.as_str().to_owned()),
+            Err(error) => {
+                self.wrong(at, format!("{text:?} is not usable: {error}"), remedy);
+                None
+            }
+        }
+    }
+
+    /// An absolute http(s) URL without user, query and fragment. The text is never shown: it may hold a password.
+    pub(super) fn bare_url(&mut self, at: &KeyPath, text: &str, example: &str) -> Option<Url> {
+        let remedy = format!("write a URL such as \"{example}\"");
+        // The parser drops tabs and newlines, and trims; the text is compared and sent as it stands.
+        let plain = text.bytes().all(|b| b.is_ascii_graphic());
+        let url = Url::parse(text)
+            .ok()
+            .filter(|url| plain && matches!(url.scheme(), "http" | "https") && url.has_host());
+        let Some(url) = url else {
+            self.wrong(at, "not a URL that begins with https:// or http://", remedy);
+            return None;
+        };
+        let user = !url.username().is_empty() || url.password().is_some();
+        let fine = self.ensure(!user, at, "it holds a user name or password", &remedy)
+            & self.ensure(url.query().is_none(), at, "it has a query", &remedy)
+            & self.ensure(url.fragment().is_none(), at, "it has a fragment", &remedy);
+        fine.then_some(url)
+    }
+}

@@ -1,0 +1,270 @@
+//! `[frontend.<name>]`.
+
+use std::collections::BTreeMap;
+
+use super::check::is_token;
+use super::{Noted, Resolver, assets, oidc, route, session};
+use crate::clock::Clock;
+use crate::config::key_path::KeyPath;
+use crate::config::settings;
+use crate::frontend::{AssetsSettings, Frontend, Route, RouteTable};
+use crate::names::{FrontendName, Origin, ReturnTo};
+use crate::oidc::{ClientSettings, Provider};
+use crate::session::{Jar, JarSettings, SameSite, SessionSettings};
+
+/// Headers that a browser sends by itself or lets a foreign page send (Fetch, "CORS-safelisted request-header"):
+/// their presence proves nothing.
+const PROVES_NOTHING: [&str; 22] = [
+    "accept",
+    "accept-charset",
+    "accept-encoding",
+    "accept-language",
+    "access-control-request-headers",
+    "access-control-request-method",
+    "authorization",
+    "cache-control",
+    "connection",
+    "content-language",
+    "content-length",
+    "content-type",
+    "cookie",
+    "date",
+    "host",
+    "if-none-match",
+    "origin",
+    "pragma",
+    "range",
+    "referer",
+    "upgrade-insecure-requests",
+    "user-agent",
+];
+
+/// A frontend that has been checked, but not built.
+pub(in crate::config) struct FrontendPlan {
+    pub(in crate::config) name: FrontendName,
+    pub(in crate::config) origin: Origin,
+    pub(in crate::config) base_path: String,
+    pub(in crate::config) csrf_header: String,
+    pub(in crate::config) error_page: Option<ReturnTo>,
+    pub(in crate::config) client: ClientSettings,
+    pub(in crate::config) session: SessionSettings,
+    pub(in crate::config) login_same_site: SameSite,
+    pub(in crate::config) routes: Vec<Route>,
+    pub(in crate::config) assets: Option<AssetsSettings>,
+}
+
+impl FrontendPlan {
+    /// The frontend itself, with its cookie jar and its provider.
+    pub(super) fn build(self, clock: &Clock) -> Frontend {
+        let jar = Jar::new(JarSettings {
+            frontend: self.name.clone(),
+            origin: self.origin.clone(),
+            issuer: self.client.issuer.clone(),
+            client_id: self.client.client_id.clone(),
+            base_path: self.base_path.clone(),
+            login_same_site: self.login_same_site,
+            session: self.session.clone(),
+        });
+        Frontend {
+            name: self.name,
+            origin: self.origin,
+            base_path: self.base_path,
+            csrf_header: self.csrf_header,
+            error_page: self.error_page,
+            session: self.session,
+            jar,
+            provider: Provider::new(self.client, clock.clone()),
+            routes: RouteTable::new(self.routes),
+            assets: self.assets,
+        }
+    }
+}
+
+/// Every frontend; `None` if there is none, or one cannot be used.
+pub(super) fn resolve(resolver: &mut Resolver<'_>) -> Option<Vec<FrontendPlan>> {
+    let frontends = &resolver.written.settings.frontend;
+    let at = KeyPath::of(["frontend"]);
+    if frontends.is_empty() && !resolver.is_reported(&at) {
+        resolver.wrong(
+            &at,
+            "there is no frontend",
+            "add a table [frontend.<name>] to a file given with -c; --example-config prints an example",
+        );
+    }
+    let mut origins = BTreeMap::new();
+    let plans: Vec<_> = frontends
+        .iter()
+        .filter_map(|(name, frontend)| {
+            let at = KeyPath::of(["frontend", name]);
+            let origin = origin(resolver, &at.child("origin"), frontend);
+            if let Some(origin) = &origin {
+                compare_origins(resolver, &at.child("origin"), origin, &origins);
+                origins.insert(name, origin.clone());
+            }
+            one(resolver, &at, name, frontend, origin)
+        })
+        .collect();
+    (plans.len() == frontends.len()).then_some(plans)
+}
+
+fn one(
+    resolver: &mut Resolver<'_>,
+    at: &KeyPath,
+    name: &str,
+    frontend: &settings::Frontend,
+    origin: Option<Origin>,
+) -> Option<FrontendPlan> {
+    let parsed = FrontendName::parse(name);
+    if let Err(error) = &parsed {
+        resolver.wrong(at, error.to_string(), "choose another name");
+    }
+    let base_path = base_path(resolver, &at.child("base_path"), &frontend.base_path);
+    let csrf_header = csrf_header(resolver, &at.child("csrf_header"), &frontend.csrf_header);
+    let error_page = error_page(resolver, &at.child("error_page"), frontend);
+    let redirect_uri = origin
+        .as_ref()
+        .zip(base_path.as_ref())
+        .map(|(origin, base_path)| format!("{origin}{base_path}/callback"));
+    let oidc_at = at.child("oidc");
+    let client = oidc::resolve(resolver, &oidc_at, &frontend.oidc, redirect_uri);
+    let session = session::resolve(resolver, &at.child("session"), &frontend.session);
+    let routes = route::resolve(resolver, &at.child("route"), frontend, base_path.as_deref());
+    let assets = assets::resolve(resolver, &at.child("assets"), frontend);
+    let origin = origin?;
+    let mut login_same_site = SameSite::Lax;
+    if oidc::posts_its_answer(&frontend.oidc) {
+        oidc::warn_of_form_post(resolver, &oidc_at, &origin);
+        // Browsers refuse SameSite=None without Secure (RFC 6265bis §5.7).
+        if origin.is_secure() {
+            login_same_site = SameSite::None;
+        }
+    }
+    Some(FrontendPlan {
+        name: parsed.ok()?,
+        origin,
+        base_path: base_path?,
+        csrf_header: csrf_header?,
+        error_page: error_page.ok()?,
+        client: client?,
+        session: session?,
+        login_same_site,
+        routes: routes?,
+        assets: assets.ok()?,
+    })
+}
+
+fn origin(
+    resolver: &mut Resolver<'_>,
+    at: &KeyPath,
+    frontend: &settings::Frontend,
+) -> Option<Origin> {
+    let text = resolver.required(
+        at,
+        frontend.origin.as_ref(),
+        "write the public origin, such as \"https://shop.example.com\"",
+    )?;
+    let origin = match Origin::parse(text) {
+        Ok(origin) => origin,
+        Err(error) => {
+            resolver.wrong(
+                at,
+                error.to_string(),
+                "write the public origin, such as \"https://shop.example.com\"",
+            );
+            return None;
+        }
+    };
+    if !origin.is_secure() {
+        if resolver.written.settings.server.tls.is_some() {
+            resolver.wrong(
+                at,
+                "with server.tls every answer is https, and this origin never matches",
+                "write https://, or remove server.tls",
+            );
+        }
+        // C19
+        resolver.warn(
+            at,
+            "plain HTTP is for development only: cookies lose Secure and their __Host- prefix",
+        );
+    }
+    Some(origin)
+}
+
+fn compare_origins(
+    resolver: &mut Resolver<'_>,
+    at: &KeyPath,
+    origin: &Origin,
+    others: &BTreeMap<&String, Origin>,
+) {
+    for (name, other) in others {
+        if origin.authority() == other.authority() {
+            resolver.wrong(
+                at,
+                format!(
+                    "frontend {name} has the same host and port; requests could not be told apart"
+                ),
+                "give each frontend a host name of its own",
+            );
+        } else if origin.host() == other.host() {
+            // A29; RFC 6265bis §8.5: cookies do not care for ports.
+            resolver.warn(
+                at,
+                &format!("frontend {name} is on the same host: cookies ignore ports, so each receives the other's"),
+            );
+        }
+    }
+}
+
+fn base_path(resolver: &mut Resolver<'_>, at: &KeyPath, text: &str) -> Option<String> {
+    let path = resolver.local_path(at, text)?;
+    // It becomes a cookie's Path and part of the redirect URI: nothing that needs quoting.
+    let plain = path
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b"/-._~".contains(&b));
+    let fine = resolver.ensure(
+        plain && path != "/",
+        at,
+        "management endpoints need a path of plain letters, other than /",
+        "write one such as \"/bff\"",
+    );
+    fine.then_some(path)
+}
+
+fn csrf_header(resolver: &mut Resolver<'_>, at: &KeyPath, text: &str) -> Option<String> {
+    let name = text.to_ascii_lowercase();
+    let proves = !PROVES_NOTHING.contains(&name.as_str())
+        && !name.starts_with("sec-")
+        && !name.starts_with("proxy-");
+    let fine = resolver.ensure(
+        is_token(&name),
+        at,
+        "not the name of a header",
+        "write one such as \"X-CSRF\"",
+    ) && resolver.ensure(
+        proves,
+        at,
+        "a foreign page can make a browser send this header, so it proves nothing",
+        "write one such as \"X-CSRF\"",
+    );
+    fine.then_some(name)
+}
+
+fn error_page(
+    resolver: &mut Resolver<'_>,
+    at: &KeyPath,
+    frontend: &settings::Frontend,
+) -> Result<Option<ReturnTo>, Noted> {
+    let Some(text) = &frontend.error_page else {
+        return Ok(None);
+    };
+    let page = ReturnTo::parse(text);
+    if page.is_none() {
+        resolver.wrong(
+            at,
+            "not a path on the frontend's own origin",
+            "write one such as \"/signin-error\"",
+        );
+    }
+    page.map(Some).ok_or(Noted)
+}

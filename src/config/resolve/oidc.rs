@@ -1,0 +1,250 @@
+//! `[frontend.<name>.oidc]`.
+
+use std::time::Duration;
+
+use openidconnect::ClientSecret;
+use url::Url;
+
+use super::{MINUTE, Resolver};
+use crate::config::key_path::KeyPath;
+use crate::config::secret::{self, SecretReference};
+use crate::config::settings;
+use crate::names::{Origin, is_loopback_host};
+use crate::oidc::{ClientAuth, ClientSettings};
+
+/// Parameters that sealgate sets itself, each login anew.
+const OURS: [&str; 13] = [
+    "client_id",
+    "client_secret",
+    "code_challenge",
+    "code_challenge_method",
+    "id_token_hint",
+    "nonce",
+    "redirect_uri",
+    "request",
+    "request_uri",
+    "resource",
+    "response_type",
+    "scope",
+    "state",
+];
+
+/// Parameters whose effect must be checked in the ID token, which is done for those of a single login.
+const CHECKED: [&str; 2] = ["acr_values", "max_age"];
+
+/// One frontend's client; `redirect_uri` is `None` if origin or base path are wrong.
+pub(super) fn resolve(
+    resolver: &mut Resolver<'_>,
+    at: &KeyPath,
+    oidc: &settings::Oidc,
+    redirect_uri: Option<String>,
+) -> Option<ClientSettings> {
+    let issuer = issuer(resolver, &at.child("issuer"), oidc);
+    let client_id_at = at.child("client_id");
+    let client_id = resolver
+        .required(
+            &client_id_at,
+            oidc.client_id.as_ref(),
+            "write the client_id registered at the identity provider",
+        )
+        .filter(|id| {
+            // RFC 6749 appendix A.1
+            let fine = !id.is_empty() && id.bytes().all(|b| (0x20..=0x7e).contains(&b));
+            resolver.ensure(
+                fine,
+                &client_id_at,
+                "a client_id is printable ASCII, and not empty",
+                "copy it from the identity provider",
+            )
+        });
+    let client_secret = client_secret(resolver, &at.child("client_secret"), oidc);
+    let client_auth = resolver.choice(
+        &at.child("client_auth"),
+        &oidc.client_auth,
+        &[
+            ("client_secret_basic", ClientAuth::ClientSecretBasic),
+            ("client_secret_post", ClientAuth::ClientSecretPost),
+        ],
+    );
+    scopes(resolver, &at.child("scopes"), &oidc.scopes);
+    let resources = resources(resolver, &at.child("resources"), &oidc.resources);
+    for (name, value) in &oidc.extra_params {
+        extra_param(resolver, &at.child("extra_params").child(name), name, value);
+    }
+    let clock_skew = oidc.clock_skew.0;
+    resolver.within(&at.child("clock_skew"), clock_skew, Duration::ZERO, MINUTE);
+    Some(ClientSettings {
+        issuer: issuer?,
+        client_id: client_id?.clone(),
+        client_secret: client_secret?,
+        client_auth: client_auth?,
+        scopes: oidc.scopes.clone(),
+        resources: resources?,
+        extra_params: oidc.extra_params.clone(),
+        clock_skew,
+        redirect_uri: redirect_uri?,
+    })
+}
+
+/// `SameSite=None` is needed when the identity provider answers with a cross-site `POST`.
+pub(super) fn posts_its_answer(oidc: &settings::Oidc) -> bool {
+    oidc.extra_params
+        .get("response_mode")
+        .is_some_and(|mode| mode == "form_post")
+}
+
+/// Warns of what a plain-HTTP origin cannot do.
+pub(super) fn warn_of_form_post(resolver: &mut Resolver<'_>, at: &KeyPath, origin: &Origin) {
+    if !origin.is_secure() {
+        resolver.warn(
+            &at.child("extra_params").child("response_mode"),
+            "without https:// a browser sends the login cookie with a form_post only if the identity provider is on the same site",
+        );
+    }
+}
+
+fn issuer(resolver: &mut Resolver<'_>, at: &KeyPath, oidc: &settings::Oidc) -> Option<String> {
+    let example = "https://id.example.com";
+    let text = resolver.required(
+        at,
+        oidc.issuer.as_ref(),
+        &format!("write the identity provider's issuer, such as \"{example}\""),
+    )?;
+    let url = resolver.bare_url(at, text, example)?;
+    // OpenID Connect Discovery §3: an issuer is https.
+    let loopback = url.host().is_some_and(|host| is_loopback_host(&host));
+    let fine = resolver.ensure(
+        url.scheme() == "https" || loopback,
+        at,
+        "http:// is for loopback names only (localhost, 127.0.0.1, [::1])",
+        "use https://",
+    );
+    fine.then(|| text.clone())
+}
+
+fn client_secret(
+    resolver: &mut Resolver<'_>,
+    at: &KeyPath,
+    oidc: &settings::Oidc,
+) -> Option<ClientSecret> {
+    let example = "write { file = \"/run/secrets/shop\" } or { env = \"SHOP_CLIENT_SECRET\" }";
+    let Some(reference) = &oidc.client_secret else {
+        resolver.required::<()>(&at.child("file"), None, example);
+        return None;
+    };
+    let (at, read) = match reference {
+        SecretReference {
+            file: Some(file),
+            env: None,
+        } => {
+            let at = at.child("file");
+            let path = resolver.path(&at, file);
+            (at, secret::read_file(&path))
+        }
+        SecretReference {
+            file: None,
+            env: Some(name),
+        } => (
+            at.child("env"),
+            secret::read_variable(name, &resolver.written.environment),
+        ),
+        SecretReference { file: Some(_), .. } => {
+            resolver.wrong(at, "file and env are both given", example);
+            return None;
+        }
+        SecretReference { file: None, .. } => {
+            // Silent if `file` or `env` was there but unreadable.
+            resolver.required::<()>(&at.child("file"), None, example);
+            return None;
+        }
+    };
+    match read {
+        Ok((text, warning)) => {
+            if let Some(warning) = warning {
+                resolver.warn(&at, &warning);
+            }
+            Some(ClientSecret::new(text.as_str().to_owned()))
+        }
+        Err((what, remedy)) => {
+            resolver.wrong(&at, what, remedy);
+            None
+        }
+    }
+}
+
+fn scopes(resolver: &mut Resolver<'_>, at: &KeyPath, scopes: &[String]) {
+    // RFC 6749 §3.3
+    let is_scope = |text: &str| {
+        !text.is_empty()
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\')
+    };
+    resolver.ensure(
+        scopes.iter().all(|scope| is_scope(scope)),
+        at,
+        "a scope is printable ASCII without spaces, quotes and backslashes",
+        "write each scope as a string of its own: [\"openid\", \"profile\"]",
+    );
+    resolver.ensure(
+        scopes.iter().any(|scope| scope == "openid"),
+        at,
+        "without \"openid\" there is no ID token, and nobody is signed in",
+        "add \"openid\"",
+    );
+}
+
+fn resources(resolver: &mut Resolver<'_>, at: &KeyPath, texts: &[String]) -> Option<Vec<Url>> {
+    let urls: Vec<_> = texts
+        .iter()
+        .filter_map(|text| {
+            // RFC 8707 §2: absolute, without fragment.
+            let url = Url::parse(text).ok().filter(|url| url.fragment().is_none());
+            if url.is_none() {
+                resolver.wrong(
+                    at,
+                    format!("{text:?} is no absolute URI without a fragment"),
+                    "write resource indicators such as \"https://orders.internal/\"",
+                );
+            }
+            url
+        })
+        .collect();
+    (urls.len() == texts.len()).then_some(urls)
+}
+
+fn extra_param(resolver: &mut Resolver<'_>, at: &KeyPath, name: &str, value: &str) {
+    let ours = OURS.contains(&name);
+    resolver.ensure(
+        !ours,
+        at,
+        "sealgate sets this parameter itself",
+        "remove it",
+    );
+    resolver.ensure(
+        !CHECKED.contains(&name),
+        at,
+        "this parameter belongs to a single login, whose ID token is checked against it",
+        &format!("remove it, and navigate to the login endpoint with ?{name}=…"),
+    );
+    let response_mode = name == "response_mode" && !matches!(value, "query" | "form_post");
+    resolver.ensure(
+        !response_mode,
+        at,
+        "the answer must come in the query or by form_post",
+        "write \"query\" or \"form_post\", or remove it",
+    );
+    resolver.ensure(
+        (name, value) != ("prompt", "none"),
+        at,
+        "nobody could ever sign in",
+        "remove it; the silent-login endpoint sends prompt=none",
+    );
+    let printable = !name.is_empty() && !name.chars().chain(value.chars()).any(char::is_control);
+    resolver.ensure(
+        printable,
+        at,
+        "the name is empty, or there are control characters",
+        "write plain text",
+    );
+}

@@ -1,0 +1,181 @@
+//! `[frontend.<name>.route.<name>]`.
+
+use super::check::is_token;
+use super::{DAY, Resolver};
+use crate::config::key_path::KeyPath;
+use crate::config::mistake::did_you_mean;
+use crate::config::settings;
+use crate::frontend::{Route, TokenRequirement};
+use crate::names::{RequestPath, RouteName, UpstreamName};
+use crate::session::Jar;
+
+/// A body that does not fit into memory is no problem, it is streamed; a mistyped limit is.
+const MAX_BODY: u64 = 1 << 40;
+
+/// All routes of a frontend; `None` if one cannot be used.
+pub(super) fn resolve(
+    resolver: &mut Resolver<'_>,
+    at: &KeyPath,
+    frontend: &settings::Frontend,
+    base_path: Option<&str>,
+) -> Option<Vec<Route>> {
+    let mut routes: Vec<Route> = Vec::new();
+    for (name, route) in &frontend.route {
+        let at = at.child(name);
+        let Some(route) = one(resolver, &at, name, route) else {
+            continue;
+        };
+        let path_at = at.child("path");
+        let path = RequestPath::parse(&route.path).ok();
+        let below_endpoints = path
+            .zip(base_path)
+            .is_some_and(|(path, base_path)| path.strip_prefix(base_path).is_some());
+        if below_endpoints {
+            resolver.wrong(
+                &path_at,
+                format!("{} belongs to base_path, and is never proxied", route.path),
+                "choose another path, or another base_path",
+            );
+        }
+        // Written differently, `/@me` and `/%40me` are one path.
+        let is_same = |other: &&Route| {
+            other.path == route.path
+                || path.is_some_and(|path| path.strip_prefix(&other.path) == Some(""))
+        };
+        if let Some(other) = routes.iter().find(is_same) {
+            resolver.wrong(
+                &path_at,
+                format!("route {} has the same path", other.name),
+                "make them one route, or change one path",
+            );
+        }
+        routes.push(route);
+    }
+    (routes.len() == frontend.route.len()).then_some(routes)
+}
+
+fn one(
+    resolver: &mut Resolver<'_>,
+    at: &KeyPath,
+    name: &str,
+    route: &settings::Route,
+) -> Option<Route> {
+    let parsed = RouteName::parse(name);
+    if let Err(error) = &parsed {
+        resolver.wrong(at, error.to_string(), "choose another name");
+    }
+    let path_at = at.child("path");
+    let path = resolver
+        .required(
+            &path_at,
+            route.path.as_ref(),
+            "write the path it serves, such as \"/api/orders\"",
+        )
+        .and_then(|text| resolver.local_path(&path_at, text));
+    let upstream = upstream(resolver, &at.child("upstream"), route);
+    let token = resolver.choice(
+        &at.child("token"),
+        &route.token,
+        &[
+            ("none", TokenRequirement::None),
+            ("user", TokenRequirement::User),
+            ("user_or_none", TokenRequirement::UserOrNone),
+        ],
+    );
+    let methods = methods(resolver, &at.child("methods"), route.methods.as_deref());
+    resolver.ensure(
+        route.body_limit.0 <= MAX_BODY,
+        &at.child("body_limit"),
+        "out of bounds",
+        "write a size up to 1TiB; \"0\" allows no body",
+    );
+    let timeout = route.timeout.map(|span| {
+        let least = std::time::Duration::from_millis(1);
+        resolver.within(&at.child("timeout"), span.0, least, DAY)
+    });
+    cookie_names(resolver, &at.child("cookies"), &route.cookies);
+    cookie_names(resolver, &at.child("set_cookies"), &route.set_cookies);
+    Some(Route {
+        name: parsed.ok()?,
+        path: path?,
+        upstream: upstream?,
+        strip_prefix: route.strip_prefix.0,
+        token: token?,
+        methods,
+        body_limit: route.body_limit.0,
+        timeout,
+        cookies: route.cookies.clone(),
+        set_cookies: route.set_cookies.clone(),
+    })
+}
+
+fn upstream(
+    resolver: &mut Resolver<'_>,
+    at: &KeyPath,
+    route: &settings::Route,
+) -> Option<UpstreamName> {
+    let name = resolver.required(
+        at,
+        route.upstream.as_ref(),
+        "name one of the [upstream.…] tables",
+    )?;
+    let known = &resolver.written.settings.upstream;
+    if !known.contains_key(name) {
+        let names: Vec<_> = known.keys().map(String::as_str).collect();
+        let remedy = match did_you_mean(name, &names) {
+            Some(near) => format!("did you mean \"{near}\"?"),
+            None => "add a table [upstream.…] of that name, with a url".to_owned(),
+        };
+        resolver.wrong(at, format!("there is no upstream {name:?}"), remedy);
+        return None;
+    }
+    // A bad name has been reported at the upstream itself.
+    UpstreamName::parse(name).ok()
+}
+
+/// Empty means all but `CONNECT` and `TRACE`, so an empty list cannot be written.
+fn methods(resolver: &mut Resolver<'_>, at: &KeyPath, methods: Option<&[String]>) -> Vec<String> {
+    let Some(methods) = methods else {
+        return Vec::new();
+    };
+    resolver.ensure(
+        !methods.is_empty(),
+        at,
+        "no method is allowed",
+        "name some, or remove the key to allow all",
+    );
+    for method in methods {
+        // Methods are case-sensitive (RFC 9110 §9.1), and nobody means "get".
+        let upper = is_token(method) && !method.bytes().any(|b| b.is_ascii_lowercase());
+        resolver.ensure(
+            upper,
+            at,
+            &format!("{method:?} is no method"),
+            "write methods in upper case: [\"GET\", \"POST\"]",
+        );
+        resolver.ensure(
+            !matches!(method.as_str(), "CONNECT" | "TRACE"),
+            at,
+            &format!("{method} is never proxied"),
+            "remove it",
+        );
+    }
+    methods.to_vec()
+}
+
+fn cookie_names(resolver: &mut Resolver<'_>, at: &KeyPath, names: &[String]) {
+    for name in names {
+        resolver.ensure(
+            is_token(name),
+            at,
+            &format!("{name:?} is no cookie name"),
+            "name cookies as the Cookie header does",
+        );
+        resolver.ensure(
+            !Jar::is_ours(name),
+            at,
+            &format!("{name:?} could be one of sealgate's own cookies, which never cross"),
+            "remove it",
+        );
+    }
+}

@@ -1,0 +1,187 @@
+//! `[server]` and `[keys]`.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::{DAY, HOUR, Noted, Resolver, SECOND, tls_config};
+use crate::config::key_path::KeyPath;
+use crate::config::{KeysSettings, ServerSettings, TlsFiles};
+
+/// `[server]`
+pub(super) fn resolve(resolver: &mut Resolver<'_>) -> Option<ServerSettings> {
+    let settings = &resolver.written.settings.server;
+    let at = KeyPath::of(["server"]);
+    let bind = address(resolver, &at.child("bind"), &settings.bind);
+    let admin_bind = admin_bind(resolver);
+    if let Some((bind, admin_bind)) = bind.zip(admin_bind)
+        && collide(bind, admin_bind)
+    {
+        resolver.wrong(
+            &at.child("admin_bind"),
+            "it is the address of the public listener",
+            "give server.admin_bind another port: metrics are not for the public",
+        );
+    }
+    let workers = settings.workers.0;
+    resolver.ensure(
+        (1..=1024).contains(&workers),
+        &at.child("workers"),
+        "out of bounds",
+        "write a number from 1 to 1024",
+    );
+    let trusted_proxies = networks(resolver, &at.child("trusted_proxies"));
+    let shutdown_delay = settings.shutdown_delay.0;
+    let shutdown_grace = settings.shutdown_grace.0;
+    resolver.within(
+        &at.child("shutdown_delay"),
+        shutdown_delay,
+        Duration::ZERO,
+        HOUR,
+    );
+    resolver.within(
+        &at.child("shutdown_grace"),
+        shutdown_grace,
+        Duration::ZERO,
+        HOUR,
+    );
+    let tls = tls(resolver, &at.child("tls"));
+    Some(ServerSettings {
+        bind: bind?,
+        admin_bind: admin_bind?,
+        workers,
+        trusted_proxies: trusted_proxies?,
+        shutdown_delay,
+        shutdown_grace,
+        tls: tls.ok()?,
+    })
+}
+
+/// `server.admin_bind`
+pub(super) fn admin_bind(resolver: &mut Resolver<'_>) -> Option<SocketAddr> {
+    let text = &resolver.written.settings.server.admin_bind;
+    address(resolver, &KeyPath::of(["server", "admin_bind"]), text)
+}
+
+/// `[keys]`
+pub(super) fn keys(resolver: &mut Resolver<'_>) -> KeysSettings {
+    let settings = &resolver.written.settings;
+    let at = KeyPath::of(["keys"]);
+    resolver.ensure(
+        !settings.keys.dir.is_empty(),
+        &at.child("dir"),
+        "it is empty",
+        "name the directory of the key ring",
+    );
+    let activation_delay = settings.keys.activation_delay.0;
+    let reload_interval = settings.keys.reload_interval.0;
+    let retire_after = settings.keys.retire_after.map(|span| span.0);
+    let year = DAY * 366;
+    resolver.within(
+        &at.child("activation_delay"),
+        activation_delay,
+        Duration::ZERO,
+        year,
+    );
+    resolver.within(&at.child("reload_interval"), reload_interval, SECOND, DAY);
+    if let Some(span) = retire_after {
+        resolver.within(&at.child("retire_after"), span, SECOND, year * 10);
+    }
+    if activation_delay < reload_interval {
+        resolver.warn(
+            &at.child("activation_delay"),
+            "shorter than keys.reload_interval: a replica may meet cookies sealed with a key it has not read yet",
+        );
+    }
+    let longest_session = settings
+        .frontend
+        .values()
+        .map(|frontend| frontend.session.absolute_timeout.0)
+        .max();
+    if retire_after < longest_session && retire_after.is_some() {
+        resolver.warn(
+            &at.child("retire_after"),
+            "shorter than the longest session.absolute_timeout: a rotation may end sessions early",
+        );
+    }
+    KeysSettings {
+        dir: resolver.path(&at.child("dir"), &settings.keys.dir),
+        activation_delay,
+        reload_interval,
+        retire_after,
+        longest_session,
+    }
+}
+
+fn address(resolver: &mut Resolver<'_>, at: &KeyPath, text: &str) -> Option<SocketAddr> {
+    let address = text.parse().ok();
+    if address.is_none() {
+        resolver.wrong(
+            at,
+            format!("{text:?} is no IP address with a port"),
+            "write one such as \"0.0.0.0:8080\", \"127.0.0.1:9090\" or \"[::]:8080\"",
+        );
+    }
+    address
+}
+
+fn collide(a: SocketAddr, b: SocketAddr) -> bool {
+    let same = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
+    a.port() != 0 && a.port() == b.port() && same
+}
+
+fn networks(resolver: &mut Resolver<'_>, at: &KeyPath) -> Option<Vec<IpNet>> {
+    let texts = &resolver.written.settings.server.trusted_proxies;
+    let networks: Vec<_> = texts
+        .iter()
+        .filter_map(|text| {
+            let network = text
+                .parse()
+                .or_else(|_| text.parse().map(|address: std::net::IpAddr| address.into()));
+            if network.is_err() {
+                resolver.wrong(
+                    at,
+                    format!("{text:?} is no network"),
+                    "write networks such as \"10.0.0.0/8\" or \"fd00::/8\"",
+                );
+            }
+            network.ok()
+        })
+        .collect();
+    let all_addresses = networks
+        .iter()
+        .any(|network: &IpNet| network.prefix_len() == 0);
+    if all_addresses {
+        resolver.warn(
+            at,
+            "every client can claim any address: trust your proxies' networks only",
+        );
+    }
+    (networks.len() == texts.len()).then_some(networks)
+}
+
+fn tls(resolver: &mut Resolver<'_>, at: &KeyPath) -> Result<Option<TlsFiles>, Noted> {
+    let Some(tls) = &resolver.written.settings.server.tls else {
+        return Ok(None);
+    };
+    let remedy = "server.tls takes { cert = \"…\", key = \"…\" }, two PEM files";
+    let cert = resolver.required(&at.child("cert"), tls.cert.as_ref(), remedy);
+    let key = resolver.required(&at.child("key"), tls.key.as_ref(), remedy);
+    let (cert, key) = cert.zip(key).ok_or(Noted)?;
+    let files = TlsFiles {
+        cert: resolver.path(&at.child("cert"), cert),
+        key: resolver.path(&at.child("key"), key),
+    };
+    match tls_config(&files) {
+        Ok(_) => Ok(Some(files)),
+        Err(what) => {
+            resolver.wrong(
+                at,
+                what,
+                "name PEM files of a certificate chain and its key",
+            );
+            Err(Noted)
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! `[frontend.<name>.session]`.
+
+use std::time::Duration;
+
+use super::{DAY, Resolver, SECOND};
+use crate::config::key_path::KeyPath;
+use crate::config::settings;
+use crate::session::{Compression, SameSite, SessionSettings};
+
+/// RFC 6265bis §5.5: browsers keep no cookie longer than 400 days (C15).
+const LONGEST: Duration = DAY.saturating_mul(400);
+
+/// A token alone is about 1 KiB. `guard` takes header sections of 48 KiB, and other headers need room beside ours.
+const MAX_BYTES: std::ops::RangeInclusive<u64> = 1024..=32_768;
+
+/// One frontend's session settings.
+pub(super) fn resolve(
+    resolver: &mut Resolver<'_>,
+    at: &KeyPath,
+    session: &settings::Session,
+) -> Option<SessionSettings> {
+    let absolute_timeout = session.absolute_timeout.0;
+    let idle_timeout = session.idle_timeout.0;
+    let refresh_ahead = session.refresh_ahead.0;
+    let absolute_at = at.child("absolute_timeout");
+    resolver.within(&absolute_at, absolute_timeout, SECOND, LONGEST);
+    resolver.within(&at.child("idle_timeout"), idle_timeout, SECOND, LONGEST);
+    resolver.ensure(
+        idle_timeout <= absolute_timeout,
+        &at.child("idle_timeout"),
+        "it is longer than absolute_timeout, which ends the session first",
+        "make it at most absolute_timeout",
+    );
+    resolver.ensure(
+        refresh_ahead < absolute_timeout,
+        &at.child("refresh_ahead"),
+        "it is not shorter than absolute_timeout",
+        "write about a minute",
+    );
+    let same_site = resolver.choice(
+        &at.child("same_site"),
+        &session.same_site,
+        &[("strict", SameSite::Strict), ("lax", SameSite::Lax)],
+    );
+    resolver.ensure(
+        MAX_BYTES.contains(&session.max_bytes.0),
+        &at.child("max_bytes"),
+        "out of bounds",
+        "write a size from 1KiB to 32KiB; many servers refuse headers over 8KiB",
+    );
+    hint_for_nginx(resolver, &at.child("max_bytes"), session.max_bytes.0);
+    resolver.ensure(
+        (1..=4096).contains(&session.pad_to.0),
+        &at.child("pad_to"),
+        "out of bounds",
+        "write a number of bytes from 1 (no padding) to 4096",
+    );
+    let compression = resolver.choice(
+        &at.child("compression"),
+        &session.compression,
+        &[("zstd", Compression::Zstd), ("none", Compression::None)],
+    );
+    let claims_at = at.child("claims");
+    let mut claims: Vec<String> = Vec::new();
+    for claim in &session.claims {
+        let fine = !claim.is_empty() && !claim.chars().any(char::is_control);
+        resolver.ensure(
+            fine && !claims.contains(claim),
+            &claims_at,
+            "a claim's name is empty, repeated or has control characters",
+            "name each claim once",
+        );
+        claims.push(claim.clone());
+    }
+    Some(SessionSettings {
+        absolute_timeout,
+        idle_timeout,
+        same_site: same_site?,
+        max_bytes: usize::try_from(session.max_bytes.0).ok()?,
+        claims,
+        refresh_ahead,
+        pad_to: session.pad_to.0,
+        compression: compression?,
+    })
+}
+
+/// nginx takes an answer whose head fits into one buffer, and a request whose every header line does (C3, C4).
+fn hint_for_nginx(resolver: &mut Resolver<'_>, at: &KeyPath, max_bytes: u64) {
+    /// A head of nginx's default 4 KiB has room for a session of this size, beside what comes with it at a login.
+    const FITS: u64 = 2048;
+    /// The logout hint, a cookie of its own, and the rest of the answer.
+    const BESIDE: u64 = 4096 + 2048;
+
+    if max_bytes <= FITS || !MAX_BYTES.contains(&max_bytes) {
+        return;
+    }
+    let kib = max_bytes.saturating_add(BESIDE).next_power_of_two() / 1024;
+    resolver.hint(
+        at,
+        &format!(
+            "if nginx is in front, its defaults end logins with large tokens in a 502; give it \
+             `proxy_buffer_size {kib}k; proxy_buffers 4 {kib}k; large_client_header_buffers 4 {kib}k;`"
+        ),
+    );
+}

@@ -1,0 +1,86 @@
+//! `[upstream.<name>]`.
+
+use super::tls::check_trust_anchors;
+use super::{DAY, Resolver};
+use crate::config::key_path::KeyPath;
+use crate::config::settings;
+use crate::names::UpstreamName;
+use crate::proxy::UpstreamSettings;
+
+/// Every upstream; `None` if one cannot be used.
+pub(super) fn resolve(
+    resolver: &mut Resolver<'_>,
+) -> Option<Vec<(UpstreamName, UpstreamSettings)>> {
+    let settings = &resolver.written.settings;
+    let upstreams: Vec<_> = settings
+        .upstream
+        .iter()
+        .filter_map(|(name, upstream)| one(resolver, name, upstream))
+        .collect();
+    for name in settings.upstream.keys() {
+        let used = settings
+            .frontend
+            .values()
+            .flat_map(|frontend| frontend.route.values())
+            .any(|route| route.upstream.as_ref() == Some(name));
+        if !used {
+            resolver.warn(&KeyPath::of(["upstream", name]), "no route leads to it");
+        }
+    }
+    (upstreams.len() == settings.upstream.len()).then_some(upstreams)
+}
+
+fn one(
+    resolver: &mut Resolver<'_>,
+    name: &str,
+    upstream: &settings::Upstream,
+) -> Option<(UpstreamName, UpstreamSettings)> {
+    let at = KeyPath::of(["upstream", name]);
+    let parsed = UpstreamName::parse(name);
+    if let Err(error) = &parsed {
+        resolver.wrong(&at, error.to_string(), "choose another name");
+    }
+    let example = "http://orders.internal:8080/v1";
+    let url = resolver
+        .required(
+            &at.child("url"),
+            upstream.url.as_ref(),
+            &format!("write the API's base URL, such as \"{example}\""),
+        )
+        .and_then(|text| resolver.bare_url(&at.child("url"), text, example))
+        .map(|mut url| {
+            let path = url.path().trim_end_matches('/').to_owned();
+            url.set_path(&path);
+            url
+        });
+    let least = std::time::Duration::from_millis(1);
+    let timeout = resolver.within(&at.child("timeout"), upstream.timeout.0, least, DAY);
+    let idle_timeout = resolver.within(
+        &at.child("idle_timeout"),
+        upstream.idle_timeout.0,
+        least,
+        DAY,
+    );
+    let ca = upstream.ca.as_ref().map(|text| {
+        let ca_at = at.child("ca");
+        let path = resolver.path(&ca_at, text);
+        if let Err(what) = check_trust_anchors(&path) {
+            resolver.wrong(&ca_at, what, "name a PEM file of CA certificates");
+        }
+        if url.as_ref().is_some_and(|url| url.scheme() == "http") {
+            resolver.wrong(
+                &ca_at,
+                "it has no meaning for an upstream without TLS",
+                "make url begin with https://, or remove ca",
+            );
+        }
+        path
+    });
+    let settings = UpstreamSettings {
+        url: url?,
+        timeout,
+        idle_timeout,
+        ca,
+    };
+    Some((parsed.ok()?, settings))
+}

@@ -1,0 +1,186 @@
+//! A secret's reference, `{ file = … }` or `{ env = … }`, and how it is followed.
+//!
+//! # Invariants
+//! - A secret is never written into the configuration itself: there is no third form (F19).
+//! - No error shows what was found, only where.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use super::layer::Environment;
+
+/// Where a secret is: exactly one of the two.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "{ file = \"…\" } or { env = \"…\" } (never the secret itself)"
+)]
+pub(super) struct SecretReference {
+    /// A file; a newline at its end is no part of the secret.
+    pub(super) file: Option<String>,
+    /// The name of an environment variable.
+    pub(super) env: Option<String>,
+}
+
+/// Longer ones would not fit into a request's header.
+const MAX_LEN: usize = 4096;
+
+/// Why a secret cannot be used: what is wrong, and a remedy.
+pub(super) type Unusable = (String, String);
+
+/// The text of a secret, and a warning if its file is open to others.
+pub(super) type Secret = (Zeroizing<String>, Option<String>);
+
+/// Reads a secret from a file.
+pub(super) fn read_file(path: &Path) -> Result<Secret, Unusable> {
+    let shown = path.display().to_string().escape_debug().to_string();
+    let unreadable = |error: std::io::Error| {
+        (
+            format!("the file {shown} cannot be read: {error}"),
+            "create it with the secret in it, readable by the user sealgate runs as".to_owned(),
+        )
+    };
+    let file = File::open(path).map_err(unreadable)?;
+    let warning = check_mode(&file, &shown)?;
+    // One allocation of the full size, so that no copy is left behind when it grows.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_LEN + 3));
+    let limit = u64::try_from(MAX_LEN + 3).unwrap_or(u64::MAX);
+    file.take(limit)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
+    let text = parse(&bytes, &format!("the file {shown}"))?;
+    Ok((text, warning))
+}
+
+/// Reads a secret from a variable.
+pub(super) fn read_variable(name: &str, env: &Environment) -> Result<Secret, Unusable> {
+    let shown = name.escape_debug();
+    let value: &OsString = env.get(name).ok_or_else(|| {
+        (
+            format!("the environment variable {shown} is not set"),
+            format!("set {shown} to the secret, or use {{ file = \"…\" }}"),
+        )
+    })?;
+    let text = parse(
+        value.as_encoded_bytes(),
+        &format!("the environment variable {shown}"),
+    )?;
+    Ok((text, None))
+}
+
+fn parse(bytes: &[u8], place: &str) -> Result<Zeroizing<String>, Unusable> {
+    let wrong = |what: &str, remedy: &str| Err((format!("{place} {what}"), remedy.to_owned()));
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return wrong("holds a secret that is not UTF-8", "write it as text");
+    };
+    // Editors and `echo` put a newline at the end.
+    let text = text.trim_end_matches(['\r', '\n']);
+    if text.is_empty() {
+        return wrong("is empty", "put the secret into it");
+    }
+    if text.len() > MAX_LEN {
+        return wrong(
+            "is longer than 4096 bytes",
+            "name the place that holds the secret and nothing else",
+        );
+    }
+    if text.chars().any(char::is_control) {
+        return wrong(
+            "holds control characters or several lines",
+            "put the secret on one line, with nothing else in it",
+        );
+    }
+    Ok(Zeroizing::new(text.to_owned()))
+}
+
+/// Who may write the file decides who sealgate is; who may read it is the operator's choice
+/// (Kubernetes and Docker mount secrets readable for all by default), so that is a warning.
+#[cfg(unix)]
+fn check_mode(file: &File, shown: &str) -> Result<Option<String>, Unusable> {
+    use std::os::unix::fs::PermissionsExt;
+
+    let metadata = file.metadata().map_err(|error| {
+        (
+            format!("the file {shown} cannot be examined: {error}"),
+            "make it a regular file".to_owned(),
+        )
+    })?;
+    let mode = metadata.permissions().mode();
+    if metadata.is_file() && mode & 0o002 != 0 {
+        return Err((
+            format!("the file {shown} can be written by everyone"),
+            format!("chmod 600 {shown}"),
+        ));
+    }
+    let open = metadata.is_file() && mode & 0o004 != 0;
+    Ok(open.then(|| format!("the file {shown} can be read by everyone; chmod 600 is better")))
+}
+
+#[cfg(not(unix))]
+fn check_mode(_file: &File, _shown: &str) -> Result<Option<String>, Unusable> {
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_one_line_of_text_within_bounds() {
+        for (bytes, expect) in [
+            (&b"s3cret"[..], Some("s3cret")),
+            (b"s3cret\n", Some("s3cret")),
+            (b"s3cret\r\n", Some("s3cret")),
+            (b" a b ", Some(" a b ")),
+            (b"", None),
+            (b"\n", None),
+            (b"a\nb", None),
+            (b"a\0b", None),
+            (b"a\x1bb", None),
+            (b"\xff\xfe", None),
+            (&[b'x'; MAX_LEN + 1], None),
+        ] {
+            let parsed = parse(bytes, "here").ok();
+            assert_eq!(parsed.as_deref().map(String::as_str), expect, "{bytes:?}");
+        }
+        assert!(parse(&[b'x'; MAX_LEN], "here").is_ok());
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_file_open_to_others_is_warned_about_or_refused() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secret");
+        std::fs::write(&path, "canary-91ab\n").unwrap();
+        for (mode, is_ok, warns) in [
+            (0o600, true, false),
+            (0o640, true, false),
+            (0o644, true, true),
+            (0o666, false, false),
+        ] {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            let read = read_file(&path);
+            assert_eq!(read.is_ok(), is_ok, "{mode:o}");
+            assert_eq!(
+                read.is_ok_and(|(_, warning)| warning.is_some()),
+                warns,
+                "{mode:o}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let (what, _) = read_file(Path::new("/nonexistent/secret")).unwrap_err();
+        assert!(what.contains("/nonexistent/secret"), "{what}");
+        let (what, _) = read_file(Path::new("/")).unwrap_err();
+        assert!(what.contains("cannot be read"), "{what}");
+    }
+}

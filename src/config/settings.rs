@@ -1,0 +1,199 @@
+//! The configuration as it is written: every key there is, and what it means.
+//!
+//! Names and addresses are still text here; `resolve` gives them meaning, so that all mistakes can be reported at once.
+//! Values that are not optional here have a default in `defaults.toml`; those said to be required have none.
+//!
+//! # Invariants
+//! - A key that is not in this file is an error: nothing is accepted and then ignored.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::secret::SecretReference;
+use super::units::{Count, Size, Span, Switch};
+
+/// The whole of it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Settings {
+    /// The process and its listeners.
+    pub(super) server: Server,
+    /// The key ring.
+    pub(super) keys: Keys,
+    /// APIs, by name.
+    #[serde(default)]
+    pub(super) upstream: BTreeMap<String, Upstream>,
+    /// Single-page apps, by name. The name becomes part of cookie names.
+    #[serde(default)]
+    pub(super) frontend: BTreeMap<String, Frontend>,
+    /// Logs.
+    pub(super) telemetry: Telemetry,
+}
+
+/// `[server]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Server {
+    /// Address and port of the public listener.
+    pub(super) bind: String,
+    /// Address and port for `/livez`, `/readyz` and `/metrics`.
+    pub(super) admin_bind: String,
+    /// Threads that answer requests; by default one for each core.
+    pub(super) workers: Count,
+    /// Networks whose `Forwarded` and `X-Forwarded-*` headers are believed; by default none.
+    pub(super) trusted_proxies: Vec<String>,
+    /// How long readiness fails before the listeners close.
+    pub(super) shutdown_delay: Span,
+    /// How long requests in flight may go on after that.
+    pub(super) shutdown_grace: Span,
+    /// Certificate and key, to speak HTTPS without a proxy in front.
+    pub(super) tls: Option<Tls>,
+}
+
+/// `server.tls`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table { cert = …, key = … }")]
+pub(super) struct Tls {
+    /// PEM file: the certificate, then its intermediates. Required.
+    pub(super) cert: Option<String>,
+    /// PEM file: the private key. Required.
+    pub(super) key: Option<String>,
+}
+
+/// `[keys]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Keys {
+    /// The directory of the key ring.
+    pub(super) dir: String,
+    /// How long a new key only opens before it seals; every replica must have read it by then.
+    pub(super) activation_delay: Span,
+    /// How often the directory is read again.
+    pub(super) reload_interval: Span,
+    /// `--rotate-keys` drops keys whose successor has been active longer than this; by default the longest `absolute_timeout`.
+    pub(super) retire_after: Option<Span>,
+}
+
+/// `[upstream.<name>]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Upstream {
+    /// Base URL; its path is put in front. Required.
+    pub(super) url: Option<String>,
+    /// Until response headers.
+    pub(super) timeout: Span,
+    /// Between bytes, both ways.
+    pub(super) idle_timeout: Span,
+    /// PEM file: only certificates signed by these are trusted.
+    pub(super) ca: Option<String>,
+}
+
+/// `[frontend.<name>]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Frontend {
+    /// The public origin, `https://host[:port]`. Required.
+    pub(super) origin: Option<String>,
+    /// Where the management endpoints are.
+    pub(super) base_path: String,
+    /// The app's own files.
+    pub(super) assets: Option<Assets>,
+    /// The header whose presence proves that a request comes from the app's own script.
+    pub(super) csrf_header: String,
+    /// A local path; failed logins are redirected there with `?code=…`.
+    pub(super) error_page: Option<String>,
+    /// The OpenID Connect client.
+    pub(super) oidc: Oidc,
+    /// Lifetimes and sizes.
+    pub(super) session: Session,
+    /// Paths that lead to upstreams, by name.
+    #[serde(default)]
+    pub(super) route: BTreeMap<String, Route>,
+}
+
+/// `frontend.<name>.assets`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table { dir = …, fallback = … }")]
+pub(super) struct Assets {
+    /// The directory that is served. Required.
+    pub(super) dir: Option<String>,
+    /// The file below it that answers paths of the app's own router.
+    pub(super) fallback: Option<String>,
+}
+
+/// `[frontend.<name>.oidc]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Oidc {
+    /// The identity provider, exactly as it calls itself. Required.
+    pub(super) issuer: Option<String>,
+    /// The client registered there. Required.
+    pub(super) client_id: Option<String>,
+    /// Where its secret is. Required.
+    pub(super) client_secret: Option<SecretReference>,
+    /// `client_secret_basic` or `client_secret_post`.
+    pub(super) client_auth: String,
+    /// What is asked for; contains `openid`.
+    pub(super) scopes: Vec<String>,
+    /// Resource indicators (RFC 8707).
+    pub(super) resources: Vec<String>,
+    /// Fixed parameters of every authorization request.
+    pub(super) extra_params: BTreeMap<String, String>,
+    /// How far the provider's clock may be off.
+    pub(super) clock_skew: Span,
+}
+
+/// `[frontend.<name>.session]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Session {
+    /// A session's longest life.
+    pub(super) absolute_timeout: Span,
+    /// A session's longest rest.
+    pub(super) idle_timeout: Span,
+    /// `strict` or `lax`.
+    pub(super) same_site: String,
+    /// Bytes of all cookies sealgate asks the browser to send to an API route.
+    pub(super) max_bytes: Size,
+    /// Claims of the ID token kept for the user endpoint.
+    pub(super) claims: Vec<String>,
+    /// How long before its end an access token is refreshed; at most a fifth of its lifetime.
+    pub(super) refresh_ahead: Span,
+    /// Plaintexts are padded to a multiple of this many bytes, which hides the lengths of claims.
+    pub(super) pad_to: Count,
+    /// `zstd` or `none`.
+    pub(super) compression: String,
+}
+
+/// `[frontend.<name>.route.<name>]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Route {
+    /// This path and all below it; the longest match wins. Required.
+    pub(super) path: Option<String>,
+    /// The name of an upstream. Required.
+    pub(super) upstream: Option<String>,
+    /// Whether `path` is taken off before the upstream's own path is put in front.
+    pub(super) strip_prefix: Switch,
+    /// `none`, `user` or `user_or_none`: whose access token goes along.
+    pub(super) token: String,
+    /// Methods that are allowed; without it all but `CONNECT` and `TRACE`.
+    pub(super) methods: Option<Vec<String>>,
+    /// Longest request body.
+    pub(super) body_limit: Size,
+    /// Until the upstream's response headers; overrides the upstream's.
+    pub(super) timeout: Option<Span>,
+    /// Names of request cookies passed on.
+    pub(super) cookies: Vec<String>,
+    /// Names of upstream `Set-Cookie`s passed back.
+    pub(super) set_cookies: Vec<String>,
+}
+
+/// `[telemetry]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Telemetry {
+    /// `text` or `json`.
+    pub(super) log_format: String,
+}

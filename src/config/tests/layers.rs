@@ -1,0 +1,177 @@
+//! Who wins, and who said so.
+
+use super::*;
+
+#[test]
+fn defaults_fill_what_nobody_says() {
+    let plan = planned(&[SHOP], &[]).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(plan.server.bind.to_string(), "0.0.0.0:8080");
+    assert_eq!(plan.server.admin_bind.to_string(), "127.0.0.1:9090");
+    assert!(plan.server.trusted_proxies.is_empty());
+    assert_eq!(plan.keys.retire_after(), Duration::from_hours(8));
+    assert_eq!(plan.keys.dir, PathBuf::from("keys"));
+    let shop = &plan.frontends[0];
+    assert_eq!(shop.base_path, "/bff");
+    assert_eq!(shop.csrf_header, "x-csrf");
+    assert_eq!(shop.client.scopes, ["openid", "profile"]);
+    assert_eq!(
+        shop.client.redirect_uri,
+        "https://shop.example.com/bff/callback"
+    );
+    assert_eq!(shop.client.client_secret.secret(), CANARY);
+    assert_eq!(shop.session.max_bytes, 8192);
+    assert_eq!(shop.session.same_site, SameSite::Strict);
+    assert_eq!(shop.session.compression, Compression::Zstd);
+    assert_eq!(shop.login_same_site, SameSite::Lax);
+    let route = &shop.routes[0];
+    assert!(route.strip_prefix && route.methods.is_empty());
+    assert_eq!(route.body_limit, 1 << 20);
+    let orders = plan.upstreams.values().next().unwrap();
+    assert_eq!(orders.url.as_str(), "http://orders.internal:8080/v1");
+    assert_eq!(orders.idle_timeout, Duration::from_mins(5));
+    assert_eq!(plan.warnings, Vec::<String>::new());
+}
+
+#[test]
+fn the_budget_says_what_nginx_in_front_needs() {
+    // C4
+    for (size, directives) in [
+        ("2KiB", None),
+        (
+            "8KiB",
+            Some("`proxy_buffer_size 16k; proxy_buffers 4 16k; large"),
+        ),
+        (
+            "20KiB",
+            Some("`proxy_buffer_size 32k; proxy_buffers 4 32k; large"),
+        ),
+    ] {
+        let layer = format!("frontend.shop.session.max_bytes = \"{size}\"");
+        let plan = planned(&[SHOP, &layer], &[]).unwrap();
+        let hints = plan.hints.concat();
+        match directives {
+            None => assert_eq!(hints, ""),
+            Some(directives) => assert!(hints.contains(directives), "{size}: {hints}"),
+        }
+        assert_eq!(plan.warnings, Vec::<String>::new(), "a hint is no alarm");
+    }
+}
+
+#[test]
+fn later_layers_win_and_every_value_knows_who_said_it() {
+    let second = "[frontend.shop]\norigin = \"https://second.example.com\"\nbase_path = \"/auth\"";
+    let variables = [
+        (
+            "SEALGATE__FRONTEND__SHOP__ORIGIN",
+            "https://env.example.com",
+        ),
+        ("SEALGATE__FRONTEND__SHOP__OIDC__CLIENT_ID", "00123"),
+        (
+            "SEALGATE__FRONTEND__SHOP__OIDC__SCOPES",
+            "[\"openid\", \"orders\"]",
+        ),
+        ("SEALGATE__FRONTEND__SHOP__SESSION__PAD_TO", "32"),
+        ("SEALGATE__FRONTEND__SHOP__SESSION__COMPRESSION", "none"),
+        (
+            "SEALGATE__FRONTEND__SHOP__ROUTE__ORDERS__STRIP_PREFIX",
+            "false",
+        ),
+        ("SEALGATE__TELEMETRY__LOG_FORMAT", "json"),
+    ];
+    let (written, dir) = layered(&[SHOP, second], &variables);
+    let written = written.unwrap();
+    let text = written.print().unwrap();
+    let origin_of = |key: &str| {
+        let line = text
+            .lines()
+            .find(|line| line.starts_with(&format!("{key} = ")))
+            .unwrap_or_else(|| panic!("no {key} in\n{text}"));
+        line.rsplit_once("# ").unwrap().1.to_owned()
+    };
+    let in_file = |name: &str, line: usize| format!("{}:{line}", dir.path().join(name).display());
+    assert_eq!(
+        origin_of("frontend.shop.origin"),
+        "SEALGATE__FRONTEND__SHOP__ORIGIN"
+    );
+    assert_eq!(origin_of("frontend.shop.base_path"), in_file("1.toml", 3));
+    assert_eq!(origin_of("frontend.shop.oidc.issuer"), in_file("0.toml", 9));
+    assert_eq!(origin_of("frontend.shop.session.idle_timeout"), "default");
+    assert_eq!(origin_of("server.workers"), "default");
+    let again: toml::Table = toml::from_str(&text).expect("what is printed is TOML again");
+    assert_eq!(
+        again["frontend"]["shop"]["oidc"]["client_id"].as_str(),
+        Some("00123")
+    );
+    let plan = plan(&written).unwrap_or_else(|errors| panic!("{errors}"));
+    let shop = &plan.frontends[0];
+    assert_eq!(shop.origin.as_str(), "https://env.example.com");
+    assert_eq!(shop.client.client_id, "00123");
+    assert_eq!(shop.client.scopes, ["openid", "orders"]);
+    assert_eq!(shop.session.pad_to, 32);
+    assert_eq!(shop.session.compression, Compression::None);
+    assert!(!shop.routes[0].strip_prefix);
+    assert_eq!(plan.log_format, LogFormat::Json);
+}
+
+#[test]
+fn a_later_secret_replaces_an_earlier_one_as_a_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("secret");
+    fs::write(&path, "from-file\n").unwrap();
+    let variable = "SEALGATE__FRONTEND__SHOP__OIDC__CLIENT_SECRET__FILE";
+    let plan = planned(&[SHOP], &[(variable, path.to_str().unwrap())]);
+    let plan = plan.unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(plan.frontends[0].client.client_secret.secret(), "from-file");
+    let both = "frontend.shop.oidc.client_secret = { env = \"A\", file = \"b\" }";
+    let said = mistakes(both).join("\n");
+    assert!(said.contains("file and env are both given"), "{said}");
+}
+
+#[test]
+fn relative_paths_start_at_the_file_that_says_them() {
+    let (written, dir) = layered(&[SHOP, "[frontend.shop.assets]\ndir = \"dist\""], &[]);
+    fs::create_dir(dir.path().join("dist")).unwrap();
+    let plan = plan(&written.unwrap()).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(
+        plan.frontends[0].assets.as_ref().unwrap().dir,
+        dir.path().join("dist")
+    );
+}
+
+#[test]
+fn what_cannot_be_read_is_named() {
+    let sources = Sources {
+        files: vec!["/nonexistent/a.toml".into(), "/".into()],
+        ..Sources::default()
+    };
+    let errors = sources.read().err().unwrap().to_string();
+    assert!(errors.contains("/nonexistent/a.toml"), "{errors}");
+    assert!(errors.contains("/: the file cannot be"), "{errors}");
+    let nothing = Sources::default().read().unwrap();
+    let errors = plan(&nothing).err().unwrap().to_string();
+    assert!(errors.contains("[frontend.<name>]"), "{errors}");
+    let variables = [
+        ("SEALGATE____X", "1"),
+        ("SEALGATE__KEYS", "x"),
+        ("SEALGATE__KEYS__DIR", "y"),
+    ];
+    let errors = layered(&[], &variables).0.err().unwrap().to_string();
+    assert!(errors.contains("SEALGATE____X: the name"), "{errors}");
+    assert!(errors.contains("SEALGATE__KEYS__DIR: another"), "{errors}");
+}
+
+#[test]
+fn rotation_and_health_need_no_client_secret() {
+    let unset = "frontend.shop.oidc.client_secret.env = \"UNSET_VARIABLE\"\nkeys.dir = \"ring\"";
+    let (written, dir) = layered(&[SHOP, unset], &[]);
+    let written = written.unwrap();
+    assert_eq!(written.keys().unwrap().dir, dir.path().join("ring"));
+    assert_eq!(written.admin_bind().unwrap().port(), 9090);
+    assert!(plan(&written).is_err());
+    let nothing = Sources::default().read().unwrap().keys().unwrap();
+    assert_eq!(nothing.retire_after(), Duration::from_hours(24));
+    let (written, _dir) = layered(&["keys.dri = \"x\""], &[]);
+    let written = written.unwrap();
+    assert!(written.keys().is_err());
+    assert!(written.admin_bind().is_ok());
+}

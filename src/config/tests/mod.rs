@@ -1,0 +1,78 @@
+//! The whole way from text to plans; the parts have tests of their own.
+
+mod any_value;
+mod example;
+mod layers;
+mod mistakes;
+mod secrets;
+
+use std::ffi::OsString;
+use std::fs;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use super::resolve::{Plan, plan};
+use super::*;
+use crate::session::{Compression, SameSite};
+
+/// What a secret in the wrong place looks like: it must not come out anywhere.
+const CANARY: &str = "canary-5e7a91c0";
+
+const SHOP: &str = r#"
+[upstream.orders]
+url = "http://orders.internal:8080/v1/"
+
+[frontend.shop]
+origin = "https://shop.example.com"
+
+[frontend.shop.oidc]
+issuer = "https://id.example.com"
+client_id = "shop"
+client_secret = { env = "SHOP_CLIENT_SECRET" }
+
+[frontend.shop.route.orders]
+path = "/api/orders"
+upstream = "orders"
+"#;
+
+fn environment(variables: &[(&str, &str)]) -> Environment {
+    [("SHOP_CLIENT_SECRET", CANARY)]
+        .iter()
+        .chain(variables)
+        .map(|(name, value)| ((*name).to_owned(), OsString::from(value)))
+        .collect()
+}
+
+/// Files `0.toml`, `1.toml`, … in a directory of their own.
+fn layered(texts: &[&str], variables: &[(&str, &str)]) -> (Result<Written, ConfigErrors>, TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let files = texts
+        .iter()
+        .enumerate()
+        .map(|(index, text)| {
+            let path = dir.path().join(format!("{index}.toml"));
+            fs::write(&path, text).unwrap();
+            path
+        })
+        .collect();
+    let sources = Sources {
+        files,
+        environment: environment(variables),
+        command_line: Vec::new(),
+    };
+    (sources.read(), dir)
+}
+
+fn planned(texts: &[&str], variables: &[(&str, &str)]) -> Result<Plan, ConfigErrors> {
+    let (written, _dir) = layered(texts, variables);
+    plan(&written?)
+}
+
+/// What a mistake says, if [`SHOP`] is changed by one more file.
+fn mistakes(change: &str) -> Vec<String> {
+    planned(&[SHOP, change], &[])
+        .err()
+        .map(|errors| errors.iter().map(ToString::to_string).collect())
+        .unwrap_or_default()
+}

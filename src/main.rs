@@ -1,0 +1,46 @@
+//! The program: reads the command line, does what one [`Mode`] says, leaves with an exit code.
+
+mod mode;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use sealgate::cli::{self, Mode};
+
+fn main() -> ExitCode {
+    let args = match cli::parse(std::env::args_os()) {
+        Ok(args) => args,
+        Err(usage) => {
+            let result = if usage.exit_code == cli::EXIT_OK {
+                std::io::stdout().write_all(usage.text.as_bytes())
+            } else {
+                std::io::stderr().write_all(usage.text.as_bytes())
+            };
+            return ExitCode::from(if result.is_ok() {
+                usage.exit_code
+            } else {
+                cli::EXIT_FAILED
+            });
+        }
+    };
+    let files = args.config;
+    let done = match args.mode {
+        Mode::Check { online } => mode::check(files, online),
+        #[cfg(feature = "demo")]
+        Mode::Demo => mode::demo(),
+        Mode::ExampleConfig => mode::example_config(),
+        Mode::ExplainCookie => mode::explain_cookie(files),
+        Mode::Health => mode::health(files),
+        Mode::PrintConfig => mode::print_config(files),
+        Mode::RotateKeys(options) => mode::rotate_keys(files, &options),
+        Mode::Serve => mode::serve(files),
+    };
+    match done {
+        Ok(()) => ExitCode::from(cli::EXIT_OK),
+        Err(failure) => {
+            // Nothing is left to tell it to if stderr is closed.
+            let _ = writeln!(std::io::stderr(), "sealgate: {failure}");
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}

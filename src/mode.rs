@@ -1,0 +1,276 @@
+//! What the program does, one function a mode; each ends in an exit code.
+
+use std::fmt;
+use std::io::{self, Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use sealgate::app::{self, StartError};
+use sealgate::cli::{self, RotateKeys};
+use sealgate::clock::Clock;
+use sealgate::config::{self, Config, ConfigErrors, Sources};
+use sealgate::keyring::{self, Alg, KeyRingError, RotateOptions};
+use sealgate::telemetry;
+
+/// Why a mode did not do what was asked; says it to the operator.
+pub(crate) enum Failure {
+    /// Exit code 78.
+    Config(String),
+    /// Exit code 1.
+    Failed(String),
+    /// Exit code 64.
+    Usage(String),
+}
+
+impl Failure {
+    pub(crate) const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) => cli::EXIT_CONFIG,
+            Self::Failed(_) => cli::EXIT_FAILED,
+            Self::Usage(_) => cli::EXIT_USAGE,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(text) | Self::Failed(text) | Self::Usage(text) => f.write_str(text),
+        }
+    }
+}
+
+impl From<ConfigErrors> for Failure {
+    fn from(errors: ConfigErrors) -> Self {
+        Self::Config(errors.to_string())
+    }
+}
+
+impl From<KeyRingError> for Failure {
+    fn from(error: KeyRingError) -> Self {
+        Self::Config(error.to_string())
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Keys(error) => error.into(),
+            error => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+/// Serves until a signal ends it.
+pub(crate) fn serve(files: Vec<PathBuf>) -> Result<(), Failure> {
+    let clock = Clock::system();
+    let config = Sources::of_process(files).read()?.resolve(&clock)?;
+    run(config, clock, "")
+}
+
+/// Serves; says `banner` once connections are not refused any more.
+fn run(config: Config, clock: Clock, banner: &str) -> Result<(), Failure> {
+    // Only an earlier call makes it fail, and there is none.
+    let _ = telemetry::init(config.log_format);
+    for warning in &config.warnings {
+        log::warn!("{warning}");
+    }
+    let listeners = app::listen(&config, &clock)?;
+    print(banner)?;
+    actix_web::rt::System::new().block_on(app::serve(config, clock, listeners))?;
+    Ok(())
+}
+
+/// Runs everything on loopback.
+#[cfg(feature = "demo")]
+pub(crate) fn demo() -> Result<(), Failure> {
+    let clock = Clock::system();
+    let demo = sealgate::demo::Demo::prepare(8080)?;
+    let options = RotateOptions {
+        alg: Alg::default(),
+        activate_in: Duration::ZERO,
+        retire_after: Duration::from_secs(24 * 60 * 60),
+        drop: None,
+    };
+    keyring::rotate(&demo.keys_dir(), &options, clock.now())?;
+    // The environment stays out: a variable meant for another sealgate must not bend the demo.
+    let config = config::load(
+        &[demo.config_file()],
+        config::Environment::default(),
+        &clock,
+    )?;
+    run(config, clock, &demo.banner())
+}
+
+/// Reports every mistake, in configuration and key ring, and with `online` whatever cannot be reached.
+pub(crate) fn check(files: Vec<PathBuf>, online: bool) -> Result<(), Failure> {
+    let clock = Clock::system();
+    let mut mistakes = Vec::new();
+    let written = Sources::of_process(files).read()?;
+    let config = written
+        .resolve(&clock)
+        .map_err(|errors| mistakes.push(errors.to_string()))
+        .ok();
+    if let Ok(dir) = written.keys_dir()
+        && let Err(error) = keyring::KeyRing::load(&dir, clock.now())
+    {
+        mistakes.push(error.to_string());
+    }
+    let config = match config {
+        Some(config) if mistakes.is_empty() => config,
+        _ => return Err(Failure::Config(mistakes.join("\n"))),
+    };
+    for warning in &config.warnings {
+        writeln!(io::stderr(), "warning: {warning}")?;
+    }
+    if online {
+        let failures = actix_web::rt::System::new().block_on(app::reach(&config));
+        if !failures.is_empty() {
+            return Err(Failure::Failed(failures.join("\n")));
+        }
+        print("identity providers and upstreams answer\n")?;
+    }
+    for hint in &config.hints {
+        print(&format!("note: {hint}\n"))?;
+    }
+    print("the configuration and the key ring are fine\n")
+}
+
+/// Prints the effective configuration.
+pub(crate) fn print_config(files: Vec<PathBuf>) -> Result<(), Failure> {
+    print(&Sources::of_process(files).read()?.print()?)
+}
+
+/// Prints the annotated example.
+pub(crate) fn example_config() -> Result<(), Failure> {
+    print(config::EXAMPLE)
+}
+
+/// Longest header that is explained: servers take no more.
+const LONGEST_HEADER: u64 = 256 * 1024;
+
+/// Says what is in the cookies that stdin has; an error if one of them is of no use.
+pub(crate) fn explain_cookie(files: Vec<PathBuf>) -> Result<(), Failure> {
+    let clock = Clock::system();
+    let config = Sources::of_process(files).read()?.resolve(&clock)?;
+    let now = clock.now();
+    let keys = keyring::KeyRing::load(&config.keys.dir, now)?;
+    let mut header = Vec::new();
+    io::stdin()
+        .take(LONGEST_HEADER + 1)
+        .read_to_end(&mut header)?;
+    if header.len() as u64 > LONGEST_HEADER {
+        return Err(Failure::Failed(format!(
+            "stdin has more than the {LONGEST_HEADER} bytes that a Cookie header can have"
+        )));
+    }
+    let lines = || {
+        header
+            .split(|byte| matches!(byte, b'\n' | b'\r'))
+            .map(|line| {
+                // As copied from a request, or its value alone.
+                match line.split_at_checked("cookie:".len()) {
+                    Some((name, value)) if name.eq_ignore_ascii_case(b"cookie:") => value,
+                    _ => line,
+                }
+            })
+    };
+    let mut explained = Vec::new();
+    for frontend in config.frontends.iter() {
+        let received = frontend.jar.read(lines());
+        explained.extend(frontend.jar.explain(&received, &keys, now));
+    }
+    for cookie in &explained {
+        print(&format!("{cookie}\n"))?;
+    }
+    let useless = explained.iter().filter(|cookie| !cookie.is_good).count();
+    match (explained.len(), useless) {
+        (0, _) => {
+            let names: Vec<&str> = config
+                .frontends
+                .iter()
+                .map(|frontend| frontend.name.as_str())
+                .collect();
+            Err(Failure::Failed(format!(
+                "there is no cookie of ours on stdin: none bears a name of the frontends {}",
+                names.join(", ")
+            )))
+        }
+        (_, 0) => Ok(()),
+        (all, useless) => Err(Failure::Failed(format!(
+            "{useless} of {all} cookies would not be accepted now"
+        ))),
+    }
+}
+
+/// Adds and drops keys, prints the ring.
+pub(crate) fn rotate_keys(files: Vec<PathBuf>, options: &RotateKeys) -> Result<(), Failure> {
+    let mut sources = Sources::of_process(files);
+    sources.command_line = options.overrides();
+    let settings = sources.read()?.keys()?;
+    let alg = match &options.alg {
+        Some(name) => name
+            .parse()
+            .map_err(|error| Failure::Usage(format!("--alg: {error}")))?,
+        None => Alg::default(),
+    };
+    let drop = match &options.drop {
+        Some(kid) => Some(
+            kid.parse()
+                .map_err(|error| Failure::Usage(format!("--drop: {error}")))?,
+        ),
+        None => None,
+    };
+    let options = RotateOptions {
+        alg,
+        activate_in: options.activate_in.unwrap_or(settings.activation_delay),
+        retire_after: options
+            .retire_after
+            .unwrap_or_else(|| settings.retire_after()),
+        drop,
+    };
+    let rotation = keyring::rotate(&settings.dir, &options, Clock::system().now())
+        .map_err(|error| Failure::Failed(error.to_string()))?;
+    print(&format!("{rotation}\n"))
+}
+
+/// Asks the running process's admin listener whether it is alive.
+pub(crate) fn health(files: Vec<PathBuf>) -> Result<(), Failure> {
+    let mut addr = Sources::of_process(files).read()?.admin_bind()?;
+    // A listener on every address answers on this machine's own.
+    if addr.ip().is_unspecified() {
+        addr.set_ip(match addr {
+            SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        });
+    }
+    let patience = Duration::from_secs(2);
+    let ask = || -> io::Result<String> {
+        let mut stream = TcpStream::connect_timeout(&addr, patience)?;
+        stream.set_read_timeout(Some(patience))?;
+        stream.set_write_timeout(Some(patience))?;
+        stream.write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.take(4096).read_to_string(&mut answer)?;
+        Ok(answer)
+    };
+    match ask() {
+        Ok(answer) if answer.starts_with("HTTP/1.1 200") => Ok(()),
+        Ok(_) => Err(Failure::Failed(format!("{addr} answers, but is not alive"))),
+        Err(error) => Err(Failure::Failed(format!("{addr} does not answer: {error}"))),
+    }
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()?;
+    Ok(())
+}
