@@ -25,6 +25,8 @@
 //! configuration. Everything else is concrete.
 
 pub mod cli;
+#[cfg(feature = "demo")]
+pub mod demo;
 
 pub mod app;
 pub mod config;

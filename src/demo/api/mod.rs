@@ -1,0 +1,272 @@
+//! The API of the demo and of the tests: it answers with what it got, and remembers it.
+//!
+//! # Invariants
+//! - No answer holds a token: the credentials that came along are shown by scheme, length and fingerprint, and
+//!   a JWT by its claims. Tests look for tokens in all that a browser sees.
+
+mod echo;
+mod paths;
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use actix_web::web::{self, Data, Payload, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+use futures_util::StreamExt as _;
+use ring::digest;
+
+use super::idp::Introspection;
+use super::loopback::Loopback;
+
+/// How many requests are remembered, and how much of each body.
+const REMEMBERED: usize = 512;
+const REMEMBERED_BODY: usize = 256 * 1024;
+
+/// One request as it arrived.
+#[derive(Clone, Debug)]
+pub struct Received {
+    /// The method.
+    pub method: String,
+    /// The raw path.
+    pub path: String,
+    /// The raw query, without `?`; empty if there is none.
+    pub query: String,
+    /// Names in lower case, values as text, in the order of their names' first appearance.
+    pub headers: Vec<(String, String)>,
+    /// The body's first 256 KiB.
+    pub body: Vec<u8>,
+    /// The whole body's length.
+    pub body_bytes: u64,
+}
+
+impl Received {
+    /// The value of a header that is there exactly once.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut values = self.headers.iter().filter(|(known, _)| known == name);
+        match (values.next(), values.next()) {
+            (Some((_, value)), None) => Some(value),
+            _ => None,
+        }
+    }
+}
+
+/// A running API; it stops when it is dropped.
+pub struct Api {
+    server: Loopback,
+    shared: Arc<Shared>,
+}
+
+impl Api {
+    /// Binds a free port of 127.0.0.1 and serves, in a thread of its own. It looks at no token's validity.
+    pub fn start() -> io::Result<Self> {
+        Self::start_with(None)
+    }
+
+    /// The same, and each answer says whether the provider holds the token for live.
+    pub fn start_with(introspection: Option<Introspection>) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            introspection,
+            received: Mutex::default(),
+            streams: AtomicUsize::new(0),
+        });
+        let data = Data::from(Arc::clone(&shared));
+        let server = Loopback::serve("demo-api", Loopback::bind(0)?, move |config| {
+            config.app_data(data.clone());
+            services(config);
+        })?;
+        Ok(Self { server, shared })
+    }
+
+    /// `http://127.0.0.1:PORT`, without a slash at the end.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.server.address())
+    }
+
+    /// What arrived, oldest first; the last 512.
+    pub fn requests(&self) -> Vec<Received> {
+        self.shared.received().iter().cloned().collect()
+    }
+
+    /// Forgets what arrived.
+    pub fn forget(&self) {
+        self.shared.received().clear();
+    }
+
+    /// Event streams that are open now; one whose reader has left counts for up to three seconds more.
+    pub fn open_streams(&self) -> usize {
+        self.shared.streams.load(Ordering::SeqCst)
+    }
+
+    /// Closes the port; takes less than a second.
+    pub fn stop(&mut self) {
+        self.server.stop();
+    }
+}
+
+struct Shared {
+    introspection: Option<Introspection>,
+    received: Mutex<VecDeque<Received>>,
+    streams: AtomicUsize,
+}
+
+impl Shared {
+    fn received(&self) -> MutexGuard<'_, VecDeque<Received>> {
+        self.received.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remember(&self, received: Received) {
+        let mut all = self.received();
+        if all.len() == REMEMBERED {
+            all.pop_front();
+        }
+        all.push_back(received);
+    }
+}
+
+fn services(services: &mut ServiceConfig) {
+    services
+        .route("/events", web::get().to(paths::events))
+        .route("/status/{code}", web::to(paths::status))
+        .route("/slow", web::to(paths::slow))
+        .route("/set-cookie", web::to(paths::set_cookie))
+        .route("/html", web::to(paths::html))
+        .route("/big", web::to(paths::big))
+        .default_service(web::to(echo::echo));
+}
+
+/// Reads and remembers a request whose body does not matter.
+async fn observe(request: &HttpRequest, body: Payload, api: &Shared) -> Result<(), HttpResponse> {
+    let received = receive(request, body, &mut digest::Context::new(&digest::SHA256)).await?;
+    api.remember(received);
+    Ok(())
+}
+
+async fn receive(
+    request: &HttpRequest,
+    mut body: Payload,
+    hash: &mut digest::Context,
+) -> Result<Received, HttpResponse> {
+    let mut received = Received {
+        method: request.method().to_string(),
+        path: request.uri().path().to_owned(),
+        query: request.query_string().to_owned(),
+        headers: request
+            .headers()
+            .iter()
+            .map(|(name, value)| {
+                let value = String::from_utf8_lossy(value.as_bytes());
+                (name.as_str().to_owned(), value.into_owned())
+            })
+            .collect(),
+        body: Vec::new(),
+        body_bytes: 0,
+    };
+    while let Some(piece) = body.next().await {
+        let piece = piece.map_err(|_| HttpResponse::BadRequest().finish())?;
+        hash.update(&piece);
+        received.body_bytes += piece.len() as u64;
+        let room = REMEMBERED_BODY.saturating_sub(received.body.len());
+        received.body.extend(piece.iter().take(room));
+    }
+    Ok(received)
+}
+
+#[cfg(test)]
+mod tests {
+    use awc::Client;
+    use awc::http::header;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[actix_web::test]
+    async fn it_tells_and_remembers_what_arrived_but_not_the_token() {
+        let api = Api::start().unwrap();
+        let token = "at-0123456789abcdef";
+        let mut answer = Client::builder()
+            .finish()
+            .put(format!("{}/a/b?x=1", api.url()))
+            .insert_header((header::AUTHORIZATION, format!("Bearer {token}")))
+            .insert_header(("x-one", "1"))
+            .send_body("four")
+            .await
+            .unwrap();
+        let text = String::from_utf8(answer.body().await.unwrap().to_vec()).unwrap();
+        assert!(!text.contains(token), "{text}");
+        let told: Value = serde_json::from_str(&text).unwrap();
+        for (pointer, value) in [
+            ("/method", json!("PUT")),
+            ("/path", json!("/a/b")),
+            ("/query", json!("x=1")),
+            ("/headers/x-one", json!("1")),
+            ("/body_bytes", json!(4)),
+            ("/authorization/scheme", json!("Bearer")),
+            ("/authorization/length", json!(token.len())),
+            ("/authorization/token_claims", json!("opaque")),
+        ] {
+            assert_eq!(told.pointer(pointer), Some(&value), "{pointer}");
+        }
+        let [received] = &api.requests()[..] else {
+            panic!("one request");
+        };
+        assert_eq!(
+            received.header("authorization"),
+            Some(&*format!("Bearer {token}"))
+        );
+        assert_eq!(received.body, b"four");
+    }
+
+    #[actix_web::test]
+    async fn an_event_stream_counts_as_open_until_its_reader_leaves() {
+        let api = Api::start().unwrap();
+        let http = Client::builder().finish();
+        let mut answer = http
+            .get(format!("{}/events", api.url()))
+            .send()
+            .await
+            .unwrap();
+        let event = answer.next().await.unwrap().unwrap();
+        assert_eq!(event, "id: 1\nevent: tick\ndata: {\"n\":1}\n\n");
+        assert_eq!(api.open_streams(), 1);
+        drop(answer);
+        // TCP tells a writer only at its second write after the reader has gone.
+        for _ in 0..100 {
+            if api.open_streams() == 0 {
+                return;
+            }
+            actix_web::rt::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        panic!("the stream is still open");
+    }
+
+    #[actix_web::test]
+    async fn the_special_paths_answer_as_their_names_say() {
+        let api = Api::start().unwrap();
+        let http = Client::builder().finish();
+        for (path, status, length) in [
+            ("/status/418", 418, Some(0)),
+            ("/status/103", 400, None),
+            ("/status/x", 404, None),
+            ("/slow?ms=1", 200, None),
+            ("/big?bytes=40000", 200, Some(40_000)),
+            ("/html", 200, None),
+        ] {
+            let mut answer = http
+                .get(format!("{}{path}", api.url()))
+                .send()
+                .await
+                .unwrap();
+            assert_eq!(answer.status().as_u16(), status, "{path}");
+            let body = answer.body().await.unwrap();
+            assert!(length.is_none_or(|length| body.len() == length), "{path}");
+        }
+        let answer = http
+            .get(format!("{}/set-cookie", api.url()))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.headers().get_all(header::SET_COOKIE).count(), 4);
+    }
+}

@@ -1,0 +1,142 @@
+//! What the provider says of itself and of people: discovery, keys, userinfo.
+
+use actix_web::http::header;
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+use serde_json::{Value, json};
+
+use super::Shared;
+use super::authorize::{ACR_PASSWORD, ACR_STEP_UP};
+use super::faults::{DiscoveryFault, EndpointFault, Fault};
+
+/// OpenID Connect Discovery §4.
+pub(super) const PATH: &str = "/.well-known/openid-configuration";
+
+pub(super) async fn discovery(idp: Data<Shared>) -> HttpResponse {
+    idp.observed().discovery += 1;
+    let mut metadata = metadata(&idp.issuer);
+    for fault in idp.faults.take(|fault| match fault {
+        Fault::Discovery(fault) => Some(fault.clone()),
+        _ => None,
+    }) {
+        let (name, value) = match fault {
+            DiscoveryFault::Endpoint(fault) => match fail(fault).await {
+                Some(failure) => return failure,
+                None => continue,
+            },
+            DiscoveryFault::IssuerCase => (
+                "issuer",
+                Some(idp.issuer.replacen("http", "HTTP", 1).into()),
+            ),
+            DiscoveryFault::IssuerSlash => ("issuer", Some(format!("{}/", idp.issuer).into())),
+            DiscoveryFault::With(name, value) => (name, Some(value)),
+            DiscoveryFault::Without(name) => (name, None),
+        };
+        if let Some(metadata) = metadata.as_object_mut() {
+            metadata.remove(name);
+            metadata.extend(value.map(|value: Value| (name.to_owned(), value)));
+        }
+    }
+    HttpResponse::Ok().json(metadata)
+}
+
+fn metadata(issuer: &str) -> Value {
+    let at = |path: &str| format!("{issuer}{path}");
+    let auth_methods = ["client_secret_basic", "client_secret_post"];
+    json!({
+        "issuer": issuer,
+        "authorization_endpoint": at("/authorize"),
+        "token_endpoint": at("/token"),
+        "jwks_uri": at("/jwks"),
+        "userinfo_endpoint": at("/userinfo"),
+        "revocation_endpoint": at("/revoke"),
+        "end_session_endpoint": at("/end_session"),
+        "scopes_supported": ["openid", "profile", "email", "roles", "offline_access"],
+        "response_types_supported": ["code"],
+        "response_modes_supported": ["query", "form_post"],
+        "grant_types_supported": ["authorization_code", "refresh_token"],
+        "acr_values_supported": [ACR_PASSWORD, ACR_STEP_UP],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["ES256"],
+        "token_endpoint_auth_methods_supported": auth_methods,
+        "revocation_endpoint_auth_methods_supported": auth_methods,
+        "claims_supported": [
+            "sub", "iss", "aud", "iat", "exp", "auth_time", "nonce", "acr", "sid", "at_hash",
+            "name", "email", "roles",
+        ],
+        "code_challenge_methods_supported": ["S256"],
+        "authorization_response_iss_parameter_supported": true,
+        "request_parameter_supported": false,
+        "request_uri_parameter_supported": false,
+    })
+}
+
+pub(super) async fn jwks(idp: Data<Shared>) -> HttpResponse {
+    idp.observed().jwks += 1;
+    if let Some(failure) = endpoint_fault(&idp, |fault| match fault {
+        Fault::Jwks(fault) => Some(*fault),
+        _ => None,
+    })
+    .await
+    {
+        return failure;
+    }
+    HttpResponse::Ok().json(idp.keys().jwks())
+}
+
+/// OpenID Connect Core §5.3; the token comes in the header only.
+pub(super) async fn userinfo(request: HttpRequest, idp: Data<Shared>) -> HttpResponse {
+    idp.observed().userinfo += 1;
+    if let Some(failure) = endpoint_fault(&idp, |fault| match fault {
+        Fault::Userinfo(fault) => Some(*fault),
+        _ => None,
+    })
+    .await
+    {
+        return failure;
+    }
+    let bearer = request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map_or("", |(_, token)| token);
+    let user = idp
+        .store()
+        .access_token(bearer, idp.now())
+        .map(|(grant, _)| grant.sign_on.user);
+    match user {
+        Some(user) => HttpResponse::Ok()
+            .insert_header((header::CACHE_CONTROL, "no-store"))
+            .json(json!({
+                "sub": user.sub, "name": user.name, "email": user.email, "roles": user.roles,
+            })),
+        None => HttpResponse::Unauthorized()
+            .insert_header((header::WWW_AUTHENTICATE, "Bearer error=\"invalid_token\""))
+            .finish(),
+    }
+}
+
+/// What the injected faults of an endpoint make of this request.
+pub(super) async fn endpoint_fault(
+    idp: &Shared,
+    kind: impl Fn(&Fault) -> Option<EndpointFault>,
+) -> Option<HttpResponse> {
+    for fault in idp.faults.take(kind) {
+        if let Some(failure) = fail(fault).await {
+            return Some(failure);
+        }
+    }
+    None
+}
+
+async fn fail(fault: EndpointFault) -> Option<HttpResponse> {
+    match fault {
+        EndpointFault::Down => Some(HttpResponse::ServiceUnavailable().finish()),
+        EndpointFault::Slow(delay) => {
+            actix_web::rt::time::sleep(delay).await;
+            None
+        }
+    }
+}

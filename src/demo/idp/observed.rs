@@ -1,0 +1,29 @@
+//! What tests can know of the provider's day.
+
+use std::collections::BTreeMap;
+
+/// What the provider has been asked so far.
+#[derive(Clone, Debug, Default)]
+pub struct Observed {
+    /// Requests for the metadata.
+    pub discovery: u32,
+    /// Requests for the keys.
+    pub jwks: u32,
+    /// Requests at the authorization endpoint.
+    pub authorize: u32,
+    /// Requests at the token endpoint, by `grant_type`.
+    pub token: BTreeMap<String, u32>,
+    /// Requests for userinfo.
+    pub userinfo: u32,
+    /// Tokens that clients wanted revoked, in that order, known or not.
+    pub revoked: Vec<String>,
+    /// Requests at the end session endpoint.
+    pub end_session: u32,
+}
+
+impl Observed {
+    /// Token requests of one grant type.
+    pub fn token_calls(&self, grant_type: &str) -> u32 {
+        self.token.get(grant_type).copied().unwrap_or(0)
+    }
+}

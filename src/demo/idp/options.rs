@@ -1,0 +1,55 @@
+//! How the provider behaves when it behaves.
+
+use std::time::Duration;
+
+use crate::clock::Clock;
+
+/// How the provider behaves when it behaves.
+#[derive(Clone, Debug)]
+pub struct IdpOptions {
+    /// 0 takes any free one.
+    pub port: u16,
+    /// Lifetime of access tokens and ID tokens.
+    pub access_token_lifetime: Duration,
+    /// Lifetime of each refresh token.
+    pub refresh_token_lifetime: Duration,
+    /// What access tokens look like.
+    pub access_token_format: TokenFormat,
+    /// What becomes of a refresh token that was used.
+    pub rotation: Rotation,
+    /// Where its time comes from.
+    pub clock: Clock,
+}
+
+impl Default for IdpOptions {
+    fn default() -> Self {
+        Self {
+            port: 0,
+            access_token_lifetime: Duration::from_mins(5),
+            refresh_token_lifetime: Duration::from_hours(24),
+            access_token_format: TokenFormat::Jwt,
+            rotation: Rotation::Reuse,
+            clock: Clock::system(),
+        }
+    }
+}
+
+/// What access tokens look like.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum TokenFormat {
+    /// Signed ES256 (RFC 9068).
+    Jwt,
+    /// Random.
+    Opaque,
+}
+
+/// What becomes of a refresh token that was used.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Rotation {
+    /// It stays good.
+    Reuse,
+    /// It is replaced; coming again it revokes its family (RFC 9700 §4.14.2).
+    Rotate,
+    /// It is replaced, but may come again for so long.
+    RotateWithLeeway(Duration),
+}

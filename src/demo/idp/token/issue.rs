@@ -1,0 +1,196 @@
+//! Makes the tokens of a grant.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::digest;
+use serde_json::{Value, json};
+
+use super::super::client_auth::OAuthError;
+use super::super::forge;
+use super::super::params::Params;
+use super::super::store::Grant;
+use super::super::{KeyFailure, Rotation, Secret, Shared, TokenFormat, mint};
+use super::Tokens;
+
+impl From<KeyFailure> for OAuthError {
+    fn from(_: KeyFailure) -> Self {
+        Self("server_error", "no signature could be made")
+    }
+}
+
+/// The first tokens of a grant.
+pub(super) fn for_code(idp: &Shared, grant: Grant, params: &Params) -> Result<Tokens, OAuthError> {
+    let refresh_token = new_refresh_token(idp, &grant);
+    let nonce = grant.nonce.clone();
+    tokens(idp, narrowed(grant, params)?, &refresh_token, nonce)
+}
+
+/// The next tokens of a grant.
+pub(super) fn for_refresh_token(
+    idp: &Shared,
+    token: &str,
+    client_id: &str,
+    params: &Params,
+) -> Result<Tokens, OAuthError> {
+    let rotation = idp.options.rotation;
+    let grant = idp
+        .store()
+        .redeem_refresh_token(token, client_id, rotation, idp.now())
+        .map_err(|refusal| OAuthError("invalid_grant", refusal))?;
+    let refresh_token = match rotation {
+        Rotation::Reuse => token.to_owned(),
+        Rotation::Rotate | Rotation::RotateWithLeeway(_) => new_refresh_token(idp, &grant),
+    };
+    // OpenID Connect Core §12.2: a refreshed ID token should have no nonce.
+    tokens(idp, narrowed(grant, params)?, &refresh_token, None)
+}
+
+/// RFC 6749 §6 and RFC 8707 §2.2: this time with less scope, for these resources.
+fn narrowed(mut grant: Grant, params: &Params) -> Result<Grant, OAuthError> {
+    if let Some(scope) = params.one("scope") {
+        if !scope
+            .split(' ')
+            .all(|one| grant.scope.split(' ').any(|granted| granted == one))
+        {
+            return Err(OAuthError("invalid_scope", "more than was granted"));
+        }
+        scope.clone_into(&mut grant.scope);
+    }
+    let resources: Vec<_> = params.all("resource").map(str::to_owned).collect();
+    if !resources.is_empty() {
+        if !resources.iter().all(|one| grant.resources.contains(one)) {
+            return Err(OAuthError("invalid_target", "not what was granted"));
+        }
+        grant.resources = resources;
+    }
+    Ok(grant)
+}
+
+fn new_refresh_token(idp: &Shared, grant: &Grant) -> String {
+    let token = idp.minted.random(Secret::RefreshToken);
+    let until = idp.now().plus(idp.options.refresh_token_lifetime);
+    idp.store().add_refresh_token(&token, grant, until);
+    token
+}
+
+fn tokens(
+    idp: &Shared,
+    grant: Grant,
+    refresh_token: &str,
+    nonce: Option<String>,
+) -> Result<Tokens, OAuthError> {
+    let lifetime = idp.options.access_token_lifetime;
+    let access_token = access_token(idp, &grant, lifetime)?;
+    let id_token = id_token(idp, &grant, &access_token, lifetime, nonce)?;
+    let mut tokens = Tokens::new();
+    tokens.insert("access_token".to_owned(), access_token.into());
+    tokens.insert("token_type".to_owned(), "Bearer".into());
+    tokens.insert("expires_in".to_owned(), lifetime.as_secs().into());
+    tokens.insert("refresh_token".to_owned(), refresh_token.into());
+    tokens.insert("id_token".to_owned(), id_token.into());
+    tokens.insert("scope".to_owned(), grant.scope.into());
+    Ok(tokens)
+}
+
+fn access_token(idp: &Shared, grant: &Grant, lifetime: Duration) -> Result<String, KeyFailure> {
+    let now = idp.now();
+    let token = match idp.options.access_token_format {
+        TokenFormat::Opaque => idp.minted.random(Secret::AccessToken),
+        TokenFormat::Jwt => {
+            let user = grant.sign_on.user;
+            let mut claims = json!({
+                "iss": idp.issuer,
+                "sub": user.sub,
+                "aud": audience(grant),
+                "client_id": grant.client_id,
+                "scope": grant.scope,
+                "roles": user.roles,
+                "iat": now.as_secs(),
+                "exp": now.plus(lifetime).as_secs(),
+                "auth_time": grant.sign_on.auth_time.as_secs(),
+                "acr": grant.sign_on.acr,
+                "jti": mint::random_text(16),
+            });
+            pad(idp, &mut claims);
+            let keys = idp.keys();
+            let header = json!({ "alg": "ES256", "kid": keys.kid(), "typ": "at+jwt" });
+            let token = keys.sign(&header, &claims)?;
+            idp.minted.record(Secret::AccessToken, &token);
+            token
+        }
+    };
+    idp.store()
+        .add_access_token(&token, grant, now.plus(lifetime));
+    Ok(token)
+}
+
+fn audience(grant: &Grant) -> Value {
+    match grant.resources.as_slice() {
+        [] => json!("demo-api"),
+        [one] => json!(one),
+        several => json!(several),
+    }
+}
+
+fn id_token(
+    idp: &Shared,
+    grant: &Grant,
+    access_token: &str,
+    lifetime: Duration,
+    nonce: Option<String>,
+) -> Result<String, KeyFailure> {
+    let user = grant.sign_on.user;
+    let now = idp.now();
+    let mut claims = json!({
+        "iss": idp.issuer,
+        "sub": user.sub,
+        "aud": grant.client_id,
+        "iat": now.as_secs(),
+        "exp": now.plus(lifetime).as_secs(),
+        "auth_time": grant.sign_on.auth_time.as_secs(),
+        "acr": grant.sign_on.acr,
+        "sid": grant.sign_on.sid,
+        "at_hash": at_hash(access_token),
+        "name": user.name,
+        "email": user.email,
+        "roles": user.roles,
+    });
+    if let (Some(nonce), Some(claims)) = (nonce, claims.as_object_mut()) {
+        claims.insert("nonce".to_owned(), nonce.into());
+    }
+    pad(idp, &mut claims);
+    let token = forge::id_token(idp, &grant.client_id, claims)?;
+    idp.minted.record(Secret::IdToken, &token);
+    Ok(token)
+}
+
+/// OpenID Connect Core §3.1.3.6: the left half of the hash that the signature uses.
+fn at_hash(access_token: &str) -> String {
+    let hash = digest::digest(&digest::SHA256, access_token.as_bytes());
+    let (left, _) = hash.as_ref().split_at_checked(16).unwrap_or_default();
+    URL_SAFE_NO_PAD.encode(left)
+}
+
+/// Makes a token longer by a claim that no compression shortens.
+fn pad(idp: &Shared, claims: &mut Value) {
+    let wanted = idp.faults.padding();
+    if let (1.., Some(claims)) = (wanted, claims.as_object_mut()) {
+        let mut padding = mint::random_text(wanted);
+        padding.truncate(wanted);
+        claims.insert("padding".to_owned(), padding.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn at_hash_is_that_of_openid_connect_core_appendix_a() {
+        // The example of §A.3 is of this access token.
+        let token = "jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y";
+        assert_eq!(at_hash(token), "77QmUPtjPfzWtF2AnpK9RQ");
+    }
+}

@@ -1,0 +1,263 @@
+//! Everything behind `sealgate --demo`: an identity provider, an API, a single-page app and a configuration.
+//!
+//! [`Demo::prepare`] starts and writes what the program needs around it; the program itself then runs on the
+//! rendered configuration file like on any other. The integration tests use the [`idp`] and the [`api`] too.
+//!
+//! # Invariants
+//! - Only loopback is bound. What is written lies in one temporary directory of mode 0700, which goes with [`Demo`].
+//! - The demo's configuration is a configuration file like any other: nothing is special-cased for it.
+
+mod loopback;
+
+pub mod api;
+pub mod idp;
+
+use std::fs::{self, OpenOptions, Permissions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use self::api::Api;
+use self::idp::{Idp, IdpOptions, Rotation, USERS};
+use self::loopback::Loopback;
+
+const TEMPLATE: &str = include_str!("sealgate.toml");
+const CLIENT_ID: &str = "sealgate-demo";
+/// Short, so that a visitor sees a refresh.
+const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_mins(1);
+/// Two tabs may refresh with the same cookie at the same time.
+const ROTATION: Rotation = Rotation::RotateWithLeeway(Duration::from_secs(10));
+const APP: [(&str, &[u8]); 4] = [
+    ("app.css", include_bytes!("spa/app.css")),
+    ("app.js", include_bytes!("spa/app.js")),
+    ("favicon.svg", include_bytes!("spa/favicon.svg")),
+    ("index.html", include_bytes!("spa/index.html")),
+];
+
+/// All around the program, ready; it ends when it is dropped.
+pub struct Demo {
+    origin: String,
+    idp: Idp,
+    api: Api,
+    dir: TempDir,
+}
+
+impl Demo {
+    /// Starts identity provider and API on free ports of 127.0.0.1 and writes the configuration, for an
+    /// application on `port`, or on any free port if that one is taken or 0.
+    ///
+    /// The key directory is there and empty: the first key is the caller's to make.
+    pub fn prepare(port: u16) -> io::Result<Self> {
+        // Closed again at once: the application binds it. Nobody else is likely to in between.
+        let port = Loopback::bind(port)
+            .or_else(|_| Loopback::bind(0))?
+            .local_addr()?
+            .port();
+        let origin = format!("http://localhost:{port}");
+        let idp = Idp::start(IdpOptions {
+            access_token_lifetime: ACCESS_TOKEN_LIFETIME,
+            rotation: ROTATION,
+            ..IdpOptions::default()
+        })?;
+        let secret = idp.random_client_secret();
+        idp.add_client(
+            CLIENT_ID,
+            &secret,
+            &[&format!("{origin}/bff/callback")],
+            &[&format!("{origin}/bff/logged-out")],
+        );
+        let api = Api::start_with(Some(idp.introspection()))?;
+        let dir = tempfile::Builder::new()
+            .prefix("sealgate-demo-")
+            .permissions(Permissions::from_mode(0o700))
+            .tempdir()?;
+        let demo = Self {
+            origin,
+            idp,
+            api,
+            dir,
+        };
+        demo.write(port, &secret)?;
+        Ok(demo)
+    }
+
+    /// The rendered configuration file.
+    pub fn config_file(&self) -> PathBuf {
+        self.dir.path().join("sealgate.toml")
+    }
+
+    /// `keys.dir` of the configuration.
+    pub fn keys_dir(&self) -> PathBuf {
+        self.dir.path().join("keys")
+    }
+
+    /// What to open in a browser.
+    pub fn url(&self) -> String {
+        format!("{}/", self.origin)
+    }
+
+    /// The identity provider.
+    pub const fn idp(&self) -> &Idp {
+        &self.idp
+    }
+
+    /// The API.
+    pub const fn api(&self) -> &Api {
+        &self.api
+    }
+
+    /// What to tell the person in front of the terminal.
+    pub fn banner(&self) -> String {
+        let accounts = USERS.iter().fold(String::new(), |lines, user| {
+            let (name, password) = (user.username, user.password);
+            lines + &format!("      {name:<6} password  {password}\n")
+        });
+        format!(
+            "\n  sealgate demo: open  {url}\n\n  \
+             Sign in as\n{accounts}\n  \
+             Look at\n      \
+             the browser's cookies: sealed, HttpOnly, and no token in them that anybody could use\n      \
+             \"Call the API\": the access token reaches the API, never the page\n      \
+             the session's times: the access token lives {lifetime} s and is refreshed on the way\n\n  \
+             Identity provider  {issuer}\n  \
+             API                {api}\n  \
+             Configuration      {config}\n\n  \
+             Everything is on this machine only. Ctrl-C ends it and leaves nothing behind.\n",
+            url = self.url(),
+            lifetime = ACCESS_TOKEN_LIFETIME.as_secs(),
+            issuer = self.idp.issuer(),
+            api = self.api.url(),
+            config = self.config_file().display(),
+        )
+    }
+
+    fn write(&self, port: u16, secret: &str) -> io::Result<()> {
+        let dir = self.dir.path();
+        fs::DirBuilder::new().mode(0o700).create(self.keys_dir())?;
+        fs::create_dir(dir.join("spa"))?;
+        for (name, content) in APP {
+            fs::write(dir.join("spa").join(name), content)?;
+        }
+        write_private(&dir.join("client-secret"), secret.as_bytes())?;
+        let text = render(&[
+            ("port", &port.to_string()),
+            ("dir", &dir.display().to_string()),
+            ("api", &self.api.url()),
+            ("origin", &self.origin),
+            ("issuer", self.idp.issuer()),
+        ]);
+        fs::write(self.config_file(), text)
+    }
+}
+
+/// The template with its placeholders filled in. They stand in basic strings, so quotes and backslashes of a
+/// temporary directory's name are escaped.
+fn render(values: &[(&str, &str)]) -> String {
+    values
+        .iter()
+        .fold(TEMPLATE.to_owned(), |text, (name, value)| {
+            let value = value.replace('\\', "\\\\").replace('"', "\\\"");
+            text.replace(&format!("${{{name}}}"), &value)
+        })
+}
+
+fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?
+        .write_all(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn the_template_is_toml_before_and_after_it_is_filled() {
+        assert!(TEMPLATE.parse::<toml::Table>().is_ok());
+        let text = render(&[("port", "1"), ("dir", "/tmp/\"a\\b"), ("api", "x")]);
+        let table: toml::Table = text.parse().unwrap();
+        assert_eq!(table["keys"]["dir"].as_str(), Some("/tmp/\"a\\b/keys"));
+    }
+
+    #[test]
+    fn what_is_prepared_is_whole_private_and_gone_afterwards() {
+        let demo = Demo::prepare(0).unwrap();
+        let text = fs::read_to_string(demo.config_file()).unwrap();
+        assert!(
+            !text.lines().skip(1).any(|line| line.contains("${")),
+            "{text}"
+        );
+        let config: toml::Table = text.parse().unwrap();
+        let shop = &config["frontend"]["shop"];
+        assert_eq!(format!("{}/", shop["origin"].as_str().unwrap()), demo.url());
+        assert_eq!(shop["oidc"]["issuer"].as_str(), Some(demo.idp().issuer()));
+        assert_eq!(shop["oidc"]["client_id"].as_str(), Some(CLIENT_ID));
+        let assets = Path::new(shop["assets"]["dir"].as_str().unwrap());
+        assert_eq!(fs::read_dir(assets).unwrap().count(), APP.len());
+        let secret = shop["oidc"]["client_secret"]["file"].as_str().unwrap();
+        assert_eq!(
+            fs::metadata(secret).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        assert!(
+            demo.idp()
+                .minted()
+                .contains(&fs::read_to_string(secret).unwrap())
+        );
+        assert!(demo.banner().contains(&demo.url()));
+        let root = demo.dir.path().to_owned();
+        assert_eq!(
+            fs::metadata(&root).unwrap().permissions().mode() & 0o777,
+            0o700
+        );
+        drop(demo);
+        assert!(!root.exists());
+    }
+
+    #[test]
+    fn a_taken_port_is_stepped_aside_from() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let demo = Demo::prepare(port).unwrap();
+        assert!(!demo.url().contains(&format!(":{port}/")));
+    }
+
+    #[test]
+    fn the_app_needs_nothing_that_its_content_security_policy_forbids() {
+        let page = include_str!("spa/index.html");
+        for forbidden in [
+            "<style",
+            "style=",
+            "onclick",
+            "onload",
+            "javascript:",
+            "http://",
+            "https://",
+        ] {
+            assert!(!page.contains(forbidden), "{forbidden}");
+        }
+        assert_eq!(
+            page.matches("<script").count(),
+            page.matches("<script src=\"/").count()
+        );
+        for id in [
+            "login",
+            "user-name",
+            "call-api",
+            "api-echo",
+            "cookies",
+            "logout",
+            "signed-out",
+        ] {
+            assert!(page.contains(&format!("id=\"{id}\"")), "{id}");
+        }
+    }
+}
