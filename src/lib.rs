@@ -24,6 +24,9 @@
 //! Three: time ([`clock::Clock`]), what requests of a session share ([`coordination`]), and addresses, which are
 //! configuration. Everything else is concrete.
 
+#[doc(hidden)]
+pub mod fuzzing;
+
 pub mod cli;
 #[cfg(feature = "demo")]
 pub mod demo;

@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+"""Writes the seeds of `corpus/envelope_body` from the wire format's tables: `python3 fuzz/seeds.py`. README.md says what they are."""
+import pathlib
+import struct
+
+HERE = pathlib.Path(__file__).parent / "corpus/envelope_body"
+KINDS = {"session": 0, "login": 1, "hint": 2, "seen": 3, "out": 4, "logout-state": 5}
+ID = b"\x07" * 16
+SECTIONS = 0x80
+
+
+def number(n):
+    out = bytearray()
+    while n > 0x7F:
+        out.append(n & 0x7F | 0x80)
+        n >>= 7
+    return bytes(out + bytes([n]))
+
+
+def text(s):
+    s = s.encode() if isinstance(s, str) else s
+    return number(len(s)) + s
+
+
+NOW, LATER, END = number(1_800_000_000), number(1_800_000_300), number(1_800_028_800)
+
+
+def plain(kind, packed, loose, pad_to=1, packing=0, tail=b"", front=None):
+    body = (front or number(pad_to)) + number(len(packed)) + packed + loose
+    padding = -len(body) % max(pad_to, 1)
+    return bytes([KINDS[kind], packing]) + body + bytes(padding) + tail
+
+
+def sections(kind, packed, loose):
+    return bytes([KINDS[kind], SECTIONS]) + struct.pack(">H", len(packed)) + packed + loose
+
+
+JWT = b"\x03\x01" + text('{"alg":"RS256"}') + b"\x01" + text('{"sub":"alice"}') + b"\x02\x08"
+SIGNATURE = bytes(range(1, 9))
+OPAQUE = b"\x01\x00" + text("not a JWT")
+CLAIMS = b"\x05" + b"".join([
+    text("a"), b"\x07\x06\x00\x01\x02\x03\x07\x04\x06\x05", struct.pack(">d", 1.5),
+    text("email"), b"\x06", text("alice@id.example.com"), text("name"), b"\x06", text("Älice"),
+    text("o"), b"\x08\x01", text("x"), b"\x08\x00", text("sub"), b"\x06", text("subject-of-alice")])
+
+
+def session(access=OPAQUE, refresh=b"\x00", claims=b"\x00", auth=False, sid=b"\x00", issuer="https://id.example.com",
+            signatures=b"", subject="subject-of-alice"):
+    packed = bytes([auth]) + access + refresh + text(issuer) + text(subject) + sid + text("openid profile") + claims
+    loose = ID + NOW + NOW + END + (NOW if auth else b"") + signatures + NOW + LATER
+    return packed, loose
+
+
+def login(silent=b"\x00", max_age=b"\x00", back="/orders/7?x=1", more=b"", replaces=b""):
+    packed = (text("A" * 43) + text("canary-nonce") + text("canary-verifier") + text("https://id.example.com") + text(back)
+              + silent + max_age + b"\x00" + bytes([bool(replaces)]) + more)
+    return packed, NOW + replaces
+
+
+def seeds():
+    full = session(JWT, b"\x01" + JWT, CLAIMS, True, b"\x01" + text("idp-session"), signatures=SIGNATURE * 2)
+    small = session(access=b"\x01\x02\x00")
+    yield "valid-session", plain("session", *session(sid=b"\x01" + text("idp-session")), pad_to=64)
+    yield "valid-session-least", plain("session", *session(access=b"\x01\x02\x00", issuer="", subject=""))
+    yield "valid-session-jwt-and-claims", plain("session", *full)
+    yield "valid-session-whole-token", plain("session", *session(access=b"\x00" + text("a.b.c.d.e.f")))
+    yield "valid-session-jwe", plain("session", *session(access=b"\x05\x01" + text('{"alg":"dir"}') + b"\x02\x00\x02\x01\x02\x01\x02\x01", signatures=b"abc"))
+    yield "valid-session-odd-token", plain("session", *session(access=b"\x03\x00" + text("eyJ=") + b"\x01" + text('{ "a" : 1 }') + b"\x00\x01A"))
+    yield "valid-login", plain("login", *login(), pad_to=64)
+    yield "valid-login-over-a-session", plain("login", *login(replaces=ID), pad_to=64)
+    yield "valid-login-silent", plain("login", *login(b"\x01", b"\x01" + number(600)), pad_to=256)
+    yield "valid-hint", plain("hint", JWT, ID + SIGNATURE, pad_to=64)
+    yield "valid-hint-opaque", plain("hint", OPAQUE, ID, pad_to=16)
+    yield "valid-seen", plain("seen", b"", ID + NOW)
+    yield "valid-out", plain("out", b"", ID + NOW)
+    yield "valid-logout-state", plain("logout-state", text("/bye?x=1#top"), NOW, pad_to=64)
+    # The sections themselves, compressed by the target.
+    yield "valid-compressed-session", sections("session", *full)
+    yield "valid-compressed-hint", sections("hint", b"\x03\x01" + text('{"alg":"RS256","typ":"JWT","kid":"1"}') + b"\x01"
+                                            + text('{"iss":"https://id.example.com","sub":"alice","aud":"shop"}') + b"\x02\x08", ID + SIGNATURE)
+    yield "refused-compressed-login", sections("login", *login(back="/" + "a" * 300))
+    yield "refused-compressed-trailing", sections("session", full[0] + b"\x00", full[1])
+    yield "valid-compressed-long", sections("session", *session(access=b"\x00" + text("e.30" * 3000)))
+    # Frames as they are.
+    yield "refused-frame-none", plain("session", b"no frame at all", small[1], packing=1)
+    yield "refused-frame-bomb", plain("session", bytes.fromhex("28b52ffda0000001004b00000000"), small[1], packing=1)
+    yield "refused-frame-huge", plain("session", bytes.fromhex("28b52ffde0ffffffffffffffff0100000a"), small[1], packing=1)
+    yield "refused-frame-without-size", plain("session", bytes.fromhex("28b52ffd000819000061 6263".replace(" ", "")), small[1], packing=1)
+    yield "refused-frame-skippable", plain("session", bytes.fromhex("502a4d1800000000"), small[1], packing=1)
+    yield "refused-frame-in-seen", plain("seen", bytes.fromhex("28b52ffd2000010000"), ID + NOW, packing=1)
+    yield "refused-packing-2", plain("session", *small, packing=2)
+    yield "refused-empty", b""
+    yield "refused-cut", plain("session", *full)[:90]
+    yield "refused-claim-not-a-number", plain("session", *session(claims=b"\x01\x01a\x05" + struct.pack(">d", float("nan"))))
+    yield "refused-claims-descending", plain("session", *session(claims=b"\x02\x01b\x00\x01a\x00"))
+    yield "refused-claims-more-than-bytes", plain("session", *session(claims=b"\xff\xff\xff\xff\x0f\x01a\x00"))
+    yield "refused-claims-too-deep", plain("session", *session(claims=b"\x01\x01a" + b"\x07\x01" * 300 + b"\x00"))
+    yield "refused-claims-twice", plain("session", *session(claims=b"\x02\x01a\x00\x01a\x00"))
+    yield "refused-flag-two", plain("login", *login(b"\x02"))
+    yield "refused-part-could-be-decoded", plain("session", *session(access=b"\x01\x00" + text("AQID")))
+    yield "refused-part-text-is-binary", plain("session", *session(access=b"\x01\x01" + text("AQID")))
+    yield "refused-part-binary-is-text", plain("session", *session(access=b"\x01\x02\x02", signatures=b"{}"))
+    yield "refused-part-with-a-dot", plain("session", *session(access=b"\x01\x00" + text("a.b")))
+    yield "refused-token-whole-for-nothing", plain("session", *session(access=b"\x00" + text("e30.e30.AQID")))
+    yield "refused-pad-to-not-shortest", plain("out", b"", ID + NOW, front=b"\x81\x00")
+    yield "refused-pad-to-zero", plain("out", b"", ID + NOW, front=b"\x00")
+    yield "refused-pad-to-over-4096", plain("out", b"", ID + NOW, pad_to=4097)
+    yield "refused-padding-long", plain("seen", b"", ID + NOW, pad_to=64, tail=bytes(64))
+    yield "refused-padding-short", plain("seen", b"", ID + NOW, pad_to=64)[:-1]
+    yield "refused-padding-not-zero", plain("seen", b"", ID + NOW, pad_to=64)[:-1] + b"\x01"
+    yield "refused-packed-longer-than-all", bytes([KINDS["seen"], 0, 1, 0x7F]) + ID + NOW
+    yield "refused-return-to-elsewhere", plain("logout-state", text("//evil.test/"), NOW)
+    yield "refused-text-over-limit", plain("session", *session(issuer="s" * 4097))
+    yield "refused-time-not-shortest", plain("out", b"", ID + b"\xc0\x84\xbd\x00")
+    yield "refused-time-over-64-bits", plain("out", b"", ID + b"\xff" * 9 + b"\x02")
+    yield "refused-trailing-byte", plain("out", b"", ID + NOW, tail=b"\x00")
+    yield "refused-trailing-text", plain("logout-state", text("/bye") + b"\x00", NOW)
+
+
+for name, data in seeds():
+    (HERE / name).write_bytes(data)

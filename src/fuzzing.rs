@@ -1,0 +1,429 @@
+//! What `fuzz/fuzz_targets` call, and `tests/it/fuzz_corpus.rs` calls with the corpus: inputs in, panic if a rule is broken.
+//! And what the benchmark needs to see of a session, to compare with.
+//!
+//! # Invariants
+//! - The key is random and made anew in each process: no input can have been sealed with it.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use openidconnect::AccessToken;
+use serde_json::{Map, Value};
+use url::Url;
+
+use crate::clock::UnixTime;
+use crate::frontend::{Route, RouteTable, TokenRequirement};
+use crate::keyring::probe as key_file;
+use crate::keyring::{Alg, Key, KeyRing};
+use crate::names::{FrontendName, Origin, RequestPath, ReturnTo, RouteName, UpstreamName};
+use crate::oidc::probe as oidc;
+use crate::session::probe::{Chosen, Probed};
+use crate::session::{
+    Compression, Jar, JarSettings, OpenResult, Received, SameSite, Session, SessionId,
+    SessionSettings, SetCookies, TokenSet,
+};
+
+const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
+const HOUR: Duration = Duration::from_hours(1);
+
+struct Scene {
+    jar: Jar,
+    keys: KeyRing,
+    session: Session,
+    /// A `Cookie` line that holds `session` in three chunks.
+    genuine: Vec<u8>,
+}
+
+static SCENE: LazyLock<Scene> = LazyLock::new(Scene::new);
+
+/// Reads `data` as `Cookie` lines, and once more as a change to a genuine line.
+///
+/// # Panics
+/// If either opens as a session (unless the change changed nothing that counts), or is answered with anything but deletions.
+pub fn cookie_header(data: &[u8]) {
+    let scene = &*SCENE;
+    let received = scene.jar.read(data.split(|byte| *byte == b'\n'));
+    assert!(scene.load(&received).is_none(), "opened without the key");
+    assert!(scene.jar.load_hint(&received, &scene.keys).is_none());
+    let text = std::str::from_utf8(data).unwrap_or_default();
+    assert!(
+        scene
+            .jar
+            .open_logout_state(text, &scene.keys, NOW)
+            .is_none()
+    );
+
+    let Some((at, change)) = data.split_first_chunk() else {
+        return;
+    };
+    let mut line = scene.genuine.clone();
+    let at = usize::from(u16::from_be_bytes(*at)) % line.len();
+    for (to, from) in line.iter_mut().skip(at).zip(change) {
+        *to = *from;
+    }
+    let opened = scene.load(&scene.jar.read(std::iter::once(line.as_slice())));
+    let genuine = &scene.session.tokens.access_token;
+    assert!(opened.is_none_or(|session| session.tokens.access_token.secret() == genuine.secret()));
+}
+
+/// Seals `data` after its first two bytes as a state, and opens it. Whether it was accepted.
+///
+/// The first byte chooses the kind of state. The second is the packing of the plaintext that follows; or, over 127, what
+/// follows is the two sections themselves, to get behind the decompressor: two bytes of length, big-endian, the packed
+/// section, which is compressed here, and the loose one.
+///
+/// # Panics
+/// If what opened does not encode to the same sections.
+pub fn envelope_body(data: &[u8]) -> bool {
+    let Some(([kind, packing], rest)) = data.split_first_chunk() else {
+        return false;
+    };
+    let chosen = if *packing > 127 {
+        let Some((len, sections)) = rest.split_first_chunk() else {
+            return false;
+        };
+        let len = usize::from(u16::from_be_bytes(*len)).min(sections.len());
+        let (packed, loose) = sections.split_at(len);
+        Chosen::Sections { packed, loose }
+    } else {
+        Chosen::Plaintext {
+            packing: *packing,
+            bytes: rest,
+        }
+    };
+    let probed = SCENE.jar.probe(&SCENE.keys, *kind, chosen);
+    assert_ne!(probed, Probed::Ambiguous, "two spellings of one state");
+    probed == Probed::Canonical
+}
+
+/// The bytes that a session becomes: packed section, the same compressed, loose section.
+///
+/// Empty if a field is over its limit.
+pub fn sections(session: &Session) -> [Vec<u8>; 3] {
+    crate::session::probe::sections(session).unwrap_or_default()
+}
+
+impl Scene {
+    #[expect(
+        clippy::expect_used,
+        reason = "constants, and never run by the service"
+    )]
+    fn new() -> Self {
+        let origin = UnixTime::from_secs(0);
+        let key = Key::generate(Alg::default(), origin, origin).expect("randomness");
+        let keys = KeyRing::from_keys(vec![key], NOW).expect("one active key");
+        let jar = Jar::new(settings().expect("valid names"));
+        let session = session();
+        let mut out = SetCookies::none();
+        jar.store(&session, &Received::none(), &keys, NOW, &mut out)
+            .expect("it fits");
+        let pairs: Vec<&str> = out
+            .lines()
+            .filter_map(|line| line.split(';').next())
+            .collect();
+        let genuine = pairs.join("; ").into_bytes();
+        Self {
+            jar,
+            keys,
+            session,
+            genuine,
+        }
+    }
+
+    fn load(&self, received: &Received<'_>) -> Option<Session> {
+        let mut out = SetCookies::none();
+        let loaded = self.jar.load(received, &self.keys, NOW, &mut out);
+        assert!(
+            out.is_empty() || loaded.result != OpenResult::UnknownKey,
+            "E19"
+        );
+        self.jar.delete_all(received, &mut out);
+        for line in out.lines() {
+            assert!(
+                line.contains("=; Path=/") && line.contains("; Max-Age=0; "),
+                "{line}"
+            );
+            assert!(
+                line.bytes().all(|byte| matches!(byte, b' '..=b'~')),
+                "{line}"
+            );
+        }
+        loaded.session
+    }
+}
+
+fn settings() -> Option<JarSettings> {
+    Some(JarSettings {
+        frontend: FrontendName::parse("fuzz").ok()?,
+        origin: Origin::parse("https://fuzz.example").ok()?,
+        issuer: "https://id.example".to_owned(),
+        client_id: "fuzz".to_owned(),
+        base_path: "/bff".to_owned(),
+        login_same_site: SameSite::Lax,
+        session: SessionSettings {
+            absolute_timeout: HOUR,
+            idle_timeout: HOUR,
+            same_site: SameSite::Strict,
+            max_bytes: 64 * 1024,
+            claims: Vec::new(),
+            refresh_ahead: Duration::ZERO,
+            pad_to: 64,
+            compression: Compression::Zstd,
+        },
+    })
+}
+
+/// Text of which no byte can be spared: three chunks stay three.
+fn noise(len: usize) -> String {
+    let mut state = 1_u32;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let letter = u8::try_from(state >> 24).unwrap_or_default() % 26;
+        char::from(b'a' + letter)
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+fn session() -> Session {
+    Session {
+        id: SessionId([7; 16]),
+        issuer: "https://id.example".to_owned(),
+        subject: "alice".to_owned(),
+        idp_sid: None,
+        started_at: NOW,
+        auth_time: None,
+        ends_at: NOW.plus(HOUR),
+        last_seen: NOW,
+        claims: Map::new(),
+        tokens: TokenSet {
+            access_token: AccessToken::new(noise(8000)),
+            refresh_token: None,
+            issued_at: NOW,
+            expires_at: NOW.plus(HOUR),
+            scope: String::new(),
+        },
+    }
+}
+
+static PROBE: LazyLock<Option<oidc::Probe>> = LazyLock::new(|| oidc::Probe::new(NOW));
+
+/// Reads `data` as a key file. Whether it was accepted.
+///
+/// # Panics
+/// If what was accepted is another key once written and read again, or its kid is not that of its secret.
+pub fn key_file(data: &[u8]) -> bool {
+    let probed = key_file::key_file(data);
+    assert_ne!(probed, key_file::Probed::Ambiguous);
+    probed == key_file::Probed::Key
+}
+
+/// Takes `data` for a place to return to. Whether it was accepted.
+///
+/// # Panics
+/// If a browser would leave the origin for it, or a second reading says something else.
+pub fn return_to(data: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(data);
+    let Some(place) = ReturnTo::parse(&text) else {
+        return false;
+    };
+    let path = place.as_str();
+    for base in ["https://shop.example", "http://localhost:8080/bff/callback"] {
+        let base = Url::parse(base).ok();
+        let joined = base.as_ref().and_then(|base| base.join(path).ok());
+        assert_eq!(
+            joined.map(|url| url.origin()),
+            base.map(|base| base.origin()),
+            "{path}"
+        );
+    }
+    assert!(path.len() <= 1024 && path.bytes().all(|byte| byte.is_ascii_graphic()));
+    assert_eq!(ReturnTo::parse(path), Some(place.clone()), "{path}");
+    // What drops tabs and line ends, or takes a backslash for a slash, finds none.
+    assert!(path.starts_with('/') && !path.starts_with("//") && !path.contains('\\'));
+    true
+}
+
+/// Takes `data` for the path of a request. Whether it was accepted.
+///
+/// # Panics
+/// If somebody who decodes it or resolves dots reads another path, or finds another route.
+pub fn route_path(data: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(data);
+    let Ok(path) = RequestPath::parse(&text) else {
+        return false;
+    };
+    let raw = path.as_str();
+    let decoded = percent_decode(raw.as_bytes());
+    let segments: Vec<_> = raw
+        .split('/')
+        .map(|s| percent_decode(s.as_bytes()))
+        .collect();
+    // Decoded first or divided first, once or twice: the same segments, none of which moves another.
+    assert_eq!(decoded, segments.join(&b'/'));
+    assert_eq!(percent_decode(&decoded), decoded, "a second layer");
+    let dots: [&[u8]; 2] = [b".", b".."];
+    assert!(!segments.iter().any(|s| dots.contains(&s.as_slice())));
+    let inner = segments.len().saturating_sub(1);
+    assert!(segments.iter().take(inner).skip(1).all(|s| !s.is_empty()));
+    assert!(
+        !decoded
+            .iter()
+            .any(|byte| byte.is_ascii_control() || b"\\;".contains(byte))
+    );
+    // As URL parsers read it.
+    let url = Url::parse("https://shop.example").and_then(|base| base.join(raw));
+    let theirs = url.map(|url| percent_decode(url.path().as_bytes()));
+    assert_eq!(theirs.ok().as_ref(), Some(&decoded));
+
+    let names = |segments: &[Vec<u8>]| -> Vec<Vec<u8>> {
+        let named = segments.iter().filter(|s| !s.is_empty());
+        named.cloned().collect()
+    };
+    let asked = names(&segments);
+    let deepest = ROUTES
+        .iter()
+        .filter(|route| {
+            let wanted = route.split('/').map(|s| percent_decode(s.as_bytes()));
+            asked.starts_with(&names(&wanted.collect::<Vec<_>>()))
+        })
+        .max_by_key(|route| route.split('/').filter(|s| !s.is_empty()).count());
+    let found = TABLE.find(path).map(|route| route.path.as_str());
+    assert_eq!(found, deepest.copied(), "{raw}");
+    true
+}
+
+/// Takes `data` for an ID token; for a change to a genuine one (two bytes of position, then bytes to write there); and for
+/// the payload of a signed one. Whether the last was accepted.
+///
+/// # Panics
+/// If anything is accepted that was not signed, or that is not for this client, this login and this time.
+pub fn id_token(data: &[u8]) -> bool {
+    let Some(probe) = &*PROBE else {
+        return false;
+    };
+    let text = String::from_utf8_lossy(data);
+    assert_eq!(
+        probe.verify(NOW, &text),
+        None,
+        "believed without a signature"
+    );
+
+    if let Some((at, change)) = data.split_first_chunk() {
+        let mut changed = GENUINE.clone().into_bytes();
+        let at = usize::from(u16::from_be_bytes(*at)) % changed.len();
+        for (to, from) in changed.iter_mut().skip(at).zip(change) {
+            *to = *from;
+        }
+        let changed = String::from_utf8_lossy(&changed);
+        let covered = |token: &str| token.rsplit_once('.').map(|(input, _)| input.to_owned());
+        assert!(
+            probe.verify(NOW, &changed).is_none() || covered(&changed) == covered(&GENUINE),
+            "a change was believed"
+        );
+    }
+
+    // A signature takes its time, and what is no JSON is refused before anybody looks at it.
+    if serde_json::from_slice::<Value>(data).is_err() {
+        let raw = oidc::unsigned(data);
+        assert_eq!(probe.verify(NOW, &raw), None, "believed without reading");
+        return false;
+    }
+    let Some(claims) = probe.sign(data).and_then(|raw| probe.verify(NOW, &raw)) else {
+        return false;
+    };
+    let says = |name: &str, wanted: &str| claims.get(name).and_then(Value::as_str) == Some(wanted);
+    assert!(
+        says("iss", oidc::ISSUER) && says("nonce", oidc::NONCE),
+        "{claims:?}"
+    );
+    assert!(
+        claims
+            .get("sub")
+            .and_then(Value::as_str)
+            .is_some_and(|sub| !sub.is_empty())
+    );
+    let aud = claims
+        .get("aud")
+        .map(|aud| aud.as_array().cloned().unwrap_or_else(|| vec![aud.clone()]));
+    assert!(aud.is_some_and(|all| !all.is_empty() && all.iter().all(|one| one == oidc::CLIENT)));
+    let time = |name: &str| claims.get(name).and_then(Value::as_f64);
+    let now = u32::try_from(NOW.as_secs()).map_or(f64::MAX, f64::from);
+    let skew = f64::from(oidc::SKEW);
+    assert!(
+        time("exp").is_some_and(|exp| exp + skew + 1.0 >= now),
+        "{claims:?}"
+    );
+    assert!(
+        time("iat").is_some_and(|iat| iat <= now + skew),
+        "{claims:?}"
+    );
+    assert!(!claims.contains_key("events"));
+    true
+}
+
+/// An ID token that keeps every rule.
+static GENUINE: LazyLock<String> = LazyLock::new(|| {
+    let now = NOW.as_secs();
+    let payload = serde_json::json!({
+        "iss": oidc::ISSUER, "aud": oidc::CLIENT, "sub": "alice", "nonce": oidc::NONCE, "iat": now, "exp": now,
+    });
+    let signed = PROBE
+        .as_ref()
+        .and_then(|probe| {
+            let raw = probe.sign(payload.to_string().as_bytes())?;
+            probe.verify(NOW, &raw).map(|_| raw)
+        })
+        .unwrap_or_default();
+    assert!(!signed.is_empty(), "the genuine one is good");
+    signed
+});
+
+/// Routes that contain one another, some written with escapes.
+const ROUTES: [&str; 8] = [
+    "/",
+    "/api",
+    "/api/orders",
+    "/api/@me",
+    "/api/%40me/x",
+    "/caf%C3%A9",
+    "/a%20b",
+    "/api/orders/7",
+];
+
+static TABLE: LazyLock<RouteTable> = LazyLock::new(|| {
+    let routes = ROUTES.iter().filter_map(|path| {
+        Some(Route {
+            name: RouteName::parse("fuzz").ok()?,
+            path: (*path).to_owned(),
+            upstream: UpstreamName::parse("fuzz").ok()?,
+            strip_prefix: true,
+            token: TokenRequirement::User,
+            methods: Vec::new(),
+            body_limit: 0,
+            timeout: None,
+            cookies: Vec::new(),
+            set_cookies: Vec::new(),
+        })
+    });
+    RouteTable::new(routes.collect())
+});
+
+/// Written anew, and simply, so that it shares no mistake with what it checks.
+fn percent_decode(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut rest = text;
+    while let [first, tail @ ..] = rest {
+        let escape = tail.get(..2).filter(|_| *first == b'%');
+        let byte = escape
+            .filter(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+            .and_then(|digits| std::str::from_utf8(digits).ok())
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        out.push(byte.unwrap_or(*first));
+        rest = if byte.is_some() {
+            rest.get(3..).unwrap_or_default()
+        } else {
+            tail
+        };
+    }
+    out
+}

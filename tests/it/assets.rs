@@ -1,0 +1,203 @@
+//! The single-page app's files.
+
+use crate::support::{Request, TestBff, http};
+
+const FILES: [(&str, &str); 7] = [
+    ("index.html", "<!doctype html><title>app</title>"),
+    ("app.3f9c2b1a.js", "console.log(1)"),
+    ("plain.js", "console.log(2)"),
+    ("sub/page.html", "<p>sub</p>"),
+    (".env", "SECRET=1"),
+    (".well-known/security.txt", "Contact: mailto:a@b"),
+    ("sub/.git/config", "[core]"),
+];
+
+struct Site {
+    bff: TestBff,
+    _dir: tempfile::TempDir,
+}
+
+fn site() -> Site {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("dist");
+    for (name, text) in FILES {
+        let path = root.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    std::fs::write(dir.path().join("outside.txt"), "outside").unwrap();
+    std::os::unix::fs::symlink(dir.path().join("outside.txt"), root.join("link.txt")).unwrap();
+    let line = format!(
+        "assets = {{ dir = \"{}\", fallback = \"index.html\" }}",
+        root.display()
+    );
+    Site {
+        bff: TestBff::with(move |setup| setup.frontend = line),
+        _dir: dir,
+    }
+}
+
+fn get(site: &Site, path: &str) -> http::Response {
+    navigate(site, path, "*/*")
+}
+
+fn navigate(site: &Site, path: &str, accept: &str) -> http::Response {
+    Request::new("GET", path)
+        .header("host", "shop.test")
+        .header("accept", accept)
+        .send(site.bff.addr)
+}
+
+#[test]
+fn files_come_with_their_type_and_security_headers() {
+    // F9, F10, F11
+    let site = site();
+    let page = get(&site, "/");
+    assert_eq!((page.status, page.text().as_str()), (200, FILES[0].1));
+    assert_eq!(
+        page.header("content-type"),
+        Some("text/html; charset=utf-8")
+    );
+    let policy = page.header("content-security-policy").unwrap();
+    for directive in [
+        "default-src 'self'",
+        "object-src 'none'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    ] {
+        assert!(policy.contains(directive), "{policy}");
+    }
+    for (name, value) in [
+        ("x-content-type-options", "nosniff"),
+        ("cross-origin-opener-policy", "same-origin"),
+        ("cross-origin-resource-policy", "same-origin"),
+    ] {
+        assert_eq!(page.header(name), Some(value));
+    }
+    assert!(
+        page.header("referrer-policy").is_some() && page.header("permissions-policy").is_some()
+    );
+    assert!(
+        page.header("strict-transport-security")
+            .unwrap()
+            .contains("max-age=31536000")
+    );
+    assert!(page.headers("set-cookie").is_empty());
+    let script = get(&site, "/plain.js");
+    assert!(
+        script
+            .header("content-type")
+            .unwrap()
+            .starts_with("text/javascript")
+    );
+}
+
+#[test]
+fn hashed_files_are_immutable_and_pages_are_not() {
+    // F12
+    let site = site();
+    assert!(
+        get(&site, "/app.3f9c2b1a.js")
+            .header("cache-control")
+            .unwrap()
+            .contains("immutable")
+    );
+    for path in ["/", "/index.html", "/plain.js"] {
+        let cache = get(&site, path).header("cache-control").unwrap().to_owned();
+        assert!(cache.contains("no-cache"), "{path}: {cache}");
+    }
+}
+
+#[test]
+fn an_unchanged_file_is_not_sent_again() {
+    let site = site();
+    let first = get(&site, "/plain.js");
+    let etag = first.header("etag").unwrap().to_owned();
+    let again = Request::new("GET", "/plain.js")
+        .header("host", "shop.test")
+        .header("if-none-match", &etag)
+        .send(site.bff.addr);
+    assert_eq!((again.status, again.body.len()), (304, 0));
+    let head = Request::new("HEAD", "/plain.js")
+        .header("host", "shop.test")
+        .send(site.bff.addr);
+    assert_eq!((head.status, head.body.len()), (200, 0));
+    assert_eq!(head.header("content-length"), Some("14"));
+}
+
+#[test]
+fn the_apps_own_paths_are_its_first_page_and_missing_files_are_not() {
+    // F12: web cache deception
+    let site = site();
+    for path in ["/orders", "/orders/7", "/orders/7?x=1"] {
+        let page = navigate(&site, path, "text/html");
+        assert_eq!(
+            (page.status, page.text().as_str()),
+            (200, FILES[0].1),
+            "{path}"
+        );
+    }
+    for path in [
+        "/missing.css",
+        "/orders/x.js",
+        "/app.00000000.js",
+        "/favicon.ico",
+    ] {
+        assert_eq!(navigate(&site, path, "text/html").status, 404, "{path}");
+    }
+    assert_eq!(navigate(&site, "/bff/x.css", "text/html").status, 404);
+}
+
+#[test]
+fn nothing_outside_and_nothing_hidden_is_served() {
+    // F12
+    let site = site();
+    for path in [
+        "/.env",
+        "/sub/.git/config",
+        "/link.txt",
+        "/../outside.txt",
+        "/%2e%2e/outside.txt",
+        "/..%2foutside.txt",
+        "/sub/..%5c..%5coutside.txt",
+        "/index.html%00.js",
+        "//outside.txt",
+    ] {
+        let answer = get(&site, path);
+        assert!(
+            matches!(answer.status, 400 | 404),
+            "{path}: {}",
+            answer.status
+        );
+        assert!(
+            !answer.text().contains("outside") && !answer.text().contains("SECRET"),
+            "{path}"
+        );
+    }
+    assert_eq!(
+        get(&site, "/sub/").text(),
+        FILES[0].1,
+        "a directory is not listed"
+    );
+    assert_eq!(get(&site, "/.well-known/security.txt").status, 200);
+    for method in ["POST", "DELETE"] {
+        let answer = Request::new(method, "/")
+            .header("host", "shop.test")
+            .send(site.bff.addr);
+        assert_eq!(answer.problem(), "method-not-allowed");
+    }
+}
+
+#[test]
+fn apis_and_endpoints_go_before_files() {
+    let site = site();
+    let mut browser = site.bff.browser();
+    assert_eq!(
+        browser.fetch("GET", "/api/echo/x.css").problem(),
+        "login-required"
+    );
+    assert_eq!(
+        browser.fetch("GET", "/bff/user").problem(),
+        "login-required"
+    );
+}

@@ -1,0 +1,241 @@
+//! `sealgate --rotate-keys`: which files come, which go, and that none is ever written again.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
+
+use crate::support::process::{Place, eventually};
+
+/// Names, bytes and modes of the key files.
+fn files(place: &Place, dir: &str) -> BTreeMap<String, (Vec<u8>, std::time::SystemTime)> {
+    let read = |kid: String| {
+        let path = place.path(&format!("{dir}/{kid}.toml"));
+        let modified = path.metadata().unwrap().modified().unwrap();
+        (kid, (std::fs::read(path).unwrap(), modified))
+    };
+    place.kids(dir).into_iter().map(read).collect()
+}
+
+/// The state of each key in the ring that a rotation prints.
+fn states(stdout: &str) -> BTreeMap<String, String> {
+    let rows = stdout.lines().skip(1).take_while(|line| line.contains('Z'));
+    rows.map(|row| {
+        let (kid, rest) = row.split_once("  ").unwrap();
+        let state = rest.rsplit("  ").next().unwrap();
+        (kid.to_owned(), state.to_owned())
+    })
+    .collect()
+}
+
+#[test]
+fn the_first_key_is_made_with_its_directory_and_is_active_at_once() {
+    let place = Place::new();
+    let outcome = place.run(&["--rotate-keys", "--keys", "deep/keys"]);
+    assert_eq!((outcome.code, &*outcome.stderr), (Some(0), ""));
+    let kids = place.kids("deep/keys");
+    let [kid] = &kids[..] else {
+        panic!("one key: {kids:?}");
+    };
+    assert_eq!(states(&outcome.stdout)[kid], "primary");
+    let path = place.path(&format!("deep/keys/{kid}.toml"));
+    assert_eq!(
+        path.metadata().unwrap().permissions().mode() & 0o7777,
+        0o600
+    );
+    let text = std::fs::read_to_string(&path).unwrap();
+    let table: toml::Table = text.parse().unwrap();
+    let names: Vec<_> = table.keys().map(String::as_str).collect();
+    assert_eq!(
+        names,
+        ["activates_at", "alg", "created_at", "secret", "version"]
+    );
+    assert_eq!(table["version"].as_integer(), Some(1));
+    assert_eq!(table["alg"].as_str(), Some("XAES-256-GCM"));
+    assert_eq!(table["created_at"], table["activates_at"]);
+    let secret = table["secret"].as_str().unwrap();
+    let base64url = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+    assert!(secret.len() == 43 && secret.chars().all(base64url));
+    assert!(
+        !outcome.stdout.contains(secret),
+        "the ring is printed without secrets"
+    );
+}
+
+#[test]
+fn the_next_key_waits_and_no_file_is_ever_written_again() {
+    let place = Place::new();
+    let first = place.rotate(&[]);
+    let before = files(&place, "keys");
+    let outcome = place.run(&[
+        "--rotate-keys",
+        "--keys",
+        "keys",
+        "--alg",
+        "XChaCha20-Poly1305",
+    ]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    let ring = states(&outcome.stdout);
+    assert_eq!(ring.len(), 2, "{}", outcome.stdout);
+    assert_eq!(ring[&first], "primary");
+    let next = ring.keys().find(|kid| **kid != first).unwrap();
+    assert_eq!(ring[next], "next");
+    let after = files(&place, "keys");
+    assert_eq!(after[&first], before[&first]);
+    let text = String::from_utf8(after[next].0.clone()).unwrap();
+    let table: toml::Table = text.parse().unwrap();
+    assert_eq!(table["alg"].as_str(), Some("XChaCha20-Poly1305"));
+    let at = |name: &str| {
+        table[name]
+            .as_str()
+            .unwrap()
+            .parse::<jiff::Timestamp>()
+            .unwrap()
+    };
+    let delay = at("activates_at").duration_since(at("created_at"));
+    assert_eq!(delay.as_secs(), 300, "keys.activation_delay");
+
+    let now = place.rotate(&["--now"]);
+    let ring = states(
+        &place
+            .run(&["--rotate-keys", "--keys", "keys", "--activate-in", "2h"])
+            .stdout,
+    );
+    assert_eq!(
+        (ring.len(), &*ring[&now], &*ring[&first]),
+        (4, "primary", "opens only")
+    );
+    assert_eq!(files(&place, "keys")[next], after[next]);
+}
+
+#[test]
+fn keys_that_no_session_can_need_are_dropped() {
+    let place = Place::new();
+    let first = place.rotate(&[]);
+    let second = place.rotate(&["--now"]);
+    let third = place.rotate(&["--now"]);
+    assert_eq!(place.kids("keys").len(), 3, "a day has not passed");
+    // A moment later the successors have been active for longer than that.
+    eventually("the clock's next second", || {
+        let outcome = place.run(&["--rotate-keys", "--keys", "keys", "--retire-after", "0s"]);
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+        let left = place.kids("keys");
+        (!left.contains(&first) && !left.contains(&second)).then_some(())
+    });
+    assert!(place.kids("keys").contains(&third), "the primary stays");
+}
+
+/// Makes a key one that has been active for so many hours.
+fn age(place: &Place, kid: &str, hours: i64) {
+    let path = place.path(&format!("keys/{kid}.toml"));
+    let at = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(hours);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let line = |line: &str| match line.split_once(" = ") {
+        Some((name @ ("created_at" | "activates_at"), _)) => format!("{name} = \"{at:.0}\"\n"),
+        _ => format!("{line}\n"),
+    };
+    std::fs::write(path, text.lines().map(line).collect::<String>()).unwrap();
+}
+
+#[test]
+fn a_key_is_kept_as_long_as_the_longest_session() {
+    const SHOP: &str = r#"
+[frontend.shop]
+origin = "https://shop.example.com"
+[frontend.shop.oidc]
+issuer = "https://id.example.com"
+client_id = "shop"
+client_secret = { env = "NOT_SET_HERE" }
+[frontend.shop.session]
+absolute_timeout = "#;
+    for (config, successor_is_active_for, is_dropped) in [
+        (format!("{SHOP}\"8h\"\n"), 7, false),
+        (format!("{SHOP}\"8h\"\n"), 9, true),
+        (format!("{SHOP}\"2d\"\n"), 47, false),
+        (
+            format!("{SHOP}\"8h\"\n[keys]\nretire_after = \"12h\"\n"),
+            9,
+            false,
+        ),
+        (String::new(), 23, false),
+        (String::new(), 25, true),
+    ] {
+        let place = Place::new();
+        place.write("sealgate.toml", &config);
+        let (old, new) = (place.rotate(&[]), place.rotate(&["--now"]));
+        age(&place, &old, 1000);
+        age(&place, &new, successor_is_active_for);
+        let outcome = place.run(&["-c", "sealgate.toml", "--rotate-keys"]);
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+        let what = format!("{successor_is_active_for} h with {config}");
+        let is_there = place.kids("keys").contains(&old);
+        assert_eq!(!is_there, is_dropped, "{what}");
+        assert!(place.kids("keys").contains(&new), "{what}");
+    }
+}
+
+#[test]
+fn the_directory_is_the_options_then_the_configurations() {
+    let place = Place::new();
+    place.write(
+        "etc/sealgate.toml",
+        "[keys]\ndir = \"ring\"\nactivation_delay = \"1h\"\n",
+    );
+    let rotate = ["-c", "etc/sealgate.toml", "--rotate-keys"];
+    for _ in 0..2 {
+        let outcome = place.run(&rotate);
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    }
+    // A relative path in a file starts at the file's directory.
+    assert_eq!(place.kids("etc/ring").len(), 2);
+    let outcome = place.run(&[&rotate[..], &["--keys", "other"]].concat());
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    assert_eq!(
+        (place.kids("other").len(), place.kids("etc/ring").len()),
+        (1, 2)
+    );
+    let next = |hours: i64| {
+        let at = jiff::Timestamp::now() + jiff::SignedDuration::from_mins(hours * 60 - 5);
+        let read =
+            |kid: String| std::fs::read_to_string(place.path(&format!("etc/ring/{kid}.toml")));
+        let texts = place
+            .kids("etc/ring")
+            .into_iter()
+            .map(|kid| read(kid).unwrap());
+        let tables = texts.map(|text| text.parse::<toml::Table>().unwrap());
+        let times = tables.map(|table| table["activates_at"].as_str().unwrap().to_owned());
+        times
+            .map(|text| text.parse::<jiff::Timestamp>().unwrap())
+            .filter(|time| *time > at)
+            .count()
+    };
+    assert_eq!((next(1), next(2)), (1, 0), "keys.activation_delay");
+}
+
+#[test]
+fn dropping_ends_one_key_and_adds_one_only_if_it_must() {
+    let place = Place::new();
+    let old = place.rotate(&[]);
+    let primary = place.rotate(&["--now"]);
+    let next = place.rotate(&["--activate-in", "1h"]);
+    let drop = |kid: &str| place.run(&["--rotate-keys", "--keys", "keys", "--drop", kid]);
+    let before = files(&place, "keys");
+    let unknown = drop("0123456789abcdef");
+    unknown.assert_refused(1, &["0123456789abcdef", "keys"]);
+    assert_eq!(files(&place, "keys"), before, "nothing changed");
+
+    assert_eq!(drop(&old).code, Some(0));
+    let mut left = vec![primary.clone(), next.clone()];
+    left.sort();
+    assert_eq!(place.kids("keys"), left, "an old key is not replaced");
+    let outcome = drop(&primary);
+    let ring = states(&outcome.stdout);
+    let new = ring.keys().find(|kid| **kid != next).unwrap();
+    assert_eq!(
+        (ring.len(), &*ring[new], &*ring[&next]),
+        (2, "primary", "next")
+    );
+    assert_eq!(drop(&next).code, Some(0));
+    assert_eq!(place.kids("keys"), [&**new]);
+    assert_eq!(drop(new).code, Some(0));
+    let kids = place.kids("keys");
+    assert!(kids.len() == 1 && kids[0] != *new, "there is always a key");
+}

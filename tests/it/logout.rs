@@ -1,0 +1,228 @@
+//! Logout: gone here, revoked there, ended at the provider, and back where the user wants to be.
+
+use sealgate::demo::idp::{EndpointFault, Fault, Faults};
+use url::Url;
+
+use crate::support::{Browser, Initiator, Request, TestBff};
+
+fn logout_url(browser: &mut Browser) -> String {
+    let claims = browser.fetch("GET", "/bff/user").json();
+    let claim = claims
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|c| c["type"] == "bff:logout_url")
+        .unwrap();
+    claim["value"].as_str().unwrap().to_owned()
+}
+
+fn parameter(url: &Url, name: &str) -> Option<String> {
+    url.query_pairs()
+        .find(|(key, _)| key == name)
+        .map(|(_, value)| value.into_owned())
+}
+
+#[test]
+fn a_navigation_with_the_sid_ends_everything() {
+    // B58, B59, B61
+    let bff = TestBff::spawn();
+    let mut browser = bff.signed_in();
+    let address = format!("{}&returnUrl=/bye?x=1", logout_url(&mut browser));
+    let visit = browser.navigate(&address, Initiator::SameOrigin);
+    let (_, first) = &visit.chain[0];
+    assert_eq!(first.status, 302);
+    let end_session = Url::parse(first.header("location").unwrap()).unwrap();
+    assert!(end_session.as_str().starts_with(bff.idp.issuer()));
+    assert!(parameter(&end_session, "id_token_hint").is_some());
+    assert_eq!(
+        parameter(&end_session, "client_id").as_deref(),
+        Some("shop")
+    );
+    assert_eq!(
+        parameter(&end_session, "post_logout_redirect_uri").as_deref(),
+        Some("https://shop.test/bff/logged-out")
+    );
+    assert!(parameter(&end_session, "state").is_some());
+    assert_eq!(visit.url.as_str(), "https://shop.test/bye?x=1");
+    assert_eq!(
+        browser.cookie_names(),
+        ["__Host-Http-shop-out"],
+        "only the mark is left"
+    );
+    assert_eq!(
+        browser.fetch("GET", "/api/echo").problem(),
+        "login-required"
+    );
+    assert!(
+        bff.revoked().len() >= 2,
+        "refresh and access token are revoked"
+    );
+    let page = browser.navigate("/bff/login", Initiator::SameOrigin);
+    assert!(
+        page.response.text().contains("type=\"password\""),
+        "the provider's session is over"
+    );
+}
+
+#[test]
+fn a_script_ends_the_session_at_once_and_navigates_for_the_rest() {
+    // B58, B61, C24
+    let bff = TestBff::spawn();
+    let mut browser = bff.signed_in();
+    let answer = browser.fetch("POST", "/bff/logout");
+    assert_eq!(answer.status, 200);
+    assert_eq!(
+        browser.fetch("GET", "/api/echo").problem(),
+        "login-required"
+    );
+    assert!(bff.revoked().len() >= 2);
+    let address = answer.json()["logout_url"].as_str().unwrap().to_owned();
+    assert!(address.starts_with("/bff/logout?sid="));
+    let visit = browser.navigate(&address, Initiator::SameOrigin);
+    let location = visit.chain[0].1.header("location").unwrap();
+    assert!(
+        location.contains("id_token_hint="),
+        "the hint cookie is enough"
+    );
+    assert_eq!(visit.url.as_str(), "https://shop.test/");
+    assert_eq!(browser.cookie_names(), ["__Host-Http-shop-out"]);
+}
+
+#[test]
+fn a_navigation_without_the_right_sid_logs_nobody_out() {
+    // B60
+    let bff = TestBff::spawn();
+    let mut browser = bff.signed_in();
+    let right = logout_url(&mut browser);
+    for address in [
+        "/bff/logout",
+        "/bff/logout?sid=",
+        "/bff/logout?sid=wrong",
+        &right[..right.len() - 1],
+    ] {
+        let visit = browser.navigate(address, Initiator::SameOrigin);
+        assert_eq!(visit.response.status, 400, "{address}");
+    }
+    let bare = browser.send_bare(Request::new("POST", "/bff/logout").body("x"));
+    assert_eq!(bare.problem(), "cross-site-request");
+    assert_eq!(browser.fetch("GET", "/bff/user").status, 200);
+    assert!(bff.revoked().is_empty());
+}
+
+#[test]
+fn a_provider_that_is_down_stops_no_logout() {
+    // B58
+    let bff = TestBff::spawn();
+    let mut browser = bff.signed_in();
+    bff.idp
+        .faults()
+        .inject(Faults::ALWAYS, Fault::Revocation(EndpointFault::Down));
+    let address = logout_url(&mut browser);
+    let visit = browser.navigate(&address, Initiator::SameOrigin);
+    assert_eq!(visit.url.as_str(), "https://shop.test/");
+    assert_eq!(
+        browser.fetch("GET", "/api/echo").problem(),
+        "login-required"
+    );
+}
+
+#[test]
+fn coming_back_without_our_state_leads_home() {
+    // B62
+    let bff = TestBff::spawn();
+    let mut browser = bff.browser();
+    for address in [
+        "/bff/logged-out",
+        "/bff/logged-out?state=x",
+        "/bff/logged-out?state=//evil.test",
+        "/bff/logged-out?state=a&state=b",
+    ] {
+        let answer = browser.send_bare(Request::new("GET", address));
+        assert_eq!(
+            (answer.status, answer.header("location")),
+            (303, Some("/")),
+            "{address}"
+        );
+    }
+}
+
+#[test]
+fn a_late_answer_cannot_bring_an_ended_session_back() {
+    // G10
+    let bff = TestBff::spawn();
+    let mut browser = bff.signed_in();
+    let session = browser.cookie("__Host-Http-shop").unwrap().clone();
+    browser.fetch("POST", "/bff/logout");
+    assert!(browser.cookie("__Host-Http-shop").is_none());
+    // The browser stores a Set-Cookie that was on its way.
+    browser.jar.push(session);
+    assert_eq!(
+        browser.fetch("GET", "/api/echo").problem(),
+        "login-required"
+    );
+    assert!(
+        browser.cookie("__Host-Http-shop").is_none(),
+        "and it is cleared again"
+    );
+    bff.log_in(&mut browser, "/bff/login");
+    assert_eq!(
+        browser.fetch("GET", "/api/echo").status,
+        200,
+        "a new session is not touched by it"
+    );
+}
+
+#[test]
+fn logging_out_nobody_is_no_error_for_a_script() {
+    let bff = TestBff::spawn();
+    let mut browser = bff.browser();
+    let answer = browser.fetch("POST", "/bff/logout");
+    assert_eq!(answer.status, 200);
+    let address = answer.json()["logout_url"].as_str().unwrap().to_owned();
+    assert_eq!(
+        browser
+            .navigate(&address, Initiator::SameOrigin)
+            .url
+            .as_str(),
+        "https://shop.test/"
+    );
+}
+
+#[test]
+fn tokens_of_a_refresh_that_the_browser_has_not_seen_are_revoked_too() {
+    // G10, B59
+    let bff = TestBff::spawn();
+    let mut browser = bff.signed_in();
+    bff.clock.advance(std::time::Duration::from_secs(301));
+    // Its answer, with the new session, is still under way when the logout is sent.
+    let late = Request::new("GET", "/api/echo")
+        .header("host", "shop.test")
+        .header("x-csrf", "1")
+        .header("cookie", &browser.api_cookie_line("/api/echo"))
+        .send(bff.addr);
+    assert_eq!(late.status, 200);
+    assert_eq!(browser.fetch("POST", "/bff/logout").status, 200);
+    for kind in [
+        sealgate::demo::idp::Secret::AccessToken,
+        sealgate::demo::idp::Secret::RefreshToken,
+    ] {
+        for token in bff.idp.minted_of(kind) {
+            assert!(
+                bff.revoked().contains(&token),
+                "a token that no browser has is revoked"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_revocation_that_fails_does_not_spare_the_other_token() {
+    // B59
+    let bff = TestBff::spawn();
+    let mut browser = bff.signed_in();
+    bff.idp
+        .faults()
+        .inject(1, Fault::Revocation(EndpointFault::Down));
+    browser.fetch("POST", "/bff/logout");
+    assert_eq!(bff.revoked().len(), 1, "the second one is revoked");
+}

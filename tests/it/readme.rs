@@ -1,0 +1,199 @@
+//! README.md says what is true.
+
+use std::collections::BTreeSet;
+
+use crate::support::TestBff;
+use crate::support::process::Place;
+
+const README: &str = include_str!("../../README.md");
+
+/// Every flag there is.
+const FLAGS: [&str; 15] = [
+    "--config",
+    "--demo",
+    "--rotate-keys",
+    "--check",
+    "--online",
+    "--print-config",
+    "--example-config",
+    "--health",
+    "--keys",
+    "--alg",
+    "--activate-in",
+    "--now",
+    "--retire-after",
+    "--drop",
+    "--help",
+];
+
+/// The code blocks of a language.
+fn blocks(language: &str) -> Vec<&'static str> {
+    let fence = format!("```{language}\n");
+    let blocks = README.split(&*fence).skip(1);
+    blocks
+        .map(|rest| rest.split("\n```").next().unwrap())
+        .collect()
+}
+
+/// The cells of the table below a heading.
+fn table(heading: &str) -> Vec<Vec<&'static str>> {
+    let (_, section) = README
+        .split_once(&format!("\n## {heading}\n"))
+        .expect(heading);
+    let section = section.split("\n## ").next().unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    rows.map(|row| row.trim_matches('|').split('|').map(str::trim).collect())
+        .collect()
+}
+
+fn code(cell: &str) -> &str {
+    cell.trim_matches('`')
+}
+
+#[test]
+fn every_configuration_in_it_loads() {
+    let examples = blocks("toml");
+    assert!(!examples.is_empty());
+    for example in examples {
+        let place = Place::new();
+        place.write("sealgate.toml", example);
+        place.write("shop.secret", "a secret\n");
+        place.write("dist/index.html", "<!doctype html>");
+        place.rotate(&[]);
+        let outcome = place.run(&["--check", "-c", "sealgate.toml"]);
+        assert_eq!(outcome.code, Some(0), "{}\n{example}", outcome.stderr);
+    }
+}
+
+#[test]
+fn every_flag_in_it_exists() {
+    let help = Place::new().run(&["--help"]).stdout;
+    let flags_of = |text: &str| -> BTreeSet<String> {
+        let words = text.split(|c: char| !(c.is_ascii_lowercase() || c == '-'));
+        let flags = words.filter(|word| word.starts_with("--") && word.len() > 2);
+        flags.map(str::to_owned).collect()
+    };
+    let known = flags_of(&help);
+    let expect: BTreeSet<String> = FLAGS.iter().map(|flag| (*flag).to_owned()).collect();
+    assert!(known.is_superset(&expect), "{help}");
+    let mut commands = 0;
+    for line in blocks("sh")
+        .into_iter()
+        .chain(blocks("text"))
+        .flat_map(str::lines)
+    {
+        if let Some(command) = line.trim_start().strip_prefix("sealgate ") {
+            let command = command.split("  ").next().unwrap();
+            let used = flags_of(command);
+            assert!(used.is_subset(&known), "{line}");
+            commands += 1;
+        }
+    }
+    assert!(commands > 8, "{commands} commands");
+    let modes = blocks("text").join("\n");
+    for flag in &FLAGS[1..8] {
+        assert!(modes.contains(flag), "{flag} is a mode that is not told of");
+    }
+}
+
+#[test]
+fn every_default_in_it_is_the_default() {
+    let place = Place::new();
+    let minimal = r#"
+[upstream.orders]
+url = "http://127.0.0.1:3000"
+[frontend.shop]
+origin = "https://shop.example.com"
+[frontend.shop.oidc]
+issuer = "https://id.example.com"
+client_id = "shop"
+client_secret = { env = "S" }
+[frontend.shop.route.orders]
+path = "/api"
+upstream = "orders"
+"#;
+    place.write("sealgate.toml", minimal);
+    let printed = place.run(&["--print-config", "-c", "sealgate.toml"]).stdout;
+    let mut compared = 0;
+    for row in table("Configuration") {
+        let [key, _, default, _] = &row[..] else {
+            panic!("{row:?}");
+        };
+        let key = code(key).replace("….route.<name>", "….route.orders");
+        let key = key
+            .replace("….", "frontend.shop.")
+            .replace("frontend.<name>", "frontend.shop");
+        let key = key.replace("upstream.<name>", "upstream.orders");
+        if !default.starts_with('`') || *default == "`{}`" {
+            continue;
+        }
+        let line = printed
+            .lines()
+            .find(|line| line.starts_with(&format!("{key} = ")));
+        let line = line.unwrap_or_else(|| panic!("no {key} in\n{printed}"));
+        let (line, origin) = line.split_once("  # ").unwrap();
+        let value = line
+            .trim_end()
+            .split_once(" = ")
+            .unwrap()
+            .1
+            .trim_matches('"');
+        assert_eq!((value, origin), (code(default), "default"), "{key}");
+        compared += 1;
+    }
+    assert!(compared > 25, "{compared} defaults");
+}
+
+#[test]
+fn every_metric_in_it_exists_and_no_other() {
+    let bff = TestBff::spawn();
+    let mut browser = bff.signed_in();
+    browser.fetch("GET", "/api/echo/x");
+    let answer = crate::support::Request::new("GET", "/metrics")
+        .header("host", "admin")
+        .send(bff.admin);
+    let text = answer.text();
+    let exported: BTreeSet<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
+        .collect();
+    let rows = table("Metrics");
+    let told: BTreeSet<&str> = rows.iter().map(|row| code(row[0])).collect();
+    assert_eq!(told, exported);
+    for row in rows {
+        let (name, labels) = (code(row[0]), row[1]);
+        let sample = text.lines().find(|line| line.starts_with(name));
+        let sample = sample.unwrap_or_else(|| panic!("no sample of {name} in\n{text}"));
+        for label in labels.split(", ").filter(|label| !label.is_empty()) {
+            assert!(sample.contains(&format!("{}=\"", code(label))), "{sample}");
+        }
+    }
+}
+
+#[test]
+fn every_problem_code_in_it_exists_and_no_other() {
+    // The one table of the source; its rows are ("code", status, "title").
+    let source = include_str!("../../src/problem.rs");
+    let (_, row) = source.split_once("const fn row(").unwrap();
+    let row: String = row
+        .split("\n    }\n")
+        .next()
+        .unwrap()
+        .split_whitespace()
+        .collect();
+    let mut known = BTreeSet::new();
+    for part in row.split("(\"").skip(1) {
+        let (code, rest) = part.split_once("\",").unwrap();
+        let status = rest.split(',').next().unwrap();
+        known.insert((code.to_owned(), status.parse::<u16>().unwrap()));
+    }
+    let mut told = BTreeSet::new();
+    for row in table("Problem codes") {
+        let statuses = row[1].split(|c: char| !c.is_ascii_digit());
+        for status in statuses.filter_map(|text| text.parse().ok()) {
+            told.insert((code(row[0]).to_owned(), status));
+        }
+    }
+    assert!(known.len() > 12);
+    assert_eq!(told, known);
+}

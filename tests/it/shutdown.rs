@@ -1,0 +1,119 @@
+//! The end of a process: readiness first, then the requests in flight, then the process.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::support::process::{Server, eventually};
+use crate::support::{Browser, Request, Response, Site};
+
+/// A request that the API takes its time for, and has received.
+fn slow(site: &Site, server: &Server, browser: &Browser, ms: u32) -> JoinHandle<Response> {
+    let target = format!("/api/slow?ms={ms}");
+    let request = Request::new("GET", &target)
+        .header("host", "shop.test")
+        .header("x-csrf", "1")
+        .header("cookie", &browser.api_cookie_line(&target));
+    let addr = server.addr;
+    let answer = std::thread::spawn(move || request.send(addr));
+    eventually("the API has it", || {
+        site.api
+            .requests()
+            .iter()
+            .any(|r| r.path == "/slow")
+            .then_some(())
+    });
+    answer
+}
+
+#[test]
+fn readiness_fails_first_and_requests_in_flight_end() {
+    // F12
+    let site = Site::with(crate::support::ORIGIN, "", "");
+    let mut server = site.serve_as(|command| {
+        command.env("SEALGATE__SERVER__SHUTDOWN_DELAY", "2s");
+    });
+    let mut browser = site.signed_in(&server);
+    let answer = slow(&site, &server, &browser, 3000);
+    server.process.signal("TERM");
+    eventually("unready", || {
+        (server.admin("/readyz").status == 503).then_some(())
+    });
+    assert_eq!(server.admin("/livez").status, 200);
+    assert_eq!(
+        browser.fetch("GET", "/api/x").status,
+        200,
+        "balancers have not noticed yet"
+    );
+    let answer = answer.join().unwrap();
+    assert_eq!((answer.status, answer.complete), (200, true));
+    assert_eq!(answer.json()["waited_ms"], 3000);
+    let outcome = server.process.outcome();
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    assert!(TcpStream::connect(server.addr).is_err());
+}
+
+#[test]
+fn idle_connections_delay_nothing() {
+    let site = Site::new();
+    let mut server = site.serve();
+    let mut kept = TcpStream::connect(server.addr).unwrap();
+    kept.write_all(b"GET /bff/session HTTP/1.1\r\nhost: shop.test\r\nx-csrf: 1\r\n\r\n")
+        .unwrap();
+    assert!(
+        kept.read(&mut [0; 4096]).unwrap() > 0,
+        "answered, and kept open"
+    );
+    let _silent = TcpStream::connect(server.addr).unwrap();
+    let begun = Instant::now();
+    server.process.signal("TERM");
+    assert_eq!(server.process.outcome().code, Some(0));
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        begun.elapsed()
+    );
+}
+
+#[test]
+fn ctrl_c_waits_for_no_balancer_and_twice_for_nobody() {
+    let site = Site::new();
+    for twice in [false, true] {
+        let mut server = site.serve_as(|command| {
+            command.env("SEALGATE__SERVER__SHUTDOWN_DELAY", "1m");
+        });
+        let browser = site.signed_in(&server);
+        if twice {
+            drop(slow(&site, &server, &browser, 30_000));
+        }
+        server.process.signal("INT");
+        if twice {
+            server.process.wait_for_log("shutting down");
+            server.process.signal("INT");
+        }
+        let begun = Instant::now();
+        assert_eq!(server.process.outcome().code, Some(0));
+        assert!(
+            begun.elapsed() < Duration::from_secs(5),
+            "{:?}",
+            begun.elapsed()
+        );
+    }
+}
+
+#[test]
+fn requests_in_flight_are_cut_when_the_grace_is_over() {
+    let site = Site::new();
+    let mut server = site.serve_as(|command| {
+        command.env("SEALGATE__SERVER__SHUTDOWN_GRACE", "1s");
+    });
+    let browser = site.signed_in(&server);
+    drop(slow(&site, &server, &browser, 30_000));
+    let begun = Instant::now();
+    server.process.signal("TERM");
+    assert_eq!(server.process.outcome().code, Some(0));
+    let took = begun.elapsed();
+    assert!(took >= Duration::from_millis(900), "cut after {took:?}");
+    assert!(took < Duration::from_secs(6), "cut after {took:?}");
+}

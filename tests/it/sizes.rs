@@ -1,0 +1,78 @@
+//! What a session weighs: the whole `Cookie` header of an API request, for tokens of real shape.
+
+use sealgate::clock::UnixTime;
+use sealgate::keyring::{Alg, Key, KeyRing};
+use sealgate::session::{Compression, Jar, LogoutHint, Received, SetCookies};
+
+use crate::token_sets::{self, NOW, Tokens};
+
+/// Header line of a fresh session; with the `-seen` cookie; cookies of the session; characters of the logout hint.
+fn weigh(tokens: &Tokens, compression: Compression) -> [usize; 4] {
+    let epoch = UnixTime::from_secs(0);
+    let key = Key::generate(Alg::default(), epoch, epoch).unwrap();
+    let keys = KeyRing::from_keys(vec![key], NOW).unwrap();
+    let jar = Jar::new(tokens.settings(compression));
+    let session = tokens.session();
+    let mut out = SetCookies::none();
+    jar.store(&session, &Received::none(), &keys, NOW, &mut out)
+        .unwrap();
+    let chunks = out.names().count();
+    assert!(out.lines().all(|line| line.len() <= 4096));
+    let line = |out: &SetCookies| {
+        let pairs: Vec<&str> = out
+            .lines()
+            .filter_map(|line| line.split(';').next())
+            .collect();
+        format!("Cookie: {}", pairs.join("; ")).len()
+    };
+    let fresh = line(&out);
+    let later = NOW.plus(std::time::Duration::from_mins(10));
+    jar.touch(&session, &keys, later, &mut out);
+    let seen = line(&out);
+    let hint = LogoutHint {
+        session: session.id,
+        id_token: tokens.id_token.clone(),
+    };
+    let mut out = SetCookies::none();
+    let fits = jar.store_hint(&hint, &keys, NOW, &mut out).unwrap();
+    let hint = if fits { line(&out) } else { 0 };
+    [fresh, seen, chunks, hint]
+}
+
+#[test]
+fn sessions_of_real_shape_are_small() {
+    // C23. Peers need 2802 and more for the first.
+    println!(
+        "{:20} {:>18} {:>8} {:>8} {:>8} {:>8}",
+        "", "tokens AT+RT+ID", "fresh", "+ seen", "cookies", "hint"
+    );
+    for tokens in token_sets::all() {
+        let lengths = [
+            &tokens.access_token,
+            &tokens.refresh_token,
+            &tokens.id_token,
+        ]
+        .map(String::len);
+        for compression in [Compression::Zstd, Compression::None] {
+            let [fresh, seen, chunks, hint] = weigh(&tokens, compression);
+            println!(
+                "{:20} {lengths:?} {compression:?} {fresh:8} {seen:8} {chunks:8} {hint:8}",
+                tokens.name
+            );
+            if compression == Compression::None {
+                continue;
+            }
+            let (most, cookies) = match tokens.name {
+                "plain" | "keycloak" => (1450, 1),
+                "entra" => (3300, 1),
+                "8 roles, 150 groups" => (7600, 2),
+                _ => (3900, 1),
+            };
+            assert!(
+                seen <= most && chunks <= cookies,
+                "{}: {seen} in {chunks}",
+                tokens.name
+            );
+        }
+    }
+}

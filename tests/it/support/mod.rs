@@ -1,0 +1,323 @@
+//! sealgate in this process, in front of the demo's provider and API, with a clock in the test's hand.
+
+pub mod browser;
+pub mod http;
+pub mod logs;
+mod person;
+pub mod process;
+pub mod site;
+pub mod upstream;
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use sealgate::app::{self, Listeners};
+use sealgate::clock::{Clock, UnixTime};
+use sealgate::demo::api::Api;
+use sealgate::demo::idp::{
+    DiscoveryFault, EndpointFault, Fault, Faults, Idp, IdpOptions, Rotation, Secret, TokenFormat,
+};
+use sealgate::keyring::{self, Alg};
+
+pub use browser::{Browser, Initiator, Visit};
+pub use http::{Request, Response};
+pub use site::Site;
+
+/// The public origin of the frontend under test. TLS is taken to end in front of sealgate.
+pub const ORIGIN: &str = "https://shop.test";
+
+/// A noon in 2026.
+pub const NOON: u64 = 1_795_262_400;
+
+/// What a test wants to be different.
+pub struct Setup {
+    /// Lifetime of access tokens.
+    pub access_token_lifetime: Duration,
+    pub format: TokenFormat,
+    pub rotation: Rotation,
+    /// Lines for `[frontend.shop]`, `[frontend.shop.oidc]`, `[frontend.shop.session]`.
+    pub frontend: String,
+    pub oidc: String,
+    pub session: String,
+    /// Whole tables: more routes, upstreams, frontends.
+    pub tables: String,
+    /// Lines for `[server]`.
+    pub server: String,
+    pub origin: String,
+    /// The provider answers 503 to everything from the start.
+    pub provider_is_down: bool,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            access_token_lifetime: Duration::from_secs(300),
+            format: TokenFormat::Jwt,
+            rotation: Rotation::Rotate,
+            frontend: String::new(),
+            oidc: String::new(),
+            session: String::new(),
+            tables: String::new(),
+            server: String::new(),
+            origin: ORIGIN.to_owned(),
+            provider_is_down: false,
+        }
+    }
+}
+
+/// A running sealgate and its neighbours. Dropped, it stops, and searches for secrets that leaked.
+pub struct TestBff {
+    pub idp: Idp,
+    pub api: Api,
+    pub clock: Clock,
+    pub addr: SocketAddr,
+    pub admin: SocketAddr,
+    _dir: tempfile::TempDir,
+    origin: String,
+    seen: Arc<Mutex<Vec<u8>>>,
+    stop: Option<tokio::sync::oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl TestBff {
+    pub fn spawn() -> Self {
+        Self::with(|_| {})
+    }
+
+    pub fn with(change: impl FnOnce(&mut Setup)) -> Self {
+        logs::install();
+        let mut setup = Setup::default();
+        change(&mut setup);
+        let clock = Clock::fixed(UnixTime::from_secs(NOON));
+        let idp = Idp::start(IdpOptions {
+            access_token_lifetime: setup.access_token_lifetime,
+            access_token_format: setup.format,
+            rotation: setup.rotation,
+            clock: clock.clone(),
+            ..IdpOptions::default()
+        })
+        .expect("the provider starts");
+        if setup.provider_is_down {
+            idp.faults().inject(
+                Faults::ALWAYS,
+                Fault::Discovery(DiscoveryFault::Endpoint(EndpointFault::Down)),
+            );
+        }
+        let secret = "s3cret :%+/é of the test client";
+        idp.add_client(
+            "shop",
+            secret,
+            &[&format!("{}/bff/callback", setup.origin)],
+            &[&format!("{}/bff/logged-out", setup.origin)],
+        );
+        let api = Api::start().expect("the API starts");
+        let dir = tempfile::tempdir().expect("a directory");
+        std::fs::write(dir.path().join("secret"), secret).expect("written");
+        keyring::rotate(
+            &dir.path().join("keys"),
+            &keyring::RotateOptions {
+                alg: Alg::Xaes256Gcm,
+                activate_in: Duration::ZERO,
+                retire_after: Duration::from_secs(86_400),
+                drop: None,
+            },
+            clock.now(),
+        )
+        .expect("a key");
+        let public = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let operator = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let (addr, admin) = (public.local_addr().unwrap(), operator.local_addr().unwrap());
+        let config = render(&setup, idp.issuer(), &api.url(), dir.path());
+        let file = dir.path().join("sealgate.toml");
+        std::fs::write(&file, config).expect("written");
+        let (stop, stopped) = tokio::sync::oneshot::channel();
+        let (ready, started) = mpsc::channel();
+        let of_server = clock.clone();
+        let thread = std::thread::spawn(move || {
+            actix_web::rt::System::new().block_on(async move {
+                let config = sealgate::config::load(
+                    &[file],
+                    std::env::vars_os()
+                        .filter_map(|(k, v)| Some((k.into_string().ok()?, v)))
+                        .collect(),
+                    &of_server,
+                )
+                .unwrap_or_else(|mistakes| panic!("the test's configuration: {mistakes}"));
+                let running = app::start(config, of_server, Listeners { public, operator })
+                    .unwrap_or_else(|error| panic!("{error}"));
+                ready.send(()).expect("the test waits");
+                let _ = stopped.await;
+                running.stop().await;
+            });
+        });
+        started.recv().expect("sealgate starts");
+        Self {
+            idp,
+            api,
+            clock,
+            addr,
+            admin,
+            _dir: dir,
+            origin: setup.origin,
+            seen: Arc::default(),
+            stop: Some(stop),
+            thread: Some(thread),
+        }
+    }
+
+    pub fn browser(&self) -> Browser {
+        Browser::new(&self.origin, self.addr, Arc::clone(&self.seen))
+    }
+
+    /// A browser in which `alice` is signed in.
+    pub fn signed_in(&self) -> Browser {
+        let mut browser = self.browser();
+        let visit = self.log_in(&mut browser, "/bff/login?returnUrl=/welcome");
+        assert_eq!(visit.url.path(), "/welcome", "{}", visit.response.text());
+        browser
+    }
+
+    /// Opens a login address, and fills in the provider's form if it shows one.
+    #[expect(clippy::unused_self, reason = "it reads better")]
+    pub fn log_in(&self, browser: &mut Browser, address: &str) -> Visit {
+        browser.log_in(address)
+    }
+
+    /// Fills in the provider's login form.
+    #[expect(clippy::unused_self, reason = "it reads better")]
+    pub fn fill_in(
+        &self,
+        browser: &mut Browser,
+        page: &Visit,
+        user: &str,
+        password: &str,
+    ) -> Visit {
+        browser.fill_in(page, user, password)
+    }
+
+    /// How often the provider's token endpoint was called with a grant type.
+    pub fn token_calls(&self, grant_type: &str) -> u32 {
+        self.idp.observed().token_calls(grant_type)
+    }
+
+    /// The tokens that were revoked, in that order.
+    pub fn revoked(&self) -> Vec<String> {
+        self.idp.observed().revoked
+    }
+
+    /// How many requests the API has seen.
+    pub fn api_calls(&self) -> usize {
+        self.api.requests().len()
+    }
+
+    /// A3, F14: no token in what a script could read, no secret in any log line.
+    fn assert_nothing_leaked(&self) {
+        let codes = self.idp.minted_of(Secret::Code);
+        let tokens: Vec<String> = self
+            .idp
+            .minted()
+            .into_iter()
+            .filter(|secret| !codes.contains(secret))
+            .collect();
+        assert!(!tokens.is_empty(), "the search has something to search for");
+        let seen = String::from_utf8_lossy(&self.seen.lock().unwrap()).into_owned();
+        for token in &tokens {
+            assert!(
+                !seen.contains(token.as_str()),
+                "a token reached the browser: {token}"
+            );
+        }
+        logs::search(|lines| {
+            for secret in tokens.iter().chain(&codes) {
+                assert!(
+                    !lines.contains(secret.as_str()),
+                    "a secret is in the log: {secret}"
+                );
+            }
+        });
+    }
+}
+
+impl Drop for TestBff {
+    fn drop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+        if !std::thread::panicking() {
+            self.assert_nothing_leaked();
+        }
+    }
+}
+
+fn render(setup: &Setup, issuer: &str, api: &str, dir: &Path) -> String {
+    let Setup {
+        frontend,
+        oidc,
+        session,
+        tables,
+        server,
+        origin,
+        ..
+    } = setup;
+    let dir = dir.display();
+    format!(
+        r#"
+[server]
+bind = "127.0.0.1:0"
+admin_bind = "127.0.0.1:0"
+workers = 2
+shutdown_delay = "0s"
+shutdown_grace = "1s"
+{server}
+
+[keys]
+dir = "{dir}/keys"
+
+[upstream.api]
+url = "{api}/v1"
+
+[upstream.root]
+url = "{api}"
+
+[frontend.shop]
+origin = "{origin}"
+{frontend}
+
+[frontend.shop.oidc]
+issuer = "{issuer}"
+client_id = "shop"
+client_secret = {{ file = "{dir}/secret" }}
+{oidc}
+
+[frontend.shop.session]
+{session}
+
+[frontend.shop.route.echo]
+path = "/api/echo"
+upstream = "api"
+token = "user"
+
+[frontend.shop.route.root]
+path = "/api/root"
+upstream = "root"
+token = "user"
+
+[frontend.shop.route.public]
+path = "/api/public"
+upstream = "api"
+token = "none"
+
+[frontend.shop.route.maybe]
+path = "/api/maybe"
+upstream = "api"
+token = "user_or_none"
+{tables}
+"#
+    )
+}

@@ -1,0 +1,88 @@
+//! An API that misbehaves: raw bytes on a socket, one thread a connection.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// One connection, request by request.
+pub struct Talk {
+    reader: BufReader<TcpStream>,
+    writer: TcpStream,
+    /// Which connection this is, from 0.
+    pub number: usize,
+}
+
+impl Talk {
+    /// The next request's head, or `None` when the other side is done.
+    pub fn head(&mut self) -> Option<String> {
+        let mut head = String::new();
+        loop {
+            let before = head.len();
+            match self.reader.read_line(&mut head) {
+                Ok(0) | Err(_) => return None,
+                Ok(_) if &head[before..] == "\r\n" => return Some(head),
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// Sends bytes as they are.
+    pub fn say(&mut self, bytes: &str) {
+        let _ = self.writer.write_all(bytes.as_bytes());
+        let _ = self.writer.flush();
+    }
+}
+
+/// A listening upstream. Its threads end with their connections.
+pub struct RawUpstream {
+    pub addr: SocketAddr,
+    connections: Arc<AtomicUsize>,
+}
+
+impl RawUpstream {
+    pub fn start(serve: impl Fn(Talk) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let addr = listener.local_addr().expect("an address");
+        let connections = Arc::new(AtomicUsize::new(0));
+        let serve = Arc::new(serve);
+        let count = Arc::clone(&connections);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let number = count.fetch_add(1, Ordering::SeqCst);
+                let serve = Arc::clone(&serve);
+                std::thread::spawn(move || {
+                    let reader = BufReader::new(stream.try_clone().expect("a second handle"));
+                    serve(Talk {
+                        reader,
+                        writer: stream,
+                        number,
+                    });
+                });
+            }
+        });
+        Self { addr, connections }
+    }
+
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    /// The tables that make `/raw` of the frontend lead here, with the user's token.
+    pub fn route(&self, more: &str) -> String {
+        format!(
+            r#"
+[upstream.raw]
+url = "http://{}/base"
+timeout = "1s"
+idle_timeout = "2s"
+[frontend.shop.route.raw]
+path = "/raw"
+upstream = "raw"
+token = "user"
+{more}
+"#,
+            self.addr
+        )
+    }
+}

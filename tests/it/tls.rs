@@ -1,0 +1,108 @@
+//! TLS on the public listener.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+use crate::support::process::Process;
+use crate::support::{ORIGIN, Request, Site};
+
+const TLS: &str = "tls = { cert = \"tls.crt\", key = \"tls.key\" }";
+
+/// A configuration with certificate and key, and a client that trusts the certificate.
+fn site() -> (Site, Arc<ClientConfig>) {
+    let site = Site::with(ORIGIN, TLS, "");
+    let certified = rcgen::generate_simple_self_signed(["shop.test".to_owned()]).unwrap();
+    let pem = certified.cert.pem();
+    site.place.write("tls.crt", &pem);
+    site.place
+        .write("tls.key", &certified.signing_key.serialize_pem());
+    let mut roots = RootCertStore::empty();
+    roots
+        .add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap())
+        .unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let client = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    (site, Arc::new(client))
+}
+
+#[test]
+fn a_login_over_tls() {
+    let (site, client) = site();
+    let server = site.serve();
+    let mut browser = site.browser(&server);
+    browser.speak_tls(client);
+    browser.log_in("/bff/login?returnUrl=/bff/session");
+    let answer = browser.fetch("GET", "/bff/session");
+    assert_eq!(answer.json()["active"], true);
+    assert_eq!(browser.fetch("GET", "/api/x").status, 200);
+    // D35
+    let hsts = answer.header("strict-transport-security").unwrap();
+    assert!(hsts.starts_with("max-age="), "{hsts}");
+    let names = browser.cookie_names();
+    assert!(names.contains(&"__Host-Http-shop".to_owned()), "{names:?}");
+    assert!(names.iter().all(|name| name.starts_with("__")), "{names:?}");
+    assert!(
+        browser
+            .jar
+            .iter()
+            .filter(|cookie| cookie.name.starts_with("__"))
+            .all(|cookie| cookie.secure)
+    );
+    // Health checks need no certificate, and whoever speaks plain HTTP to TLS gets no answer.
+    assert_eq!(server.admin("/livez").status, 200);
+    let plain = Request::new("GET", "/bff/session").header("host", "shop.test");
+    assert!(!String::from_utf8_lossy(&plain.exchange(server.addr)).starts_with("HTTP"));
+}
+
+#[test]
+fn idle_connections_delay_no_shutdown() {
+    let (site, client) = site();
+    let mut server = site.serve();
+    let tcp = TcpStream::connect(server.addr).unwrap();
+    let client = ClientConnection::new(client, "shop.test".try_into().unwrap()).unwrap();
+    let mut kept = StreamOwned::new(client, tcp);
+    kept.write_all(b"GET /bff/session HTTP/1.1\r\nhost: shop.test\r\nx-csrf: 1\r\n\r\n")
+        .unwrap();
+    assert!(
+        kept.read(&mut [0; 4096]).unwrap() > 0,
+        "answered, and kept open"
+    );
+    let _silent = TcpStream::connect(server.addr).unwrap();
+    let begun = Instant::now();
+    server.process.signal("TERM");
+    assert_eq!(server.process.outcome().code, Some(0));
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        begun.elapsed()
+    );
+}
+
+#[test]
+fn a_pair_that_does_not_fit_is_refused_before_any_socket() {
+    let (site, _) = site();
+    let serve = || Process::spawn(site.sealgate(&[])).outcome();
+    let check = || Process::spawn(site.sealgate(&["--check"])).outcome();
+    let other = rcgen::generate_simple_self_signed(["shop.test".to_owned()]).unwrap();
+    site.place
+        .write("tls.key", &other.signing_key.serialize_pem());
+    for outcome in [serve(), check()] {
+        outcome.assert_refused(78, &["server.tls (sealgate.toml:", "tls.crt", "tls.key"]);
+    }
+    site.place.write("tls.key", "no key\n");
+    for outcome in [serve(), check()] {
+        outcome.assert_refused(78, &["server.tls", "tls.key"]);
+    }
+    std::fs::remove_file(site.place.path("tls.crt")).unwrap();
+    serve().assert_refused(78, &["server.tls", "tls.crt"]);
+}

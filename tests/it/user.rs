@@ -1,0 +1,109 @@
+//! What a frontend may know: claims and times, never a token.
+
+use serde_json::json;
+
+use crate::support::{NOON, Request, TestBff};
+
+#[test]
+fn the_user_endpoint_answers_as_duende_does() {
+    // A23, F8
+    let bff = TestBff::spawn();
+    let mut browser = bff.signed_in();
+    let answer = browser.fetch("GET", "/bff/user");
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    assert_eq!(answer.header("cache-control"), Some("no-store"));
+    let claims = answer.json();
+    let claims = claims.as_array().unwrap();
+    let value = |name: &str| {
+        claims
+            .iter()
+            .find(|claim| claim["type"] == name)
+            .map(|c| &c["value"])
+    };
+    assert!(value("sub").is_some() && value("sid").is_some());
+    assert_eq!(value("bff:session_expires_in"), Some(&json!(8 * 3600)));
+    assert!(
+        value("bff:logout_url")
+            .unwrap()
+            .as_str()
+            .unwrap()
+            .starts_with("/bff/logout?sid=")
+    );
+    assert!(
+        value("roles").is_none(),
+        "only configured claims are kept (F18)"
+    );
+}
+
+#[test]
+fn a_claim_with_several_values_is_several_claims() {
+    let bff = TestBff::with(|setup| setup.session = "claims = [\"sub\", \"roles\"]".to_owned());
+    let mut browser = bff.signed_in();
+    let claims = browser.fetch("GET", "/bff/user").json();
+    let roles: Vec<_> = claims
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|c| c["type"] == "roles")
+        .collect();
+    assert!(
+        !roles.is_empty() && roles.iter().all(|role| role["value"].is_string()),
+        "{claims}"
+    );
+}
+
+#[test]
+fn nobody_is_401_at_user_and_inactive_at_session() {
+    let bff = TestBff::spawn();
+    let mut browser = bff.browser();
+    let user = browser.fetch("GET", "/bff/user");
+    assert_eq!(
+        (user.status, user.problem().as_str()),
+        (401, "login-required")
+    );
+    assert_eq!(user.json()["login_url"], "/bff/login");
+    let session = browser.fetch("GET", "/bff/session");
+    assert_eq!(
+        (session.status, session.json()),
+        (200, json!({"active": false}))
+    );
+}
+
+#[test]
+fn the_session_endpoint_gives_times_in_unix_seconds() {
+    let bff = TestBff::spawn();
+    let mut browser = bff.signed_in();
+    bff.clock.advance(std::time::Duration::from_secs(100));
+    let answer = browser.fetch("GET", "/bff/session");
+    assert!(answer.headers("set-cookie").is_empty(), "it never slides");
+    let session = answer.json();
+    assert_eq!(session["active"], true);
+    assert_eq!(session["server_now"], NOON + 100);
+    assert_eq!(session["session_ends_at"], NOON + 8 * 3600);
+    assert_eq!(session["idle_ends_at"], NOON + 1800);
+    assert_eq!(session["access_token_expires_at"], NOON + 300);
+    assert_eq!(session["refresh_possible"], true);
+    assert!(session["claims"]["sub"].is_string());
+}
+
+#[test]
+fn endpoints_refuse_other_methods_and_unknown_names() {
+    let bff = TestBff::spawn();
+    let mut browser = bff.browser();
+    for (method, path, code) in [
+        ("DELETE", "/bff/user", "method-not-allowed"),
+        ("POST", "/bff/session", "method-not-allowed"),
+        ("PUT", "/bff/logout", "method-not-allowed"),
+        ("GET", "/bff/nothing", "not-found"),
+        ("GET", "/bff", "not-found"),
+        ("GET", "/bff/user/x", "not-found"),
+        ("POST", "/bff/backchannel", "not-found"),
+    ] {
+        let answer = browser.send(Request::new(method, path).header("x-csrf", "1"));
+        assert_eq!(answer.problem(), code, "{method} {path}");
+        if code == "method-not-allowed" {
+            assert!(answer.header("allow").is_some());
+        }
+    }
+}
