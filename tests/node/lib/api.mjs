@@ -1,0 +1,45 @@
+// The API behind sealgate: it answers what it was asked, and remembers what it received.
+//
+// It takes only live access tokens, as a real one would. Its answers name what it got of `Authorization`, never the
+// token itself: whatever of a token reaches a browser is sealgate's doing.
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+
+/** Short enough to read, long enough to tell tokens apart. */
+export const fingerprint = (token) => createHash('sha256').update(token).digest('hex').slice(0, 16);
+
+/** Starts the API on a free loopback port. `accepts` decides about a bearer token. */
+export async function startApi({ accepts = async () => true } = {}) {
+  const api = { received: [] };
+  const server = createServer(async (req, res) => {
+    const chunks = [];
+    for await (const chunk of req) chunks.push(chunk);
+    const body = Buffer.concat(chunks).toString();
+    const [scheme, token] = (req.headers.authorization ?? '').split(' ');
+    const seen = { method: req.method, url: req.url, headers: req.headers, rawHeaders: req.rawHeaders, token, body };
+    api.received.push(seen);
+    const accepted = scheme === 'Bearer' && Boolean(token) && await accepts(token);
+    const answer = JSON.stringify({
+      method: req.method,
+      url: req.url,
+      body,
+      headerNames: Object.keys(req.headers).sort(),
+      token: token ? fingerprint(token) : null,
+      accepted,
+    });
+    res.writeHead(accepted ? 200 : 401, { 'content-type': 'application/json', 'x-echo': 'yes' });
+    res.end(answer);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return Object.assign(api, {
+    url: `http://127.0.0.1:${server.address().port}`,
+    last: () => api.received.at(-1),
+    async stop() {
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+    },
+  });
+}

@@ -1,0 +1,56 @@
+// Headless Chromium from the system, kept to loopback.
+import { existsSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { chromium } from 'playwright-core';
+
+const FLAGS = [
+  '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+  '--disable-component-update', '--disable-sync', '--disable-dev-shm-usage',
+  // The provider's pages import a web font: nothing but loopback has a name here, and localhost is IPv4.
+  '--host-resolver-rules=MAP localhost 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1',
+];
+
+/** Starts Chromium; loudly missing, because a story that does not run proves nothing. */
+export async function startChromium(t) {
+  const executablePath = process.env.CHROMIUM_BIN ?? '/usr/bin/chromium';
+  if (!existsSync(executablePath)) throw new Error(`no Chromium at ${executablePath}: install it, or set CHROMIUM_BIN`);
+  const browser = await chromium.launch({ executablePath, args: FLAGS, timeout: 30_000 });
+  t.after(() => browser.close());
+  return browser;
+}
+
+/**
+ * A fresh profile that writes down every answer, in the shape of `Browser.answers`.
+ *
+ * `settled()` waits until the bodies are read, and must be called before the answers are searched.
+ */
+export async function openProfile(browser) {
+  const context = await browser.newContext({ ignoreHTTPSErrors: true });
+  context.setDefaultTimeout(15_000);
+  const pending = [];
+  const answers = [];
+  const note = async (response) => {
+    const request = response.request();
+    const sentHeaders = await request.allHeaders();
+    const headers = await response.headersArray();
+    // A redirect has no body, and one that a closed page never took does not come any more.
+    const none = Buffer.alloc(0);
+    const body = await Promise.race([response.body().catch(() => none), sleep(3000, none, { ref: false })]);
+    answers.push({
+      method: request.method(),
+      url: response.url(),
+      sentCookie: sentHeaders.cookie ?? '',
+      sentHeaders,
+      status: response.status(),
+      reason: response.statusText(),
+      rawHeaders: headers.flatMap(({ name, value }) => [name, value]),
+      headers: response.headers(),
+      setCookies: headers.filter(({ name }) => name.toLowerCase() === 'set-cookie').map(({ value }) => value),
+      body: body.toString(),
+      early: [],
+    });
+  };
+  context.on('response', (response) => pending.push(note(response)));
+  return { context, answers, settled: async () => { while (pending.length) await pending.shift(); } };
+}

@@ -1,0 +1,92 @@
+// A real nginx in front, from the distribution, with a configuration of the story's own.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const START_MS = 10_000;
+
+/** Path of the program; loudly missing, because a story that does not run proves nothing. */
+function program() {
+  const path = process.env.NGINX_BIN ?? '/usr/sbin/nginx';
+  if (!existsSync(path)) throw new Error(`no nginx at ${path}: install it (Debian: nginx-light), or set NGINX_BIN`);
+  return path;
+}
+
+/**
+ * Everything that nginx needs to be told to pass requests on; `server` and `location` are what the story adds.
+ *
+ * Files that nginx would put into /var go to `dir`.
+ */
+const configuration = ({ dir, port, tls, backends, server, location, upstream }) => `
+worker_processes 1;
+pid ${dir}/nginx.pid;
+events { worker_connections 512; }
+http {
+  access_log off;
+  ${['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((what) => `${what}_temp_path ${dir}/${what};`).join('\n  ')}
+  upstream sealgate {
+    ${backends.map((backend) => `server 127.0.0.1:${backend};`).join('\n    ')}
+    ${upstream}
+  }
+  server {
+    listen 127.0.0.1:${port}${tls ? ' ssl' : ''};
+    ${tls ? `ssl_certificate ${tls.cert};\n    ssl_certificate_key ${tls.key};` : ''}
+    ${server}
+    location / {
+      proxy_pass http://sealgate;
+      proxy_set_header Host $http_host;
+      ${location}
+    }
+  }
+}
+`;
+
+/**
+ * Starts nginx and waits until it takes connections.
+ *
+ * @param {object} options `backends`: ports, taken in turns; `server`, `location`, `upstream`: more directives
+ */
+export async function startNginx({ server = '', location = '', upstream = '', ...options }) {
+  const dir = join(options.dir, `nginx-${process.hrtime.bigint()}`);
+  await mkdir(dir);
+  const config = join(dir, 'nginx.conf');
+  await writeFile(config, configuration({ server, location, upstream, ...options, dir }));
+  const log = join(dir, 'error.log');
+  // In the foreground, and of this user alone: nothing outlives the story.
+  const child = spawn(program(), ['-c', config, '-p', dir, '-e', log, '-g', 'daemon off;'], {
+    env: { PATH: process.env.PATH, HOME: dir }, stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text) => { output += text; });
+  let exit;
+  const gone = once(child, 'exit').then(([code, signal]) => { exit = { code, signal }; });
+  const nginx = {
+    /** What it complained of. */
+    log: async () => `${output}${await readFile(log, 'utf8').catch(() => '')}`,
+    async stop() {
+      if (!exit) child.kill('SIGTERM');
+      await gone;
+    },
+  };
+  for (const deadline = Date.now() + START_MS; Date.now() < deadline && !exit; await sleep(30)) {
+    if (await answers(options.port)) return nginx;
+  }
+  await nginx.stop();
+  throw new Error(`nginx does not start (${JSON.stringify(exit)})\n${await nginx.log()}`);
+}
+
+async function answers(port) {
+  const socket = connect({ host: '127.0.0.1', port });
+  try {
+    await once(socket, 'connect');
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.destroy();
+  }
+}

@@ -1,0 +1,210 @@
+// A certified OpenID Provider (npm `oidc-provider`) on plain-HTTP loopback, watched from inside.
+//
+// The stories start one each. It is unmodified but for its settings: sealgate meets the library's own endpoints,
+// pages and rules. What it minted is written down, so that a story can search for it in what a browser saw.
+//
+// Why these settings:
+// - `issueRefreshToken` without `offline_access`: such tokens end with the provider's session (OpenID Connect Core §11),
+//   which is what a BFF should ask for.
+// - `conformIdTokenClaims: false`: `name` and `email` in the ID token, because `/userinfo` refuses resource-bound JWTs.
+// - an own key for each start: a fixed `kid` with other keys behind it would poison a client's JWKS cache.
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import Provider from 'oidc-provider';
+
+/** The API as a resource (RFC 8707); access tokens for it are JWTs. */
+export const RESOURCE = 'urn:stories:api';
+/** The only account: any login name works in the provider's own login page, with any password. */
+export const ACCOUNT = { name: 'Ada Lovelace', email: 'ada@example.org', email_verified: true };
+/** The scope that the API wants. */
+export const API_SCOPE = 'orders.read';
+
+/**
+ * Starts a provider with one confidential client.
+ *
+ * @param {object} options
+ * @param {string} options.origin of the application: redirect URIs are below its `/bff`
+ * @param {'opaque'|'jwt'} [options.accessTokens] JWTs come from a default resource, or from `resource` parameters
+ * @param {boolean} [options.defaultResource] whether a request without `resource` gets a token for the API
+ * @param {boolean} [options.rotate] refresh-token rotation; a spent token then kills the whole family
+ * @param {number} [options.accessTokenSeconds] may be changed later on the returned object
+ * @param {(login: string) => object} [options.extraClaims] of access tokens; may be changed later on the returned object
+ * @param {() => object} [options.idClaims] more claims of ID tokens; may be changed later on the returned object
+ * @param {{dress: (token: string) => string, undress: (token: string) => string}} [options.refreshTokens] how refresh
+ *   tokens look outside, for providers whose are long
+ */
+export async function startOp({
+  origin,
+  clientId = 'shop',
+  basePath = '/bff',
+  accessTokens = 'opaque',
+  defaultResource = accessTokens === 'jwt',
+  rotate = true,
+  accessTokenSeconds = 300,
+  extraClaims = () => ({}),
+  idClaims = () => ({}),
+  refreshTokens,
+}) {
+  const server = createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const issuer = `http://127.0.0.1:${server.address().port}`;
+  const clientSecret = randomBytes(24).toString('base64url');
+
+  const op = {
+    issuer,
+    clientId,
+    clientSecret,
+    accessTokenSeconds,
+    extraClaims,
+    idClaims,
+    /** Milliseconds by which token answers are late, so that parallel requests truly overlap. */
+    tokenDelay: 0,
+    /** One entry per request: `{ route, grant, params, status, error, answer }`. */
+    calls: [],
+    /** Every string that no browser and no log line may ever hold, each with a name for the report. */
+    secrets: [{ what: 'client secret', value: clientSecret }],
+    /** Authorization codes: they pass through the browser, but not into a log. */
+    codes: [],
+  };
+
+  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const kid = randomBytes(8).toString('base64url');
+  const resourceServer = () => ({
+    scope: API_SCOPE,
+    audience: RESOURCE,
+    accessTokenFormat: 'jwt',
+    accessTokenTTL: op.accessTokenSeconds,
+    jwt: { sign: { alg: 'RS256' } },
+  });
+
+  const provider = new Provider(issuer, {
+    clients: [{
+      client_id: clientId,
+      client_secret: clientSecret,
+      token_endpoint_auth_method: 'client_secret_basic',
+      grant_types: ['authorization_code', 'refresh_token'],
+      response_types: ['code'],
+      redirect_uris: [`${origin}${basePath}/callback`],
+      post_logout_redirect_uris: [`${origin}${basePath}/logged-out`],
+    }],
+    jwks: { keys: [{ ...privateKey.export({ format: 'jwk' }), kid, use: 'sig', alg: 'RS256' }] },
+    // Expired is expired: the API below asks the provider whether a token lives.
+    clockTolerance: 0,
+    cookies: { keys: [randomBytes(24).toString('base64url')] },
+    scopes: ['openid', API_SCOPE],
+    claims: { openid: ['sub'], profile: ['name', 'note'], email: ['email', 'email_verified'] },
+    conformIdTokenClaims: false,
+    pkce: { required: () => true },
+    rotateRefreshToken: rotate,
+    issueRefreshToken: async (_ctx, client) => client.grantTypeAllowed('refresh_token'),
+    extraTokenClaims: async (_ctx, token) => op.extraClaims(token.accountId),
+    findAccount: async (_ctx, sub) => ({
+      accountId: sub,
+      claims: async () => ({ sub, ...ACCOUNT, ...op.idClaims() }),
+    }),
+    ttl: {
+      AccessToken: () => op.accessTokenSeconds,
+      AuthorizationCode: 60,
+      Grant: 3600,
+      IdToken: 300,
+      Interaction: 600,
+      RefreshToken: 3600,
+      Session: 3600,
+    },
+    features: {
+      devInteractions: { enabled: true },
+      revocation: { enabled: true },
+      rpInitiatedLogout: { enabled: true },
+      resourceIndicators: {
+        enabled: true,
+        defaultResource: async (_ctx, _client, oneOf) => oneOf ?? (defaultResource ? RESOURCE : undefined),
+        useGrantedResource: async () => accessTokens === 'jwt',
+        getResourceServerInfo: async () => resourceServer(),
+      },
+    },
+  });
+  const faults = [];
+  provider.on('server_error', (_ctx, error) => faults.push(error));
+  provider.use(watch(op));
+  if (refreshTokens) provider.use(dressed(refreshTokens));
+  server.on('request', provider.callback());
+
+  return Object.assign(op, {
+    /** Calls of the token endpoint, optionally of one grant type only. */
+    tokenCalls: (grant) => op.calls.filter((c) => c.route === 'token' && (!grant || c.grant === grant)),
+    /** The newest token answer that was not an error. */
+    newest: () => op.calls.findLast((c) => c.route === 'token' && c.status === 200)?.answer,
+    /** Whether the provider would still honour this refresh token. */
+    async refreshTokenLives(token) {
+      const found = await provider.RefreshToken.find(token);
+      return Boolean(found && !found.consumed && await provider.Grant.find(found.grantId));
+    },
+    /** Whether the API should accept this access token now. */
+    async accessTokenLives(token) {
+      const claims = jwtPart(token, 1);
+      if (claims) return claims.iss === issuer && claims.aud === RESOURCE && claims.exp * 1000 > Date.now();
+      return Boolean(await provider.AccessToken.find(token));
+    },
+    async stop() {
+      server.closeAllConnections();
+      server.close();
+      await once(server, 'close');
+      if (faults.length) throw new AggregateError(faults, 'the provider itself failed');
+    },
+  });
+}
+
+/** The decoded part of a JWT, or nothing if the token is opaque. */
+export function jwtPart(token, index) {
+  const part = token.split('.')[index];
+  if (token.split('.').length !== 3 || !part) return undefined;
+  try {
+    return JSON.parse(Buffer.from(part, 'base64url').toString());
+  } catch {
+    return undefined;
+  }
+}
+
+/** Shows refresh tokens in another form than the provider's own. */
+function dressed({ dress, undress }) {
+  return async function dressing(ctx, next) {
+    if (ctx.method === 'POST' && ctx.path === '/token') {
+      const chunks = [];
+      for await (const chunk of ctx.req) chunks.push(chunk);
+      const form = new URLSearchParams(Buffer.concat(chunks).toString());
+      if (form.has('refresh_token')) form.set('refresh_token', undress(form.get('refresh_token')));
+      ctx.req.body = Object.fromEntries(form);
+    }
+    await next();
+    if (ctx.body?.refresh_token) ctx.body.refresh_token = dress(ctx.body.refresh_token);
+  };
+}
+
+const WATCHED = new Set(['token', 'revocation', 'end_session', 'end_session_confirm', 'authorization', 'resume', 'userinfo']);
+
+/** Writes down what goes through the provider's endpoints; changes nothing but the time of token answers. */
+function watch(op) {
+  return async function watched(ctx, next) {
+    await next();
+    const route = ctx.oidc?.route;
+    if (!WATCHED.has(route)) return;
+    const params = { ...ctx.oidc.params };
+    const answer = route === 'token' ? ctx.body : undefined;
+    const call = { route, grant: params.grant_type, params, status: ctx.status, error: ctx.body?.error, answer };
+    op.calls.push(call);
+    if (route === 'token' && ctx.status === 200) {
+      const nth = op.calls.filter((c) => c.route === 'token').length;
+      for (const what of ['access_token', 'refresh_token', 'id_token']) {
+        if (answer[what]) op.secrets.push({ what: `${what} of token answer ${nth}`, value: answer[what] });
+      }
+    }
+    const location = ctx.response.get('location');
+    const code = location && new URL(location, op.issuer).searchParams.get('code');
+    if (code) op.codes.push({ what: 'authorization code', value: code });
+    if (route === 'token' && op.tokenDelay) await sleep(op.tokenDelay);
+  };
+}

@@ -1,0 +1,76 @@
+// One scene: provider, API, sealgate and a browser, all on loopback; and what must hold of it when the story is over.
+import assert from 'node:assert/strict';
+import { fileURLToPath } from 'node:url';
+
+import { startApi } from './api.mjs';
+import { Browser } from './browser.mjs';
+import { leaks, logLines, received } from './canary.mjs';
+import { auditCookies, cookieNames } from './cookies.mjs';
+import { startOp } from './op.mjs';
+import { freePorts } from './ports.mjs';
+import { request, scratch, startSealgate, sweep, tail } from './sealgate.mjs';
+import { makeCertificate } from './tls.mjs';
+
+const SPA = fileURLToPath(new URL('../spa', import.meta.url));
+
+/**
+ * Sets the scene; everything ends with the test `t`.
+ *
+ * The application is on `localhost`, the provider on `127.0.0.1`: two sites, so SameSite is at work.
+ *
+ * @param {object} options `tls`: whether sealgate speaks TLS; `provider`: options of {@link startOp};
+ *   `oidc`, `session`: more keys of the frontend's tables; `log`: the value of `RUST_LOG`
+ */
+export async function setScene(t, { tls = false, provider = {}, oidc = {}, session = {}, log } = {}) {
+  const ends = [];
+  t.after(async () => {
+    const failures = [];
+    for (const end of ends.reverse()) await Promise.resolve().then(end).catch((error) => failures.push(error));
+    if (failures.length) throw new AggregateError(failures, 'the scene did not end cleanly');
+  });
+
+  const dir = await scratch();
+  ends.push(() => sweep(dir));
+  const [port, adminPort] = await freePorts(2);
+  const origin = `${tls ? 'https' : 'http'}://localhost:${port}`;
+  const certificate = tls ? makeCertificate(dir) : undefined;
+  const op = await startOp({ origin, ...provider });
+  ends.push(() => op.stop());
+  const api = await startApi({ accepts: op.accessTokenLives });
+  ends.push(() => api.stop());
+  const sealgate = await startSealgate({
+    dir, origin, port, adminPort, op, api, tls: certificate, assets: SPA, oidc, session, ...(log ? { log } : {}),
+  });
+  ends.push(() => sealgate.stop());
+  const browser = new Browser({ ca: certificate?.pem });
+  ends.push(() => browser.close());
+
+  return { tls, origin, certificate, op, api, sealgate, browser, names: cookieNames('shop', { tls }) };
+}
+
+/** The refresh tokens that were presented, in order, with the provider's verdicts. */
+export const refreshes = (op) => op.tokenCalls('refresh_token')
+  .map(({ params, status, error }) => ({ token: params.refresh_token, status, error }));
+
+/** Nothing minted has reached a browser or a log, in any form; no cookie broke the rules. */
+export async function assertNothingLeaked({ origin, op, sealgate, tls, names }, answers) {
+  const endSession = `${op.issuer}/session/end`;
+  const metrics = await request(`${sealgate.admin}/metrics`);
+  assert.equal(metrics.status, 200);
+  assert.ok(op.secrets.length > 3, 'there is something to search for');
+  const seen = received(answers, origin, endSession);
+  assert.ok(seen.length > 6, 'there is something to search in');
+  assert.deepEqual(leaks(seen, op.secrets), [], 'tokens in what the browser received');
+  assert.deepEqual(leaks([{ where: '/metrics', text: metrics.body }], [...op.secrets, ...op.codes]), []);
+  assert.deepEqual(leaks(logLines(sealgate.output), [...op.secrets, ...op.codes]), [], 'secrets in the log');
+  const ours = answers.flatMap(({ setCookies }) => setCookies).map((line) => line.match(/=([^;]*)/)?.[1])
+    .filter((value) => value?.length > 40).map((value) => ({ what: 'a cookie value', value }));
+  assert.deepEqual(logLines(sealgate.output).filter(({ text }) => ours.some(({ value }) => text.includes(value))), []);
+  assert.deepEqual(auditCookies(answers, { origin, names, tls }), [], 'cookies on the wire');
+}
+
+/** Stops sealgate by SIGTERM; it must go in peace. */
+export async function assertCleanEnd({ sealgate }) {
+  assert.deepEqual(await sealgate.stop(), { code: 0, signal: null }, tail(sealgate.output));
+  assert.doesNotMatch(sealgate.output, /panicked at/);
+}
