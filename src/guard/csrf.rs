@@ -55,7 +55,7 @@ mod tests {
 
     #[test]
     fn the_decision_table_of_cross_site_requests() {
-        // A11–A15, interface §3
+        // A11–A15
         let own = Origin::parse("https://app.example.com").unwrap();
         let ours = Some("https://app.example.com");
         let row = |is_safe, has_csrf_header, origin: Option<&str>, site: Option<&str>, is_api| {

@@ -124,7 +124,7 @@ fn a_user_signs_in_calls_an_api_and_signs_out() {
 
 #[test]
 fn cookies_bear_the_names_and_attributes_that_browsers_enforce() {
-    // A4, A5, A6, C16, interface §4
+    // A4, A5, A6, C16
     let bff = TestBff::spawn();
     let mut browser = bff.browser();
     let page = browser.navigate("/bff/login", Initiator::SameOrigin);

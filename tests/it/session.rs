@@ -208,7 +208,7 @@ fn a_header_that_is_too_large_is_431_and_our_cookies_are_deleted() {
 
 #[test]
 fn on_plain_http_loopback_the_cookies_lose_secure_and_prefix() {
-    // C19, interface §2
+    // C19
     let bff = TestBff::with(|setup| setup.origin = "http://localhost:8080".to_owned());
     let mut browser = bff.browser();
     bff.log_in(&mut browser, "/bff/login");
