@@ -3,8 +3,6 @@
 //! One table: code, status, title. Nothing internal goes into a [`Problem`]; what an operator needs is logged
 //! where it happened. `server::response` turns a problem into bytes.
 
-use crate::names::ReturnTo;
-
 /// What is wrong, and all that the client may know of it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
@@ -15,8 +13,6 @@ pub enum Problem {
     BodyTooLarge,
     /// Not provably from the frontend's own origin; says which proof is missing.
     CrossSiteRequest(&'static str),
-    /// The session may not do this.
-    Forbidden,
     /// The request's header section is longer than sealgate takes.
     HeadersTooLarge,
     /// The identity provider cannot be reached, and nothing can be done without it.
@@ -145,7 +141,6 @@ impl Problem {
                 403,
                 "The request does not come from this application",
             ),
-            Self::Forbidden => ("forbidden", 403, "The session may not do this"),
             Self::HeadersTooLarge => ("headers-too-large", 431, "The request header is too large"),
             Self::IdentityProviderUnavailable => (
                 "identity-provider-unavailable",
@@ -179,19 +174,6 @@ impl Problem {
             Self::UnknownFrontend => ("unknown-frontend", 421, "No frontend has this host name"),
             Self::UpstreamTimeout => ("upstream-timeout", 504, "The API did not answer in time"),
             Self::UpstreamUnavailable => ("upstream-unavailable", 502, "The API is unavailable"),
-        }
-    }
-}
-
-/// The login endpoint below `base_path`, returning to `return_to` where that is known.
-pub fn login_url(base_path: &str, return_to: Option<&ReturnTo>) -> String {
-    match return_to {
-        None => format!("{base_path}/login"),
-        Some(path) => {
-            let query = url::form_urlencoded::Serializer::new(String::new())
-                .append_pair("returnUrl", path.as_str())
-                .finish();
-            format!("{base_path}/login?{query}")
         }
     }
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use crate::names::{FrontendName, Origin, ReturnTo};
 use crate::oidc::Provider;
-use crate::problem::{self, Problem};
+use crate::problem::Problem;
 use crate::session::{Jar, SessionSettings};
 
 pub use route::{Api, Endpoint, Route, RouteTable, Target, TokenRequirement};
@@ -60,7 +60,7 @@ impl Frontend {
     /// The problem for a request that needs somebody signed in.
     pub fn login_required(&self) -> Problem {
         Problem::LoginRequired {
-            login_url: problem::login_url(&self.base_path, None),
+            login_url: format!("{}/login", self.base_path),
         }
     }
 

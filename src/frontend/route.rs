@@ -76,7 +76,7 @@ pub enum Target<'f> {
 pub enum Api<'f> {
     /// Answered here.
     Endpoint(Endpoint),
-    /// Answered by an upstream; the text is the path to ask it for, before its own prefix.
+    /// Answered by the route's upstream.
     Route(&'f Route),
 }
 
