@@ -77,7 +77,7 @@ pub enum OpenError {
     /// Not sealed by any key of this ring for this use.
     #[error("rejected")]
     Rejected,
-    /// Names a key this ring does not have (another replica may have it).
+    /// Names a key this ring does not have, or a format that only a later release knows: another replica may open it.
     #[error("unknown key")]
     UnknownKey,
 }

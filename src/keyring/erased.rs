@@ -9,12 +9,13 @@
 //! That one erases byte by byte, which took a tenth of the time to open a session, and leaves its old buffer behind as it
 //! was when it grows.
 
+use std::borrow::Borrow;
 use std::ops::{Deref, DerefMut};
 
 use zeroize::optimization_barrier;
 
 /// Bytes that are erased when dropped.
-#[derive(Clone, Default, Eq, PartialEq)]
+#[derive(Clone, Default, Eq, Hash, PartialEq)]
 pub struct Erased(Vec<u8>);
 
 impl Erased {
@@ -43,6 +44,12 @@ impl Erased {
 impl From<Vec<u8>> for Erased {
     fn from(bytes: Vec<u8>) -> Self {
         Self(bytes)
+    }
+}
+
+impl Borrow<[u8]> for Erased {
+    fn borrow(&self) -> &[u8] {
+        &self.0
     }
 }
 

@@ -43,6 +43,21 @@ pub enum KeyRingError {
     /// A time that no key file can hold.
     #[error("the activation would be after the year 9999: choose a shorter delay")]
     FarFuture,
+    /// Another rotation does not come to its end.
+    #[error(
+        "{} has been held for 10 s by {}: end that rotation if it hangs, its lock goes with it, and \
+         try again; nothing was changed",
+        .path.display(),
+        .holder.map_or_else(|| "another process".to_owned(), |pid| format!(
+            "process {pid} (of the machine or container that it runs in)"
+        ))
+    )]
+    Locked {
+        /// The lock.
+        path: PathBuf,
+        /// The process that says to hold it.
+        holder: Option<u32>,
+    },
     /// A directory without a key file, or no directory.
     #[error(
         "there is no key in {}: run `sealgate --rotate-keys --keys {}` to make the first one",
@@ -97,6 +112,21 @@ pub enum KeyRingError {
         /// What the operating system said.
         why: io::Error,
     },
+}
+
+/// A key file of a user who is neither root nor the one we run as. Nothing is refused for it: it may
+/// be meant so.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error(
+    "the key file {} belongs to user {owner}, who may change it: `chown` it to root, or to the user \
+     that sealgate runs as",
+    .path.display()
+)]
+pub struct ForeignOwner {
+    /// The file.
+    pub path: PathBuf,
+    /// The user's number.
+    pub owner: u32,
 }
 
 /// What is wrong with a key file. Reads on from "the key file keys/….toml".

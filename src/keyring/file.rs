@@ -1,7 +1,6 @@
 //! One key as a file: `<kid>.toml`, read strictly, written whole or not at all.
 //!
-//! [`KeyRing::load`](super::KeyRing::load) and `rotate` read with [`read_dir`]; only `rotate`
-//! writes. The format is described for people in `keys/README.md`.
+//! `directory` [`read`]s all of a directory, `rotate` [`write`]s new ones. The format is described for people in `keys/README.md`.
 //!
 //! # Invariants
 //! - A file that is not exactly a key file is refused, and nothing that stands in it is repeated in
@@ -26,6 +25,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
+use rustix::fs::OFlags;
 use toml::{Table, Value};
 use zeroize::Zeroizing;
 
@@ -39,70 +39,31 @@ const LONGEST: u64 = 4096;
 /// Group may write, others may read or write.
 const FORBIDDEN_MODE: u32 = 0o026;
 
-/// The keys of a directory, in no order. A directory that is not there has none.
-pub(super) fn read_dir(dir: &Path) -> Result<Vec<Key>, KeyRingError> {
-    // A file may be deleted, or all of a Kubernetes volume be exchanged, between the listing and
-    // the reading: then list again, lest its successor is missed too. A link that still leads
-    // nowhere after that is a deleted key.
-    let mut keys = Vec::new();
-    for _ in 0..3 {
-        let paths = list(dir)?;
-        let listed = paths.len();
-        keys.clear();
-        for path in paths {
-            match read(&path) {
-                Ok(key) => keys.push(key),
-                Err(Flaw::Unreadable(why)) if why.kind() == io::ErrorKind::NotFound => {}
-                Err(flaw) => return Err(KeyRingError::File { path, flaw }),
-            }
-        }
-        if keys.len() == listed {
-            break;
-        }
-    }
-    Ok(keys)
+/// How the name of a file ends that is still being written. It begins with a dot.
+const DRAFT: &str = ".draft";
+
+/// The key that a file is named after.
+pub(super) fn kid(path: &Path) -> Option<Kid> {
+    path.file_stem()?.to_str()?.parse().ok()
 }
 
-/// The paths that count: `*.toml` without a leading dot (`..data` and its like are Kubernetes'
-/// own).
-fn list(dir: &Path) -> Result<Vec<PathBuf>, KeyRingError> {
-    let failed = |why| KeyRingError::Directory {
-        dir: dir.to_owned(),
-        why,
-    };
-    let entries = match fs::read_dir(dir) {
-        Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.map_err(failed)?,
-    };
-    let mut paths = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(failed)?.path();
-        let hidden = path
-            .file_name()
-            .is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
-        if !hidden && path.extension() == Some(OsStr::new("toml")) {
-            paths.push(path);
-        }
-    }
-    // So that of several bad files always the same one is named.
-    paths.sort_unstable();
-    Ok(paths)
-}
-
-/// Reads one key file; symbolic links are followed, as Kubernetes mounts Secrets by them.
-fn read(path: &Path) -> Result<Key, Flaw> {
-    let named = path
-        .file_stem()
-        .and_then(OsStr::to_str)
-        .and_then(|stem| stem.parse::<Kid>().ok())
-        .ok_or(Flaw::Name)?;
-    // Before opening, because opening a pipe would wait for its other end.
-    if !fs::metadata(path).map_err(Flaw::Unreadable)?.is_file() {
+/// Reads one key file, and who owns it; symbolic links are followed, as Kubernetes mounts Secrets by
+/// them.
+pub(super) fn read(path: &Path) -> Result<(Key, u32), Flaw> {
+    let named = kid(path).ok_or(Flaw::Name)?;
+    // Opening a pipe would wait for its other end.
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags)
+        .open(path)
+        .map_err(Flaw::Unreadable)?;
+    // Of the open file, not of the path: what is checked is what is read.
+    let metadata = file.metadata().map_err(Flaw::Unreadable)?;
+    if !metadata.is_file() {
         return Err(Flaw::NotAFile);
     }
-    let file = File::open(path).map_err(Flaw::Unreadable)?;
-    // Of the open file, not of the path: what is checked is what is read.
-    let mode = file.metadata().map_err(Flaw::Unreadable)?.mode() & 0o7777;
+    let mode = metadata.mode() & 0o7777;
     if mode & FORBIDDEN_MODE != 0 {
         return Err(Flaw::Mode(mode));
     }
@@ -116,7 +77,7 @@ fn read(path: &Path) -> Result<Key, Flaw> {
     }
     let key = parse(&bytes)?;
     if key.kid() == named {
-        Ok(key)
+        Ok((key, metadata.uid()))
     } else {
         Err(Flaw::Kid(key.kid()))
     }
@@ -208,7 +169,7 @@ pub(super) fn write(dir: &Path, key: &Key) -> Result<(), KeyRingError> {
     let text = text(key)?;
     let path = path(dir, key.kid());
     // A dot in front: no reader looks at it.
-    let draft = dir.join(format!(".{}.draft", key.kid()));
+    let draft = dir.join(format!(".{}{DRAFT}", key.kid()));
     let written = absent(&path)
         .and_then(|()| write_new(&draft, &text))
         .and_then(|()| fs::rename(&draft, &path))
@@ -218,6 +179,13 @@ pub(super) fn write(dir: &Path, key: &Key) -> Result<(), KeyRingError> {
         let _ = fs::remove_file(&draft);
         KeyRingError::Write { path, why }
     })
+}
+
+/// Whether a crash may have left a file of this name.
+pub(super) fn is_draft(name: &OsStr) -> bool {
+    let name = name.to_str().and_then(|name| name.strip_prefix('.'));
+    let kid = name.and_then(|name| name.strip_suffix(DRAFT));
+    kid.is_some_and(|kid| kid.parse::<Kid>().is_ok())
 }
 
 /// A rename would replace what is there. The name is as random as the key, so this is for mistakes,
@@ -307,7 +275,7 @@ mod tests {
             let key = Key::generate(alg, NOW, later).unwrap();
             write(dir.path(), &key).unwrap();
             let path = path(dir.path(), key.kid());
-            let read = read(&path).unwrap();
+            let (read, _) = read(&path).unwrap();
             assert_eq!(read.secret(), key.secret());
             assert_eq!((read.alg(), read.kid()), (alg, key.kid()));
             assert_eq!((read.created_at(), read.activates_at()), (NOW, later));

@@ -5,8 +5,8 @@
 //! themselves are described in `keys/README.md`.
 //!
 //! - `key`: one key, its name and its subkeys · `aead`: sealing and opening · `erased`: plaintexts
-//! - `file`: one key as a file, read strictly and written whole · `rotate`: adding and retiring
-//!   keys
+//! - `file`: one key as a file, read strictly and written whole · `directory`: all of them
+//! - `rotate`: adding, retiring and dropping keys
 //! - `reload`: the ring in use, exchanged while requests run
 //!
 //! # Invariants
@@ -15,7 +15,8 @@
 //! - The primary is a function of the files and the time. Nothing is stored or agreed upon, so
 //!   replicas that hold the same files seal with the same key, and a replica that lags by a few
 //!   seconds is still understood by the others.
-//! - A ring never changes. A reload builds another one, or keeps this one.
+//! - A ring never changes. A reload builds another one, or keeps this one: a bad file adds nothing,
+//!   and keeps no deleted key.
 //! - A kid leads to one key and that key alone is tried (E8).
 //!
 //! # Why
@@ -24,6 +25,7 @@
 //! a file: it would have to be edited.
 
 mod aead;
+mod directory;
 mod erased;
 mod error;
 mod file;
@@ -33,38 +35,57 @@ mod reload;
 mod rotate;
 
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
 pub use self::aead::{OpenError, Opened, SEAL_OVERHEAD, SealError};
+use self::directory::Found;
 pub use self::erased::Erased;
-pub use self::error::{Flaw, KeyRingError};
+pub use self::error::{Flaw, ForeignOwner, KeyRingError};
 pub use self::key::{Alg, Key, Kid, ParseAlgError, ParseKidError};
 pub use self::reload::{ReloadOutcome, SharedRing};
 pub use self::rotate::{Removal, RotateOptions, Rotation, rotate};
 use crate::clock::UnixTime;
+
+/// How far the clocks of two machines may differ. A key that is active at once where it was made
+/// may still be to come where it is read, which must stop no replica from starting, and no dropped
+/// key from leaving the ring. Kerberos' customary bound (RFC 4120 §1.6).
+const CLOCK_SKEW: Duration = Duration::from_mins(5);
 
 /// An immutable snapshot of the keys.
 #[derive(Debug)]
 pub struct KeyRing {
     /// The key that activates first. Apart from the others, so that a ring without a key cannot be
     /// written down.
-    earliest: Key,
+    earliest: Arc<Key>,
     /// All others, by activation, then kid.
-    later: Vec<Key>,
+    later: Vec<Arc<Key>>,
+    foreign: Vec<ForeignOwner>,
 }
 
 impl KeyRing {
     /// Loads every `<kid>.toml` of a directory; one bad file refuses the whole.
     pub fn load(dir: &Path, now: UnixTime) -> Result<Self, KeyRingError> {
-        let keys = file::read_dir(dir)?;
-        if keys.is_empty() {
-            return Err(KeyRingError::NoKeys(dir.to_owned()));
-        }
-        Self::from_keys(keys, now)
+        Self::of(directory::survey(dir)?, dir, now)
     }
 
-    /// A ring of these keys. One of them must be active `now`, else nothing could be sealed.
+    /// A ring of what is in `dir`.
+    fn of(found: Found, dir: &Path, now: UnixTime) -> Result<Self, KeyRingError> {
+        if let Some((path, flaw)) = found.bad.into_iter().next() {
+            return Err(KeyRingError::File { path, flaw });
+        }
+        if found.keys.is_empty() {
+            return Err(KeyRingError::NoKeys(dir.to_owned()));
+        }
+        let ring = Self::from_keys(found.keys, now)?;
+        let foreign = found.foreign;
+        Ok(Self { foreign, ..ring })
+    }
+
+    /// A ring of these keys. One of them must be active `now`, give or take what clocks differ by,
+    /// else nothing could be sealed.
     pub fn from_keys(mut keys: Vec<Key>, now: UnixTime) -> Result<Self, KeyRingError> {
         keys.sort_by_key(|key| (key.activates_at(), key.kid()));
         let mut kids: Vec<Kid> = keys.iter().map(Key::kid).collect();
@@ -75,11 +96,11 @@ impl KeyRing {
         }) {
             return Err(KeyRingError::Duplicate(kid));
         }
-        let mut keys = keys.into_iter();
+        let mut keys = keys.into_iter().map(Arc::new);
         let Some(earliest) = keys.next() else {
             return Err(KeyRingError::Empty);
         };
-        if earliest.activates_at() > now {
+        if earliest.activates_at() > now.plus(CLOCK_SKEW) {
             return Err(KeyRingError::NoneActive {
                 first: earliest.activates_at(),
             });
@@ -87,20 +108,35 @@ impl KeyRing {
         Ok(Self {
             earliest,
             later: keys.collect(),
+            foreign: Vec::new(),
         })
     }
 
     /// The key that seals at `now`: of those whose activation has passed the newest, by activation,
     /// then kid.
     ///
-    /// Should the clock step back behind every activation, the key that activates first goes on
-    /// sealing.
+    /// Where no activation has passed, because the clock is behind that of the machine which made
+    /// the keys or stepped back, the key that activates first seals.
     pub fn primary(&self, now: UnixTime) -> &Key {
+        self.sealing(now)
+    }
+
+    fn sealing(&self, now: UnixTime) -> &Arc<Key> {
         self.later
             .iter()
             .rev()
             .find(|key| key.activates_at() <= now)
             .unwrap_or(&self.earliest)
+    }
+
+    /// The ring of those keys that are to be kept; if none is, of the primary alone.
+    fn keeping(&self, is_kept: impl Fn(Kid) -> bool, now: UnixTime) -> Self {
+        let mut kept = self.shared().filter(|key| is_kept(key.kid())).cloned();
+        Self {
+            earliest: kept.next().unwrap_or_else(|| Arc::clone(self.sealing(now))),
+            later: kept.collect(),
+            foreign: self.foreign.clone(),
+        }
     }
 
     /// The key of exactly this name.
@@ -110,6 +146,10 @@ impl KeyRing {
 
     /// All keys, by activation, then kid.
     pub fn keys(&self) -> impl DoubleEndedIterator<Item = &Key> {
+        self.shared().map(|key| &**key)
+    }
+
+    fn shared(&self) -> impl DoubleEndedIterator<Item = &Arc<Key>> {
         std::iter::once(&self.earliest).chain(&self.later)
     }
 
@@ -124,14 +164,21 @@ impl KeyRing {
         self.later.len().saturating_add(1)
     }
 
-    /// 16 hex digits that differ between rings of different keys: replicas export it, so that a
-    /// ring which did not reach one of them is seen before a user sees it (E27).
+    /// What the operator should know of, though it is refused by nobody.
+    pub fn foreign(&self) -> &[ForeignOwner] {
+        &self.foreign
+    }
+
+    /// 16 hex digits that differ between rings which seal or open differently: replicas export it,
+    /// so that a ring which did not reach one of them, or reached it edited, is seen before a user
+    /// sees it (E27).
     pub fn fingerprint(&self) -> String {
-        let mut kids: Vec<Kid> = self.kids().collect();
-        kids.sort_unstable();
         let mut hash = Sha256::new();
-        for kid in kids {
-            hash.update(kid.as_bytes());
+        // In the order of activation and kid, whatever the order of the files was.
+        for key in self.keys() {
+            hash.update(key.kid().as_bytes());
+            hash.update([key.alg().id()]);
+            hash.update(key.activates_at().as_secs().to_be_bytes());
         }
         Kid::leading(&hash.finalize()).to_string()
     }
@@ -155,13 +202,20 @@ mod tests {
     fn a_ring_needs_an_active_key_and_names_the_command_otherwise() {
         let rows = [
             (vec![], "there is no key: run `sealgate --rotate-keys`"),
-            (vec![key(11)], "activates at 1970-01-01T00:00:11Z"),
+            (vec![key(311)], "activates at 1970-01-01T00:05:11Z"),
         ];
         for (keys, expected) in rows {
             let error = KeyRing::from_keys(keys, at(10)).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         }
-        assert!(KeyRing::from_keys(vec![key(10)], at(10)).is_ok());
+    }
+
+    #[test]
+    fn where_the_clock_is_a_little_behind_the_earliest_key_seals() {
+        for activates_at in [10, 13, 310] {
+            let ring = KeyRing::from_keys(vec![key(activates_at), key(400)], at(10)).unwrap();
+            assert_eq!(ring.primary(at(10)).activates_at(), at(activates_at));
+        }
     }
 
     #[test]
@@ -183,6 +237,21 @@ mod tests {
         assert_eq!(ring.primary(at(30)).activates_at(), at(20));
         assert_eq!(ring.primary(at(0)).activates_at(), at(10));
         assert!(ring.seal(at(0), "session", b"", b"x").is_ok());
+    }
+
+    #[test]
+    fn a_fingerprint_depends_on_all_that_a_key_does() {
+        // E27
+        let secret = *key(1).secret();
+        let of = |alg, created_at, activates_at| {
+            let secret = zeroize::Zeroizing::new(secret);
+            let key = Key::from_secret(secret, alg, at(created_at), at(activates_at)).unwrap();
+            KeyRing::from_keys(vec![key], at(10)).unwrap().fingerprint()
+        };
+        let [one, other] = Alg::ALL;
+        assert_eq!(of(one, 1, 5), of(one, 2, 5));
+        assert_ne!(of(one, 1, 5), of(other, 1, 5));
+        assert_ne!(of(one, 1, 5), of(one, 1, 6));
     }
 
     #[test]

@@ -3,10 +3,12 @@
 //! `main` (and `demo`, for its first key) calls [`rotate`] and prints the [`Rotation`].
 //!
 //! # Invariants
-//! - A ring with a bad file is refused before anything is written.
+//! - A ring with a bad file is refused before anything is written, unless a key is to be dropped:
+//!   an emergency waits for nothing to be mended. Then the key goes by its name, even if its own
+//!   file is the bad one, and the bad files that stay are told of.
 //! - Nothing is deleted before the new key is on the disk: whenever the power fails, there is a
 //!   ring.
-//! - Two rotations at once take turns (`.lock`). Where the file system has no locks they may
+//! - Two rotations at once take turns (`.lock`), for which neither waits long. Where the file system has no locks they may
 //!   overlap, and still leave a ring: names are unique, a deleted file is deleted, and who deletes
 //!   a primary has added its successor.
 //!
@@ -17,13 +19,14 @@
 //! An emergency (`drop`) skips the waiting and costs sessions.
 
 use std::fmt;
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::DirBuilder;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::time::Duration;
 
 use super::KeyRing;
+use super::directory::{self, Found};
 use super::error::KeyRingError;
 use super::file::{self, rfc3339};
 use super::key::{Alg, Key, Kid};
@@ -51,6 +54,8 @@ pub struct Rotation {
     pub added: Option<Kid>,
     /// The deleted keys.
     pub removed: Vec<Removal>,
+    /// Files beside a dropped key that are no keys: with them there, no process takes up a key.
+    pub bad: Vec<KeyRingError>,
     at: UnixTime,
 }
 
@@ -96,9 +101,10 @@ pub fn rotate(
         .mode(0o700)
         .create(dir)
         .map_err(unusable)?;
-    let _turn = lock(dir).map_err(unusable)?;
+    let _turn = directory::lock(dir)?;
 
-    let rotation = plan(file::read_dir(dir)?, dir, options, now)?;
+    let rotation = plan(directory::survey(dir)?, dir, options, now)?;
+    directory::sweep(dir, now);
     if let Some(key) = rotation.added.and_then(|kid| rotation.ring.key(kid)) {
         file::write(dir, key)?;
     }
@@ -117,34 +123,33 @@ pub fn rotate(
     removed.map(|()| rotation)
 }
 
-/// Holds the directory's lock until dropped, or until the process ends.
-fn lock(dir: &Path) -> io::Result<File> {
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(dir.join(".lock"))?;
-    match file.lock() {
-        Err(why) if why.kind() != io::ErrorKind::Unsupported => Err(why),
-        _ => Ok(file),
-    }
-}
-
 /// Everything that is decided, before anything is done.
 fn plan(
-    mut keys: Vec<Key>,
+    found: Found,
     dir: &Path,
     options: &RotateOptions,
     now: UnixTime,
 ) -> Result<Rotation, KeyRingError> {
+    let mut keys = found.keys;
     keys.sort_by_key(|key| (key.activates_at(), key.kid()));
     let active = |key: &&Key| key.activates_at() <= now;
     let primary = keys.iter().rfind(active).map(Key::kid);
+    // Of a key that cannot be read nobody knows that it is not the primary.
+    let is_drop_read = |kid| keys.iter().any(|key| key.kid() == kid);
+    let is_primary_known = options.drop.is_none_or(is_drop_read);
 
+    let stays = |path: &Path| options.drop.is_none() || file::kid(path) != options.drop;
+    let mut bad = found.bad;
+    bad.retain(|(path, _)| stays(path));
+    let mut bad = bad
+        .into_iter()
+        .map(|(path, flaw)| KeyRingError::File { path, flaw });
     let removed = match options.drop {
-        None => retired(&keys, options.retire_after, now),
-        Some(kid) if keys.iter().any(|key| key.kid() == kid) => vec![Removal::Dropped(kid)],
+        None => match bad.next() {
+            Some(error) => return Err(error),
+            None => retired(&keys, options.retire_after, now),
+        },
+        Some(kid) if found.listed.contains(&kid) => vec![Removal::Dropped(kid)],
         Some(kid) => {
             let dir = dir.to_owned();
             return Err(KeyRingError::UnknownKid { kid, dir });
@@ -152,10 +157,11 @@ fn plan(
     };
     keys.retain(|key| !removed.iter().any(|removal| removal.kid() == key.kid()));
 
-    let primary_left = primary.is_some_and(|kid| keys.iter().any(|key| key.kid() == kid));
+    let is_left = |kid| keys.iter().any(|key| key.kid() == kid);
+    let is_primary_left = is_primary_known && primary.is_some_and(is_left);
     let mut added = None;
-    if !primary_left || options.drop.is_none() {
-        let delay = if primary_left {
+    if !is_primary_left || options.drop.is_none() {
+        let delay = if is_primary_left {
             options.activate_in
         } else {
             Duration::ZERO
@@ -168,6 +174,7 @@ fn plan(
         ring: KeyRing::from_keys(keys, now)?,
         added,
         removed,
+        bad: bad.collect(),
         at: now,
     })
 }
@@ -255,7 +262,11 @@ impl fmt::Display for Rotation {
         for removal in &self.removed {
             match removal {
                 Removal::Dropped(kid) => {
-                    write!(f, "\nremoved {kid}: dropped, its sessions are over")?;
+                    write!(
+                        f,
+                        "\nremoved {kid}: dropped, its sessions are over once every process has read the \
+                         directory again (SIGHUP, or keys.reload_interval)"
+                    )?;
                 }
                 Removal::Retired(kid) => {
                     write!(f, "\nremoved {kid}: no session needs it any more")?;
@@ -319,7 +330,7 @@ mod tests {
     }
 
     fn kids(dir: &Path) -> Vec<Kid> {
-        let mut keys = file::read_dir(dir).unwrap();
+        let mut keys = directory::survey(dir).unwrap().keys;
         keys.sort_by_key(|key| (key.activates_at(), key.kid()));
         keys.iter().map(Key::kid).collect()
     }
@@ -437,15 +448,58 @@ mod tests {
         let (dir, old) = ring(&[0, 10]);
         let bad = file::path(dir.path(), old[0]);
         fs::set_permissions(&bad, fs::Permissions::from_mode(0o644)).unwrap();
-        for options in [OPTIONS, dropping(old[1])] {
-            let error = rotate(dir.path(), &options, at(9 * DAY)).unwrap_err();
-            assert!(
-                matches!(&error, KeyRingError::File { path, .. } if *path == bad),
-                "{error}"
-            );
-        }
+        let error = rotate(dir.path(), &OPTIONS, at(9 * DAY)).unwrap_err();
+        assert!(
+            matches!(&error, KeyRingError::File { path, .. } if *path == bad),
+            "{error}"
+        );
         fs::set_permissions(&bad, fs::Permissions::from_mode(0o600)).unwrap();
         assert_eq!(kids(dir.path()), old);
+    }
+
+    #[test]
+    fn an_emergency_does_not_wait_for_another_file_to_be_mended() {
+        // E21. Of an old key, the primary and the next, each; beside a file that is no key.
+        for (which, adds) in [(0, false), (1, true), (2, false)] {
+            let (dir, old) = ring(&[0, 10, 7200]);
+            let bad = dir.path().join("00112233445566ff.toml");
+            fs::write(&bad, "version = 1").unwrap();
+            let rotation = rotate(dir.path(), &dropping(old[which]), at(3600)).unwrap();
+            assert!(!file::path(dir.path(), old[which]).exists(), "{which}");
+            assert_eq!(rotation.added.is_some(), adds, "{which}");
+            assert!(
+                matches!(&rotation.bad[..], [KeyRingError::File { path, .. }] if *path == bad),
+                "{:?}",
+                rotation.bad
+            );
+            fs::remove_file(&bad).unwrap();
+            let expected = rotation.added.unwrap_or(old[1]);
+            assert_eq!(primary(dir.path(), at(3600)), expected, "{which}");
+        }
+    }
+
+    #[test]
+    fn a_key_whose_file_is_bad_can_be_dropped_and_is_taken_for_the_primary() {
+        for spoil in [
+            |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o644)),
+            |path: &Path| fs::write(path, "version = 1"),
+        ] {
+            for which in [0, 1] {
+                let (dir, old) = ring(&[0, 10]);
+                let path = file::path(dir.path(), old[which]);
+                spoil(&path).unwrap();
+                let rotation = rotate(dir.path(), &dropping(old[which]), at(3600)).unwrap();
+                assert_eq!((path.exists(), rotation.bad.len()), (false, 0));
+                assert_eq!(rotation.added, Some(primary(dir.path(), at(3600))));
+                let kept = old[1 - which];
+                assert_eq!(kids(dir.path()), [kept, rotation.added.unwrap()]);
+            }
+        }
+        // The only one.
+        let (dir, old) = ring(&[0]);
+        fs::write(file::path(dir.path(), old[0]), "").unwrap();
+        let rotation = rotate(dir.path(), &dropping(old[0]), at(3600)).unwrap();
+        assert_eq!(kids(dir.path()), [rotation.added.unwrap()]);
     }
 
     #[test]

@@ -1,0 +1,199 @@
+//! The directory of the key files: what is in it, good and bad, and whose turn it is to change it.
+//!
+//! [`KeyRing::load`](super::KeyRing::load), `reload` and `rotate` [`survey`] it; `file` reads each
+//! of the files. `rotate` also takes the [`lock`], and [`sweep`]s.
+//!
+//! # Invariants
+//! - A deleted key is told from a bad file: what is listed is not gone, however bad it is.
+//! - A directory that cannot be listed is an error, and never taken for one that has lost its keys.
+//! - Nobody waits for the lock for ever: a rotation that hangs must not stop an emergency unseen.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs::{self, DirEntry, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::error::{Flaw, ForeignOwner, KeyRingError};
+use super::file;
+use super::key::{Key, Kid};
+use crate::clock::UnixTime;
+
+/// How often the lock is tried for, and how long after one another: 10 s in all, where a rotation
+/// takes milliseconds.
+const TRIES: u32 = 200;
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// A draft is written and renamed within moments; where there are no locks, a young one may be of a
+/// rotation that is under way.
+const OLDEST_DRAFT: Duration = Duration::from_mins(5);
+
+/// What a directory holds.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// The keys, in no order.
+    pub(super) keys: Vec<Key>,
+    /// The files that should be keys and are not, by path.
+    pub(super) bad: Vec<(PathBuf, Flaw)>,
+    /// Whose files are there, by name: those of `keys`, and those of bad files that are named after
+    /// a key.
+    pub(super) listed: BTreeSet<Kid>,
+    /// Those of the keys whose files somebody else can change.
+    pub(super) foreign: Vec<ForeignOwner>,
+}
+
+/// Reads every key file of a directory. A directory that is not there has none.
+pub(super) fn survey(dir: &Path) -> Result<Found, KeyRingError> {
+    // A file may be deleted, or all of a Kubernetes volume be exchanged, between the listing and
+    // the reading: then list again, lest its successor is missed too. A link that still leads
+    // nowhere after that is a deleted key.
+    let ourselves = rustix::process::geteuid().as_raw();
+    let mut found = Found::default();
+    for _ in 0..3 {
+        found = Found::default();
+        let mut is_settled = true;
+        for path in list(dir)? {
+            let named = file::kid(&path);
+            match file::read(&path) {
+                Ok((key, owner)) => {
+                    found.keys.push(key);
+                    if is_foreign(owner, ourselves) {
+                        found.foreign.push(ForeignOwner { path, owner });
+                    }
+                }
+                Err(Flaw::Unreadable(why)) if why.kind() == io::ErrorKind::NotFound => {
+                    is_settled = false;
+                    continue;
+                }
+                Err(flaw) => found.bad.push((path, flaw)),
+            }
+            found.listed.extend(named);
+        }
+        if is_settled {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+/// Root can change everything anyway.
+const fn is_foreign(owner: u32, ourselves: u32) -> bool {
+    owner != 0 && owner != ourselves
+}
+
+/// The paths that count: `*.toml` without a leading dot (`..data` and its like are Kubernetes'
+/// own).
+fn list(dir: &Path) -> Result<Vec<PathBuf>, KeyRingError> {
+    let failed = |why| KeyRingError::Directory {
+        dir: dir.to_owned(),
+        why,
+    };
+    let entries = match fs::read_dir(dir) {
+        Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(failed)?,
+    };
+    let mut paths = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(failed)?.path();
+        let hidden = path
+            .file_name()
+            .is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
+        if !hidden && path.extension() == Some(OsStr::new("toml")) {
+            paths.push(path);
+        }
+    }
+    // So that of several bad files always the same one is named first.
+    paths.sort_unstable();
+    Ok(paths)
+}
+
+/// Holds the directory's lock until dropped, or until the process ends.
+pub(super) fn lock(dir: &Path) -> Result<File, KeyRingError> {
+    let failed = |why| KeyRingError::Directory {
+        dir: dir.to_owned(),
+        why,
+    };
+    let path = dir.join(".lock");
+    let mut file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .read(true)
+        .write(true)
+        .mode(0o600)
+        .open(&path)
+        .map_err(failed)?;
+    for _ in 0..TRIES {
+        match file.try_lock() {
+            Ok(()) => {
+                // A courtesy to who waits in vain: without it, he is told less.
+                let _ = sign(&mut file);
+                return Ok(file);
+            }
+            Err(TryLockError::Error(why)) if why.kind() == io::ErrorKind::Unsupported => {
+                return Ok(file);
+            }
+            Err(TryLockError::Error(why)) => return Err(failed(why)),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
+        }
+    }
+    let holder = signature(&mut file);
+    Err(KeyRingError::Locked { path, holder })
+}
+
+fn sign(file: &mut File) -> io::Result<()> {
+    file.set_len(0)?;
+    writeln!(file, "{}", std::process::id())
+}
+
+/// The number of the process that signed.
+fn signature(file: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    file.take(16).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
+/// Deletes the drafts that a crash has left. Their keys have sealed nothing, so what cannot be
+/// deleted does no harm.
+pub(super) fn sweep(dir: &Path, now: UnixTime) {
+    let is_left_over = |entry: &DirEntry| {
+        let written_at = entry.metadata().ok()?.mtime().try_into().ok()?;
+        let age = now.since(UnixTime::from_secs(written_at));
+        Some(file::is_draft(&entry.file_name()) && age > OLDEST_DRAFT)
+    };
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    for entry in entries.filter(|entry| is_left_over(entry) == Some(true)) {
+        let _ = fs::remove_file(entry.path());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_root_and_we_ourselves_are_no_strangers() {
+        for (owner, ourselves, expected) in [
+            (0, 0, false),
+            (0, 1000, false),
+            (1000, 1000, false),
+            (1000, 0, true),
+            (1000, 1001, true),
+        ] {
+            assert_eq!(
+                is_foreign(owner, ourselves),
+                expected,
+                "{owner}, {ourselves}"
+            );
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let at = UnixTime::from_secs(0);
+        file::write(
+            dir.path(),
+            &Key::generate(crate::keyring::Alg::default(), at, at).unwrap(),
+        )
+        .unwrap();
+        assert_eq!(survey(dir.path()).unwrap().foreign, []);
+    }
+}
