@@ -37,7 +37,8 @@ def sections(kind, packed, loose):
 
 JWT = b"\x03\x01" + text('{"alg":"RS256"}') + b"\x01" + text('{"sub":"alice"}') + b"\x02\x08"
 SIGNATURE = bytes(range(1, 9))
-OPAQUE = b"\x01\x00" + text("not a JWT")
+NOT_A_JWT = b"not a JWT"
+OPAQUE = b"\x01\x00" + number(len(NOT_A_JWT))
 CLAIMS = b"\x05" + b"".join([
     text("a"), b"\x07\x06\x00\x01\x02\x03\x07\x04\x06\x05", struct.pack(">d", 1.5),
     text("email"), b"\x06", text("alice@id.example.com"), text("name"), b"\x06", text("Älice"),
@@ -45,7 +46,8 @@ CLAIMS = b"\x05" + b"".join([
 
 
 def session(access=OPAQUE, refresh=b"\x00", claims=b"\x00", auth=False, sid=b"\x00", issuer="https://id.example.com",
-            signatures=b"", subject="subject-of-alice"):
+            signatures=None, subject="subject-of-alice"):
+    signatures = (NOT_A_JWT if access == OPAQUE else b"") if signatures is None else signatures
     packed = bytes([auth]) + access + refresh + text(issuer) + text(subject) + sid + text("openid profile") + claims
     loose = ID + NOW + NOW + END + (NOW if auth else b"") + signatures + NOW + LATER
     return packed, loose
@@ -63,14 +65,15 @@ def seeds():
     yield "valid-session", plain("session", *session(sid=b"\x01" + text("idp-session")), pad_to=64)
     yield "valid-session-least", plain("session", *session(access=b"\x01\x02\x00", issuer="", subject=""))
     yield "valid-session-jwt-and-claims", plain("session", *full)
-    yield "valid-session-whole-token", plain("session", *session(access=b"\x00" + text("a.b.c.d.e.f")))
+    yield "valid-session-whole-token", plain("session", *session(access=b"\x00" + number(11), signatures=b"a.b.c.d.e.f"))
     yield "valid-session-jwe", plain("session", *session(access=b"\x05\x01" + text('{"alg":"dir"}') + b"\x02\x00\x02\x01\x02\x01\x02\x01", signatures=b"abc"))
-    yield "valid-session-odd-token", plain("session", *session(access=b"\x03\x00" + text("eyJ=") + b"\x01" + text('{ "a" : 1 }') + b"\x00\x01A"))
+    yield "valid-session-odd-token", plain("session", *session(access=b"\x03\x00\x04\x01" + text('{ "a" : 1 }') + b"\x00\x01", signatures=b"eyJ=A"))
+    yield "valid-session-random-letters", plain("session", *session(access=b"\x01\x03\x03\x02", signatures=b"\xa2\x96\xaaue"))
     yield "valid-login", plain("login", *login(), pad_to=64)
     yield "valid-login-over-a-session", plain("login", *login(replaces=ID), pad_to=64)
     yield "valid-login-silent", plain("login", *login(b"\x01", b"\x01" + number(600)), pad_to=256)
     yield "valid-hint", plain("hint", JWT, ID + SIGNATURE, pad_to=64)
-    yield "valid-hint-opaque", plain("hint", OPAQUE, ID, pad_to=16)
+    yield "valid-hint-opaque", plain("hint", OPAQUE, ID + NOT_A_JWT, pad_to=16)
     yield "valid-seen", plain("seen", b"", ID + NOW)
     yield "valid-out", plain("out", b"", ID + NOW)
     yield "valid-logout-state", plain("logout-state", text("/bye?x=1#top"), NOW, pad_to=64)
@@ -80,7 +83,7 @@ def seeds():
                                             + text('{"iss":"https://id.example.com","sub":"alice","aud":"shop"}') + b"\x02\x08", ID + SIGNATURE)
     yield "refused-compressed-login", sections("login", *login(back="/" + "a" * 300))
     yield "refused-compressed-trailing", sections("session", full[0] + b"\x00", full[1])
-    yield "valid-compressed-long", sections("session", *session(access=b"\x00" + text("e.30" * 3000)))
+    yield "valid-compressed-long", sections("session", *session(access=b"\x01\x01" + text("{" + "e.30" * 3000)))
     # Frames as they are.
     yield "refused-frame-none", plain("session", b"no frame at all", small[1], packing=1)
     yield "refused-frame-bomb", plain("session", bytes.fromhex("28b52ffda0000001004b00000000"), small[1], packing=1)
@@ -97,11 +100,13 @@ def seeds():
     yield "refused-claims-too-deep", plain("session", *session(claims=b"\x01\x01a" + b"\x07\x01" * 300 + b"\x00"))
     yield "refused-claims-twice", plain("session", *session(claims=b"\x02\x01a\x00\x01a\x00"))
     yield "refused-flag-two", plain("login", *login(b"\x02"))
-    yield "refused-part-could-be-decoded", plain("session", *session(access=b"\x01\x00" + text("AQID")))
+    yield "refused-part-could-be-decoded", plain("session", *session(access=b"\x01\x00\x04", signatures=b"AQID"))
+    yield "refused-part-of-whole-groups", plain("session", *session(access=b"\x01\x03\x03\x00", signatures=b"\xa2\x96\xaa"))
+    yield "refused-part-could-be-divided", plain("session", *session(access=b"\x01\x00\x06", signatures=b"opaque"))
     yield "refused-part-text-is-binary", plain("session", *session(access=b"\x01\x01" + text("AQID")))
     yield "refused-part-binary-is-text", plain("session", *session(access=b"\x01\x02\x02", signatures=b"{}"))
-    yield "refused-part-with-a-dot", plain("session", *session(access=b"\x01\x00" + text("a.b")))
-    yield "refused-token-whole-for-nothing", plain("session", *session(access=b"\x00" + text("e30.e30.AQID")))
+    yield "refused-part-with-a-dot", plain("session", *session(access=b"\x01\x00\x03", signatures=b"a.b"))
+    yield "refused-token-whole-for-nothing", plain("session", *session(access=b"\x00" + number(12), signatures=b"e30.e30.AQID"))
     yield "refused-pad-to-not-shortest", plain("out", b"", ID + NOW, front=b"\x81\x00")
     yield "refused-pad-to-zero", plain("out", b"", ID + NOW, front=b"\x00")
     yield "refused-pad-to-over-4096", plain("out", b"", ID + NOW, pad_to=4097)

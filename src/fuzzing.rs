@@ -4,6 +4,7 @@
 //! # Invariants
 //! - The key is random and made anew in each process: no input can have been sealed with it.
 
+use std::rc::Rc;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -12,14 +13,14 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use crate::clock::UnixTime;
-use crate::frontend::{Route, RouteTable, TokenRequirement};
+use crate::frontend::{Policy, Route, RoutePath, RouteTable, TokenRequirement};
 use crate::keyring::probe as key_file;
 use crate::keyring::{Alg, Key, KeyRing};
 use crate::names::{FrontendName, Origin, RequestPath, ReturnTo, RouteName, UpstreamName};
 use crate::oidc::probe as oidc;
 use crate::session::probe::{Chosen, Probed};
 use crate::session::{
-    Compression, Jar, JarSettings, OpenResult, Received, SameSite, Session, SessionId,
+    Compression, Jar, JarSettings, OpenResult, OpenSession, Received, SameSite, Session, SessionId,
     SessionSettings, SetCookies, TokenSet,
 };
 
@@ -130,7 +131,7 @@ impl Scene {
         }
     }
 
-    fn load(&self, received: &Received<'_>) -> Option<Session> {
+    fn load(&self, received: &Received<'_>) -> Option<Rc<OpenSession>> {
         let mut out = SetCookies::none();
         let loaded = self.jar.load(received, &self.keys, NOW, &mut out);
         assert!(
@@ -168,6 +169,7 @@ fn settings() -> Option<JarSettings> {
             claims: Vec::new(),
             refresh_ahead: Duration::ZERO,
             pad_to: 64,
+            not_before: None,
             compression: Compression::Zstd,
         },
     })
@@ -200,6 +202,8 @@ fn session() -> Session {
             refresh_token: None,
             issued_at: NOW,
             expires_at: NOW.plus(HOUR),
+            refresh_ends_at: None,
+            session_ends_by: None,
             scope: String::new(),
         },
     }
@@ -284,11 +288,23 @@ pub fn route_path(data: &[u8]) -> bool {
         .iter()
         .filter(|route| {
             let wanted = route.split('/').map(|s| percent_decode(s.as_bytes()));
-            asked.starts_with(&names(&wanted.collect::<Vec<_>>()))
+            let wanted = names(&wanted.collect::<Vec<_>>());
+            let mut pairs = wanted.iter().zip(&asked);
+            wanted.len() <= asked.len() && pairs.all(|(w, a)| w == b"{sub}" || w == a)
         })
         .max_by_key(|route| route.split('/').filter(|s| !s.is_empty()).count());
-    let found = TABLE.find(path).map(|route| route.path.as_str());
-    assert_eq!(found, deepest.copied(), "{raw}");
+    let found = TABLE.find(path);
+    let text = found.map(|route| route.path.as_str());
+    assert_eq!(text, deepest.copied(), "{raw}");
+    // The segment that policy looks at is the one that was matched, and is taken off with the rest.
+    for (name, segment) in found.iter().flat_map(|route| route.path.claims(path)) {
+        assert_eq!(
+            (name, Some(&percent_decode(segment.as_bytes()))),
+            ("sub", asked.get(1))
+        );
+        let rest = found.map_or("", |route| route.upstream_path(path));
+        assert_eq!(rest.split('/').count(), segments.len() - 3, "{raw}");
+    }
     true
 }
 
@@ -378,8 +394,72 @@ static GENUINE: LazyLock<String> = LazyLock::new(|| {
     signed
 });
 
+/// Takes `data` for a logout token; for a change to a genuine one, as [`id_token`] does; and for the payload of a signed one.
+/// Whether the last was accepted.
+///
+/// # Panics
+/// If anything is accepted that was not signed, or that is no logout for this client and this time.
+pub fn logout_token(data: &[u8]) -> bool {
+    let Some(probe) = &*PROBE else {
+        return false;
+    };
+    let text = String::from_utf8_lossy(data);
+    assert_eq!(probe.verify_logout(NOW, &text), None, "without a signature");
+    if let Some((at, change)) = data.split_first_chunk() {
+        let mut changed = GENUINE_LOGOUT.clone().into_bytes();
+        let at = usize::from(u16::from_be_bytes(*at)) % changed.len();
+        for (to, from) in changed.iter_mut().skip(at).zip(change) {
+            *to = *from;
+        }
+        let changed = String::from_utf8_lossy(&changed);
+        let covered = |token: &str| token.rsplit_once('.').map(|(input, _)| input.to_owned());
+        assert!(
+            probe.verify_logout(NOW, &changed).is_none()
+                || covered(&changed) == covered(&GENUINE_LOGOUT),
+            "a change was believed"
+        );
+    }
+    let Ok(claims) = serde_json::from_slice::<Value>(data) else {
+        let raw = oidc::unsigned(data);
+        assert_eq!(probe.verify_logout(NOW, &raw), None, "without reading");
+        return false;
+    };
+    let signed = probe.sign(data);
+    let Some(token) = signed.and_then(|raw| probe.verify_logout(NOW, &raw)) else {
+        return false;
+    };
+    assert!(token.sid.is_some() || token.subject.is_some(), "nobody's");
+    assert!(!token.id.is_empty(), "without a name");
+    assert_eq!(claims.get("iss"), Some(&Value::from(oidc::ISSUER)));
+    assert_eq!(claims.get("nonce"), None, "an ID token");
+    let event = "http://schemas.openid.net/event/backchannel-logout";
+    let event = claims.get("events").and_then(|events| events.get(event));
+    assert!(event.is_some_and(Value::is_object), "{claims:?}");
+    let latest = NOW.as_secs().saturating_sub(u64::from(oidc::SKEW));
+    assert!(token.expires_at.as_secs() >= latest, "{claims:?}");
+    true
+}
+
+/// A logout token that keeps every rule.
+static GENUINE_LOGOUT: LazyLock<String> = LazyLock::new(|| {
+    let now = NOW.as_secs();
+    let payload = serde_json::json!({
+        "iss": oidc::ISSUER, "aud": oidc::CLIENT, "sub": "alice", "sid": "s1", "jti": "j1", "iat": now, "exp": now,
+        "events": {"http://schemas.openid.net/event/backchannel-logout": {}},
+    });
+    let signed = PROBE
+        .as_ref()
+        .and_then(|probe| {
+            let raw = probe.sign(payload.to_string().as_bytes())?;
+            probe.verify_logout(NOW, &raw).map(|_| raw)
+        })
+        .unwrap_or_default();
+    assert!(!signed.is_empty(), "the genuine one is good");
+    signed
+});
+
 /// Routes that contain one another, some written with escapes.
-const ROUTES: [&str; 8] = [
+const ROUTES: [&str; 9] = [
     "/",
     "/api",
     "/api/orders",
@@ -388,19 +468,23 @@ const ROUTES: [&str; 8] = [
     "/caf%C3%A9",
     "/a%20b",
     "/api/orders/7",
+    "/api/{sub}/box",
 ];
 
 static TABLE: LazyLock<RouteTable> = LazyLock::new(|| {
     let routes = ROUTES.iter().filter_map(|path| {
         Some(Route {
             name: RouteName::parse("fuzz").ok()?,
-            path: (*path).to_owned(),
+            path: RoutePath::parse(path).ok()?,
             upstream: UpstreamName::parse("fuzz").ok()?,
             strip_prefix: true,
             token: TokenRequirement::User,
+            policy: Policy::default(),
+            rate_limit: None,
             methods: Vec::new(),
             body_limit: 0,
             timeout: None,
+            websocket: false,
             cookies: Vec::new(),
             set_cookies: Vec::new(),
         })

@@ -1,34 +1,32 @@
-//! Whether a session's cookies fit, and what to say if they do not.
+//! Whether cookies fit, and what to say if they do not.
 //!
 //! # Invariants
 //! - Counted is what a browser sends to an API route: names, `=`, values and the `; ` between cookies (C3).
 //! - A session over budget is refused before it is sealed, never written to be dropped by the browser (C2).
+//! - Room for `-seen`, `-out` and one login is kept free, whether they are there or not. So no other cookie of ours ever
+//!   costs a session its refresh, and more logins than one live only in room that nobody else needs.
 
-use super::chunk::Layout;
 use super::claims;
 use super::codec::Writer;
 use super::cookies::Received;
+use super::encode::State;
+use super::envelope::Envelope;
 use super::jar::Jar;
 use super::names::Kind;
 use super::outcome::TooLarge;
-use super::set_cookie::SetCookies;
-use super::state::{Seen, Session};
+use super::state::{EndedMark, LoginAttempt, Seen, Session, SessionId};
 use super::token_text;
 use crate::clock::UnixTime;
-use crate::keyring::{KeyRing, OpenError};
+use crate::names::ReturnTo;
 
 /// How many parts an error names.
 const PARTS: usize = 5;
 
-/// The cookies beside the session's that the browser will go on sending, and login cookies that are dead.
-pub(super) struct Others<'r> {
-    bytes: usize,
-    /// Ids of login cookies that do not open or are too old.
-    pub(super) dead: Vec<&'r str>,
-}
+/// Characters of a random `state`, nonce or verifier.
+const RANDOM_LEN: usize = 43;
 
 /// Bytes of a cookie in the header, with the separator before the next.
-const fn in_header(name_len: usize, value_len: usize) -> usize {
+pub(super) const fn in_header(name_len: usize, value_len: usize) -> usize {
     name_len
         .saturating_add("=".len())
         .saturating_add(value_len)
@@ -36,92 +34,88 @@ const fn in_header(name_len: usize, value_len: usize) -> usize {
 }
 
 impl Jar {
-    /// Takes stock of the received cookies that `out` does not delete.
-    pub(super) fn others<'r>(
-        &self,
-        received: &Received<'r>,
-        keys: &KeyRing,
-        now: UnixTime,
-        out: &SetCookies,
-    ) -> Others<'r> {
-        let mut others = Others {
-            bytes: 0,
-            dead: Vec::new(),
-        };
-        for (kind, value) in received.iter() {
-            let name = self.names.name(kind);
-            if out.deletes(&name) {
-                continue;
-            }
-            match kind {
-                Kind::Login(id) => match self.open_login(id, received, keys) {
-                    Ok(attempt) if attempt.is_expired(now) => others.dead.push(id),
-                    Err(OpenError::Rejected) => others.dead.push(id),
-                    Ok(_) | Err(OpenError::UnknownKey) => {
-                        others.bytes += in_header(name.len(), value.len());
-                    }
-                },
-                Kind::Ended => others.bytes += in_header(name.len(), value.len()),
-                Kind::Hint | Kind::Seen | Kind::Session(_) => {}
-            }
-        }
-        others
-    }
-
-    /// Bytes of the `Cookie` header with a session of this many characters.
-    fn needed(&self, text_len: usize, others: &Others<'_>) -> usize {
-        let layout: Layout = self.session.layout();
-        let chunks: usize = (0..=u8::MAX)
+    /// Bytes of a session of this many characters in the header.
+    fn session_bytes(&self, text_len: usize) -> usize {
+        let layout = self.session.layout();
+        (0..=u8::MAX)
             .map(|index| (index, layout.chunk_len(text_len, index)))
             .take_while(|(_, len)| *len > 0)
             .map(|(index, len)| in_header(self.names.name(Kind::Session(index)).len(), len))
-            .sum();
-        let total = chunks + self.seen_bytes() + others.bytes;
-        total.saturating_sub("; ".len())
+            .sum()
     }
 
-    /// The `-seen` cookie, whether it has been written yet or not.
-    fn seen_bytes(&self) -> usize {
-        let longest = Seen {
-            session: super::state::SessionId([0; 16]),
-            at: UnixTime::from_secs(u64::from(u32::MAX)),
+    /// Bytes of `-seen` and `-out`.
+    fn marks_bytes(&self) -> usize {
+        let (session, at) = (SessionId([0; 16]), UnixTime::from_secs(u64::from(u32::MAX)));
+        let seen = text_len(&self.seen, &Seen { session, at });
+        let ended = text_len(&self.ended, &EndedMark { session, until: at });
+        in_header(self.names.name(Kind::Seen).len(), seen)
+            + in_header(self.names.name(Kind::Ended).len(), ended)
+    }
+
+    /// Bytes of a login that leads to `/`.
+    fn login_bytes(&self) -> usize {
+        let random = || "r".repeat(RANDOM_LEN);
+        let smallest = LoginAttempt {
+            state: random(),
+            nonce: openidconnect::Nonce::new(random()),
+            verifier: openidconnect::PkceCodeVerifier::new(random()),
+            issuer: self.settings.issuer.clone(),
+            return_to: ReturnTo::root(),
+            started_at: UnixTime::from_secs(u64::from(u32::MAX)),
+            silent: false,
+            max_age: None,
+            acr_values: None,
+            replaces: Some(SessionId([0; 16])),
         };
-        let draft = self.seen.draft(&longest);
-        draft.map_or(0, |draft| {
-            in_header(self.names.name(Kind::Seen).len(), draft.text_len())
-        })
+        let name = self
+            .names
+            .name(Kind::Login(&super::names::login_id(&smallest.state)));
+        in_header(name.len(), text_len(&self.login, &smallest))
+    }
+
+    /// What logins may take up beside a session of this many characters.
+    pub(super) fn room_for_logins(&self, text_len: usize) -> usize {
+        // No separator behind the last cookie.
+        (self.settings.session.max_bytes + "; ".len())
+            .saturating_sub(self.session_bytes(text_len))
+            .saturating_sub(self.marks_bytes())
+    }
+
+    /// The same beside the session that came.
+    pub(super) fn room_beside(&self, received: &Received<'_>) -> usize {
+        let chunks = received.iter().filter_map(|(kind, value)| match kind {
+            Kind::Session(_) => Some(in_header(self.names.name(kind).len(), value.len())),
+            _ => None,
+        });
+        self.room_for_logins(0).saturating_sub(chunks.sum())
     }
 }
 
-/// The bytes that are needed. Refuses a session that is over budget.
-pub(super) fn check(
-    jar: &Jar,
-    session: &Session,
-    text_len: usize,
-    others: &Others<'_>,
-) -> Result<usize, TooLarge> {
-    let needed = jar.needed(text_len, others);
-    if needed <= jar.settings.session.max_bytes {
-        Ok(needed)
-    } else {
-        Err(too_large(jar, session, text_len, others))
+fn text_len<S: State>(envelope: &Envelope<S>, state: &S) -> usize {
+    match envelope.draft(state) {
+        Ok(draft) => draft.text_len(),
+        Err(oversize) => oversize.text_len,
     }
+}
+
+/// The bytes of the `Cookie` header with this session and its `-seen`. Refuses a session that is over budget.
+pub(super) fn check(jar: &Jar, session: &Session, text_len: usize) -> Result<usize, TooLarge> {
+    if jar.room_for_logins(text_len) < jar.login_bytes() {
+        return Err(too_large(jar, session, text_len));
+    }
+    let needed = jar.session_bytes(text_len) + jar.marks_bytes();
+    Ok(needed.saturating_sub("; ".len()))
 }
 
 /// The error for a session of this many characters.
-pub(super) fn too_large(
-    jar: &Jar,
-    session: &Session,
-    text_len: usize,
-    others: &Others<'_>,
-) -> TooLarge {
+pub(super) fn too_large(jar: &Jar, session: &Session, text_len: usize) -> TooLarge {
+    let others = jar.marks_bytes() + jar.login_bytes();
     let mut parts = parts(session);
-    if others.bytes > 0 {
-        parts.push(("other cookies".to_owned(), others.bytes));
-    }
+    parts.push(("other cookies".to_owned(), others));
     biggest_first(&mut parts);
     TooLarge {
-        needed: jar.needed(text_len, others),
+        needed: (jar.session_bytes(text_len) + others).saturating_sub("; ".len()),
         budget: jar.settings.session.max_bytes,
         parts,
     }

@@ -22,8 +22,10 @@ const LONGEST_SUFFIX: usize = ".15".len();
 pub(super) struct Layout {
     /// Longest value of one cookie; not zero.
     capacity: usize,
-    /// Most cookies.
+    /// Most cookies that are written.
     most: u8,
+    /// Most cookies that are read: what was written under a larger budget is still good.
+    readable: u8,
 }
 
 impl Layout {
@@ -37,6 +39,7 @@ impl Layout {
         Self {
             capacity,
             most: u8::try_from(needed).map_or(MAX_CHUNKS, |needed| needed.min(MAX_CHUNKS)),
+            readable: MAX_CHUNKS,
         }
     }
 
@@ -45,13 +48,19 @@ impl Layout {
         Self {
             capacity: COOKIE_BYTES.saturating_sub(name.len()).max(1),
             most: 1,
+            readable: 1,
         }
     }
 
-    /// How many chunks a text of this length has; `None` if it does not fit.
+    /// How many chunks a text of this length has; `None` if it is not written.
     pub(super) fn count(self, text_len: usize) -> Option<u8> {
+        self.divided(text_len).filter(|count| *count <= self.most)
+    }
+
+    /// The same; `None` if it is not read.
+    pub(super) fn divided(self, text_len: usize) -> Option<u8> {
         let count = u8::try_from(text_len.div_ceil(self.capacity)).ok()?;
-        (1..=self.most).contains(&count).then_some(count)
+        (1..=self.readable).contains(&count).then_some(count)
     }
 
     /// The length of chunk `index` of a text; zero beyond the last.
@@ -77,7 +86,7 @@ impl Layout {
         text_len: usize,
         chunk: impl Fn(u8) -> Option<&'r [u8]>,
     ) -> Option<Cow<'r, [u8]>> {
-        let count = self.count(text_len)?;
+        let count = self.divided(text_len)?;
         let exact = |index| chunk(index).filter(|c| c.len() == self.chunk_len(text_len, index));
         if count == 1 {
             return exact(0).map(Cow::Borrowed);
@@ -116,6 +125,11 @@ mod tests {
         assert_eq!(layout.count(layout.capacity * 16 + 1), None);
         assert_eq!(Layout::chunks(NAME, 8192).most, 3);
         assert_eq!(Layout::chunks(NAME, 0).count(1), None);
+        assert_eq!(
+            Layout::chunks(NAME, 0).divided(layout.capacity * 16),
+            Some(16)
+        );
+        assert_eq!(layout.divided(layout.capacity * 16 + 1), None);
     }
 
     #[test]
@@ -124,6 +138,7 @@ mod tests {
         let layout = Layout {
             capacity: 4,
             most: 3,
+            readable: 3,
         };
         let good: [&[u8]; 3] = [b"abcd", b"efgh", b"ij"];
         assert_eq!(
@@ -147,7 +162,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_split_joins_again(text in "[A-Za-z0-9_-]{1,200}", capacity in 1..60_usize) {
-            let layout = Layout { capacity, most: 200 };
+            let layout = Layout { capacity, most: 200, readable: 200 };
             let chunks: Vec<&[u8]> = layout.split(&text).map(|(_, chunk)| chunk.as_bytes()).collect();
             prop_assert!(chunks.iter().all(|chunk| chunk.len() <= capacity));
             prop_assert_eq!(layout.count(text.len()).map(usize::from), Some(chunks.len()));

@@ -202,9 +202,14 @@ impl<'b> Reader<'b> {
         self.flag()?.then(|| read(self)).transpose()
     }
 
+    /// Whether no packed byte is left.
+    pub(super) const fn is_packed_used_up(&self) -> bool {
+        self.packed.0.is_empty()
+    }
+
     /// Nothing may follow, but for what pads the loose section.
     pub(super) fn finish(self) -> Result<&'b [u8], Malformed> {
-        if self.packed.0.is_empty() {
+        if self.is_packed_used_up() {
             Ok(self.loose.0)
         } else {
             Err(Malformed)

@@ -19,6 +19,9 @@ use crate::names::ReturnTo;
 /// Longest text that is not a token or a claim.
 const TEXT: usize = 4096;
 
+/// The further field of a session that says when its refresh token ends.
+const REFRESH_ENDS_AT: u64 = 1;
+
 /// Something that is sealed. The purpose belongs to the type, so one kind of cookie never decodes as another.
 pub(super) trait State: Sized {
     /// What the sealed bytes are for.
@@ -180,6 +183,10 @@ impl State for Session {
         });
         w.bytes(TEXT, tokens.scope.as_bytes());
         claims::write(w, &self.claims);
+        if let Some(ends) = tokens.refresh_ends_at {
+            w.number(REFRESH_ENDS_AT);
+            w.time(ends);
+        }
     }
 
     fn read(r: &mut Reader<'_>) -> Result<Self, Malformed> {
@@ -189,7 +196,7 @@ impl State for Session {
         let access_token = AccessToken::new(token_text::read(r)?);
         let refresh_token = r.option(token_text::read)?.map(RefreshToken::new);
         let (issued_at, expires_at) = (r.time()?, r.time()?);
-        Ok(Self {
+        let mut session = Self {
             id,
             issuer: r.text(TEXT)?.to_owned(),
             subject: r.text(TEXT)?.to_owned(),
@@ -203,10 +210,22 @@ impl State for Session {
                 refresh_token,
                 issued_at,
                 expires_at,
+                refresh_ends_at: None,
+                session_ends_by: None,
                 scope: r.text(TEXT)?.to_owned(),
             },
             claims: claims::read(r)?,
-        })
+        };
+        let mut last = 0;
+        while !r.is_packed_used_up() {
+            let field = r.number()?;
+            match field {
+                REFRESH_ENDS_AT if last < field => session.tokens.refresh_ends_at = Some(r.time()?),
+                _ => return Err(Malformed),
+            }
+            last = field;
+        }
+        Ok(session)
     }
 }
 

@@ -20,6 +20,9 @@ use crate::keyring::{Erased, KeyRing, Kid, OpenError, SEAL_OVERHEAD, SealError};
 
 /// The wire format's version.
 const VERSION: u8 = 1;
+/// What the next release may write while this one still runs beside it.
+const NEXT_VERSION: u8 = VERSION + 1;
+const NEXT_PACKING: u8 = 2;
 /// Version, packing, chunk count, length.
 const HEADER_BYTES: usize = 1 + 1 + 1 + 2;
 /// As many characters of base64url as hold the header.
@@ -66,15 +69,21 @@ impl Header {
     }
 
     /// Reads the header off the first cookie.
-    fn peek(value: &[u8]) -> Option<Self> {
-        let front = base64url::decode(value.get(..HEADER_TEXT)?)?;
-        match front.first_chunk()? {
-            [VERSION, packing, chunks, high, low] => Some(Self {
-                packing: Packing::from_id(*packing)?,
+    ///
+    /// What only the next release writes is like a key that only another replica has: not ours to judge.
+    pub(super) fn peek(value: &[u8]) -> Result<Self, OpenError> {
+        let front = value.get(..HEADER_TEXT).and_then(base64url::decode);
+        match front.as_deref().and_then(<[u8]>::first_chunk) {
+            Some([VERSION, packing, chunks, high, low]) => Ok(Self {
+                packing: match packing {
+                    &NEXT_PACKING => return Err(OpenError::UnknownKey),
+                    id => Packing::from_id(*id).ok_or(OpenError::Rejected)?,
+                },
                 chunks: *chunks,
                 length: u16::from_be_bytes([*high, *low]),
             }),
-            _ => None,
+            Some([NEXT_VERSION, ..]) => Err(OpenError::UnknownKey),
+            _ => Err(OpenError::Rejected),
         }
     }
 
@@ -236,7 +245,8 @@ impl<S: State> Envelope<S> {
         chunk: impl Fn(u8) -> Option<&'r [u8]>,
         keys: &KeyRing,
     ) -> Result<Unsealed<S>, OpenError> {
-        let (header, bytes) = self.join(chunk).ok_or(OpenError::Rejected)?;
+        let header = Header::peek(chunk(0).ok_or(OpenError::Rejected)?)?;
+        let bytes = self.join(header, chunk).ok_or(OpenError::Rejected)?;
         let mut bytes = Erased::from(bytes);
         let sealed = bytes.get_mut(HEADER_BYTES..).ok_or(OpenError::Rejected)?;
         let aad = self.aad(header.to_bytes());
@@ -270,8 +280,8 @@ impl<S: State> Envelope<S> {
             [version, ..] => return Err(Failure::Version(version)),
             [] => return Err(Failure::NoHeader),
         }
-        let header = Header::peek(first).ok_or(Failure::NoHeader)?;
-        let Some((_, bytes)) = self.join(&chunk) else {
+        let header = Header::peek(first).map_err(|_| Failure::NoHeader)?;
+        let Some(bytes) = self.join(header, &chunk) else {
             return Err(Failure::Incomplete {
                 chunks: header.chunks,
                 text_len: header.text_len(),
@@ -297,14 +307,13 @@ impl<S: State> Envelope<S> {
         }
     }
 
-    /// Header and bytes, if the cookies are exactly as many and as long as the header says.
-    fn join<'r>(&self, chunk: impl Fn(u8) -> Option<&'r [u8]>) -> Option<(Header, Vec<u8>)> {
-        let header = Header::peek(chunk(0)?)?;
-        if self.layout.count(header.text_len()) != Some(header.chunks) {
+    /// The bytes, if the cookies are exactly as many and as long as the header says.
+    fn join<'r>(&self, header: Header, chunk: impl Fn(u8) -> Option<&'r [u8]>) -> Option<Vec<u8>> {
+        if self.layout.divided(header.text_len()) != Some(header.chunks) {
             return None;
         }
         let text = self.layout.join(header.text_len(), chunk)?;
-        base64url::decode(&text).map(|bytes| (header, bytes))
+        base64url::decode(&text)
     }
 
     fn aad(&self, header: [u8; HEADER_BYTES]) -> Vec<u8> {
@@ -363,16 +372,18 @@ mod tests {
         assert_eq!((header.chunks, header.length), (3, 0x1234));
         let starting =
             |front: [u8; 2]| base64url::encode(&[&front[..], &[3, 0x12, 0x34, 9]].concat());
-        for (bad, why) in [
-            (String::new(), "empty"),
-            (text[..7].to_owned(), "short"),
-            (starting([0, 1]), "no such version"),
-            (starting([2, 1]), "a later version"),
-            (starting([1, 2]), "an unknown packing"),
-            (starting([1, 255]), "an unknown packing"),
-            (text.replacen('A', "%", 1), "no base64url"),
+        let (rejected, unknown) = (OpenError::Rejected, OpenError::UnknownKey);
+        for (bad, error, why) in [
+            (String::new(), rejected, "empty"),
+            (text[..7].to_owned(), rejected, "short"),
+            (starting([0, 1]), rejected, "no such version"),
+            (starting([2, 1]), unknown, "the next version"),
+            (starting([3, 1]), rejected, "a later version"),
+            (starting([1, 2]), unknown, "the next packing"),
+            (starting([1, 3]), rejected, "a later packing"),
+            (text.replacen('A', "%", 1), rejected, "no base64url"),
         ] {
-            assert_eq!(Header::peek(bad.as_bytes()), None, "{why}");
+            assert_eq!(Header::peek(bad.as_bytes()), Err(error), "{why}");
         }
     }
 }

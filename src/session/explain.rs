@@ -20,6 +20,8 @@ use super::encode::State;
 use super::envelope::{Envelope, Failure, Unsealed};
 use super::jar::Jar;
 use super::names::Kind;
+use super::outcome::{Loaded, OpenResult};
+use super::set_cookie::SetCookies;
 use super::state::{LoginAttempt, Session};
 use crate::clock::UnixTime;
 use crate::keyring::KeyRing;
@@ -47,11 +49,14 @@ impl Jar {
         keys: &KeyRing,
         now: UnixTime,
     ) -> Vec<Explained> {
+        // What a request with these cookies would be told.
+        let verdict = self.load(received, keys, now, &mut SetCookies::none());
         let scene = Scene {
             jar: self,
             received,
             keys,
             now,
+            verdict,
         };
         let mut seen: Vec<Kind<'_>> = Vec::new();
         let mut all = Vec::new();
@@ -74,6 +79,7 @@ struct Scene<'s> {
     received: &'s Received<'s>,
     keys: &'s KeyRing,
     now: UnixTime,
+    verdict: Loaded,
 }
 
 /// Lines of a report: a title, and indented facts.
@@ -123,13 +129,9 @@ impl Scene<'_> {
         envelope: &Envelope<S>,
         describe: impl FnOnce(&mut Report, &Unsealed<S>) -> bool,
     ) -> Explained {
-        let chunk = |index: u8| {
-            let kind = if index == 0 {
-                kind
-            } else {
-                Kind::Session(index)
-            };
-            self.received.value(kind)
+        let chunk = |index: u8| match kind {
+            Kind::Session(_) => self.received.value(Kind::Session(index)),
+            kind => self.received.value(kind).filter(|_| index == 0),
         };
         let repeated = self.received.iter().find(|(other, _)| {
             let same = match kind {
@@ -202,27 +204,17 @@ impl Scene<'_> {
     fn session(&self, report: &mut Report, session: &Session) -> bool {
         let tokens = &session.tokens;
         let idle_timeout = self.jar.settings.session.idle_timeout;
-        let seen = self.received.value(Kind::Seen);
-        let seen = self.jar.seen.open(|_| seen, self.keys).ok();
-        let seen = seen
-            .filter(|seen| seen.state.session == session.id)
-            .map_or(session.last_seen, |seen| {
-                seen.state.at.max(session.last_seen)
-            });
-        let ended = self.received.value(Kind::Ended);
-        let ended = self.jar.ended.open(|_| ended, self.keys);
-        let ended =
-            ended.is_ok_and(|mark| mark.state.session == session.id && mark.state.until > self.now);
-        let mut active = session.clone();
-        active.last_seen = seen;
-        let state = if ended {
-            "ended by logout"
-        } else if session.is_expired(self.now) {
-            "over: past its absolute end"
-        } else if active.is_idle(self.now, idle_timeout) {
-            "over: idle for too long"
-        } else {
-            "active"
+        let opened = self.verdict.session.as_deref();
+        let seen = opened.map_or(session.last_seen, |opened| opened.last_seen);
+        let state = match self.verdict.result {
+            OpenResult::Ok => "active",
+            OpenResult::Ended => "ended by logout",
+            OpenResult::Expired => "over: past its end",
+            OpenResult::Idle => "over: idle for too long",
+            OpenResult::UnknownKey => "idle, unless a key that is not in this ring tells otherwise",
+            OpenResult::Anonymous | OpenResult::Rejected => {
+                "refused: a cookie came more than once, or too many came with it"
+            }
         };
         report.line("state", state);
         report.line("session", session.id.short());
@@ -235,6 +227,9 @@ impl Scene<'_> {
         report.line("last activity", self.at(seen));
         report.line("idle from", self.at(seen.plus(idle_timeout)));
         report.line("ends", self.at(session.ends_at));
+        if let Some(ends) = tokens.refresh_ends_at {
+            report.line("refresh ends", self.at(ends));
+        }
         report.line("tokens received", self.at(tokens.issued_at));
         report.line("tokens expire", self.at(tokens.expires_at));
         report.line("access_token", token(tokens.access_token.secret()));
@@ -248,7 +243,7 @@ impl Scene<'_> {
         for (name, bytes) in parts {
             let _ = writeln!(report.0, "    {name:<14} {bytes:>6}");
         }
-        state == "active"
+        self.verdict.result == OpenResult::Ok
     }
 
     fn login(&self, report: &mut Report, attempt: &LoginAttempt) -> bool {

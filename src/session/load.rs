@@ -1,20 +1,23 @@
 //! A session out of its cookies.
 //!
 //! # Invariants
-//! - Expiry, idleness and the end by logout are judged by what was sealed, never by a cookie's `Max-Age` (C14, F1, F2).
+//! - Expiry, idleness, the end by logout and `not_before` are judged by what was sealed, never by a cookie's `Max-Age` (C14, F1, F2, G16).
 //! - Nothing is deleted that another replica might be able to open (E19).
 //!
 //! # Why an `-out` mark of an unknown key is passed over
 //! It could only be believed at the price of locking its owner out, after an emergency deletion of a key for as long as
 //! the mark lives. Passed over, it lets a late answer through on a replica that lags behind the others' key ring.
 
+use std::rc::Rc;
+
 use super::cookies::Received;
-use super::envelope::Unsealed;
+use super::envelope::Header;
 use super::jar::Jar;
 use super::names::Kind;
+use super::opened::{self, Opened, OpenedSessions};
 use super::outcome::{Loaded, OpenResult};
 use super::set_cookie::SetCookies;
-use super::state::{Session, SessionId};
+use super::state::SessionId;
 use crate::clock::UnixTime;
 use crate::keyring::{KeyRing, OpenError};
 
@@ -30,8 +33,20 @@ impl Jar {
         now: UnixTime,
         out: &mut SetCookies,
     ) -> Loaded {
+        self.load_again(&mut OpenedSessions::default(), received, keys, now, out)
+    }
+
+    /// The same, but what has been opened lately is not opened again.
+    pub fn load_again(
+        &self,
+        known: &mut OpenedSessions,
+        received: &Received<'_>,
+        keys: &KeyRing,
+        now: UnixTime,
+        out: &mut SetCookies,
+    ) -> Loaded {
         let mut stale = Stale::new();
-        let (result, opened) = self.judge(received, keys, now, &mut stale);
+        let (result, opened) = self.judge(known, received, keys, now, &mut stale);
         if result != OpenResult::UnknownKey {
             for kind in stale {
                 self.delete(kind, out);
@@ -40,12 +55,12 @@ impl Jar {
         match (result, &opened) {
             (OpenResult::Anonymous | OpenResult::UnknownKey, _) => {}
             (OpenResult::Ok, Some(opened)) => {
-                self.delete_chunks_from(opened.header.chunks, received, out);
+                self.delete_chunks_from(opened.chunks, received, out);
             }
             _ => self.delete_session(received, out),
         }
         let kid = opened.as_ref().map(|opened| opened.kid);
-        let session = opened.map(|opened| opened.state);
+        let session = opened.map(|opened| opened.session);
         Loaded {
             session: session.filter(|_| result == OpenResult::Ok),
             result,
@@ -55,39 +70,82 @@ impl Jar {
 
     fn judge(
         &self,
+        known: &mut OpenedSessions,
         received: &Received<'_>,
         keys: &KeyRing,
         now: UnixTime,
         stale: &mut Stale,
-    ) -> (OpenResult, Option<Unsealed<Session>>) {
+    ) -> (OpenResult, Option<Opened>) {
         if received.is_ambiguous() {
             return (OpenResult::Rejected, None);
         }
         if !received.has_session() {
             return (OpenResult::Anonymous, None);
         }
-        let chunk = |index| received.value(Kind::Session(index));
-        let mut opened = match self.session.open(chunk, keys) {
-            Ok(opened) => opened,
+        let front = received.value(Kind::Session(0));
+        let chunks = match front.ok_or(OpenError::Rejected).and_then(Header::peek) {
+            Ok(header) => header.chunks,
             Err(OpenError::UnknownKey) => return (OpenResult::UnknownKey, None),
             Err(OpenError::Rejected) => return (OpenResult::Rejected, None),
         };
-        let session = &mut opened.state;
-        let result = if self.was_ended(session.id, received, keys, now, stale) {
+        let text = opened::text(&self.names.base, chunks, received);
+        let (opened, seen) = match known.find(&text, keys, now) {
+            Some(opened) => (opened, Ok(())),
+            None => match self.open(received, keys, stale) {
+                Ok((opened, seen)) => {
+                    // A `-seen` that does not open has to be cleared away each time, or may open later.
+                    if seen.is_ok() {
+                        known.keep(text, opened.clone(), now);
+                    }
+                    (opened, seen)
+                }
+                Err(OpenError::UnknownKey) => return (OpenResult::UnknownKey, None),
+                Err(OpenError::Rejected) => return (OpenResult::Rejected, None),
+            },
+        };
+        let session = &opened.session;
+        let idle_timeout = self.settings.session.idle_timeout;
+        let is_too_old = |epoch: UnixTime| session.started_at < epoch;
+        let result = if self.was_ended(session.id, received, keys, now, stale)
+            || self.settings.session.not_before.is_some_and(is_too_old)
+        {
             OpenResult::Ended
         } else if session.is_expired(now) {
             OpenResult::Expired
+        } else if !session.is_idle(now, idle_timeout) {
+            OpenResult::Ok
+        } else if seen == Err(OpenError::UnknownKey) {
+            // The activity of which a newer key tells may be more recent (E19).
+            OpenResult::UnknownKey
         } else {
-            let seen = self.last_seen(session.id, received, keys, stale);
-            session.last_seen = session.last_seen.max(seen.unwrap_or(session.last_seen));
-            match seen {
-                _ if !session.is_idle(now, self.settings.session.idle_timeout) => OpenResult::Ok,
-                // The activity of which a newer key tells may be more recent (E19).
-                Err(OpenError::UnknownKey) => OpenResult::UnknownKey,
-                _ => OpenResult::Idle,
-            }
+            OpenResult::Idle
         };
         (result, Some(opened))
+    }
+
+    /// The session, with the activity that `-seen` tells of; and how that cookie was found.
+    fn open(
+        &self,
+        received: &Received<'_>,
+        keys: &KeyRing,
+        stale: &mut Stale,
+    ) -> Result<(Opened, Result<(), OpenError>), OpenError> {
+        let chunk = |index| received.value(Kind::Session(index));
+        let unsealed = self.session.open(chunk, keys)?;
+        let mut session = unsealed.state;
+        let seen = match self.last_seen(session.id, received, keys, stale) {
+            Ok(at) => {
+                session.last_seen = session.last_seen.max(at.unwrap_or(session.last_seen));
+                Ok(())
+            }
+            Err(error) => Err(error),
+        };
+        let opened = Opened {
+            session: Rc::new(session.into()),
+            kid: unsealed.kid,
+            chunks: unsealed.header.chunks,
+        };
+        Ok((opened, seen))
     }
 
     /// Whether the mark names this session. A mark that is over or does not open is cleared away.
@@ -119,12 +177,12 @@ impl Jar {
         received: &Received<'_>,
         keys: &KeyRing,
         stale: &mut Stale,
-    ) -> Result<UnixTime, OpenError> {
+    ) -> Result<Option<UnixTime>, OpenError> {
         let Some(value) = received.value(Kind::Seen) else {
-            return Err(OpenError::Rejected);
+            return Ok(None);
         };
         match self.seen.open(|_| Some(value), keys) {
-            Ok(seen) if seen.state.session == session => Ok(seen.state.at),
+            Ok(seen) if seen.state.session == session => Ok(Some(seen.state.at)),
             Err(OpenError::UnknownKey) => Err(OpenError::UnknownKey),
             Ok(_) | Err(OpenError::Rejected) => {
                 stale.push(Kind::Seen);

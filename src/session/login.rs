@@ -1,12 +1,12 @@
 //! The cookies of logins under way: one for each, so that logins in several tabs do not meet (B8).
 //!
 //! # Invariants
-//! - At most five live, none older than ten minutes; a cookie is deleted when its callback comes, whatever comes of it.
+//! - At most five live, as long as they fit (`budget`), none older than ten minutes; a cookie is deleted when its callback comes, whatever comes of it.
 //! - An attempt is given out only for the whole `state`, compared in constant time, and the issuer it was begun with (B4).
 
 use subtle::ConstantTimeEq;
 
-use super::budget::biggest_first;
+use super::budget::{biggest_first, in_header};
 use super::cookies::Received;
 use super::envelope::Envelope;
 use super::jar::Jar;
@@ -16,27 +16,45 @@ use super::set_cookie::SetCookies;
 use super::state::LoginAttempt;
 use crate::clock::UnixTime;
 use crate::keyring::{KeyRing, OpenError};
+use crate::names::ReturnTo;
 
 /// Most logins under way in one browser.
 const MAX_LOGINS: usize = 5;
 
 impl Jar {
-    /// Writes a login cookie; drops the oldest beyond five, and all that are over ten minutes old.
+    /// Writes a login cookie; drops the oldest beyond five or beyond the budget, and all that are over ten minutes old.
+    ///
+    /// A `returnUrl` that takes up too much room is done without: the login leads to `/` then.
     pub fn store_login(
         &self,
-        attempt: &LoginAttempt,
+        attempt: LoginAttempt,
         received: &Received<'_>,
         keys: &KeyRing,
         now: UnixTime,
         out: &mut SetCookies,
     ) -> Result<(), StoreError> {
         let id = login_id(&attempt.state);
-        let envelope = self.login_envelope(&id);
-        let draft = envelope
-            .draft(attempt)
-            .map_err(|oversize| too_large(attempt, oversize.text_len))?;
+        let name = self.names.name(Kind::Login(&id));
+        let envelope = self.login.named(&name);
+        let room = self.room_beside(received);
+        let draft = |attempt: &LoginAttempt| {
+            let draft = envelope
+                .draft(attempt)
+                .map_err(|oversize| too_large(attempt, oversize.text_len, 4096))?;
+            let needed = in_header(name.len(), draft.text_len());
+            if needed > room {
+                return Err(too_large(attempt, needed, room));
+            }
+            Ok((draft, needed))
+        };
+        let (draft, needed) = draft(&attempt).or_else(|_| {
+            draft(&LoginAttempt {
+                return_to: ReturnTo::root(),
+                ..attempt
+            })
+        })?;
         let text = envelope.seal(&draft, keys, now)?;
-        self.drop_logins(&id, received, keys, now, out);
+        self.drop_logins(room - needed, received, keys, now, out);
         let max_age = Some(LoginAttempt::LIFETIME.as_secs());
         self.set(Kind::Login(&id), &text, max_age, out);
         Ok(())
@@ -82,36 +100,45 @@ impl Jar {
         self.login.named(&name)
     }
 
-    /// Deletes dead attempts, and then as many as make room for one called `id`: those of unknown keys, then the oldest.
-    fn drop_logins(
+    /// Deletes dead attempts, and of the others as many as are over `room` bytes, or leave no place for one more: those of
+    /// unknown keys first, then the oldest. What `out` deletes or sets anew does not count.
+    pub(super) fn drop_logins(
         &self,
-        id: &str,
+        mut room: usize,
         received: &Received<'_>,
         keys: &KeyRing,
         now: UnixTime,
         out: &mut SetCookies,
     ) {
-        let mut live: Vec<(Option<UnixTime>, &str)> = Vec::new();
-        for (kind, _) in received.iter() {
-            let Kind::Login(other) = kind else { continue };
-            match self.open_login(other, received, keys) {
-                _ if other == id => {}
+        let mut live: Vec<(Option<UnixTime>, &str, usize)> = Vec::new();
+        for (kind, value) in received.iter() {
+            let Kind::Login(id) = kind else { continue };
+            let name = self.names.name(kind);
+            let bytes = in_header(name.len(), value.len());
+            match self.open_login(id, received, keys) {
+                _ if out.deletes(&name) => {}
                 Ok(attempt) if !attempt.is_expired(now) => {
-                    live.push((Some(attempt.started_at), other));
+                    live.push((Some(attempt.started_at), id, bytes));
                 }
-                Err(OpenError::UnknownKey) => live.push((None, other)),
+                Err(OpenError::UnknownKey) => live.push((None, id, bytes)),
                 Ok(_) | Err(OpenError::Rejected) => self.delete(kind, out),
             }
         }
         live.sort_unstable();
-        let surplus = (live.len() + 1).saturating_sub(MAX_LOGINS);
-        for (_, other) in live.into_iter().take(surplus) {
-            self.delete(Kind::Login(other), out);
+        let mut kept = 1;
+        for (_, id, bytes) in live.into_iter().rev() {
+            match room.checked_sub(bytes) {
+                Some(left) if kept < MAX_LOGINS => {
+                    room = left;
+                    kept += 1;
+                }
+                _ => self.delete(Kind::Login(id), out),
+            }
         }
     }
 }
 
-fn too_large(attempt: &LoginAttempt, text_len: usize) -> TooLarge {
+fn too_large(attempt: &LoginAttempt, needed: usize, budget: usize) -> TooLarge {
     let mut parts = vec![
         ("return_to".to_owned(), attempt.return_to.as_str().len()),
         ("state".to_owned(), attempt.state.len()),
@@ -124,8 +151,8 @@ fn too_large(attempt: &LoginAttempt, text_len: usize) -> TooLarge {
     }
     biggest_first(&mut parts);
     TooLarge {
-        needed: text_len,
-        budget: 4096,
+        needed,
+        budget,
         parts,
     }
 }

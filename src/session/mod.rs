@@ -5,7 +5,7 @@
 //!
 //! - `state`: what is sealed, and its times · `settings`, `outcome`: what goes in and comes out
 //! - `encode` with `codec`, `claims`, `token_text`: states as bytes · `pack`: fewer bytes
-//! - `envelope`: bytes as text, bound to a place
+//! - `envelope`: bytes as text, bound to a place · `opened`: what a worker need not open again
 //! - `chunk`: text as cookies · `names`, `cookies`, `set_cookie`: their names and the two headers
 //! - `jar`: all of it together, to `load`, `store` (with its `budget`), `login`, `logout`, and to `explain`
 //!
@@ -48,7 +48,7 @@
 //! | 16 | tag |
 //!
 //! The session's text is divided so that every cookie but the last is full: its value has 3800 octets less the length of
-//! `<p><f>.15`. All other texts are in one cookie, of at most 4096 octets of name and value; `logout-state` counts as a cookie
+//! `<p><f>.15`. Cookies beyond that number are not joined. All other texts are in one cookie, of at most 4096 octets of name and value; `logout-state` counts as a cookie
 //! of that name.
 //!
 //! The AEAD's key is HKDF-SHA-256 (RFC 5869) of the key's 32-byte secret, without salt, with the purpose as info, 32 bytes
@@ -57,7 +57,8 @@
 //!
 //! Associated data, where *d(x)* is the length of x as 8 bytes, big-endian, and x: d(algorithm) · d(kid) · d(place); and place is
 //! the first five bytes of the table · d(purpose) · d(cookie name, of the first chunk) · d(frontend) · d(client id) · d(issuer) ·
-//! d(public origin).
+//! d(public origin). Frontend, client id and issuer are as configured, byte for byte; the origin is `https://` (on loopback also
+//! `http://`), the host in lower case, and `:` with the port if it is not the scheme's own.
 //!
 //! ## From the plaintext to the sections
 //!
@@ -71,7 +72,7 @@
 //!
 //! With packing 1, the packed section stands here as one zstd frame (RFC 8878) made with the dictionary. The frame states its
 //! content size, which is at most 65536; a reader refuses what states more or nothing before it takes memory for it. No checksum,
-//! no dictionary id (the file's own is 65537), nothing behind the frame. Only `session` and `hint` may have packing 1. Writers
+//! no dictionary id (the file's own is 65537), nothing behind the frame: readers refuse what has them. Only `session` and `hint` may have packing 1. Writers
 //! use it if it makes the section shorter. `seen` and `out`, whose length says nothing, are padded to 1, all others to `pad_to`.
 //!
 //! ## From the sections to the state
@@ -81,7 +82,7 @@
 //!
 //! | state | fields |
 //! |---|---|
-//! | session | id · sealed at(time) · started at(time) · ends at(time) · `auth_time`(time?) · access token(token) · refresh token(token?) · received at(time) · expires at(time) · issuer(text) · subject(text) · `sid`(text?) · scope(text) · claims(members) |
+//! | session | id · sealed at(time) · started at(time) · ends at(time) · `auth_time`(time?) · access token(token) · refresh token(token?) · received at(time) · expires at(time) · issuer(text) · subject(text) · `sid`(text?) · scope(text) · claims(members) · further fields |
 //! | seen | session(id) · activity(time) |
 //! | out | session(id) · until(time) |
 //! | login | state(text) · nonce(text) · verifier(text) · issuer(text) · return to(text) · begun at(time) · silent(flag) · `max_age`(number?) · `acr_values`(text?) · replaced session(id?) |
@@ -97,16 +98,20 @@
 //! | bytes | number of bytes, then these |
 //! | text | bytes, at most 4096, that are UTF-8 |
 //! | x? | flag, then x if it is 1 |
-//! | token | the number of parts that its dots divide it into, 1 to 5, and the parts; 0 and a text if there are more; at most 65536 characters in all |
-//! | part | 0 and a text: the part as it is, for it is not base64url (as above). 1 and bytes: what it decodes to, which begins with `{`. 2, a number, and so many loose bytes: what it decodes to, which begins otherwise or is empty |
+//! | loose bytes | number of bytes; these, loose |
+//! | token | the number of parts that its dots divide it into, 1 to 5, and the parts; if there are more, 0 and loose bytes that are UTF-8; at most 65536 bytes in all |
+//! | part | 0 and loose bytes: the part as it is, UTF-8 that is not base64url (as above). 1 and bytes: what it decodes to, which begins with `{`. 2 and loose bytes: what it decodes to, which begins otherwise or is empty. 3, loose bytes and loose bytes: a part that would be of kind 0, but that its whole groups of four characters, one at least, are base64url: what these decode to, and the one to three bytes behind them |
 //! | members | number of members, then name(text) and value of each, names ascending by bytes and different |
-//! | value | 0 null · 1 false · 2 true · 3 number · 4 number n for -1-n · 5 IEEE 754 double, big-endian · 6 text · 7 number of values, values · 8 members; at most 128 deep |
+//! | further fields | none, or for each its number, then itself; numbers ascending and different. 1: when the refresh token ends(time). Others are refused |
+//! | value | 0 null · 1 false · 2 true · 3 number · 4 number n below 2^63, for -1-n · 5 IEEE 754 double, big-endian, neither infinite nor NaN · 6 text · 7 number of values, values · 8 members; in at most 127 others |
 //!
-//! Texts and bytes in tokens and members have at most 65536 bytes.
+//! Texts and bytes in tokens and members have at most 65536 bytes. A *return to* is a local path, and a reader refuses what a
+//! writer would not have written for it ([`ReturnTo`](crate::names::ReturnTo)).
 //!
 //! ## Versions
-//! - Version N reads N and N-1. A version, packing or dictionary is read one release before it is written, because replicas of
-//!   two releases run side by side. What is unknown is refused like anything else that does not open.
+//! - Version N reads N and N-1, and N-1 was written for at least as long as a cookie can live. A version, packing or dictionary is
+//!   read one release before it is written, because replicas of two releases run side by side. The next version or packing
+//!   is treated as an unknown key is: no session, and nothing is deleted (E19).
 //! - Numbers of algorithms, packings and dictionaries are never reused. A dictionary is kept for as long as a cookie can live that
 //!   was sealed with it (400 days, the longest `absolute_timeout`, after the last release that wrote it).
 //!
@@ -126,9 +131,10 @@
 //!   older session may lie beyond those of a new one. They are not joined, and the next request's answer deletes them.
 //! - An own encoding: canonical by construction, and it cannot grow by a dependency's change of mind.
 //! - Compressed, although lengths then tell of contents (E15): it takes a third off a session, which makes one cookie of two.
-//!   What could be guessed by watching lengths must share its stream with something that the guesser chooses. There is nothing
-//!   such in a session, nor in the hint, which holds one ID token: both are written by the identity provider. A login, which
-//!   carries `returnUrl`, and the `state` of a logout are never compressed. Padding comes after compression (E16).
+//!   What could be guessed by watching lengths must share its stream with something that the guesser chooses, and claims can be
+//!   chosen: a name, a group. So nothing that makes a token good is in that stream: opaque tokens, signatures and ciphertexts are
+//!   loose, and what is left are claims of the same user. A login, which carries `returnUrl`, and the `state` of a logout are
+//!   never compressed. Padding comes after compression (E16).
 //! - Two sections: signatures among text would spoil the entropy coding of both, and cost time to copy through zstd.
 
 mod base64url;
@@ -145,6 +151,7 @@ mod load;
 mod login;
 mod logout;
 mod names;
+mod opened;
 mod outcome;
 mod pack;
 pub(crate) mod probe;
@@ -155,13 +162,14 @@ mod store;
 mod token_text;
 
 #[cfg(test)]
-mod samples;
+pub(crate) mod samples;
 #[cfg(test)]
 mod tests;
 
 pub use cookies::Received;
 pub use explain::Explained;
 pub use jar::Jar;
+pub use opened::{OpenSession, OpenedSessions};
 pub use outcome::{Loaded, OpenResult, StoreError, TooLarge};
 pub use set_cookie::SetCookies;
 pub use settings::{Compression, JarSettings, SameSite, SessionSettings};

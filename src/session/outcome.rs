@@ -1,6 +1,8 @@
 //! How reading and writing cookies can end.
 
-use super::state::Session;
+use std::rc::Rc;
+
+use super::opened::OpenSession;
 use crate::keyring::{Kid, SealError};
 
 /// How the cookies of a request were found; the label of `sealgate_session_open_total`.
@@ -8,7 +10,7 @@ use crate::keyring::{Kid, SealError};
 pub enum OpenResult {
     /// No session cookie.
     Anonymous,
-    /// A session that was ended by logout.
+    /// A session that was ended: by logout, by a revocation, or because it began before `not_before`.
     Ended,
     /// Past its absolute end.
     Expired,
@@ -41,7 +43,7 @@ impl OpenResult {
 #[derive(Debug)]
 pub struct Loaded {
     /// The session, if `result` is `Ok`.
-    pub session: Option<Session>,
+    pub session: Option<Rc<OpenSession>>,
     /// How it went.
     pub result: OpenResult,
     /// The key that opened it.
@@ -50,7 +52,10 @@ pub struct Loaded {
 
 /// A value that does not fit: total and biggest parts (name, bytes), biggest first.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("{needed} bytes of cookies are needed, {budget} are allowed; biggest parts: {parts:?}")]
+#[error(
+    "{needed} bytes of cookies are needed, {budget} are allowed; biggest parts: {}",
+    in_words(parts)
+)]
 pub struct TooLarge {
     /// Bytes needed.
     pub needed: usize,
@@ -58,6 +63,11 @@ pub struct TooLarge {
     pub budget: usize,
     /// The biggest parts.
     pub parts: Vec<(String, usize)>,
+}
+
+fn in_words(parts: &[(String, usize)]) -> String {
+    let parts = parts.iter().map(|(name, bytes)| format!("{name} {bytes}"));
+    parts.collect::<Vec<_>>().join(", ")
 }
 
 /// Why a value could not be stored.

@@ -40,6 +40,9 @@ const LEVEL: i32 = 6;
 
 /// How a zstd frame begins (RFC 8878 §3.1.1).
 const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+/// Flags in the byte that follows (RFC 8878 §3.1.1.1.1): what they announce, the AEAD and the header have already.
+const CHECKSUM: u8 = 0b100;
+const DICTIONARY_ID: u8 = 0b011;
 
 pub(super) static DICTIONARY_1: &[u8] = include_bytes!("dictionary/1.zdict");
 static ENCODER_1: LazyLock<EncoderDictionary<'static>> =
@@ -108,6 +111,10 @@ pub(super) fn pack(section: &[u8], compression: Compression) -> Option<Erased> {
 
 /// Inflates a frame.
 pub(super) fn unpack(frame: &[u8]) -> Result<Erased, Malformed> {
+    let descriptor = frame.get(MAGIC.len()).ok_or(Malformed)?;
+    if descriptor & (CHECKSUM | DICTIONARY_ID) != 0 {
+        return Err(Malformed);
+    }
     // Neither a skippable frame nor anything after the one.
     if !frame.starts_with(&MAGIC) || find_frame_compressed_size(frame) != Ok(frame.len()) {
         return Err(Malformed);
@@ -212,6 +219,15 @@ mod tests {
             .unwrap();
         let silent = compressor.compress(&zeros[..1000]).unwrap();
         assert_eq!(unpack(&silent), Err(Malformed), "no size");
+        for (name, flag) in [
+            ("checksum", CParameter::ChecksumFlag(true)),
+            ("dictionary's id", CParameter::DictIdFlag(true)),
+        ] {
+            let mut compressor = super::compressor().unwrap();
+            compressor.set_parameter(flag).unwrap();
+            let frame = compressor.compress(&zeros[..1000]).unwrap();
+            assert_eq!(unpack(&frame), Err(Malformed), "{name}");
+        }
         let twice = [largest.as_slice(), &largest].concat();
         assert_eq!(unpack(&twice), Err(Malformed), "two frames");
         let skippable = [0x50, 0x2a, 0x4d, 0x18, 0, 0, 0, 0];

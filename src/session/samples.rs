@@ -16,7 +16,7 @@ use crate::names::{FrontendName, Origin, ReturnTo};
 pub(super) const ISSUER: &str = "https://id.example.com";
 
 /// A day in 2027: times have as many bytes as they will have for long.
-pub(super) const fn now() -> UnixTime {
+pub(crate) const fn now() -> UnixTime {
     UnixTime::from_secs(1_800_000_000)
 }
 
@@ -40,6 +40,7 @@ pub(super) fn settings() -> JarSettings {
             claims: vec!["sub".to_owned(), "name".to_owned()],
             refresh_ahead: Duration::from_mins(1),
             pad_to: 64,
+            not_before: None,
             compression: Compression::Zstd,
         },
     }
@@ -49,13 +50,13 @@ pub(super) fn jar() -> Jar {
     Jar::new(settings())
 }
 
-pub(super) fn ring() -> KeyRing {
+pub(crate) fn ring() -> KeyRing {
     let at = UnixTime::from_secs(0);
     let key = Key::generate(Alg::default(), at, at).unwrap();
     KeyRing::from_keys(vec![key], now()).unwrap()
 }
 
-pub(super) fn session(at: UnixTime) -> Session {
+pub(crate) fn session(at: UnixTime) -> Session {
     Session {
         id: SessionId([7; 16]),
         issuer: ISSUER.to_owned(),
@@ -74,6 +75,8 @@ pub(super) fn session(at: UnixTime) -> Session {
             refresh_token: Some(RefreshToken::new("canary-refresh-token".to_owned())),
             issued_at: at,
             expires_at: at.plus(Duration::from_mins(5)),
+            refresh_ends_at: None,
+            session_ends_by: None,
             scope: "openid profile".to_owned(),
         },
     }

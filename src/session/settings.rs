@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::clock::UnixTime;
 use crate::names::{FrontendName, Origin};
 
 /// `[frontend.<name>.session]`, resolved.
@@ -19,6 +20,8 @@ pub struct SessionSettings {
     pub claims: Vec<String>,
     /// How long before its end an access token is refreshed; at most a fifth of its lifetime.
     pub refresh_ahead: Duration,
+    /// Sessions that began earlier are over (G16).
+    pub not_before: Option<UnixTime>,
     /// Plaintexts are padded to a multiple of this many bytes (1: no padding; 4096 is the most).
     pub pad_to: usize,
     /// Whether what compresses is compressed.

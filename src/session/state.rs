@@ -5,7 +5,7 @@
 //!
 //! # Invariants
 //! - `Debug` shows neither tokens nor who the user is (F14).
-//! - No method moves [`Session::ends_at`]: neither refresh nor activity stretches a session (F1).
+//! - [`Session::ends_at`] only ever moves nearer: neither refresh nor activity stretches a session (F1).
 
 use std::fmt;
 use std::time::Duration;
@@ -71,7 +71,7 @@ pub struct Session {
     pub started_at: UnixTime,
     /// When the user last proved who they are (`auth_time`), if the issuer said so.
     pub auth_time: Option<UnixTime>,
-    /// The absolute end.
+    /// The absolute end: of the configuration, or of the issuer if it named an earlier one (A25, B69).
     pub ends_at: UnixTime,
     /// Last activity that is known: the later of the session's own seal and the `-seen` cookie.
     pub last_seen: UnixTime,
@@ -82,9 +82,44 @@ pub struct Session {
 }
 
 impl Session {
-    /// Whether the absolute end has come (F1).
+    /// When it is over unless its tokens are refreshed before: at the absolute end, or once the refresh token and the
+    /// access token have both ended, if the issuer said when (A25). A refresh may move this later, up to the absolute end.
+    pub fn over_at(&self) -> UnixTime {
+        let tokens = &self.tokens;
+        let last_token = |ends: UnixTime| ends.max(tokens.expires_at);
+        tokens
+            .refresh_ends_at
+            .map_or(self.ends_at, |ends| last_token(ends).min(self.ends_at))
+    }
+
+    /// Whether it is over (F1).
     pub fn is_expired(&self, now: UnixTime) -> bool {
-        now >= self.ends_at
+        now >= self.over_at()
+    }
+
+    /// The session with newer tokens. They may bring its end nearer, never farther.
+    #[must_use]
+    pub fn renewed(&self, tokens: TokenSet, now: UnixTime) -> Self {
+        Self {
+            ends_at: tokens
+                .session_ends_by
+                .map_or(self.ends_at, |ends| ends.min(self.ends_at)),
+            last_seen: now,
+            tokens,
+            ..self.clone()
+        }
+    }
+
+    /// Whether the access token ends so soon that it is time for a new one.
+    ///
+    /// That is `ahead` before its end, at most the last fifth of its lifetime: else a token that lives shorter than
+    /// `ahead` would be refreshed by every request. Of that time, each session leaves out up to a half, always the same
+    /// part of it, so that sessions that began together are not all refreshed together (G11).
+    pub fn refresh_due(&self, now: UnixTime, ahead: Duration) -> bool {
+        let ahead = ahead.min(self.tokens.lifetime() / 5).as_secs();
+        let [first, second, ..] = self.id.0;
+        let share = u64::from(u16::from_be_bytes([first, second])) % (ahead / 2 + 1);
+        now.plus(Duration::from_secs(ahead - share)) >= self.tokens.expires_at
     }
 
     /// Whether the last known activity is more than `idle_timeout` ago (F2).
@@ -120,6 +155,11 @@ pub struct TokenSet {
     pub issued_at: UnixTime,
     /// When the access token ends.
     pub expires_at: UnixTime,
+    /// When the refresh token ends, if the provider said so (A25).
+    pub refresh_ends_at: Option<UnixTime>,
+    /// When the provider, as it gave these tokens, wanted the whole session to end at the latest (A25, B69). Not sealed:
+    /// [`Session::ends_at`] has taken it in.
+    pub session_ends_by: Option<UnixTime>,
     /// The granted scope, as the provider wrote it.
     pub scope: String,
 }
@@ -135,12 +175,10 @@ impl TokenSet {
         now >= self.expires_at
     }
 
-    /// Whether the access token ends within `ahead`, or within the last fifth of its lifetime if that is shorter.
-    ///
-    /// Without the fifth, a token that lives shorter than `ahead` would be refreshed by every request.
-    pub fn refresh_due(&self, now: UnixTime, ahead: Duration) -> bool {
-        let ahead = ahead.min(self.lifetime() / 5);
-        now.plus(ahead) >= self.expires_at
+    /// The refresh token, while it is good for anything as far as is known.
+    pub fn usable_refresh_token(&self, now: UnixTime) -> Option<&RefreshToken> {
+        let has_ended = self.refresh_ends_at.is_some_and(|ends| now >= ends);
+        self.refresh_token.as_ref().filter(|_| !has_ended)
     }
 }
 
@@ -270,7 +308,8 @@ mod tests {
 
     #[test]
     fn a_refresh_is_due_ahead_of_the_end_but_never_before_the_last_fifth() {
-        let mut tokens = samples::session(at(1_000)).tokens;
+        let mut session = samples::session(at(1_000));
+        session.id = SessionId([0; 16]);
         for (lifetime, ahead, due_from) in [
             (300, 60, 1_240),
             (300, 30, 1_270),
@@ -279,14 +318,38 @@ mod tests {
             (3_600, 60, 4_540),
             (0, 60, 1_000),
         ] {
-            tokens.issued_at = at(1_000);
-            tokens.expires_at = at(1_000 + lifetime);
+            session.tokens.issued_at = at(1_000);
+            session.tokens.expires_at = at(1_000 + lifetime);
             let ahead = Duration::from_secs(ahead);
-            assert!(!tokens.refresh_due(at(due_from - 1), ahead), "{lifetime}");
-            assert!(tokens.refresh_due(at(due_from), ahead), "{lifetime}");
-            assert!(tokens.is_expired(at(1_000 + lifetime)));
-            assert!(!tokens.is_expired(at(999 + lifetime)));
+            assert!(!session.refresh_due(at(due_from - 1), ahead), "{lifetime}");
+            assert!(session.refresh_due(at(due_from), ahead), "{lifetime}");
+            assert!(session.tokens.is_expired(at(1_000 + lifetime)));
+            assert!(!session.tokens.is_expired(at(999 + lifetime)));
         }
+    }
+
+    #[test]
+    fn sessions_that_began_together_are_refreshed_one_after_another() {
+        // G11: spread over half of the time ahead, each always at the same distance from its end
+        let mut session = samples::session(at(1_000));
+        let ahead = Duration::from_mins(1);
+        let mut due = std::collections::BTreeMap::<u64, u32>::new();
+        for n in 0..3_100_u16 {
+            session.id.0[..2].copy_from_slice(&n.wrapping_mul(40_503).to_be_bytes());
+            let first = (1_000..1_300)
+                .find(|now| session.refresh_due(at(*now), ahead))
+                .unwrap();
+            *due.entry(first).or_default() += 1;
+        }
+        assert_eq!(due.len(), 31);
+        assert_eq!(
+            due.keys().copied().collect::<Vec<_>>(),
+            (1_240..=1_270).collect::<Vec<_>>()
+        );
+        assert!(
+            due.values().all(|count| (50..200).contains(count)),
+            "{due:?}"
+        );
     }
 
     #[test]

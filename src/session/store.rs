@@ -41,12 +41,11 @@ impl Jar {
             last_seen: now,
             ..session.clone()
         };
-        let others = self.others(received, keys, now, out);
         let draft = self
             .session
             .draft(&session)
-            .map_err(|oversize| budget::too_large(self, &session, oversize.text_len, &others))?;
-        let needed = budget::check(self, &session, draft.text_len(), &others)?;
+            .map_err(|oversize| budget::too_large(self, &session, oversize.text_len))?;
+        let needed = budget::check(self, &session, draft.text_len())?;
         let text = self.session.seal(&draft, keys, now)?;
 
         let mut count = 0;
@@ -55,9 +54,13 @@ impl Jar {
             count = index.saturating_add(1);
         }
         self.delete_chunks_from(count, received, out);
-        for id in others.dead {
-            self.delete(Kind::Login(id), out);
-        }
+        self.drop_logins(
+            self.room_for_logins(draft.text_len()),
+            received,
+            keys,
+            now,
+            out,
+        );
         Ok(needed)
     }
 
@@ -104,6 +107,21 @@ impl Jar {
         out: &mut SetCookies,
     ) {
         self.mark(replaced, mark_until(by, now), keys, now, out);
+    }
+
+    /// Lets the `-out` mark of a session that was just ended live for as long as a late answer of it could be of use,
+    /// because its refresh token could not be revoked: until it would be idle, or at its end (G10).
+    pub fn mark_unrevoked(
+        &self,
+        session: &Session,
+        keys: &KeyRing,
+        now: UnixTime,
+        out: &mut SetCookies,
+    ) {
+        let soonest = mark_until(session, now);
+        let idle = soonest.plus(self.settings.session.idle_timeout);
+        let until = idle.min(session.ends_at).max(soonest);
+        self.mark(session.id, until, keys, now, out);
     }
 
     fn mark(

@@ -1,7 +1,8 @@
 //! Tokens in fewer bytes: their parts are mostly base64url, which would be encoded a second time in the cookie.
 //!
-//! A JWT's header and claims become JSON text, which compresses; signatures, ciphertexts and opaque tokens become raw
-//! bytes, which do not.
+//! A JWT's header and claims become JSON text, which is compressed. Signatures, ciphertexts and opaque tokens are not: they
+//! would not shrink, and what alone makes a token good must not share a stream with claims, some of which people choose
+//! themselves (E15).
 //!
 //! # Invariants
 //! - A token comes back byte for byte, whatever it is: what does not decode, or would encode to something else, stays as
@@ -32,12 +33,14 @@ const VERBATIM: u8 = 0;
 const TEXT: u8 = 1;
 /// A part that decodes to anything else.
 const BINARY: u8 = 2;
+/// A part that would decode, were it not for its last characters: as random letters mostly are.
+const REMAINDER: u8 = 3;
 
 pub(super) fn write(writer: &mut Writer, token: &str) {
     let count = memchr::memchr_iter(b'.', token.as_bytes()).count() + 1;
     let Some(count) = u8::try_from(count).ok().filter(|_| count <= MOST_PARTS) else {
         writer.byte(WHOLE);
-        writer.bytes(LIMIT, token.as_bytes());
+        loose(writer, token.as_bytes());
         return;
     };
     writer.require(token.len() <= LIMIT);
@@ -45,8 +48,14 @@ pub(super) fn write(writer: &mut Writer, token: &str) {
     for part in token.split('.') {
         match base64url::decode(part.as_bytes()).map(Erased::from) {
             None => {
-                writer.byte(VERBATIM);
-                writer.bytes(LIMIT, part.as_bytes());
+                if let Some((front, rest)) = front(part) {
+                    writer.byte(REMAINDER);
+                    loose(writer, &front);
+                    loose(writer, rest.as_bytes());
+                } else {
+                    writer.byte(VERBATIM);
+                    loose(writer, part.as_bytes());
+                }
             }
             Some(bytes) if is_text(&bytes) => {
                 writer.byte(TEXT);
@@ -54,8 +63,7 @@ pub(super) fn write(writer: &mut Writer, token: &str) {
             }
             Some(bytes) => {
                 writer.byte(BINARY);
-                writer.length(LIMIT, bytes.len());
-                writer.loose(&bytes);
+                loose(writer, &bytes);
             }
         }
     }
@@ -64,7 +72,7 @@ pub(super) fn write(writer: &mut Writer, token: &str) {
 pub(super) fn read(reader: &mut Reader<'_>) -> Result<String, Malformed> {
     let count = reader.byte()?;
     if count == WHOLE {
-        let token = reader.text(LIMIT)?;
+        let token = loose_text(reader)?;
         let dots = memchr::memchr_iter(b'.', token.as_bytes()).count();
         return if dots < MOST_PARTS {
             Err(Malformed)
@@ -82,11 +90,24 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<String, Malformed> {
         }
         match reader.byte()? {
             VERBATIM => {
-                let part = reader.text(LIMIT)?;
-                if part.contains('.') || base64url::decode(part.as_bytes()).is_some() {
+                let part = loose_text(reader)?;
+                if part.contains('.') || is_base64url(part) || front(part).is_some() {
                     return Err(Malformed);
                 }
                 token.push_str(part);
+            }
+            REMAINDER => {
+                let len = reader.length(LIMIT)?;
+                let bytes = reader.loose(len)?;
+                let rest = loose_text(reader)?;
+                let start = token.len();
+                base64url::encode_onto(bytes, &mut token);
+                token.push_str(rest);
+                let part = token.get(start..).ok_or(Malformed)?;
+                let is_written_so = front(part).is_some_and(|(_, other)| other == rest);
+                if rest.contains('.') || is_base64url(part) || !is_written_so {
+                    return Err(Malformed);
+                }
             }
             TEXT => {
                 let bytes = reader.bytes(LIMIT)?;
@@ -110,6 +131,28 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<String, Malformed> {
         return Err(Malformed);
     }
     Ok(token)
+}
+
+fn is_base64url(part: &str) -> bool {
+    base64url::decode(part.as_bytes()).is_some()
+}
+
+/// What the whole groups of four characters decode to, and the one to three characters behind them.
+fn front(part: &str) -> Option<(Erased, &str)> {
+    let (front, rest) = part.split_at_checked(part.len() / 4 * 4)?;
+    let bytes = base64url::decode(front.as_bytes()).map(Erased::from)?;
+    (!front.is_empty() && !rest.is_empty()).then_some((bytes, rest))
+}
+
+/// The length, then loose bytes.
+fn loose(writer: &mut Writer, bytes: &[u8]) {
+    writer.length(LIMIT, bytes.len());
+    writer.loose(bytes);
+}
+
+fn loose_text<'b>(reader: &mut Reader<'b>) -> Result<&'b str, Malformed> {
+    let len = reader.length(LIMIT)?;
+    std::str::from_utf8(reader.loose(len)?).map_err(|_| Malformed)
 }
 
 /// Whether it may be a JSON object.
@@ -141,9 +184,12 @@ mod tests {
         for (token, packed, loose) in [
             ("", &b"\x01\x02\x00"[..], &b""[..]),
             // Four bits too many: not how base64url writes any bytes.
-            ("opaque", b"\x01\x00\x06opaque", b""),
+            ("opaque", b"\x01\x03\x03\x02", b"\xa2\x96\xaaue"),
+            ("opaq~", b"\x01\x03\x03\x01", b"\xa2\x96\xaa~"),
+            ("opa~", b"\x01\x00\x04", b"opa~"),
+            ("u~e", b"\x01\x00\x03", b"u~e"),
             ("AQID", b"\x01\x02\x03", b"\x01\x02\x03"),
-            ("a.b", b"\x02\x00\x01a\x00\x01b", b""),
+            ("a.b", b"\x02\x00\x01\x00\x01", b"ab"),
             (
                 "e30.eyAifQ.AQID",
                 b"\x03\x01\x02{}\x01\x04{ \"}\x02\x03",
@@ -157,11 +203,11 @@ mod tests {
                 b"\x01\x02\x03\x04\x05",
             ),
             // Bits that encode nothing, padding, another alphabet.
-            ("e30.AR.AQ==", b"\x03\x01\x02{}\x00\x02AR\x00\x04AQ==", b""),
-            ("a+/b.e30", b"\x02\x00\x04a+/b\x01\x02{}", b""),
-            ("a.b.c.d.e.f", b"\x00\x0ba.b.c.d.e.f", b""),
+            ("e30.AR.AQ==", b"\x03\x01\x02{}\x00\x02\x00\x04", b"ARAQ=="),
+            ("a+/b.e30", b"\x02\x00\x04\x01\x02{}", b"a+/b"),
+            ("a.b.c.d.e.f", b"\x00\x0b", b"a.b.c.d.e.f"),
             // A part that is JSON, but not base64url.
-            ("{}", b"\x01\x00\x02{}", b""),
+            ("{}", b"\x01\x00\x02", b"{}"),
         ] {
             assert_eq!(encoded(token), (packed.to_vec(), loose.to_vec()), "{token}");
             assert_eq!(decoded(packed, loose).as_deref(), Ok(token), "{token}");
@@ -172,14 +218,22 @@ mod tests {
     fn every_other_encoding_of_a_token_is_malformed() {
         // E17
         for (packed, loose) in [
-            (&b"\x01\x00\x04AQID"[..], &b""[..]),
+            (&b"\x01\x00\x04"[..], &b"AQID"[..]),
             (b"\x01\x00\x00", b""),
-            (b"\x01\x00\x03a.b", b""),
+            (b"\x01\x00\x03", b"a.b"),
+            (b"\x01\x00\x02", b"\xff\xfe"),
+            (b"\x01\x00\x06", b"opaque"),
+            (b"\x01\x03\x03\x00", b"\xa2\x96\xaa"),
+            (b"\x01\x03\x03\x02", b"\xa2\x96\xaaAQ"),
+            (b"\x01\x03\x03\x04", b"\xa2\x96\xaaAQID"),
+            (b"\x01\x03\x02\x02", b"\xa2\x96ue"),
+            (b"\x01\x03\x00\x02", b"ue"),
+            (b"\x01\x03\x03\x02", b"\xa2\x96\xaau."),
             (b"\x01\x01\x02AB", b""),
             (b"\x01\x01\x00", b""),
             (b"\x01\x02\x02", b"{}"),
-            (b"\x01\x03\x02", b"ab"),
-            (b"\x00\x03a.b", b""),
+            (b"\x01\x04\x02", b"ab"),
+            (b"\x00\x03", b"a.b"),
             (b"\x06\x02\x00\x02\x00\x02\x00\x02\x00\x02\x00\x02\x00", b""),
             (b"\x01\x02\x02", b"a"),
             (b"\x01\x02\x01", b"ab"),
@@ -190,7 +244,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_token_is_read_as_it_was_written(token in "[ -~]{0,40}|([A-Za-z0-9_-]{0,9}[.]){1,6}[A-Za-z=+]{0,4}|\\PC{0,20}") {
+        fn any_token_is_read_as_it_was_written(token in "[ -~]{0,40}|[A-Za-z0-9_-]{0,50}|([A-Za-z0-9_-]{0,9}[.]){1,6}[A-Za-z=+]{0,4}|\\PC{0,20}") {
             let (packed, loose) = encoded(&token);
             prop_assert_eq!(decoded(&packed, &loose), Ok(token));
         }

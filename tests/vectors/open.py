@@ -8,6 +8,7 @@ import ctypes
 import ctypes.util
 import hashlib
 import json
+import math
 import pathlib
 import struct
 
@@ -81,13 +82,17 @@ def xchacha(key, nonce, sealed, aad):
 def sections(case):
     name = case["cookies"][0][0]
     values = [value for _, value in case["cookies"]]
+    need(values)
     header = unb64(values[0][:8])
     need(header is not None and len(header) == 6)
     version, packing, count, length = struct.unpack(">BBBH", header[:5])
-    need(version == 1 and packing in (0, 1))
+    if version == 2 or version == 1 and packing == 2:
+        raise UnknownKey
+    need(version == 1 and packing < 2)
     text_len = -(-(5 + length) * 4 // 3)
-    full = 3800 - len("__Host-Http-" + case["place"]["frontend"] + ".15") if case["purpose"] == "session" else 4096 - len(name)
-    need(1 <= count <= 16 and count == -(-text_len // full) == len(values))
+    full = 3800 - len(name + ".15") if case["purpose"] == "session" else 4096 - len(name)
+    need(1 <= count <= (16 if case["purpose"] == "session" else 1) and count == -(-text_len // full) <= len(values))
+    values = values[:count]
     need(all(len(value) == full for value in values[:-1]) and sum(map(len, values)) == text_len)
     data = unb64("".join(values))
     need(data is not None)
@@ -120,7 +125,7 @@ def sections(case):
 
 
 def inflate(frame):
-    need(frame[:4] == bytes([0x28, 0xB5, 0x2F, 0xFD]))
+    need(frame[:4] == bytes([0x28, 0xB5, 0x2F, 0xFD]) and len(frame) > 4 and not frame[4] & 7)
     need(ZSTD.ZSTD_findFrameCompressedSize(frame, ctypes.c_size_t(len(frame))) == len(frame))
     size = ZSTD.ZSTD_getFrameContentSize(frame, ctypes.c_size_t(len(frame)))
     need(size <= 65536)
@@ -182,48 +187,75 @@ class Reader:
         except UnicodeDecodeError:
             raise Rejected from None
 
+    def loose_bytes(self):
+        size = self.number()
+        need(size <= 65536)
+        return self.loose(size)
+
+    def loose_text(self):
+        try:
+            return self.loose_bytes().decode()
+        except UnicodeDecodeError:
+            raise Rejected from None
+
     def maybe(self, read):
         return read() if self.flag() else None
 
     def token(self):
         count = self.number()
-        if count == 0:
-            return self.text(65536)
         need(count <= 5)
-        return ".".join(self.part() for _ in range(count))
+        token = ".".join(self.part() for _ in range(count)) if count else self.loose_text()
+        need(len(token.encode()) <= 65536 and (count or token.count(".") >= 5))
+        return token
 
     def part(self):
         kind = self.take(1)[0]
         if kind == 0:
-            text = self.text(65536)
-            need(unb64(text) is None and "." not in text)
+            text = self.loose_text()
+            whole = len(text.encode()) // 4 * 4
+            front = text.encode()[:whole].decode(errors="replace")
+            need(unb64(text) is None and "." not in text and (not front or len(text.encode()) == whole or unb64(front) is None))
+            return text
+        if kind == 3:
+            front, rest = self.loose_bytes(), self.loose_text()
+            text = base64.urlsafe_b64encode(front).rstrip(b"=").decode() + rest
+            need(front and len(front) % 3 == 0 and 1 <= len(rest.encode()) <= 3 and "." not in rest and unb64(text) is None)
             return text
         need(kind < 3)
-        data = self.bytes() if kind == 1 else self.loose(self.number())
+        data = self.bytes() if kind == 1 else self.loose_bytes()
         need(data.startswith(b"{") == (kind == 1))
         return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
-    def members(self):
+    def members(self, depth=0):
         members, last = {}, None
         for _ in range(self.number()):
             name = self.text(65536)
             need(last is None or last < name.encode())
-            last, members[name] = name.encode(), self.value()
+            last, members[name] = name.encode(), self.value(depth)
         return members
 
-    def value(self):
+    def value(self, depth):
         kind = self.take(1)[0]
-        need(kind < 9)
+        need(kind < 9 and depth < 128)
         return [
-            lambda: None, lambda: False, lambda: True, self.number, lambda: -1 - self.number(),
-            lambda: struct.unpack(">d", self.take(8))[0], lambda: self.text(65536),
-            lambda: [self.value() for _ in range(self.number())], self.members,
+            lambda: None, lambda: False, lambda: True, self.number, self.negative, self.double, lambda: self.text(65536),
+            lambda: [self.value(depth + 1) for _ in range(self.number())], lambda: self.members(depth + 1),
         ][kind]()
+
+    def negative(self):
+        n = self.number()
+        need(n < 1 << 63)
+        return -1 - n
+
+    def double(self):
+        number = struct.unpack(">d", self.take(8))[0]
+        need(math.isfinite(number))
+        return number
 
 
 STATES = {
     "session": "id:id sealed_at:time started_at:time ends_at:time auth_time:time? access_token:token refresh_token:token? "
-               "received_at:time expires_at:time issuer:text subject:text sid:text? scope:text claims:members",
+               "received_at:time expires_at:time issuer:text subject:text sid:text? scope:text claims:members further",
     "seen": "session:id activity:time",
     "out": "session:id until:time",
     "login": "state:text nonce:text verifier:text issuer:text return_to:text begun_at:time silent:flag max_age:number? acr_values:text? "
@@ -233,10 +265,26 @@ STATES = {
 }
 
 
+FURTHER = {1: ("refresh_ends_at", Reader.time)}
+
+
+def further(reader):
+    fields, last = {}, 0
+    while reader.packed:
+        number = reader.number()
+        need(number > last and number in FURTHER)
+        last, (name, read) = number, FURTHER[number]
+        fields[name] = read(reader)
+    return fields
+
+
 def opened(case):
     packed, loose, pad_to = sections(case)
     reader, state = Reader(packed, loose), {}
     for field in STATES[case["purpose"]].split():
+        if field == "further":
+            state |= further(reader)
+            continue
         name, kind = field.split(":")
         read = getattr(reader, kind.rstrip("?"))
         state[name] = reader.maybe(read) if kind.endswith("?") else read()

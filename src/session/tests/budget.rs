@@ -1,6 +1,9 @@
+use std::time::Duration;
+
 use super::*;
+use crate::names::ReturnTo;
 use crate::session::samples::{after, attempt, jar, session, settings};
-use crate::session::{StoreError, TooLarge};
+use crate::session::{OpenResult, SessionId, StoreError, TooLarge};
 
 fn jar_of(max_bytes: usize) -> Jar {
     let mut settings = settings();
@@ -19,43 +22,94 @@ fn refused(jar: &Jar, session: &Session, header: &str, keys: &KeyRing) -> TooLar
     }
 }
 
+/// The largest session that the budget allows.
+fn largest(jar: &Jar, keys: &KeyRing) -> Session {
+    let fits = |len: &usize| {
+        let mut out = SetCookies::none();
+        let session = session_of(*len, now());
+        jar.store(&session, &Received::none(), keys, now(), &mut out)
+            .is_ok()
+    };
+    let len = (1..100).map(|n| n * 64).take_while(fits).last().unwrap();
+    session_of(len, now())
+}
+
+/// A login as browsers begin them when somebody opens many tabs at long addresses.
+fn begin(browser: &mut Browser, jar: &Jar, keys: &KeyRing, n: usize, return_to: usize) {
+    let mut attempt = attempt(
+        &format!("{n:08}-state"),
+        now().plus(Duration::from_secs(n as u64)),
+    );
+    attempt.return_to = ReturnTo::parse(&format!("/{}", "x".repeat(return_to))).unwrap();
+    let header = browser.header();
+    let mut out = SetCookies::none();
+    jar.store_login(attempt, &read(jar, &header), keys, now(), &mut out)
+        .unwrap();
+    browser.take(&out);
+}
+
 #[test]
-fn the_budget_is_the_length_of_the_cookie_header_to_the_byte() {
-    // C2, C3
+fn the_largest_session_with_all_that_may_stand_beside_it_is_within_the_budget() {
+    // C2, C3: the cookies of interface and specification, and the `-out` mark of a session that this one replaced.
     let keys = ring();
-    for chunks in 1..=3 {
-        let session = session_of(len_of_chunks(chunks), now());
-        let mut browser = holding(&jar(), &session, &keys);
+    for max_bytes in [4096, 8192, 16 * 1024] {
+        let jar = jar_of(max_bytes);
+        let session = largest(&jar, &keys);
+        let mut browser = holding(&jar, &session, &keys);
         let mut out = SetCookies::none();
-        jar().touch(
-            &session,
-            &keys,
-            now().plus(std::time::Duration::from_mins(10)),
-            &mut out,
-        );
-        jar()
-            .store_login(
-                &attempt("one-abcdef", now()),
-                &Received::none(),
-                &keys,
-                now(),
-                &mut out,
-            )
-            .unwrap();
+        jar.mark_replaced(SessionId([9; 16]), &session, &keys, now(), &mut out);
+        jar.touch(&session, &keys, after(900), &mut out);
         browser.take(&out);
-        let header = browser.header();
-        let mut out = SetCookies::none();
-        let exact = jar_of(header.len());
-        exact
-            .store(&session, &read(&exact, &header), &keys, now(), &mut out)
-            .unwrap();
-        let tight = jar_of(header.len() - 1);
-        let too_large = refused(&tight, &session, &header, &keys);
-        assert_eq!(
-            (too_large.needed, too_large.budget),
-            (header.len(), header.len() - 1)
-        );
+        for n in 0..7 {
+            begin(&mut browser, &jar, &keys, n, 1000);
+            let len = browser.header().len();
+            assert!(len <= max_bytes, "{len} of {max_bytes}");
+            let last = format!("{BASE}-login.{n:08}");
+            assert!(
+                browser.names().contains(&last.as_str()),
+                "the last one lives"
+            );
+        }
+        let (loaded, _) = load(&jar, &browser.header(), &keys, after(901));
+        assert_eq!(loaded.result, OpenResult::Ok);
     }
+}
+
+#[test]
+fn logins_under_way_cost_no_session_its_refresh() {
+    // C3, B8
+    let (jar, keys) = (jar_of(8192), ring());
+    let mut browser = holding(&jar, &session_of(400, now()), &keys);
+    for n in 0..4 {
+        begin(&mut browser, &jar, &keys, n, 1000);
+    }
+    assert_eq!(browser.names().len(), 5, "all live, there is room");
+    let header = browser.header();
+    let mut out = SetCookies::none();
+    let grown = largest(&jar, &keys);
+    jar.store(&grown, &read(&jar, &header), &keys, now(), &mut out)
+        .unwrap();
+    browser.take(&out);
+    assert!(browser.header().len() <= 8192);
+    let (loaded, _) = load(&jar, &browser.header(), &keys, now());
+    assert_eq!(loaded.result, OpenResult::Ok);
+}
+
+#[test]
+fn a_return_url_that_takes_up_too_much_is_done_without() {
+    let (jar, keys) = (jar_of(8192), ring());
+    let mut browser = holding(&jar, &largest(&jar, &keys), &keys);
+    begin(&mut browser, &jar, &keys, 1, 1000);
+    let header = browser.header();
+    let mut out = SetCookies::none();
+    let attempt = jar.take_login(
+        "00000001-state",
+        &read(&jar, &header),
+        &keys,
+        now(),
+        &mut out,
+    );
+    assert_eq!(attempt.unwrap().return_to.as_str(), "/");
 }
 
 #[test]
@@ -73,7 +127,10 @@ fn what_is_too_large_names_its_biggest_parts() {
         .iter()
         .map(|(name, _)| name.as_str())
         .collect();
-    assert_eq!(names[..3], ["access_token", "claims.groups", "claims.sub"]);
+    assert_eq!(
+        names[..3],
+        ["access_token", "claims.groups", "other cookies"]
+    );
     assert_eq!(names.len(), 5);
     assert!(too_large.parts[0].1 >= 30 * 1024 && too_large.parts[1].1 > 3000);
     let shown = too_large.to_string();
@@ -96,49 +153,29 @@ fn a_field_that_no_decoder_takes_is_not_written() {
 }
 
 #[test]
-fn logins_count_while_they_live_and_are_cleared_when_they_do_not() {
-    // C3, B8
-    let (loose, keys, none) = (jar(), ring(), Received::none());
+fn dead_logins_are_cleared_when_a_session_is_written() {
+    // B8
+    let (jar, keys) = (jar(), ring());
     let later = after(601);
-    let session = session(later);
-    let mut browser = holding(&loose, &session, &keys);
-    let mut out = SetCookies::none();
-    loose.touch(&session, &keys, after(9_000), &mut out);
-    let (old, new) = (attempt("old-abcdef", now()), attempt("new-abcdef", later));
-    loose
-        .store_login(&new, &none, &keys, later, &mut out)
-        .unwrap();
-    browser.take(&out);
-    let live = browser.header();
-    let mut out = SetCookies::none();
-    loose
-        .store_login(&old, &none, &keys, now(), &mut out)
-        .unwrap();
-    browser.take(&out);
+    let mut browser = holding(&jar, &session(later), &keys);
+    for (state, at) in [("old-abcdef", now()), ("new-abcdef", later)] {
+        let mut out = SetCookies::none();
+        jar.store_login(attempt(state, at), &Received::none(), &keys, at, &mut out)
+            .unwrap();
+        browser.take(&out);
+    }
     let header = format!("{}; {BASE}-login.junk=x", browser.header());
-
-    let exact = jar_of(live.len());
     let mut out = SetCookies::none();
-    let received = read(&exact, &header);
-    exact
-        .store(&session, &received, &keys, later, &mut out)
-        .unwrap();
+    jar.store(
+        &session(later),
+        &read(&jar, &header),
+        &keys,
+        later,
+        &mut out,
+    )
+    .unwrap();
     let mut names: Vec<&str> = out.names().collect();
     names.sort_unstable();
     let dead = ["junk", "old-abcd"].map(|id| format!("{BASE}-login.{id}"));
     assert_eq!(names, [BASE, &dead[0], &dead[1]]);
-
-    let tight = jar_of(live.len() - 1);
-    let refused = tight.store(&session, &received, &keys, later, &mut SetCookies::none());
-    assert!(matches!(refused, Err(StoreError::TooLarge(t)) if t.needed == live.len()));
-    // A callback takes its login first, which makes room.
-    let mut out = SetCookies::none();
-    assert!(
-        tight
-            .take_login("new-abcdef", &received, &keys, later, &mut out)
-            .is_some()
-    );
-    tight
-        .store(&session, &received, &keys, later, &mut out)
-        .unwrap();
 }

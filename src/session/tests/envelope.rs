@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::session::samples::{jar, session, settings};
-use crate::session::{Compression, JarSettings, OpenResult, StoreError};
+use crate::session::{Compression, JarSettings, OpenResult, StoreError, base64url};
 
 fn same(a: &Session, b: &Session) -> bool {
     a.id == b.id
@@ -15,6 +15,7 @@ fn same(a: &Session, b: &Session) -> bool {
         && a.tokens.refresh_token.as_ref().map(|t| t.secret().clone())
             == b.tokens.refresh_token.as_ref().map(|t| t.secret().clone())
         && (a.tokens.issued_at, a.tokens.expires_at) == (b.tokens.issued_at, b.tokens.expires_at)
+        && a.tokens.refresh_ends_at == b.tokens.refresh_ends_at
         && a.tokens.scope == b.tokens.scope
 }
 
@@ -31,6 +32,7 @@ fn a_session_comes_back_as_it_was_stored() {
         assert!(same(&loaded.session.unwrap(), &stored), "{with_options}");
         assert!(out.is_empty());
         stored.idp_sid = None;
+        stored.tokens.refresh_ends_at = Some(now().plus(std::time::Duration::from_mins(30)));
         stored.auth_time = Some(now());
         stored.tokens.refresh_token = None;
         stored.claims.clear();
@@ -100,7 +102,7 @@ fn the_length_of_a_login_does_not_tell_what_is_like_what() {
             let target = format!("/?{}", guess.repeat(20));
             attempt.return_to = crate::names::ReturnTo::parse(&target).unwrap();
             let mut out = SetCookies::none();
-            jar.store_login(&attempt, &Received::none(), &keys, now(), &mut out)
+            jar.store_login(attempt, &Received::none(), &keys, now(), &mut out)
                 .unwrap();
             out.lines().map(str::len).sum()
         })
@@ -181,7 +183,9 @@ proptest! {
         let mut stored = session(now());
         stored.tokens = session_of(len, now()).tokens;
         if !noisy {
-            stored.tokens.access_token = openidconnect::AccessToken::new("a.b~".chars().cycle().take(len).collect());
+            let text: String = "{a.b~".chars().cycle().take(len * 3 / 4).collect();
+            let token = format!("e30.{}", base64url::encode(text.as_bytes()));
+            stored.tokens.access_token = openidconnect::AccessToken::new(token);
         }
         let mut out = SetCookies::none();
         match jar.store(&stored, &Received::none(), &keys, now(), &mut out) {
@@ -201,5 +205,78 @@ proptest! {
             }
             Err(StoreError::Seal(e)) => panic!("{e}"),
         }
+    }
+}
+
+/// Length of a session's cookie, unpadded, with this refresh token, and a name that is `guess`.
+fn len_with(refresh_token: &str, guess: &str) -> usize {
+    let mut settings = settings();
+    settings.session.pad_to = 1;
+    let (jar, keys) = (Jar::new(settings), ring());
+    let mut session = session(now());
+    session.tokens.refresh_token = Some(openidconnect::RefreshToken::new(refresh_token.to_owned()));
+    session.claims.insert("name".to_owned(), guess.into());
+    holding(&jar, &session, &keys).value(BASE).len()
+}
+
+#[test]
+fn a_claim_that_guesses_a_token_makes_no_session_shorter() {
+    // E15: claims can be chosen. As random tokens come: base64url of bytes, not quite, in six parts, of other letters.
+    let random = "k3Jx9_Qm2ZtV7bLw0RyPfHs8DnUaEcGi5oXv1TjK6M";
+    for token in [
+        format!("{random}A"),
+        format!("{random}B"),
+        format!("a.b.c.d.e.{random}B"),
+        format!("1//{random}+/~"),
+    ] {
+        let right = &token[token.len() - 30..];
+        let wrong: String = right.chars().rev().collect();
+        assert_eq!(len_with(&token, right), len_with(&token, &wrong), "{token}");
+    }
+}
+
+#[test]
+fn a_session_of_a_larger_budget_opens_under_a_smaller_one() {
+    let of = |max_bytes| {
+        let mut settings = settings();
+        settings.session.max_bytes = max_bytes;
+        Jar::new(settings)
+    };
+    let (large, small, keys) = (of(16 * 1024), of(4096), ring());
+    let browser = holding(&large, &session_of(len_of_chunks(3), now()), &keys);
+    let (loaded, out) = load(&small, &browser.header(), &keys, now());
+    assert_eq!(loaded.result, OpenResult::Ok, "{:?}", deleted(&out));
+}
+
+#[test]
+fn what_the_next_release_sealed_is_left_alone() {
+    // E19: replicas of two releases run side by side.
+    let (jar, keys) = (jar(), ring());
+    let browser = holding(&jar, &session(now()), &keys);
+    for front in [[2, 1], [1, 2]] {
+        let mut bytes = base64url::decode(browser.value(BASE).as_bytes()).unwrap();
+        bytes[..2].copy_from_slice(&front);
+        let header = format!("{BASE}={}", base64url::encode(&bytes));
+        let (loaded, out) = load(&jar, &header, &keys, now());
+        assert_eq!(loaded.result, OpenResult::UnknownKey);
+        assert!(out.is_empty(), "{front:?}: {:?}", deleted(&out));
+    }
+}
+
+#[test]
+fn what_is_explained_as_active_is_accepted() {
+    let (jar, keys) = (jar(), ring());
+    let browser = holding(&jar, &session(now()), &keys);
+    let flood: Vec<String> = (0..70).map(|n| format!("; {BASE}-login.{n}=x")).collect();
+    for (more, good) in [
+        (String::new(), true),
+        (format!("; {BASE}-seen=x; {BASE}-seen=x"), false),
+        (flood.concat(), false),
+    ] {
+        let header = format!("{}{more}", browser.header());
+        let explained = jar.explain(&read(&jar, &header), &keys, now());
+        let (loaded, _) = load(&jar, &header, &keys, now());
+        assert_eq!(explained[0].is_good, good);
+        assert_eq!(loaded.session.is_some(), good);
     }
 }

@@ -46,6 +46,21 @@ fn a_session_ends_at_its_absolute_end_however_active_it_is() {
 }
 
 #[test]
+fn replicas_whose_clocks_are_a_minute_apart_serve_the_same_session() {
+    // G18: sealed by one that is ahead, or behind
+    let (jar, keys) = (jar(), ring());
+    for (sealed_at, read_at) in [(60, 0), (0, 60)] {
+        let mut browser = holding(&jar, &session(after(sealed_at)), &keys);
+        let (result, wrote) = visit(&mut browser, &jar, &keys, after(read_at));
+        assert_eq!((result, wrote), (OpenResult::Ok, false));
+        let (loaded, _) = load(&jar, &browser.header(), &keys, after(read_at));
+        let loaded = loaded.session.unwrap();
+        assert!(!loaded.refresh_due(after(read_at), std::time::Duration::from_mins(1)));
+        assert_eq!(loaded.ends_at, after(sealed_at + 8 * 3600));
+    }
+}
+
+#[test]
 fn a_session_that_rests_too_long_is_over() {
     // F2
     let (jar, keys) = (jar(), ring());

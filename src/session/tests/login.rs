@@ -11,7 +11,7 @@ fn begin(browser: &mut Browser, jar: &Jar, keys: &KeyRing, n: usize, at: UnixTim
     let header = browser.cross_site_header();
     let mut out = SetCookies::none();
     jar.store_login(
-        &attempt(&state(n), at),
+        attempt(&state(n), at),
         &read(jar, &header),
         keys,
         at,
@@ -138,7 +138,7 @@ fn a_login_is_taken_for_its_whole_state_in_time_and_for_its_issuer() {
     let mut elsewhere = attempt(&state(1), now());
     elsewhere.issuer = "https://other.example.com".to_owned();
     let mut out = SetCookies::none();
-    jar.store_login(&elsewhere, &Received::none(), &keys, now(), &mut out)
+    jar.store_login(elsewhere, &Received::none(), &keys, now(), &mut out)
         .unwrap();
     browser.take(&out);
     assert!(take(&mut browser, &jar, &keys, &state(1), now()).is_none());
@@ -168,16 +168,17 @@ fn a_login_cookie_fits_its_cookie_or_is_refused() {
     let mut long = attempt(&state(1), now());
     long.return_to = crate::names::ReturnTo::parse(&format!("/{}", "r".repeat(1000))).unwrap();
     let mut out = SetCookies::none();
-    jar.store_login(&long, &Received::none(), &keys, now(), &mut out)
+    jar.store_login(long, &Received::none(), &keys, now(), &mut out)
         .unwrap();
     let line = out.lines().next().unwrap();
     assert!(
         line.ends_with("; Path=/; Secure; HttpOnly; SameSite=None; Max-Age=600"),
         "{line}"
     );
+    let mut long = attempt(&state(1), now());
     long.acr_values = Some("a".repeat(3000));
     let mut out = SetCookies::none();
-    let refused = jar.store_login(&long, &Received::none(), &keys, now(), &mut out);
+    let refused = jar.store_login(long, &Received::none(), &keys, now(), &mut out);
     let Err(StoreError::TooLarge(too_large)) = refused else {
         panic!("{refused:?}")
     };

@@ -5,6 +5,7 @@ mod envelope;
 mod lifetimes;
 mod login;
 mod logout;
+mod opened;
 mod tamper;
 mod vectors;
 mod walk;

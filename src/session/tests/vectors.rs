@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use zstd::zstd_safe::CParameter;
+
 use super::*;
 use crate::keyring::{Erased, OpenError};
 use crate::names::{FrontendName, Origin};
@@ -29,7 +31,12 @@ fn dir() -> PathBuf {
 
 fn cases() -> Vec<Value> {
     let mut cases = Vec::new();
-    for file in ["session.json", "others.json", "must-fail.json"] {
+    for file in [
+        "session.json",
+        "others.json",
+        "must-fail.json",
+        "further.json",
+    ] {
         let text = fs::read_to_string(dir().join(file)).unwrap();
         let Value::Array(of_file) = serde_json::from_str(&text).unwrap() else {
             panic!("{file}: no list");
@@ -87,7 +94,7 @@ trait Described: State {
 impl Described for Session {
     fn described(&self) -> Value {
         let tokens = &self.tokens;
-        json!({
+        let mut described = json!({
             "id": hex(&self.id.0), "sealed_at": self.last_seen.as_secs(), "started_at": self.started_at.as_secs(),
             "ends_at": self.ends_at.as_secs(), "auth_time": self.auth_time.map(UnixTime::as_secs),
             "access_token": tokens.access_token.secret(),
@@ -95,7 +102,12 @@ impl Described for Session {
             "received_at": tokens.issued_at.as_secs(), "expires_at": tokens.expires_at.as_secs(),
             "issuer": self.issuer, "subject": self.subject, "sid": self.idp_sid, "scope": tokens.scope,
             "claims": self.claims,
-        })
+        });
+        // A further field is in the files where it is in the cookie.
+        if let Some(ends) = tokens.refresh_ends_at {
+            described["refresh_ends_at"] = json!(ends.as_secs());
+        }
+        described
     }
 }
 
@@ -327,6 +339,11 @@ fn the_files_of_version_1_are_there_and_are_never_written_again() {
     );
 }
 
+/// `null` in so many lists.
+fn deep(depth: usize) -> Value {
+    (0..depth).fold(Value::Null, |value, _| json!([value]))
+}
+
 fn write() {
     let keys = [
         (
@@ -353,6 +370,12 @@ fn write() {
             (least.auth_time, least.idp_sid, least.tokens.refresh_token) = (None, None, None);
             least.claims.clear();
             sessions.push(session("without anything that can be left out", &least));
+            let mut odd = vector_session();
+            odd.tokens.refresh_token =
+                Some(openidconnect::RefreshToken::new("a.b.c.d.e.f".to_owned()));
+            odd.claims.insert("deep".to_owned(), deep(100));
+            odd.claims.insert("low".to_owned(), i64::MIN.into());
+            sessions.push(session("a token of six parts, a value in 100 others", &odd));
             let mut three = samples::session_of(8200, now());
             three.tokens.refresh_token = Some(openidconnect::RefreshToken::new(
                 "not.base64url=.at+all".to_owned(),
@@ -361,6 +384,14 @@ fn write() {
                 "three chunks, an opaque token, one of odd parts",
                 &three,
             ));
+            let mut more = sessions.last().unwrap().clone();
+            more["about"] = json!("three chunks, and one left behind by a longer session");
+            let name = format!("{}.3", more["cookies"][0][0].as_str().unwrap());
+            more["cookies"]
+                .as_array_mut()
+                .unwrap()
+                .push(json!([name, "AAAA"]));
+            sessions.push(more);
 
             let hint = LogoutHint {
                 session: SessionId([7; 16]),
@@ -421,10 +452,59 @@ fn write() {
     }
 }
 
+#[test]
+fn the_file_of_further_fields_is_there_and_is_never_written_again() {
+    let is_missing = !dir().join("further.json").exists();
+    if is_missing {
+        write_further();
+    }
+    assert!(!is_missing, "it was missing: it is written anew now");
+}
+
+/// Sessions with fields that came later, which a session may lack.
+fn write_further() {
+    let (alg, secret) = (
+        "XAES-256-GCM",
+        "KW2rcBuNOD9N2xjVTdW936YhcjlgB-YKVJC2OwluLSE",
+    );
+    let mut session = vector_session();
+    session.tokens.refresh_ends_at = Some(samples::after(1_800));
+    let base = Some(Kind::Session(0));
+    let mut cases = Vec::new();
+    for compression in [Compression::None, Compression::Zstd] {
+        let place = Place::new(alg, secret, "c71c73a79f9ff946", compression);
+        let about = "a refresh token that ends";
+        cases.push(place.case(about, base, &place.jar.session, &session));
+    }
+    let place = Place::new(alg, secret, "c71c73a79f9ff946", Compression::None);
+    let sections = encode::sections(&vector_session()).unwrap();
+    for (about, fields, times) in [
+        ("an unknown further field", &[2_u8][..], 0),
+        ("a further field that comes twice", &[1, 1], 2),
+        (
+            "a further field whose number is not as short as it could be",
+            &[0x81, 0],
+            1,
+        ),
+    ] {
+        let packed = [&sections.packed[..], fields].concat();
+        let times = [0x80, 0xa4, 0xa8, 0xda, 6].repeat(times);
+        let loose = [&sections.loose[..], &times].concat();
+        let bytes = encode::assemble(&packed, &loose, 64);
+        let packing = Packing::Plain;
+        let plaintext = Plaintext { bytes, packing };
+        let mut case = place.sealed(about, base, &place.jar.session, plaintext);
+        case["fails"] = json!("rejected");
+        cases.push(case);
+    }
+    let mut file = fs::File::create_new(dir().join("further.json")).unwrap();
+    writeln!(file, "{}", serde_json::to_string_pretty(&cases).unwrap()).unwrap();
+}
+
 #[expect(clippy::too_many_lines, reason = "a list")]
 fn must_fail(place: &Place, sessions: &[Value], others: &[Value]) -> Vec<Value> {
-    let good = sessions[3].clone();
-    let three = sessions[2].clone();
+    let good = sessions[5].clone();
+    let three = sessions[3].clone();
     let of = |purpose: &str| {
         others
             .iter()
@@ -454,17 +534,16 @@ fn must_fail(place: &Place, sessions: &[Value], others: &[Value]) -> Vec<Value> 
         case
     };
     fails("version 0", changed(&good, &|b| b[0] = 0), rejected);
-    fails("version 2", changed(&good, &|b| b[0] = 2), rejected);
+    let unknown = OpenError::UnknownKey;
+    fails("the next version", changed(&good, &|b| b[0] = 2), unknown);
     fails(
         "a packing that is not the sealed one",
         changed(&good, &|b| b[1] = 0),
         rejected,
     );
-    fails(
-        "an unknown packing",
-        changed(&good, &|b| b[1] = 2),
-        rejected,
-    );
+    fails("a later version", changed(&good, &|b| b[0] = 3), rejected);
+    fails("a later packing", changed(&good, &|b| b[1] = 3), rejected);
+    fails("the next packing", changed(&good, &|b| b[1] = 2), unknown);
     fails(
         "another number of chunks",
         changed(&good, &|b| b[2] = 2),
@@ -477,11 +556,7 @@ fn must_fail(place: &Place, sessions: &[Value], others: &[Value]) -> Vec<Value> 
         rejected,
     );
     fails("another cipher", changed(&good, &|b| b[5] = 2), rejected);
-    fails(
-        "an unknown key",
-        changed(&good, &|b| b[6] ^= 1),
-        OpenError::UnknownKey,
-    );
+    fails("an unknown key", changed(&good, &|b| b[6] ^= 1), unknown);
     fails(
         "a bit of the nonce",
         changed(&good, &|b| b[14] ^= 1),
@@ -527,7 +602,7 @@ fn must_fail(place: &Place, sessions: &[Value], others: &[Value]) -> Vec<Value> 
     missing["cookies"].as_array_mut().unwrap().pop();
     fails("the last chunk missing", missing, rejected);
     let mut spliced = three.clone();
-    spliced["cookies"][1][1] = sessions[5]["cookies"][1][1].clone();
+    spliced["cookies"][1][1] = sessions[8]["cookies"][1][1].clone();
     fails("a chunk of another session", spliced, rejected);
     for (part, value) in [
         ("frontend", "shop2"),
@@ -622,11 +697,53 @@ fn must_fail(place: &Place, sessions: &[Value], others: &[Value]) -> Vec<Value> 
         session("", Packing::Zstd1, framed(&packed)),
         rejected,
     );
+    for (about, flag) in [
+        ("a frame with a checksum", CParameter::ChecksumFlag(true)),
+        ("a frame with a dictionary id", CParameter::DictIdFlag(true)),
+    ] {
+        let mut compressor =
+            zstd::bulk::Compressor::with_dictionary(6, pack::DICTIONARY_1).unwrap();
+        for flag in [CParameter::DictIdFlag(false), flag] {
+            compressor.set_parameter(flag).unwrap();
+        }
+        let frame = compressor.compress(&packed).unwrap();
+        fails(about, session("", Packing::Zstd1, framed(&frame)), rejected);
+    }
+    // In place of the last field, the claims.
+    let mut bare = vector_session();
+    bare.claims.clear();
+    let bare = encode::sections(&bare).unwrap();
+    let (end, bare) = (bare.packed.len() - 1, bare);
+    for (about, value) in [
+        (
+            "a number that is none",
+            &[&[5][..], &f64::NAN.to_be_bytes()].concat()[..],
+        ),
+        (
+            "an infinite number",
+            &[&[5][..], &f64::INFINITY.to_be_bytes()].concat(),
+        ),
+        (
+            "a number below -2^63",
+            &[4, 128, 128, 128, 128, 128, 128, 128, 128, 128, 1],
+        ),
+        (
+            "a value in 128 others",
+            &[&[7, 1].repeat(128)[..], &[0]].concat(),
+        ),
+    ] {
+        let packed = [&bare.packed[..end], &[1, 1, b'a'], value].concat();
+        fails(
+            about,
+            session("", Packing::Plain, plain(&packed, &bare.loose)),
+            rejected,
+        );
+    }
     let login = samples::attempt("a-state-of-43-characters", now());
     let login = encode::sections(&login).unwrap();
     let login_frame = compressor.compress(&login.packed).unwrap();
     compressor
-        .set_parameter(zstd::zstd_safe::CParameter::ContentSizeFlag(false))
+        .set_parameter(CParameter::ContentSizeFlag(false))
         .unwrap();
     let silent = compressor.compress(&packed).unwrap();
     fails(

@@ -7,7 +7,7 @@ use crate::session::{OpenResult, SessionId};
 fn refresh(browser: &mut Browser, jar: &Jar, keys: &KeyRing, chunks: usize) {
     let header = browser.header();
     let (loaded, mut out) = load(jar, &header, keys, now());
-    let mut session = loaded.session.unwrap();
+    let mut session = Session::clone(&loaded.session.unwrap());
     session.tokens = session_of(len_of_chunks(chunks), now()).tokens;
     jar.store(&session, &read(jar, &header), keys, now(), &mut out)
         .unwrap();

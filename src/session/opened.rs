@@ -1,0 +1,144 @@
+//! The sessions that a worker has opened lately, so that the next request with the same cookies opens nothing.
+//!
+//! [`Jar::load_again`](super::Jar::load_again) asks here first. One per worker: no lock on the way of a request.
+//!
+//! # Invariants
+//! - What is found is what opening the cookies once more would give: the whole text is compared, the frontend's name with
+//!   it, and the key must still be in the ring (G17).
+//! - Time is not remembered: expiry, idleness, the `-out` mark and revocation are judged on every request.
+//! - Only what opened is kept, so strangers put nothing in. Memory is bounded, and what nobody asks for is forgotten in
+//!   two minutes.
+//!
+//! # Why two generations
+//! They forget about as well as a list in order of use, and need neither the list nor a clock hand.
+
+use std::cell::OnceCell;
+use std::collections::HashMap;
+use std::fmt;
+use std::ops::Deref;
+use std::rc::Rc;
+use std::time::Duration;
+
+use http::HeaderValue;
+use http::header::InvalidHeaderValue;
+
+use super::cookies::Received;
+use super::names::Kind;
+use super::state::Session;
+use crate::clock::UnixTime;
+use crate::keyring::{Erased, KeyRing, Kid};
+
+/// Sessions in one generation; a session is about 8 KiB here.
+const GENERATION: usize = 256;
+
+/// How long a generation takes in sessions.
+const TURN: Duration = Duration::from_mins(1);
+
+/// A session, and what is worked out from it once.
+pub struct OpenSession {
+    session: Session,
+    authorization: OnceCell<HeaderValue>,
+}
+
+impl OpenSession {
+    /// The `Authorization` of its access token (RFC 6750 §2.1), marked sensitive.
+    pub fn authorization(&self) -> Result<HeaderValue, InvalidHeaderValue> {
+        if let Some(value) = self.authorization.get() {
+            return Ok(value.clone());
+        }
+        let token = self.session.tokens.access_token.secret();
+        let mut value = HeaderValue::try_from(format!("Bearer {token}"))?;
+        value.set_sensitive(true);
+        Ok(self.authorization.get_or_init(|| value).clone())
+    }
+}
+
+impl From<Session> for OpenSession {
+    fn from(session: Session) -> Self {
+        Self {
+            session,
+            authorization: OnceCell::new(),
+        }
+    }
+}
+
+impl Deref for OpenSession {
+    type Target = Session;
+
+    fn deref(&self) -> &Session {
+        &self.session
+    }
+}
+
+impl fmt::Debug for OpenSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.session.fmt(f)
+    }
+}
+
+/// What cookies held when they were opened.
+#[derive(Clone, Debug)]
+pub(super) struct Opened {
+    /// With the activity that `-seen` tells of.
+    pub(super) session: Rc<OpenSession>,
+    pub(super) kid: Kid,
+    pub(super) chunks: u8,
+}
+
+/// The memory of one worker.
+#[derive(Default)]
+pub struct OpenedSessions {
+    recent: HashMap<Erased, Opened>,
+    older: HashMap<Erased, Opened>,
+    turned_at: UnixTime,
+}
+
+impl OpenedSessions {
+    /// What these cookies held, if they are remembered and their key is still there.
+    pub(super) fn find(&mut self, text: &[u8], keys: &KeyRing, now: UnixTime) -> Option<Opened> {
+        self.turn(now);
+        if let Some((text, opened)) = self.older.remove_entry(text) {
+            self.recent.insert(text, opened);
+        }
+        let opened = self.recent.get(text)?.clone();
+        keys.key(opened.kid).map(|_| opened)
+    }
+
+    pub(super) fn keep(&mut self, text: Erased, opened: Opened, now: UnixTime) {
+        self.recent.insert(text, opened);
+        self.turn(now);
+    }
+
+    fn turn(&mut self, now: UnixTime) {
+        if self.recent.len() >= GENERATION || now.since(self.turned_at) >= TURN {
+            self.older = std::mem::take(&mut self.recent);
+            self.turned_at = now;
+        }
+    }
+}
+
+impl fmt::Debug for OpenedSessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sessions = self.recent.len().saturating_add(self.older.len());
+        write!(f, "OpenedSessions({sessions})")
+    }
+}
+
+/// All that decides what opening gives, but for the keys: the name, `-seen`, and `chunks` cookies of the session.
+///
+/// A cookie's value holds no `;`, so no two lists of values make one text.
+pub(super) fn text(base: &str, chunks: u8, received: &Received<'_>) -> Erased {
+    let seen = received.value(Kind::Seen);
+    let chunks = (0..chunks).map_while(|index| received.value(Kind::Session(index)));
+    let values = seen.into_iter().chain(chunks.clone());
+    let len = values.map(|value| value.len() + 1).sum::<usize>();
+    let mut text = Erased::with_capacity(base.len() + 2 + len);
+    text.push(base.as_bytes());
+    text.push(if seen.is_some() { b";1" } else { b";0" });
+    text.push(seen.unwrap_or_default());
+    for chunk in chunks {
+        text.push(b";");
+        text.push(chunk);
+    }
+    text
+}

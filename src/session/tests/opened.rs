@@ -1,0 +1,155 @@
+//! A worker that remembers what it opened judges every request as one that does not.
+
+use std::rc::Rc;
+
+use super::*;
+use crate::names::FrontendName;
+use crate::session::samples::{after, jar, session, settings};
+use crate::session::{OpenResult, OpenedSessions};
+
+fn again(
+    known: &mut OpenedSessions,
+    jar: &Jar,
+    header: &str,
+    keys: &KeyRing,
+    at: UnixTime,
+) -> (Loaded, SetCookies) {
+    let mut out = SetCookies::none();
+    let loaded = jar.load_again(known, &read(jar, header), keys, at, &mut out);
+    (loaded, out)
+}
+
+#[test]
+fn the_same_cookies_are_opened_once() {
+    let (jar, keys) = (jar(), ring());
+    let mut known = OpenedSessions::default();
+    let mut browser = holding(&jar, &session_of(len_of_chunks(2), now()), &keys);
+    let first = again(&mut known, &jar, &browser.header(), &keys, now()).0;
+    let second = again(&mut known, &jar, &browser.header(), &keys, now()).0;
+    let (first, second) = (first.session.unwrap(), second.session.unwrap());
+    assert!(Rc::ptr_eq(&first, &second));
+    assert_eq!(
+        first.authorization().unwrap(),
+        format!("Bearer {}", first.tokens.access_token.secret())
+    );
+    assert!(first.authorization().unwrap().is_sensitive());
+
+    // Activity has its own cookie, and is part of what is remembered.
+    let mut out = SetCookies::none();
+    jar.touch(&first, &keys, after(600), &mut out);
+    browser.take(&out);
+    let (third, _) = again(&mut known, &jar, &browser.header(), &keys, after(601));
+    assert_eq!(third.session.unwrap().last_seen, after(600));
+}
+
+#[test]
+fn time_and_marks_are_judged_again() {
+    // F1, F2, C14, G10
+    let (jar, keys) = (jar(), ring());
+    let mut known = OpenedSessions::default();
+    let browser = holding(&jar, &session(now()), &keys);
+    let header = browser.header();
+    for (at, result) in [
+        (0, OpenResult::Ok),
+        (30 * 60, OpenResult::Ok),
+        (30 * 60 + 1, OpenResult::Idle),
+        (8 * 3600, OpenResult::Expired),
+    ] {
+        // Asked twice, so that the second is surely remembered.
+        for _ in 0..2 {
+            let (loaded, out) = again(&mut known, &jar, &header, &keys, after(at));
+            assert_eq!(loaded.result, result, "{at}");
+            assert_eq!(loaded.session.is_some(), out.is_empty());
+        }
+    }
+    let mut out = SetCookies::none();
+    let live = again(&mut known, &jar, &header, &keys, now()).0.session;
+    jar.end(
+        live.as_deref().map(|s| &**s),
+        &read(&jar, &header),
+        &keys,
+        now(),
+        &mut out,
+    );
+    let mut after_logout = browser.clone();
+    after_logout.take(&out);
+    let late = format!("{}; {header}", after_logout.header());
+    let (loaded, _) = again(&mut known, &jar, &late, &keys, now());
+    assert_eq!(loaded.result, OpenResult::Ended);
+}
+
+#[test]
+fn a_key_that_is_dropped_takes_its_sessions_with_it() {
+    // G17, E19
+    let (jar, keys) = (jar(), ring());
+    let mut known = OpenedSessions::default();
+    let header = holding(&jar, &session(now()), &keys).header();
+    assert_eq!(
+        again(&mut known, &jar, &header, &keys, now()).0.result,
+        OpenResult::Ok
+    );
+    let (loaded, out) = again(&mut known, &jar, &header, &ring(), now());
+    assert_eq!(loaded.result, OpenResult::UnknownKey);
+    assert!(loaded.session.is_none() && out.is_empty());
+}
+
+#[test]
+fn nothing_but_the_very_same_text_is_found() {
+    // C5, E2
+    let (jar, keys) = (jar(), ring());
+    let mut known = OpenedSessions::default();
+    let header = holding(&jar, &session(now()), &keys).header();
+    assert_eq!(
+        again(&mut known, &jar, &header, &keys, now()).0.result,
+        OpenResult::Ok
+    );
+    let start = header.find('=').unwrap() + 1;
+    for at in (start..header.len()).step_by(17).chain([header.len() - 1]) {
+        let mut flipped = header.clone().into_bytes();
+        flipped[at] = if flipped[at] == b'A' { b'B' } else { b'A' };
+        let flipped = String::from_utf8(flipped).unwrap();
+        let (loaded, _) = again(&mut known, &jar, &flipped, &keys, now());
+        assert!(loaded.session.is_none(), "{at}");
+    }
+    // Divided otherwise, so that the values follow each other as those that opened.
+    let value = header.split_once('=').unwrap().1.to_owned();
+    for other in [
+        format!("{BASE}={value}; {BASE}-seen="),
+        format!("{BASE}={value}; {BASE}.1=; {BASE}.2=x"),
+    ] {
+        let (loaded, out) = again(&mut known, &jar, &other, &keys, now());
+        assert_eq!(loaded.result, OpenResult::Ok);
+        assert!(
+            !deleted(&out).is_empty(),
+            "what does not belong is cleared away each time"
+        );
+        let (_, out) = again(&mut known, &jar, &other, &keys, now());
+        assert!(!deleted(&out).is_empty());
+    }
+    // Another frontend's jar, the same value under its name.
+    let mut other = settings();
+    other.frontend = FrontendName::parse("other").unwrap();
+    let moved = header.replace(BASE, "__Host-Http-other");
+    let (loaded, _) = again(&mut known, &Jar::new(other), &moved, &keys, now());
+    assert_eq!(loaded.result, OpenResult::Rejected);
+}
+
+#[test]
+fn memory_is_bounded_and_forgets() {
+    let (jar, keys) = (jar(), ring());
+    let mut known = OpenedSessions::default();
+    let headers: Vec<String> = (0..600)
+        .map(|_| holding(&jar, &session(now()), &keys).header())
+        .collect();
+    for header in &headers {
+        assert_eq!(
+            again(&mut known, &jar, header, &keys, now()).0.result,
+            OpenResult::Ok
+        );
+    }
+    assert_eq!(format!("{known:?}"), "OpenedSessions(344)");
+    for minutes in 1..=2 {
+        again(&mut known, &jar, &headers[0], &keys, after(60 * minutes));
+    }
+    assert_eq!(format!("{known:?}"), "OpenedSessions(1)");
+}
