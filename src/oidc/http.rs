@@ -56,9 +56,10 @@ impl IdpClient {
         // awc's default connector panics where two providers are compiled in and none is chosen. An
         // error means that one has been chosen already.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        // Shorter than the whole, so that a provider that cannot be reached is told from one that does not answer.
         let connector = awc::Connector::new()
-            .timeout(timeout)
-            .handshake_timeout(timeout)
+            .timeout(timeout / 3)
+            .handshake_timeout(timeout / 3)
             .rustls_0_23(Arc::new(tls(further_roots)));
         let http = awc::Client::builder()
             .connector(connector)
@@ -102,7 +103,7 @@ impl IdpClient {
         let mut answer = sending.await.map_err(not_sent)?;
         let status = answer.status().as_u16();
         if status < 200 {
-            return Err(unavailable(format!("it sent an interim answer ({status})")));
+            return Err(lost(format!("it sent an interim answer ({status})")));
         }
         if answer.headers().contains_key("content-encoding") {
             return Err(invalid("the answer is compressed, which was not asked for"));
@@ -118,7 +119,7 @@ impl IdpClient {
             .await
             .map_err(|error| not_read(&error))?;
         if announced.is_some_and(|length| length > body.len()) {
-            return Err(unavailable("the answer was cut off"));
+            return Err(lost("the answer was cut off"));
         }
         response
             .body(body.to_vec())
@@ -135,6 +136,14 @@ pub(super) struct Channel<'c> {
 impl Channel<'_> {
     /// One request, one answer of any status. Never repeated.
     pub(super) async fn send(&self, request: HttpRequest) -> Result<HttpResponse, OidcError> {
+        self.send_once(request).await.map_err(|error| match error {
+            OidcError::Lost(text) => OidcError::Unavailable(text),
+            error => error,
+        })
+    }
+
+    /// Likewise, where it matters whether the request may have been processed though its answer did not come.
+    pub(super) async fn send_once(&self, request: HttpRequest) -> Result<HttpResponse, OidcError> {
         let target = Url::parse(&request.uri().to_string())
             .ok()
             .filter(|url| self.plain_http.allows(url))
@@ -142,7 +151,7 @@ impl Channel<'_> {
         let limit = self.client.timeout;
         tokio::time::timeout(limit, self.client.exchange(request))
             .await
-            .unwrap_or_else(|_| Err(unavailable(format!("no whole answer within {limit:?}"))))
+            .unwrap_or_else(|_| Err(lost(format!("no whole answer within {limit:?}"))))
             .map_err(|error| at(target.host_str().unwrap_or_default(), error))
     }
 }
@@ -200,13 +209,14 @@ fn header_number(value: Option<&awc::http::header::HeaderValue>) -> Option<usize
 fn not_sent(error: SendRequestError) -> OidcError {
     use awc::error::ConnectError;
     match error {
-        SendRequestError::Connect(ConnectError::Timeout) | SendRequestError::Timeout => {
-            unavailable("no connection in time")
-        }
+        SendRequestError::Connect(ConnectError::Timeout) => unavailable("no connection in time"),
+        // awc's name for a connection that was closed instead of an answer.
+        SendRequestError::Connect(ConnectError::Disconnected) => lost("no answer came"),
         SendRequestError::Connect(error) => unavailable(error.to_string()),
-        SendRequestError::Send(error) => unavailable(error.to_string()),
+        SendRequestError::Timeout => lost("no answer in time"),
+        SendRequestError::Send(error) => lost(error.to_string()),
         SendRequestError::Response(error) => match error.source() {
-            Some(cause) if cause.is::<io::Error>() => unavailable(cause.to_string()),
+            Some(cause) if cause.is::<io::Error>() => lost(cause.to_string()),
             _ => invalid(format!("not HTTP: {error}")),
         },
         _ => invalid("the request could not be made"),
@@ -216,7 +226,7 @@ fn not_sent(error: SendRequestError) -> OidcError {
 fn not_read(error: &PayloadError) -> OidcError {
     match error {
         PayloadError::Overflow => invalid(format!("longer than {BODY_LIMIT} bytes")),
-        PayloadError::Io(_) | PayloadError::Incomplete(_) => unavailable("the answer was cut off"),
+        PayloadError::Io(_) | PayloadError::Incomplete(_) => lost("the answer was cut off"),
         _ => invalid("unreadable body"),
     }
 }
@@ -225,12 +235,17 @@ fn at(host: &str, error: OidcError) -> OidcError {
     match error {
         OidcError::Rejected(text) => OidcError::Rejected(text),
         OidcError::Unavailable(text) => OidcError::Unavailable(format!("{host}: {text}")),
+        OidcError::Lost(text) => OidcError::Lost(format!("{host}: {text}")),
         OidcError::Invalid(text) => OidcError::Invalid(format!("{host}: {text}")),
     }
 }
 
 fn invalid(text: impl Into<String>) -> OidcError {
     OidcError::Invalid(text.into())
+}
+
+fn lost(text: impl Into<String>) -> OidcError {
+    OidcError::Lost(text.into())
 }
 
 fn unavailable(text: impl Into<String>) -> OidcError {

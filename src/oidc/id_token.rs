@@ -36,6 +36,8 @@ use crate::clock::UnixTime;
 pub(super) enum Refusal {
     /// No key at hand fits; a newer key set may have it.
     Key,
+    /// The key that fits does not verify it; a newer key set may have another one of that name.
+    Signature,
     /// It breaks this rule.
     Rule(&'static str),
 }
@@ -43,7 +45,8 @@ pub(super) enum Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Key => "no key of the provider verifies its signature",
+            Self::Key => "no key of the provider fits it",
+            Self::Signature => "no key of the provider verifies its signature",
             Self::Rule(rule) => rule,
         })
     }
@@ -161,8 +164,8 @@ fn check(
     Ok(())
 }
 
-/// Called after verification only: these are the bytes that the signature covers.
-fn payload(raw: &str) -> Option<Map<String, Value>> {
+/// The claims as they are written: after verification, the bytes that the signature covers.
+pub(super) fn payload(raw: &str) -> Option<Map<String, Value>> {
     let encoded = raw.split('.').nth(1)?;
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(encoded).ok()?).ok()
 }
@@ -186,11 +189,11 @@ fn why(error: ClaimsVerificationError) -> Refusal {
             "its header has a typ, cty, crit or alg not accepted"
         }
         ClaimsVerificationError::SignatureVerification(error) => match error {
+            SignatureVerificationError::NoMatchingKey
+            | SignatureVerificationError::AmbiguousKeyId(_) => return Refusal::Key,
             // A provider that came back with new keys under old names is found out by the
             // signature.
-            SignatureVerificationError::NoMatchingKey
-            | SignatureVerificationError::AmbiguousKeyId(_)
-            | SignatureVerificationError::CryptoError(_) => return Refusal::Key,
+            SignatureVerificationError::CryptoError(_) => return Refusal::Signature,
             SignatureVerificationError::DisallowedAlg(_)
             | SignatureVerificationError::NoSignature
             | SignatureVerificationError::UnsupportedAlg(_) => {

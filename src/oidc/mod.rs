@@ -19,6 +19,8 @@
 //! 9207, 9700.
 //!
 //! # Why
+//! - Of a refreshed ID token everything is compared that the session knows of the first one; the nonce is not
+//!   (`refreshed`).
 //! - The `UserInfo` endpoint is not called. Claims come from the ID token, which is signed and
 //!   bound to this login; `UserInfo` would be one more request per login, and providers refuse it
 //!   tokens for other resources.
@@ -27,12 +29,16 @@
 //!   could choose the keys. Discovery, key sets, PKCE, nonces and signatures are `openidconnect`'s.
 
 mod authorize;
+mod client_token;
+mod drift;
 mod gate;
 mod http;
 mod id_token;
+mod logout_token;
 mod metadata;
 pub(crate) mod probe;
 mod provider;
+mod refreshed;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -42,10 +48,17 @@ use std::fmt;
 use std::time::Duration;
 
 use openidconnect::{AccessToken, ClientSecret, Nonce, PkceCodeVerifier, RefreshToken};
+use serde_json::{Map, Value};
 use url::Url;
 
+use crate::clock::UnixTime;
+
+pub use self::client_token::ClientToken;
 pub use self::http::IdpClient;
+pub use self::logout_token::LogoutToken;
 pub use self::provider::Provider;
+pub use self::refreshed::Original;
+pub use self::token::Revoked;
 
 /// `[frontend.<name>.oidc]`, resolved.
 #[derive(Clone, Debug)]
@@ -66,6 +79,8 @@ pub struct ClientSettings {
     pub extra_params: BTreeMap<String, String>,
     /// Tolerance for `exp`, `iat`, `nbf`, `auth_time`.
     pub clock_skew: Duration,
+    /// Whether a refresh token that may be spent is presented again.
+    pub repeat_refresh: RepeatRefresh,
     /// Where codes are sent.
     pub redirect_uri: String,
 }
@@ -95,6 +110,18 @@ impl ClientAuth {
             Self::ClientSecretPost => "client_secret_post",
         }
     }
+}
+
+/// Whether a refresh token whose use was never answered may be presented once more, by a later request (RFC 9700
+/// §4.14.2). If the provider rotates and had processed the first call, the second looks like theft to it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum RepeatRefresh {
+    /// Not to a provider that has been seen to rotate refresh tokens.
+    Auto,
+    /// Yes: the provider does not rotate, or tolerates a repetition for some seconds.
+    Always,
+    /// No: the session ends instead.
+    Never,
 }
 
 /// What one login may ask for beyond the configuration; only from an allow-list (B9).
@@ -144,8 +171,28 @@ pub struct TokenResponse {
     /// Lifetime of the access token; a default of five minutes where the provider says nothing
     /// (B33).
     pub expires_in: Duration,
+    /// Lifetime of the refresh token, if the provider tells: `refresh_expires_in`, `refresh_token_expires_in` or
+    /// `refresh_token_timeout`, the smallest (A25). A refresh may begin it anew.
+    pub refresh_expires_in: Option<Duration>,
+    /// What is left of the authorization itself, which no refresh prolongs, if the provider tells (A25).
+    pub authorization_expires_in: Option<Duration>,
     /// The granted scope, if the answer names it; else it is what was asked for (RFC 6749 §5.1), or what it was (§6).
     pub scope: Option<String>,
+}
+
+impl TokenResponse {
+    /// When the provider wants the session to be over at the latest: by what is left of the authorization (A25), or by
+    /// `session_expiry` among the ID token's claims (B69).
+    pub fn session_ends_by(
+        &self,
+        asked_at: UnixTime,
+        claims: Option<&Map<String, Value>>,
+    ) -> Option<UnixTime> {
+        let authorization = self.authorization_expires_in;
+        let authorization = authorization.map(|lifetime| asked_at.plus(lifetime));
+        let session = claims.and_then(|claims| refreshed::seconds(claims.get("session_expiry")?));
+        authorization.into_iter().chain(session).min()
+    }
 }
 
 impl fmt::Debug for TokenResponse {
@@ -183,6 +230,10 @@ pub enum OidcError {
     /// Not reachable, too slow, 5xx, 429.
     #[error("the identity provider is unavailable: {0}")]
     Unavailable(String),
+    /// It was asked, and its answer was lost or unreadable: what was asked for may have been done. Only of a refresh, where
+    /// it matters.
+    #[error("the identity provider's answer was lost: {0}")]
+    Lost(String),
     /// It answered, but not what the specifications ask for.
     #[error("the identity provider's answer is invalid: {0}")]
     Invalid(String),

@@ -1,4 +1,4 @@
-//! A way to the verification of ID tokens for the fuzzer: a provider with one key, made anew in each process.
+//! A way to the verification of ID and logout tokens for the fuzzer: a provider with one key, made anew in each process.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,7 +16,9 @@ use url::Url;
 
 use super::metadata::{Metadata, PlainHttp};
 use super::provider::Known;
-use super::{ClientAuth, ClientSettings, Expectation, id_token};
+use super::{
+    ClientAuth, ClientSettings, Expectation, LogoutToken, RepeatRefresh, id_token, logout_token,
+};
 use crate::clock::UnixTime;
 
 /// The issuer of the probe's tokens.
@@ -95,6 +97,11 @@ impl Probe {
         };
         id_token::verify(&self.settings, &self.known, now, raw, &expect).ok()
     }
+
+    /// What a logout token says, if every rule is kept.
+    pub(crate) fn verify_logout(&self, now: UnixTime, raw: &str) -> Option<LogoutToken> {
+        logout_token::verify(&self.settings, &self.known, now, raw).ok()
+    }
 }
 
 /// A token with this payload and a signature of zeros.
@@ -117,6 +124,7 @@ fn settings() -> ClientSettings {
         resources: Vec::new(),
         extra_params: BTreeMap::new(),
         clock_skew: Duration::from_secs(SKEW.into()),
+        repeat_refresh: RepeatRefresh::Auto,
         redirect_uri: String::new(),
     }
 }

@@ -8,17 +8,22 @@
 //! - Unknown `kid`s cause at most one fetch of the keys per [`KEYS_WINDOW`] (B28).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use openidconnect::HttpResponse;
 use openidconnect::core::CoreJsonWebKeySet;
 use serde_json::{Map, Value};
 
+use super::client_token::ClientTokens;
+use super::drift::Drift;
 use super::gate::{Gate, Turn};
-use super::http::IdpClient;
+use super::http::{IdpClient, is_outage};
 use super::id_token::{self, Refusal};
+use super::logout_token::{self, LogoutToken};
 use super::metadata::Metadata;
-use super::{ClientSettings, Expectation, OidcError};
+use super::{ClientSettings, Expectation, OidcError, RepeatRefresh};
 use crate::clock::{Clock, UnixTime};
 
 /// How long metadata and keys are used without asking again.
@@ -36,6 +41,10 @@ pub struct Provider {
     known: ArcSwapOption<Known>,
     discovery: Gate,
     rotation: Gate,
+    has_rotated: AtomicBool,
+    is_failing: AtomicBool,
+    drift: Drift,
+    pub(super) client_tokens: ClientTokens,
 }
 
 /// The outcome of a discovery.
@@ -55,6 +64,10 @@ impl Provider {
             known: ArcSwapOption::empty(),
             discovery: Gate::default(),
             rotation: Gate::default(),
+            has_rotated: AtomicBool::new(false),
+            is_failing: AtomicBool::new(false),
+            drift: Drift::default(),
+            client_tokens: ClientTokens::default(),
         }
     }
 
@@ -73,6 +86,23 @@ impl Provider {
         self.known.load().is_some()
     }
 
+    /// Whether it did not answer when it was asked last, however long ago (readiness).
+    pub fn is_failing(&self) -> bool {
+        self.is_failing.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether the provider answers, and by which clock.
+    pub(super) fn heard(&self, answer: &Result<HttpResponse, OidcError>) {
+        let is_failing = match answer {
+            Ok(answer) => is_outage(answer.status().as_u16()),
+            Err(_) => true,
+        };
+        self.is_failing.store(is_failing, Ordering::Relaxed);
+        if let Ok(answer) = answer {
+            self.drift.note(answer, &self.settings, self.now());
+        }
+    }
+
     /// Fetches metadata if there is none, or none recent (readiness, `--check --online`).
     pub async fn discover(&self, http: &IdpClient) -> Result<(), OidcError> {
         self.known(http).await.map(drop)
@@ -85,15 +115,60 @@ impl Provider {
         raw: &str,
         expect: &Expectation<'_>,
     ) -> Result<Map<String, Value>, OidcError> {
+        let verdict = self.judge_id_token(http, raw, expect).await?;
+        verdict.map_err(OidcError::from)
+    }
+
+    /// What the keys say of an ID token; the outer error is that they cannot be had.
+    pub(super) async fn judge_id_token(
+        &self,
+        http: &IdpClient,
+        raw: &str,
+        expect: &Expectation<'_>,
+    ) -> Result<Result<Map<String, Value>, Refusal>, OidcError> {
         let known = self.known(http).await?;
         let verify =
             |known: &Known| id_token::verify(&self.settings, known, self.now(), raw, expect);
+        let refusal = match verify(&known) {
+            // The provider may have changed its keys (OpenID Connect Core §10.1.1), even under old names.
+            Err(refusal @ (Refusal::Key | Refusal::Signature)) => refusal,
+            verdict => return Ok(verdict),
+        };
+        match self.with_newer_keys(http, known).await {
+            Ok(newer) => Ok(verify(&newer)),
+            Err(OidcError::Unavailable(why)) => Err(OidcError::Unavailable(why)),
+            // The window is closed, or there is no key in what came: those at hand must do.
+            Err(_) => Ok(Err(refusal)),
+        }
+    }
+
+    /// Notes that a refresh token was replaced as it was used.
+    pub(super) fn note_rotation(&self) {
+        self.has_rotated.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a refresh token whose use was never answered may be presented again (G8).
+    pub fn may_repeat_refresh(&self) -> bool {
+        match self.settings.repeat_refresh {
+            RepeatRefresh::Auto => !self.has_rotated.load(Ordering::Relaxed),
+            RepeatRefresh::Always => true,
+            RepeatRefresh::Never => false,
+        }
+    }
+
+    /// Checks a logout token (OpenID Connect Back-Channel Logout §2.6 and B64) and gives what it says.
+    pub async fn verify_logout_token(
+        &self,
+        http: &IdpClient,
+        raw: &str,
+    ) -> Result<LogoutToken, OidcError> {
+        let known = self.known(http).await?;
+        let verify = |known: &Known| logout_token::verify(&self.settings, known, self.now(), raw);
         match verify(&known) {
-            // The provider may have changed its keys (OpenID Connect Core §10.1.1).
             Err(Refusal::Key) => verify(&*self.with_newer_keys(http, known).await?),
             outcome => outcome,
         }
-        .map_err(OidcError::from)
+        .map_err(|refusal| OidcError::Invalid(format!("logout token: {refusal}")))
     }
 
     /// Metadata and keys: fresh ones if they can be had, else the last good ones.
@@ -116,11 +191,13 @@ impl Provider {
                 (Turn::Mine(pass), _) => match self.fetch(http, now).await {
                     Ok(known) => {
                         self.known.store(Some(Arc::clone(&known)));
+                        self.is_failing.store(false, Ordering::Relaxed);
                         pass.succeeded();
                         return Ok(known);
                     }
                     Err(error) => {
                         log::warn!("{:?}: {error}", self.settings.issuer);
+                        self.is_failing.store(true, Ordering::Relaxed);
                         pass.failed(self.now(), error.clone());
                         error
                     }

@@ -16,7 +16,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderValue, Method, Request};
+use http::{HeaderValue, Method, Request, StatusCode};
 use openidconnect::{AccessToken, HttpRequest, HttpResponse, PkceCodeVerifier, RefreshToken};
 use serde::Deserialize;
 use serde_json::Value;
@@ -24,7 +24,7 @@ use url::Url;
 use url::form_urlencoded::{Serializer, byte_serialize};
 use zeroize::{Zeroize, Zeroizing};
 
-use super::http::is_outage;
+use super::http::{Channel, is_outage};
 use super::{ClientAuth, ClientSettings, IdpClient, OidcError, Provider, TokenResponse};
 
 /// Lifetime of an access token where the provider names none.
@@ -56,7 +56,10 @@ impl Provider {
             ("redirect_uri", &self.settings().redirect_uri),
             ("code_verifier", verifier.secret()),
         ];
-        self.tokens(http, &grant).await
+        let (channel, request) = self.token_request(http, &grant).await?;
+        let answer = channel.send(request).await;
+        self.heard(&answer);
+        read_and_erase(answer?).1
     }
 
     /// Refresh token to tokens. Exactly one request, never repeated.
@@ -69,19 +72,37 @@ impl Provider {
             ("grant_type", "refresh_token"),
             ("refresh_token", token.secret()),
         ];
-        self.tokens(http, &grant).await
+        let (channel, request) = self.token_request(http, &grant).await?;
+        let answer = channel.send_once(request).await;
+        self.heard(&answer);
+        let (status, tokens) = read_and_erase(answer.map_err(lost)?);
+        // A success that cannot be read is one all the same.
+        let tokens = match tokens {
+            Err(error) if status.is_success() => return Err(lost(error)),
+            // A gateway that got no answer does not know either.
+            Err(_) if matches!(status.as_u16(), 502 | 504) => {
+                return Err(OidcError::Lost(format!("status {}", status.as_u16())));
+            }
+            tokens => tokens?,
+        };
+        if let Some(newer) = &tokens.refresh_token
+            && newer.secret() != token.secret()
+        {
+            self.note_rotation();
+        }
+        Ok(tokens)
     }
 
-    /// RFC 7009; a provider without revocation endpoint is `Ok`.
+    /// RFC 7009.
     pub async fn revoke(
         &self,
         http: &IdpClient,
         token: &str,
         hint: &'static str,
-    ) -> Result<(), OidcError> {
+    ) -> Result<Revoked, OidcError> {
         let known = self.known(http).await?;
         let Some(endpoint) = &known.metadata.revocation_endpoint else {
-            return Ok(());
+            return Ok(Revoked::NotOffered);
         };
         let form = [("token", token), ("token_type_hint", hint)];
         let request = request(self.settings(), endpoint, &form, &[])?;
@@ -89,25 +110,59 @@ impl Provider {
         let answer = channel.send(request).await?;
         // RFC 7009 §2.2: 200 for an unknown token, too.
         if answer.status().is_success() {
-            return Ok(());
+            return Ok(Revoked::Done);
         }
         Err(refusal(&answer))
     }
 
-    async fn tokens(
+    /// The client's own token (RFC 6749 §4.4); an empty scope leaves the choice to the provider.
+    pub(super) async fn client_credentials(
         &self,
         http: &IdpClient,
-        grant: &[(&str, &str)],
+        scope: &str,
     ) -> Result<TokenResponse, OidcError> {
+        let grant = [("grant_type", "client_credentials"), ("scope", scope)];
+        let wanted = if scope.is_empty() { 1 } else { 2 };
+        let grant = grant.get(..wanted).unwrap_or_default();
+        let (channel, request) = self.token_request(http, grant).await?;
+        let answer = channel.send(request).await;
+        self.heard(&answer);
+        read_and_erase(answer?).1
+    }
+
+    async fn token_request<'h>(
+        &self,
+        http: &'h IdpClient,
+        grant: &[(&str, &str)],
+    ) -> Result<(Channel<'h>, HttpRequest), OidcError> {
         let known = self.known(http).await?;
         let settings = self.settings();
         let endpoint = &known.metadata.token_endpoint;
         let request = request(settings, endpoint, grant, &settings.resources)?;
-        let channel = http.within(known.metadata.plain_http);
-        let mut answer = channel.send(request).await?;
-        let tokens = read(&answer);
-        answer.body_mut().zeroize();
-        tokens
+        Ok((http.within(known.metadata.plain_http), request))
+    }
+}
+
+/// What became of a token that was to be revoked.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Revoked {
+    /// The provider has revoked it, or did not know it.
+    Done,
+    /// The provider has no revocation endpoint: the token lives on.
+    NotOffered,
+}
+
+fn read_and_erase(mut answer: HttpResponse) -> (StatusCode, Result<TokenResponse, OidcError>) {
+    let tokens = read(&answer);
+    answer.body_mut().zeroize();
+    (answer.status(), tokens)
+}
+
+/// What the provider said is no answer, so nobody knows what it did.
+fn lost(error: OidcError) -> OidcError {
+    match error {
+        OidcError::Invalid(text) => OidcError::Lost(text),
+        error => error,
     }
 }
 
@@ -151,12 +206,17 @@ fn basic(settings: &ClientSettings) -> Result<HeaderValue, OidcError> {
     Ok(value)
 }
 
-/// RFC 6749 §5.1. Members that are not named here are ignored.
+/// RFC 6749 §5.1, and what providers and the draft oauth-refresh-token-expiration say of lifetimes. Members that are not
+/// named here are ignored.
 #[derive(Deserialize)]
 struct Answer {
     access_token: String,
     token_type: String,
     expires_in: Option<Value>,
+    refresh_expires_in: Option<Value>,
+    refresh_token_expires_in: Option<Value>,
+    refresh_token_timeout: Option<Value>,
+    authorization_expires_in: Option<Value>,
     refresh_token: Option<String>,
     scope: Option<String>,
     id_token: Option<String>,
@@ -164,7 +224,7 @@ struct Answer {
 
 fn read(answer: &HttpResponse) -> Result<TokenResponse, OidcError> {
     let invalid = |why: &str| OidcError::Invalid(format!("token response: {why}"));
-    if answer.status() != http::StatusCode::OK {
+    if answer.status() != StatusCode::OK {
         return Err(refusal(answer));
     }
     // SECURITY: serde's message may quote a token, so it is dropped.
@@ -183,7 +243,14 @@ fn read(answer: &HttpResponse) -> Result<TokenResponse, OidcError> {
         None => DEFAULT_LIFETIME,
         Some(value) => seconds(value).ok_or_else(|| invalid("expires_in is not a lifetime"))?,
     };
+    let refresh_lifetimes = [
+        answer.refresh_expires_in.as_ref(),
+        answer.refresh_token_expires_in.as_ref(),
+        answer.refresh_token_timeout.as_ref(),
+    ];
     Ok(TokenResponse {
+        refresh_expires_in: refresh_lifetimes.into_iter().filter_map(stated).min(),
+        authorization_expires_in: stated(answer.authorization_expires_in.as_ref()),
         access_token: AccessToken::new(answer.access_token),
         refresh_token: answer
             .refresh_token
@@ -193,6 +260,11 @@ fn read(answer: &HttpResponse) -> Result<TokenResponse, OidcError> {
         expires_in,
         scope: answer.scope,
     })
+}
+
+/// A lifetime that a session can do without. Keycloak writes 0 for a token without an end.
+fn stated(value: Option<&Value>) -> Option<Duration> {
+    seconds(value?).filter(|lifetime| !lifetime.is_zero())
 }
 
 /// A number; some providers write it as a string.

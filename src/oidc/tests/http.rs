@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::super::metadata::PlainHttp;
 use super::super::{IdpClient, OidcError, Provider, TokenResponse};
 use super::hostile::{Hostile, Reply, SigningKey};
-use super::{assert_invalid, assert_unavailable, client, provider, run};
+use super::{assert_invalid, assert_lost, assert_unavailable, client, provider, run};
 
 async fn idp() -> Hostile {
     Hostile::start(&[&SigningKey::new("k1")]).await
@@ -41,7 +41,7 @@ fn an_interim_answer_never_hands_one_users_tokens_to_another() {
             let real = Reply::json(200, &tokens("alices")).after(Duration::from_millis(50));
             reply.parts.extend(real.parts);
             idp.reply("/token", reply);
-            assert_unavailable(refresh(&provider, &http).await, interim);
+            assert_lost(refresh(&provider, &http).await, interim);
             idp.reply("/token", Reply::json(200, &tokens("bobs")));
             for _ in 0..3 {
                 let bobs = refresh(&provider, &http).await.unwrap();
@@ -82,12 +82,12 @@ fn a_slow_head_and_a_slow_body_both_end_in_time() {
         let sound = Reply::json(200, &tokens("at"));
         idp.reply("/token", sound.after(Duration::from_secs(20)));
         let begun = Instant::now();
-        assert_unavailable(refresh(&provider, &http).await, "slow head");
+        assert_lost(refresh(&provider, &http).await, "slow head");
         let mut drip = Reply::raw("HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n");
         drip.parts
             .extend((0..1000).map(|_| (Duration::from_millis(50), b" ".to_vec())));
         idp.reply("/token", drip);
-        assert_unavailable(refresh(&provider, &http).await, "slow body");
+        assert_lost(refresh(&provider, &http).await, "slow body");
         assert!(begun.elapsed() < Duration::from_secs(5));
     });
 }
@@ -103,10 +103,10 @@ fn an_answer_of_two_mebibytes_is_refused() {
         answer["padding"] = json!("x".repeat(2 * 1024 * 1024));
         let sized = Reply::json(200, &answer);
         idp.reply("/token", sized);
-        assert_invalid(refresh(&provider, &http).await, "announced");
+        assert_lost(refresh(&provider, &http).await, "announced");
         let endless = format!("HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{answer}");
         idp.reply("/token", Reply::raw(endless).and_close());
-        assert_invalid(refresh(&provider, &http).await, "not announced");
+        assert_lost(refresh(&provider, &http).await, "not announced");
         idp.reply("/token", Reply::json(200, &tokens("at")));
         refresh(&provider, &http).await.unwrap();
     });
@@ -148,13 +148,13 @@ fn a_compressed_answer_is_refused_not_inflated() {
                 body.len()
             );
             idp.reply("/token", Reply::raw(reply));
-            assert_invalid(refresh(&provider, &client()).await, coding);
+            assert_lost(refresh(&provider, &client()).await, coding);
         }
     });
 }
 
 #[test]
-fn what_is_not_http_is_invalid_and_what_is_not_there_is_unavailable() {
+fn an_answer_that_is_not_http_is_lost_and_what_is_not_there_is_unavailable() {
     // B40
     run(async {
         let idp = idp().await;
@@ -163,8 +163,15 @@ fn what_is_not_http_is_invalid_and_what_is_not_there_is_unavailable() {
         provider.discover(&http).await.unwrap();
         for garbage in ["SSH-2.0-OpenSSH\r\n\r\n", "HTTP/1.1 999999 X\r\n\r\n"] {
             idp.reply("/token", Reply::raw(garbage).and_close());
-            assert_invalid(refresh(&provider, &http).await, garbage);
+            assert_lost(refresh(&provider, &http).await, garbage);
         }
+        idp.reply("/jwks", Reply::raw("SSH-2.0-OpenSSH\r\n\r\n").and_close());
+        let (another, _) = super::provider(&idp);
+        assert_invalid(
+            another.discover(&http).await,
+            "not HTTP, where nothing is spent",
+        );
+        idp.keys(&[&SigningKey::new("k1")]);
         let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let nobody = format!("http://{}", closed.local_addr().unwrap());
         drop(closed);

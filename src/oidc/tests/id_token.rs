@@ -18,10 +18,10 @@ use super::super::{ClientSettings, Expectation};
 use super::hostile::{SigningKey, signing_input};
 use super::{NOW, settings};
 
-const ISSUER: &str = "https://id.example.com";
+pub(super) const ISSUER: &str = "https://id.example.com";
 
 /// What a provider at [`ISSUER`] with these keys is known as.
-fn known(keys: &[Value]) -> Known {
+pub(super) fn known(keys: &[Value]) -> Known {
     let url = Url::parse(ISSUER).unwrap();
     Known {
         metadata: Metadata {
@@ -103,7 +103,7 @@ fn sound() -> Value {
     })
 }
 
-fn at(offset: i64) -> i64 {
+pub(super) fn at(offset: i64) -> i64 {
     i64::try_from(NOW.as_secs()).unwrap() + offset
 }
 
@@ -261,8 +261,8 @@ fn only_the_providers_own_keys_and_accepted_algorithms_verify() {
             signed(json!({"alg": "RS256", "kid": "k1"})),
             Err(Refusal::Key),
         ),
-        (other.sign(&sound()), Err(Refusal::Key)),
-        (other.sign_as(&forged, &sound()), Err(Refusal::Key)),
+        (other.sign(&sound()), Err(Refusal::Signature)),
+        (other.sign_as(&forged, &sound()), Err(Refusal::Signature)),
         (
             signed(json!({"alg": "ES256", "kid": "' OR 1=1 --"})),
             Err(Refusal::Key),
@@ -271,8 +271,11 @@ fn only_the_providers_own_keys_and_accepted_algorithms_verify() {
             signed(json!({"alg": "ES256", "kid": "../../null"})),
             Err(Refusal::Key),
         ),
-        (format!("{body}."), Err(Refusal::Key)),
-        (format!("{body}.{}", &signature[..43]), Err(Refusal::Key)),
+        (format!("{body}."), Err(Refusal::Signature)),
+        (
+            format!("{body}.{}", &signature[..43]),
+            Err(Refusal::Signature),
+        ),
     ] {
         let outcome = Case::new().verify(&known, &raw).map(drop);
         assert_eq!(outcome, expected, "{raw}");

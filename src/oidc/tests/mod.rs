@@ -5,6 +5,8 @@ mod discovery;
 mod hostile;
 mod http;
 mod id_token;
+mod logout_token;
+mod refreshed;
 mod token;
 
 use std::collections::BTreeMap;
@@ -14,7 +16,7 @@ use openidconnect::ClientSecret;
 use tokio::task::LocalSet;
 
 use self::hostile::Hostile;
-use super::{ClientAuth, ClientSettings, IdpClient, OidcError, Provider};
+use super::{ClientAuth, ClientSettings, IdpClient, OidcError, Provider, RepeatRefresh};
 use crate::clock::{Clock, UnixTime};
 
 const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
@@ -44,6 +46,7 @@ fn settings(issuer: &str) -> ClientSettings {
         resources: Vec::new(),
         extra_params: BTreeMap::new(),
         clock_skew: Duration::from_secs(30),
+        repeat_refresh: RepeatRefresh::Auto,
         redirect_uri: "https://shop.example.com/bff/callback".to_owned(),
     }
 }
@@ -66,6 +69,15 @@ fn assert_unavailable<T: std::fmt::Debug>(outcome: Result<T, OidcError>, what: &
 fn assert_invalid<T: std::fmt::Debug>(outcome: Result<T, OidcError>, what: &str) {
     match outcome {
         Err(OidcError::Invalid(_)) => {}
+        other => panic!("{what}: {other:?}"),
+    }
+}
+
+/// Of a refresh that may have been processed (G8).
+#[track_caller]
+fn assert_lost<T: std::fmt::Debug>(outcome: Result<T, OidcError>, what: &str) {
+    match outcome {
+        Err(OidcError::Lost(_)) => {}
         other => panic!("{what}: {other:?}"),
     }
 }

@@ -8,7 +8,9 @@ use url::Url;
 
 use super::super::{ClientAuth, ClientSettings, OidcError, Provider, TokenResponse};
 use super::hostile::{Hostile, Reply, SigningKey};
-use super::{NOW, assert_invalid, assert_unavailable, client, provider, run, settings};
+use super::{
+    NOW, assert_invalid, assert_lost, assert_unavailable, client, provider, run, settings,
+};
 use crate::clock::Clock;
 
 async fn idp() -> Hostile {
@@ -177,8 +179,8 @@ fn a_token_response_is_read_as_loosely_as_is_safe() {
 }
 
 #[test]
-fn a_token_response_that_is_none_is_invalid() {
-    // B33
+fn a_success_that_is_no_token_response_is_a_lost_answer() {
+    // B33, G8
     run(async {
         let idp = idp().await;
         for changes in [
@@ -201,7 +203,7 @@ fn a_token_response_that_is_none_is_invalid() {
             merge(&mut answer, &changes);
             idp.reply("/token", Reply::json(200, &answer));
             let outcome = refresh(&idp).await;
-            assert_invalid(outcome, &changes.to_string());
+            assert_lost(outcome, &changes.to_string());
         }
         for body in [
             "",
@@ -211,10 +213,10 @@ fn a_token_response_that_is_none_is_invalid() {
             "access_token=canary-at&token_type=bearer",
         ] {
             idp.reply("/token", Reply::text(200, "application/json", body));
-            assert_invalid(refresh(&idp).await, body);
+            assert_lost(refresh(&idp).await, body);
         }
         idp.reply("/token", Reply::json(201, &sound()));
-        assert_invalid(refresh(&idp).await, "201");
+        assert_lost(refresh(&idp).await, "201");
     });
 }
 
@@ -254,7 +256,6 @@ fn an_error_answer_is_told_by_its_code_and_nothing_else_of_it_is_kept() {
         }
         for (status, code) in [
             (500, "invalid_grant"),
-            (502, "invalid_grant"),
             (503, "invalid_grant"),
             (429, "invalid_grant"),
             (400, "temporarily_unavailable"),
@@ -262,6 +263,12 @@ fn an_error_answer_is_told_by_its_code_and_nothing_else_of_it_is_kept() {
         ] {
             idp.reply("/token", Reply::json(status, &error(code)));
             assert_unavailable(refresh(&idp).await, &format!("{status} {code}"));
+        }
+        // A gateway does not know what became of the request behind it (G8).
+        for status in [502, 504] {
+            idp.reply("/token", Reply::json(status, &error("invalid_grant")));
+            let outcome = refresh(&idp).await;
+            assert!(matches!(outcome, Err(OidcError::Lost(_))), "{outcome:?}");
         }
     });
 }
@@ -275,13 +282,15 @@ fn a_refresh_is_never_repeated_whatever_happens_to_its_answer() {
             Reply::raw("").and_close(),
             Reply::raw("HTTP/1.1 200 OK\r\ncontent-le").and_close(),
             Reply::raw("HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{\"access").and_close(),
-            Reply::text(503, "text/plain", ""),
         ];
         for (n, reply) in replies.into_iter().enumerate() {
             idp.reply("/token", reply);
-            assert_unavailable(refresh(&idp).await, &format!("reply {n}"));
+            assert_lost(refresh(&idp).await, &format!("reply {n}"));
             assert_eq!(idp.heard("/token").len(), n + 1);
         }
+        idp.reply("/token", Reply::text(503, "text/plain", ""));
+        assert_unavailable(refresh(&idp).await, "it says that it did nothing");
+        assert_eq!(idp.heard("/token").len(), 4);
     });
 }
 

@@ -1,0 +1,101 @@
+//! The ID token that comes with refreshed tokens: it must speak of the login that the session began with.
+//!
+//! `token::refresh` asks; a token that says something else ends the session (B35).
+//!
+//! # Invariants
+//! - `iss`, `aud` and `sub` are what they were. So is `auth_time`, where both tokens have one.
+//! - Nothing of the token is used but that comparison and an earlier end of the session.
+//!
+//! # Spec
+//! OpenID Connect Core §12.2, §3.1.3.7.
+//!
+//! # Why
+//! - A token that no key at hand verifies is compared all the same, and not refused for want of the key: TLS to the token
+//!   endpoint vouches for it (§3.1.3.7, 6), a provider may leave it out altogether, and the old refresh token may be
+//!   spent, so that refusing the answer would end the session for a key set that is not up to date. What a key at hand
+//!   proves wrong is refused.
+//! - The nonce is not compared: the session does not keep it, and with `sub` and `auth_time` it would tell nothing new.
+
+use openidconnect::AccessToken;
+use serde_json::{Map, Value};
+
+use super::http::IdpClient;
+use super::id_token::{self, Refusal};
+use super::provider::Provider;
+use super::{Expectation, OidcError};
+use crate::clock::UnixTime;
+
+/// What the session knows of its first ID token.
+#[derive(Clone, Copy, Debug)]
+pub struct Original<'a> {
+    /// `sub`
+    pub subject: &'a str,
+    /// `auth_time`, if it had one.
+    pub auth_time: Option<UnixTime>,
+}
+
+impl Provider {
+    /// The claims of a refreshed ID token that is about the same login. Any error means that it is not.
+    pub async fn verify_refreshed(
+        &self,
+        http: &IdpClient,
+        raw: &str,
+        access_token: &AccessToken,
+        original: Original<'_>,
+    ) -> Result<Map<String, Value>, OidcError> {
+        let expect = Expectation {
+            nonce: None,
+            access_token,
+            max_age: None,
+            acr_values: None,
+        };
+        let claims = match self.judge_id_token(http, raw, &expect).await {
+            Ok(Ok(claims)) => claims,
+            Ok(Err(Refusal::Key)) => self.unverified(raw, &Refusal::Key.to_string())?,
+            Ok(Err(refusal)) => return Err(refusal.into()),
+            Err(error) => self.unverified(raw, &error.to_string())?,
+        };
+        let is_same = claims.get("sub").and_then(Value::as_str) == Some(original.subject)
+            && same_auth_time(&claims, original.auth_time);
+        is_same
+            .then_some(claims)
+            .ok_or_else(|| Refusal::Rule("it is about another login").into())
+    }
+
+    /// The claims of a token whose key is out of reach, if they name this issuer and this client.
+    fn unverified(&self, raw: &str, why: &str) -> Result<Map<String, Value>, OidcError> {
+        let settings = self.settings();
+        log::warn!(
+            "{:?}: a refreshed ID token is not verified: {why}",
+            settings.issuer
+        );
+        let claims = id_token::payload(raw)
+            .ok_or_else(|| OidcError::from(Refusal::Rule("it is not a readable JWT")))?;
+        let is_us = |audience: &Value| audience.as_str() == Some(&settings.client_id);
+        let is_ours = claims.get("iss").and_then(Value::as_str) == Some(&settings.issuer)
+            && match claims.get("aud") {
+                Some(Value::Array(audiences)) => audiences.iter().all(is_us),
+                Some(audience) => is_us(audience),
+                None => false,
+            };
+        is_ours
+            .then_some(claims)
+            .ok_or_else(|| Refusal::Rule("iss or aud is another").into())
+    }
+}
+
+fn same_auth_time(claims: &Map<String, Value>, original: Option<UnixTime>) -> bool {
+    match (claims.get("auth_time"), original) {
+        (None | Some(Value::Null), _) | (_, None) => true,
+        (Some(stated), Some(original)) => seconds(stated) == Some(original),
+    }
+}
+
+/// RFC 7519 §2: a number of seconds, perhaps with a fraction.
+pub(super) fn seconds(value: &Value) -> Option<UnixTime> {
+    let whole = value.as_u64();
+    let fraction = || std::time::Duration::try_from_secs_f64(value.as_f64()?).ok();
+    whole
+        .or_else(|| fraction().map(|since| since.as_secs()))
+        .map(UnixTime::from_secs)
+}
