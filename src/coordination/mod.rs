@@ -1,13 +1,43 @@
 //! Short-lived facts that requests of one session share, so that they do not work against each other.
 //!
-//! Today these live in the process ([`Refreshes`]). The key ring is all that replicas share; a store that
-//! carries the same facts between them has its seam here: whoever refreshes asks [`Refreshes::begin`] first.
+//! In the process these are [`Refreshes`] and [`Revocations`]: every request asks them, and no request asks more. With
+//! `[coordination]` a [`Coordinator`] carries the same facts between replicas, through Valkey or Redis; without it the
+//! key ring is all that replicas share, and the program is complete.
+//!
+//! - `refreshes`, `revocations`: the tables of the process
+//! - `coordinator`: what replicas share · `lease`: one refresh for all of them · `feed`: who was signed out
+//! - `store`: the connection, and when not to wait for it · `sealed`: what stands there
 //!
 //! # Invariants
 //! - A refresh token is presented at most once by this process, however many requests wait (G4, G8).
 //! - A result is found only by the session and refresh token that it belongs to, never by another session.
 //! - Memory is bounded; what is forgotten costs a token call, never correctness.
+//! - The store holds no session, only facts that pass by themselves, sealed.
 
+#[cfg(not(feature = "redis"))]
+mod alone;
+#[cfg(feature = "redis")]
+mod coordinator;
+#[cfg(feature = "redis")]
+mod feed;
+mod fruitless;
+#[cfg(feature = "redis")]
+mod lease;
 mod refreshes;
+mod revocations;
+#[cfg(feature = "redis")]
+mod sealed;
+mod settings;
+#[cfg(feature = "redis")]
+mod store;
 
+#[cfg(not(feature = "redis"))]
+pub use alone::{BadUrl, Coordinator, Unreachable};
+#[cfg(feature = "redis")]
+pub use coordinator::{BadUrl, Coordinator};
+pub use fruitless::Fruitless;
 pub use refreshes::{Begin, Fingerprint, Flight, Join, Landed, Outcome, Refreshes};
+pub use revocations::{Revocation, Revocations};
+pub use settings::{CoordinationSettings, OnFailure, is_store_url};
+#[cfg(feature = "redis")]
+pub use store::Unreachable;

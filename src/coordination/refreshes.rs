@@ -38,6 +38,12 @@ impl Fingerprint {
         hash.update(Sha256::digest(access_token.secret()));
         Self(hash.finalize().into())
     }
+
+    /// For the name of what replicas share of it.
+    #[cfg(feature = "redis")]
+    pub(super) const fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 /// How a refresh went.
@@ -104,6 +110,16 @@ enum Entry {
     Landed { landed: Landed, until: UnixTime },
 }
 
+impl Entry {
+    fn join(&self, now: UnixTime) -> Option<Join> {
+        match self {
+            Self::Flying(result) => Some(Join::Follow(result.clone())),
+            Self::Landed { landed, until } if *until > now => Some(Join::Landed(landed.clone())),
+            Self::Landed { .. } => None,
+        }
+    }
+}
+
 /// The table of refreshes under way and lately done.
 #[derive(Clone, Debug, Default)]
 pub struct Refreshes(Arc<Mutex<HashMap<Fingerprint, Entry>>>);
@@ -111,13 +127,9 @@ pub struct Refreshes(Arc<Mutex<HashMap<Fingerprint, Entry>>>);
 impl Refreshes {
     /// Asks for the right to spend a refresh token.
     pub fn begin(&self, fingerprint: Fingerprint, now: UnixTime) -> Begin {
-        if let Some(join) = self.join(fingerprint, now) {
-            return Begin::Join(join);
-        }
         let mut table = self.table();
-        // Between the two locks another worker may have begun.
-        if let Some(Entry::Flying(result)) = table.get(&fingerprint) {
-            return Begin::Join(Join::Follow(result.clone()));
+        if let Some(join) = table.get(&fingerprint).and_then(|entry| entry.join(now)) {
+            return Begin::Join(join);
         }
         if table.len() >= MAX_KEPT {
             make_room(&mut table, now);
@@ -134,11 +146,7 @@ impl Refreshes {
 
     /// The refresh that somebody has begun, if anybody has.
     pub fn join(&self, fingerprint: Fingerprint, now: UnixTime) -> Option<Join> {
-        match self.table().get(&fingerprint)? {
-            Entry::Flying(result) => Some(Join::Follow(result.clone())),
-            Entry::Landed { landed, until } if *until > now => Some(Join::Landed(landed.clone())),
-            Entry::Landed { .. } => None,
-        }
+        self.table().get(&fingerprint)?.join(now)
     }
 
     /// Forgets an outage, for a request that cannot do without new tokens.
@@ -191,6 +199,11 @@ pub struct Flight {
 }
 
 impl Flight {
+    /// What is being refreshed.
+    pub const fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+
     /// Publishes the result to all who wait, and keeps it for those who come late with the old cookie (G5).
     pub fn land(mut self, outcome: Outcome, now: UnixTime) {
         self.has_landed = true;
@@ -241,6 +254,8 @@ mod tests {
             refresh_token: None,
             issued_at: NOW,
             expires_at: NOW.plus(Duration::from_secs(60)),
+            refresh_ends_at: None,
+            session_ends_by: None,
             scope: String::new(),
         }))
     }

@@ -16,6 +16,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+use super::coordination::CoordinationMetrics;
+
 /// `Content-Type` of what [`Metrics::encode`] gives.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -71,6 +73,7 @@ macro_rules! words {
         }
     };
 }
+pub(super) use words;
 words!(RefreshResult {
     Conflict => "conflict", Ended => "ended", Kept => "kept", Ok => "ok", Shared => "shared",
     Unavailable => "unavailable"
@@ -103,9 +106,10 @@ struct Login {
     result: &'static str,
 }
 
+/// The label of whatever can end in a few ways.
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-struct Outcome {
-    result: &'static str,
+pub(super) struct Outcome {
+    pub(super) result: &'static str,
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -127,6 +131,8 @@ struct Fingerprint {
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    /// Of the coordination between replicas.
+    pub coordination: CoordinationMetrics,
     requests: Family<Answer, Counter>,
     request_seconds: Family<Target, Histogram>,
     session_open: Family<Outcome, Counter>,
@@ -152,6 +158,7 @@ impl Metrics {
     pub fn new() -> Self {
         let metrics = Self {
             registry: Registry::with_prefix("sealgate"),
+            coordination: CoordinationMetrics::default(),
             requests: Family::default(),
             request_seconds: Family::new_with_constructor(seconds),
             session_open: Family::default(),
@@ -174,6 +181,7 @@ impl Metrics {
             let result = result.as_str();
             let _ = metrics.keyring_reload.get_or_create(&Outcome { result });
         }
+        metrics.coordination.begin();
         metrics.register()
     }
 
@@ -267,6 +275,7 @@ impl Metrics {
 
     fn register(mut self) -> Self {
         let r = &mut self.registry;
+        self.coordination.register(r);
         r.register("requests", "Answers by outcome", self.requests.clone());
         r.register(
             "request_seconds",

@@ -7,6 +7,7 @@
 //! - One record is one line: control characters in messages and values are escaped, so no client forges a line (F14).
 //! - Other crates log at `info` at most, whatever `RUST_LOG` says: below that some print whole requests, tokens included.
 
+pub mod coordination;
 mod line;
 pub mod metrics;
 

@@ -1,0 +1,218 @@
+//! One refresh for all replicas: who calls the provider holds a lease, and leaves the result for the others.
+//!
+//! # Invariants
+//! - The provider's answer always wins: whatever becomes of the store meanwhile, the caller gets it.
+//! - While somebody else holds the lease, nobody here calls: waiting ends with the result, with the lease, or with
+//!   [`Outcome::Unavailable`] (G8).
+//! - The lease is renewed while the call runs (G12), and lapses by itself if its holder dies.
+//!
+//! # Why SET before GET
+//! Both go in one round trip. A holder leaves the result before it gives up the lease: whoever gets the lease and then
+//! sees no result can be sure that there is none.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::coordinator::Coordinator;
+use super::refreshes::{Fingerprint, Outcome};
+use super::sealed;
+use super::store::Unreachable;
+use crate::clock::Clock;
+use crate::keyring::{KeyRing, OpenError};
+use crate::telemetry::coordination::{SharedRefresh, StoreCall};
+
+/// How long a lease lasts without being renewed: how long others wait for a replica that died.
+const LEASE: Duration = Duration::from_secs(3);
+
+/// Between two renewals.
+const RENEWAL: Duration = Duration::from_secs(1);
+
+/// Renewals at the most: longer than any call to a provider takes.
+const MAX_RENEWALS: usize = 30;
+
+/// Between two looks for another replica's result, at first and at the most.
+const FIRST_LOOK: Duration = Duration::from_millis(15);
+const LONGEST_PAUSE: Duration = Duration::from_millis(120);
+
+/// How long anybody waits for another replica.
+const LONGEST_WAIT: Duration = Duration::from_secs(15);
+
+/// The two names of a refresh in the store. The braces keep them on one node of a cluster.
+#[derive(Clone)]
+struct Names {
+    digest: String,
+    lease: String,
+    result: String,
+}
+
+enum Found {
+    Result(Vec<u8>),
+    Mine,
+    Theirs,
+}
+
+/// What the others did, or that it is upon us to call.
+enum Turn {
+    Done(Outcome),
+    Alone,
+    Leading,
+}
+
+impl Coordinator {
+    /// The outcome of a refresh that another replica made or makes, or else of `call`.
+    pub async fn once(
+        self: &Arc<Self>,
+        fingerprint: Fingerprint,
+        keys: Arc<KeyRing>,
+        clock: &Clock,
+        call: impl Future<Output = Outcome>,
+    ) -> Outcome {
+        let digest = sealed::refresh_name(&fingerprint);
+        let names = Names {
+            lease: self.store.name(&format!("lease:{{{digest}}}")),
+            result: self.store.name(&format!("result:{{{digest}}}")),
+            digest,
+        };
+        match self.turn(&names, &keys).await {
+            Turn::Done(outcome) => outcome,
+            Turn::Alone => call.await,
+            Turn::Leading => {
+                let renewing = Renewing::begin(self, &names);
+                let outcome = call.await;
+                drop(renewing);
+                self.publish(names, keys, clock.clone(), outcome.clone());
+                outcome
+            }
+        }
+    }
+
+    async fn turn(&self, names: &Names, keys: &KeyRing) -> Turn {
+        let begun = Instant::now();
+        let mut pause = FIRST_LOOK;
+        let mut has_waited = false;
+        let note = |what| self.metrics.refreshed(what);
+        loop {
+            match self.look(names).await {
+                Ok(Found::Result(bytes)) => {
+                    return match sealed::open_outcome(&bytes, &names.digest, keys) {
+                        Ok(outcome) => {
+                            note(SharedRefresh::Adopted);
+                            Turn::Done(outcome)
+                        }
+                        // Another replica has the key, and has spent the token.
+                        Err(OpenError::UnknownKey) => {
+                            note(SharedRefresh::Failed);
+                            Turn::Done(Outcome::Unavailable)
+                        }
+                        // Nobody of ours wrote it.
+                        Err(OpenError::Rejected) => {
+                            note(SharedRefresh::Alone);
+                            Turn::Alone
+                        }
+                    };
+                }
+                Ok(Found::Mine) => {
+                    note(SharedRefresh::Led);
+                    return Turn::Leading;
+                }
+                Ok(Found::Theirs) if begun.elapsed() < LONGEST_WAIT => {
+                    has_waited = true;
+                    sleep(pause).await;
+                    pause = (pause * 3 / 2).min(LONGEST_PAUSE);
+                }
+                Err(Unreachable) if !has_waited => {
+                    note(SharedRefresh::Alone);
+                    return Turn::Alone;
+                }
+                // Somebody else is spending the token; whether they are done cannot be known.
+                Ok(Found::Theirs) | Err(Unreachable) => {
+                    note(SharedRefresh::Failed);
+                    return Turn::Done(Outcome::Unavailable);
+                }
+            }
+        }
+    }
+
+    async fn look(&self, names: &Names) -> Result<Found, Unreachable> {
+        let mut commands = redis::pipe();
+        commands
+            .cmd("SET")
+            .arg(&names.lease)
+            .arg(1)
+            .arg("NX")
+            .arg("PX")
+            .arg(millis(LEASE))
+            .cmd("GET")
+            .arg(&names.result);
+        let (taken, result): (Option<String>, Option<Vec<u8>>) =
+            self.store.run(StoreCall::Lease, &commands).await?;
+        if taken.is_some() && result.is_some() {
+            // Taken in passing: nobody is to wait for it once the result is gone.
+            let mut commands = redis::pipe();
+            commands.cmd("DEL").arg(&names.lease).ignore();
+            self.store.run::<()>(StoreCall::Lease, &commands).await?;
+        }
+        Ok(match (taken, result) {
+            (_, Some(result)) => Found::Result(result),
+            (Some(_), None) => Found::Mine,
+            (None, None) => Found::Theirs,
+        })
+    }
+
+    /// Leaves the result, then gives up the lease. Nobody waits for that, and nothing depends on it.
+    fn publish(self: &Arc<Self>, names: Names, keys: Arc<KeyRing>, clock: Clock, outcome: Outcome) {
+        let coordinator = Arc::clone(self);
+        tokio::spawn(async move {
+            let mut commands = redis::pipe();
+            let sealed = sealed::seal_outcome(&outcome, &names.digest, &keys, clock.now());
+            if let Some((bytes, kept)) = sealed {
+                commands
+                    .cmd("SET")
+                    .arg(&names.result)
+                    .arg(bytes)
+                    .arg("PX")
+                    .arg(millis(kept))
+                    .ignore();
+            }
+            commands.cmd("DEL").arg(&names.lease).ignore();
+            let store = &coordinator.store;
+            let _ = store.run::<()>(StoreCall::Result, &commands).await;
+        });
+    }
+}
+
+/// Keeps a lease for as long as it lives.
+struct Renewing(tokio::task::AbortHandle);
+
+impl Renewing {
+    fn begin(coordinator: &Arc<Coordinator>, names: &Names) -> Self {
+        let coordinator = Arc::clone(coordinator);
+        let lease = names.lease.clone();
+        let task = tokio::spawn(async move {
+            let mut commands = redis::pipe();
+            commands
+                .cmd("PEXPIRE")
+                .arg(&lease)
+                .arg(millis(LEASE))
+                .ignore();
+            for _ in 0..MAX_RENEWALS {
+                sleep(RENEWAL).await;
+                let store = &coordinator.store;
+                let _ = store.run::<()>(StoreCall::Lease, &commands).await;
+            }
+        });
+        Self(task.abort_handle())
+    }
+}
+
+impl Drop for Renewing {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,354 @@
+//! Sessions that were ended before their time, so that a copied cookie is dead too.
+//!
+//! `Ctx::end_session` and back-channel logout fill the table, `server::pipeline` asks it for each session that was
+//! opened, and long streams wait for [`Revocations::ended`]. It lives in the process; with `[coordination]` a feed
+//! brings the revocations of the other replicas.
+//!
+//! # Invariants
+//! - Asking does no I/O, and costs nothing as long as nothing is revoked.
+//! - A fact is kept until no session that it ends could be alive anyway. Memory is bounded all the same: beyond
+//!   [`MAX_KEPT`] what would be over soonest is forgotten, and the log says so.
+//! - The table holds digests: nobody learns from it who was signed in.
+//!
+//! # Spec
+//! OWASP ASVS 7.4.1 (list of ended sessions, not-before time), OpenID Connect Back-Channel Logout 1.0 §2.7.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
+
+use sha2::{Digest as _, Sha256};
+use tokio::sync::watch;
+
+use crate::clock::UnixTime;
+use crate::session::{Session, SessionId};
+
+/// Facts kept at the most; one is under 100 bytes.
+const MAX_KEPT: usize = 500_000;
+
+/// Below this size nobody looks for facts that are over.
+const FIRST_SWEEP: usize = 1024;
+
+/// What was ended.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Revocation {
+    /// One session of ours.
+    Session(SessionId),
+    /// All sessions that came from one session at an identity provider.
+    ProviderSession {
+        /// The issuer.
+        issuer: String,
+        /// Its `sid`.
+        sid: String,
+    },
+    /// All sessions of a user that began before a point in time.
+    Subject {
+        /// The issuer.
+        issuer: String,
+        /// What it calls the user.
+        subject: String,
+        /// Sessions that began earlier are over.
+        not_before: UnixTime,
+    },
+}
+
+impl Revocation {
+    pub(super) fn key(&self) -> Key {
+        match self {
+            Self::Session(id) => Key::session(id),
+            Self::ProviderSession { issuer, sid } => Key::provider_session(issuer, sid),
+            Self::Subject {
+                issuer, subject, ..
+            } => Key::subject(issuer, subject),
+        }
+    }
+
+    /// Before when a session must have begun for this to end it.
+    pub(super) const fn not_before(&self) -> UnixTime {
+        match self {
+            Self::Subject { not_before, .. } => *not_before,
+            Self::Session(_) | Self::ProviderSession { .. } => UnixTime::from_secs(u64::MAX),
+        }
+    }
+}
+
+/// What a revocation is found by: half of a SHA-256 over what it names.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(super) struct Key(pub(super) [u8; 16]);
+
+impl Key {
+    fn session(id: &SessionId) -> Self {
+        Self::of(b"session", &[&id.0])
+    }
+
+    fn provider_session(issuer: &str, sid: &str) -> Self {
+        Self::of(b"sid", &[issuer.as_bytes(), sid.as_bytes()])
+    }
+
+    fn subject(issuer: &str, subject: &str) -> Self {
+        Self::of(b"sub", &[issuer.as_bytes(), subject.as_bytes()])
+    }
+
+    /// Each part after its length, so that no two lists of parts are the same bytes.
+    fn of(kind: &[u8], parts: &[&[u8]]) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(kind);
+        for part in parts {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        let digest: [u8; 32] = hash.finalize().into();
+        Self(std::array::from_fn(|n| {
+            digest.get(n).copied().unwrap_or_default()
+        }))
+    }
+}
+
+/// One session as the table sees it: all it can be found by, and when it began.
+#[derive(Clone, Copy, Debug)]
+struct Suspect {
+    keys: [Option<Key>; 3],
+    started_at: UnixTime,
+}
+
+impl Suspect {
+    fn new(session: &Session) -> Self {
+        let idp_sid = session.idp_sid.as_deref();
+        Self {
+            keys: [
+                Some(Key::session(&session.id)),
+                Some(Key::subject(&session.issuer, &session.subject)),
+                idp_sid.map(|sid| Key::provider_session(&session.issuer, sid)),
+            ],
+            started_at: session.started_at,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Fact {
+    not_before: UnixTime,
+    until: UnixTime,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    facts: HashMap<Key, Fact>,
+    next_sweep: usize,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    table: RwLock<Table>,
+    /// How many facts there are, so that an empty table is asked without a lock.
+    len: AtomicUsize,
+    version: watch::Sender<u64>,
+}
+
+/// The table of revocations. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Revocations(Arc<Shared>);
+
+impl Revocations {
+    /// Ends sessions. `until` is when the last of them would have ended by itself.
+    pub fn revoke(&self, revocation: &Revocation, until: UnixTime, now: UnixTime) {
+        self.put(revocation.key(), revocation.not_before(), until, now);
+    }
+
+    pub(super) fn put(&self, key: Key, not_before: UnixTime, until: UnixTime, now: UnixTime) {
+        if until <= now {
+            return;
+        }
+        let mut table = self.table();
+        let fact = table.facts.entry(key).or_insert(Fact { not_before, until });
+        // What was revoked stays revoked, in whichever order the facts arrive.
+        fact.not_before = fact.not_before.max(not_before);
+        fact.until = fact.until.max(until);
+        table.sweep(now);
+        self.0.len.store(table.facts.len(), Ordering::Release);
+        drop(table);
+        self.0.version.send_modify(|version| *version += 1);
+    }
+
+    /// Whether this session was ended.
+    pub fn is_revoked(&self, session: &Session) -> bool {
+        !self.is_empty() && self.names(&Suspect::new(session))
+    }
+
+    /// Waits until this session is revoked; for streams that outlive the check of their request.
+    pub fn ended(&self, session: &Session) -> impl Future<Output = ()> + use<> {
+        let suspect = Suspect::new(session);
+        let mut version = self.0.version.subscribe();
+        let table = self.clone();
+        async move {
+            // The sender lives in `table`, so waiting never fails.
+            let revoked = |_: &u64| !table.is_empty() && table.names(&suspect);
+            let _ = version.wait_for(revoked).await;
+        }
+    }
+
+    /// How many facts are kept.
+    pub fn len(&self) -> usize {
+        self.0.len.load(Ordering::Acquire)
+    }
+
+    /// Whether nothing is revoked.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn names(&self, suspect: &Suspect) -> bool {
+        let table = self.0.table.read().unwrap_or_else(PoisonError::into_inner);
+        let mut facts = suspect
+            .keys
+            .iter()
+            .flatten()
+            .filter_map(|key| table.facts.get(key));
+        facts.any(|fact| suspect.started_at < fact.not_before)
+    }
+
+    fn table(&self) -> RwLockWriteGuard<'_, Table> {
+        // The table is consistent after every statement, so a panic elsewhere leaves nothing half-done.
+        self.0.table.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    /// Forgets what is over, at every doubling; a full table forgets the tenth that would be over soonest.
+    fn sweep(&mut self, now: UnixTime) {
+        if self.facts.len() < self.next_sweep.clamp(FIRST_SWEEP, MAX_KEPT) {
+            return;
+        }
+        self.facts.retain(|_, fact| fact.until > now);
+        if self.facts.len() >= MAX_KEPT {
+            let mut ends: Vec<_> = self.facts.values().map(|fact| fact.until).collect();
+            let (_, end, _) = ends.select_nth_unstable(MAX_KEPT / 10);
+            let end = *end;
+            let mut surplus = MAX_KEPT / 10;
+            self.facts.retain(|_, fact| {
+                let goes = fact.until <= end && surplus > 0;
+                surplus -= usize::from(goes);
+                !goes
+            });
+            log::error!(
+                "over {MAX_KEPT} sessions were ended before their time; the oldest are no longer known as ended"
+            );
+        }
+        self.next_sweep = self.facts.len().saturating_mul(2);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Waker};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::session::samples;
+
+    const NOW: UnixTime = UnixTime::from_secs(1000);
+    const LATER: UnixTime = UnixTime::from_secs(9000);
+
+    fn of(session: &Session) -> [Revocation; 3] {
+        [
+            Revocation::Session(session.id),
+            Revocation::ProviderSession {
+                issuer: session.issuer.clone(),
+                sid: session.idp_sid.clone().unwrap(),
+            },
+            Revocation::Subject {
+                issuer: session.issuer.clone(),
+                subject: session.subject.clone(),
+                not_before: session.started_at.plus(Duration::from_secs(1)),
+            },
+        ]
+    }
+
+    #[test]
+    fn each_kind_of_fact_ends_its_session_and_no_other() {
+        // F5, G14
+        let session = samples::session(NOW);
+        let other = Session {
+            id: SessionId([9; 16]),
+            subject: "somebody else".to_owned(),
+            idp_sid: None,
+            ..session.clone()
+        };
+        let elsewhere = Session {
+            id: SessionId([8; 16]),
+            issuer: "https://other.example".to_owned(),
+            ..session.clone()
+        };
+        for revocation in of(&session) {
+            let table = Revocations::default();
+            table.revoke(&revocation, LATER, NOW);
+            assert!(table.is_revoked(&session), "{revocation:?}");
+            assert!(!table.is_revoked(&other), "{revocation:?}");
+            assert!(!table.is_revoked(&elsewhere), "{revocation:?}");
+        }
+    }
+
+    #[test]
+    fn a_user_who_signs_in_again_is_not_held_to_an_older_end() {
+        // F6: in whichever order the facts come
+        let session = samples::session(NOW);
+        let subject = |not_before| Revocation::Subject {
+            issuer: session.issuer.clone(),
+            subject: session.subject.clone(),
+            not_before,
+        };
+        let table = Revocations::default();
+        for at in [NOW, NOW.minus(Duration::from_secs(9))] {
+            table.revoke(&subject(at), LATER, NOW);
+            assert!(!table.is_revoked(&session), "it began then, not earlier");
+            assert!(table.is_revoked(&samples::session(NOW.minus(Duration::from_secs(1)))));
+        }
+    }
+
+    fn is_over(future: Pin<&mut impl Future<Output = ()>>) -> bool {
+        future
+            .poll(&mut Context::from_waker(Waker::noop()))
+            .is_ready()
+    }
+
+    #[test]
+    fn whoever_waits_for_the_end_of_a_session_is_told_at_once() {
+        for revocation in of(&samples::session(NOW)) {
+            let table = Revocations::default();
+            let session = samples::session(NOW);
+            let mut ended = std::pin::pin!(table.ended(&session));
+            table.revoke(&Revocation::Session(SessionId([1; 16])), LATER, NOW);
+            assert!(!is_over(ended.as_mut()));
+            table.revoke(&revocation, LATER, NOW);
+            assert!(is_over(ended.as_mut()), "{revocation:?}");
+            let late = std::pin::pin!(table.ended(&session));
+            assert!(is_over(late), "and who comes later, too");
+        }
+    }
+
+    #[test]
+    fn what_is_over_is_forgotten_and_memory_is_bounded() {
+        let table = Revocations::default();
+        let key = |n: usize| Key::of(b"test", &[&n.to_be_bytes()]);
+        table.put(key(0), LATER, NOW, NOW);
+        assert!(table.is_empty(), "it was over before it came");
+        for n in 0..FIRST_SWEEP {
+            table.put(key(n), LATER, NOW.plus(Duration::from_secs(1)), NOW);
+        }
+        for n in 0..FIRST_SWEEP * 2 {
+            let after = NOW.plus(Duration::from_secs(2));
+            table.put(key(FIRST_SWEEP + n), LATER, LATER, after);
+        }
+        assert_eq!(table.len(), FIRST_SWEEP * 2, "the first lot is gone");
+        for n in 0..MAX_KEPT {
+            table.put(
+                key(9999 + n),
+                LATER,
+                LATER.plus(Duration::from_secs(1)),
+                NOW,
+            );
+        }
+        assert!(table.len() < MAX_KEPT);
+    }
+}

@@ -1,0 +1,230 @@
+//! What stands in the store: sealed with the key ring, under names that are digests.
+//!
+//! # Invariants
+//! - Whoever reads the store learns neither tokens nor who was signed in; whoever writes to it forges nothing. What they
+//!   can do is to withhold: then each replica is on its own.
+//! - A result is bound to its name: it never opens as another refresh's.
+//!
+//! # Why no replay matters
+//! An old revocation is still true. An old result has its refresh token, session and access token in its name, and ends
+//! with the access token it holds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use openidconnect::{AccessToken, RefreshToken};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
+use super::refreshes::{Fingerprint, Outcome};
+use super::revocations::{Key, Revocation};
+use crate::clock::UnixTime;
+use crate::keyring::{KeyRing, OpenError};
+use crate::session::TokenSet;
+
+/// HKDF labels: neither opens as the other, nor as a cookie.
+const RESULT: &str = "coordination result 1";
+const FACT: &str = "coordination revocation 1";
+
+/// How long other replicas are spared a refused refresh token.
+const SPENT_MEMORY: Duration = Duration::from_mins(10);
+
+/// How long an outage is told: to those who wait now.
+const OUTAGE_MEMORY: Duration = Duration::from_secs(1);
+
+/// The name of something in the store, without what it names.
+pub(super) fn digest(kind: &str, parts: &[&[u8]]) -> String {
+    let mut hash = Sha256::new();
+    hash.update(kind);
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    let mut text = String::with_capacity(64);
+    for byte in hash.finalize() {
+        use std::fmt::Write as _;
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+/// The name of a refresh.
+pub(super) fn refresh_name(fingerprint: &Fingerprint) -> String {
+    digest("refresh", &[fingerprint.as_bytes()])
+}
+
+#[derive(Deserialize, Serialize)]
+enum Wire {
+    Refreshed {
+        access_token: AccessToken,
+        refresh_token: Option<RefreshToken>,
+        issued_at: UnixTime,
+        expires_at: UnixTime,
+        refresh_ends_at: Option<UnixTime>,
+        session_ends_by: Option<UnixTime>,
+        scope: String,
+    },
+    Refused,
+    Mismatch,
+    Unavailable,
+}
+
+/// A result for the store, and how long it is of use there.
+pub(super) fn seal_outcome(
+    outcome: &Outcome,
+    name: &str,
+    keys: &KeyRing,
+    now: UnixTime,
+) -> Option<(Vec<u8>, Duration)> {
+    let (wire, kept) = match outcome {
+        Outcome::Refreshed(tokens) => {
+            // All of it, by name: a field that is added must travel, too.
+            let TokenSet {
+                access_token,
+                refresh_token,
+                issued_at,
+                expires_at,
+                refresh_ends_at,
+                session_ends_by,
+                scope,
+            } = TokenSet::clone(tokens);
+            let wire = Wire::Refreshed {
+                access_token,
+                refresh_token,
+                issued_at,
+                expires_at,
+                refresh_ends_at,
+                session_ends_by,
+                scope,
+            };
+            (wire, tokens.expires_at.since(now))
+        }
+        Outcome::Refused => (Wire::Refused, SPENT_MEMORY),
+        Outcome::Mismatch => (Wire::Mismatch, SPENT_MEMORY),
+        Outcome::Unavailable => (Wire::Unavailable, OUTAGE_MEMORY),
+    };
+    let plaintext = Zeroizing::new(serde_json::to_vec(&wire).ok()?);
+    let sealed = keys.seal(now, RESULT, name.as_bytes(), &plaintext).ok()?;
+    (!kept.is_zero()).then_some((sealed, kept))
+}
+
+/// A result out of the store.
+pub(super) fn open_outcome(
+    sealed: &[u8],
+    name: &str,
+    keys: &KeyRing,
+) -> Result<Outcome, OpenError> {
+    let opened = keys.open(RESULT, name.as_bytes(), sealed)?;
+    Ok(
+        match serde_json::from_slice(&opened.plaintext).map_err(|_| OpenError::Rejected)? {
+            Wire::Refreshed {
+                access_token,
+                refresh_token,
+                issued_at,
+                expires_at,
+                refresh_ends_at,
+                session_ends_by,
+                scope,
+            } => Outcome::Refreshed(Arc::new(TokenSet {
+                access_token,
+                refresh_token,
+                issued_at,
+                expires_at,
+                refresh_ends_at,
+                session_ends_by,
+                scope,
+            })),
+            Wire::Refused => Outcome::Refused,
+            Wire::Mismatch => Outcome::Mismatch,
+            Wire::Unavailable => Outcome::Unavailable,
+        },
+    )
+}
+
+/// A revocation as it travels: 16 bytes of digest, not-before, until when it counts.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Fact {
+    pub(super) key: Key,
+    pub(super) not_before: UnixTime,
+    pub(super) until: UnixTime,
+}
+
+impl Fact {
+    pub(super) fn new(revocation: &Revocation, until: UnixTime) -> Self {
+        Self {
+            key: revocation.key(),
+            not_before: revocation.not_before(),
+            until,
+        }
+    }
+
+    pub(super) fn seal(&self, stream: &str, keys: &KeyRing, now: UnixTime) -> Option<Vec<u8>> {
+        let mut plaintext = Vec::with_capacity(32);
+        plaintext.extend_from_slice(&self.key.0);
+        plaintext.extend_from_slice(&self.not_before.as_secs().to_be_bytes());
+        plaintext.extend_from_slice(&self.until.as_secs().to_be_bytes());
+        keys.seal(now, FACT, stream.as_bytes(), &plaintext).ok()
+    }
+
+    pub(super) fn open(sealed: &[u8], stream: &str, keys: &KeyRing) -> Result<Self, OpenError> {
+        let opened = keys.open(FACT, stream.as_bytes(), sealed)?;
+        let (key, rest) = opened
+            .plaintext
+            .split_first_chunk()
+            .ok_or(OpenError::Rejected)?;
+        let (not_before, rest) = rest.split_first_chunk().ok_or(OpenError::Rejected)?;
+        let until = rest.try_into().map_err(|_| OpenError::Rejected)?;
+        Ok(Self {
+            key: Key(*key),
+            not_before: UnixTime::from_secs(u64::from_be_bytes(*not_before)),
+            until: UnixTime::from_secs(u64::from_be_bytes(until)),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::samples;
+
+    #[test]
+    fn a_result_opens_under_its_own_name_only() {
+        let (keys, now) = (samples::ring(), samples::now());
+        let tokens = samples::session(now).tokens;
+        let secret = tokens.access_token.secret().clone();
+        let outcome = Outcome::Refreshed(Arc::new(tokens));
+        let (sealed, kept) = seal_outcome(&outcome, "a", &keys, now).unwrap();
+        assert!(kept > Duration::ZERO);
+        assert!(!String::from_utf8_lossy(&sealed).contains(&secret));
+        let Ok(Outcome::Refreshed(opened)) = open_outcome(&sealed, "a", &keys) else {
+            panic!("it does not open")
+        };
+        assert_eq!(opened.access_token.secret(), &secret);
+        assert!(open_outcome(&sealed, "b", &keys).is_err());
+        assert!(open_outcome(&sealed, "a", &samples::ring()).is_err());
+        assert!(
+            Fact::open(&sealed, "a", &keys).is_err(),
+            "nor as a revocation"
+        );
+        let mut bent = sealed;
+        *bent.last_mut().unwrap() ^= 1;
+        assert!(open_outcome(&bent, "a", &keys).is_err());
+    }
+
+    #[test]
+    fn a_revocation_survives_the_journey_and_names_nobody() {
+        let (keys, now) = (samples::ring(), samples::now());
+        let revocation = Revocation::Subject {
+            issuer: "https://id.example".to_owned(),
+            subject: "alice-the-subject".to_owned(),
+            not_before: now,
+        };
+        let fact = Fact::new(&revocation, now.plus(Duration::from_secs(60)));
+        let sealed = fact.seal("s", &keys, now).unwrap();
+        assert_eq!(Fact::open(&sealed, "s", &keys), Ok(fact));
+        assert!(Fact::open(&sealed, "another installation", &keys).is_err());
+        assert!(!String::from_utf8_lossy(&sealed).contains("alice"));
+    }
+}

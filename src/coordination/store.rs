@@ -1,0 +1,195 @@
+//! The connection to Valkey or Redis, and the breaker that keeps requests from waiting for it.
+//!
+//! # Invariants
+//! - A call waits [`PATIENCE`] at the most. After the first that fails nobody asks the store until a probe has succeeded:
+//!   no storm of timeouts, whatever the load.
+//! - Each change between reached and not reached is one log line, however many calls there were.
+//!
+//! # Why a probe that writes
+//! A replica that became read-only, or a store that is full, answers PING and is of no use.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, FromRedisValue, Pipeline, RedisError};
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
+
+use super::CoordinationSettings;
+use crate::telemetry::coordination::{CoordinationMetrics, StoreCall, StoreResult};
+
+/// How long a call may take.
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long connecting may take, with TLS and authentication.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Between two attempts to reach a store that is gone.
+pub(super) const RETRY: Duration = Duration::from_millis(250);
+
+/// Between two probes of a store that is there, so that mostly a probe finds out that it is gone, and no request.
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The store does not answer, or not as it should.
+#[derive(Debug, thiserror::Error)]
+#[error("the store for coordination does not answer")]
+pub struct Unreachable;
+
+pub(super) struct Store {
+    client: Client,
+    prefix: String,
+    /// `None` is the open breaker.
+    connection: ArcSwapOption<MultiplexedConnection>,
+    lost: Notify,
+    said: AtomicU8,
+    metrics: CoordinationMetrics,
+}
+
+const SAID_NOTHING: u8 = 0;
+const SAID_DOWN: u8 = 1;
+const SAID_UP: u8 = 2;
+
+impl Store {
+    /// Connects to nothing yet.
+    pub(super) fn new(
+        settings: &CoordinationSettings,
+        metrics: CoordinationMetrics,
+    ) -> Result<Self, RedisError> {
+        // TLS of the store takes the process's cryptography; an error means that it has been chosen already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        Ok(Self {
+            client: Client::open(settings.url.as_str())?,
+            prefix: settings.prefix.clone(),
+            connection: ArcSwapOption::empty(),
+            lost: Notify::new(),
+            said: AtomicU8::new(SAID_NOTHING),
+            metrics,
+        })
+    }
+
+    /// A name in the store.
+    pub(super) fn name(&self, rest: &str) -> String {
+        format!("{}:{rest}", self.prefix)
+    }
+
+    /// Sends commands, and takes their answers.
+    pub(super) async fn run<T: FromRedisValue>(
+        &self,
+        call: StoreCall,
+        commands: &Pipeline,
+    ) -> Result<T, Unreachable> {
+        let Some(connection) = self.connection.load_full() else {
+            self.metrics.called(call, StoreResult::Skipped);
+            return Err(Unreachable);
+        };
+        let mut shared = MultiplexedConnection::clone(&connection);
+        let why = match timeout(PATIENCE, commands.query_async(&mut shared)).await {
+            Ok(Ok(answer)) => {
+                self.metrics.called(call, StoreResult::Ok);
+                return Ok(answer);
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "no answer in time".to_owned(),
+        };
+        self.metrics.called(call, StoreResult::Failed);
+        self.give_up(&connection, &why);
+        Err(Unreachable)
+    }
+
+    /// Opens the breaker, unless another connection is in use meanwhile.
+    fn give_up(&self, failed: &Arc<MultiplexedConnection>, why: &str) {
+        let previous = self.connection.compare_and_swap(failed, None);
+        if previous
+            .as_ref()
+            .is_some_and(|previous| Arc::ptr_eq(previous, failed))
+        {
+            self.say_down(why);
+            self.lost.notify_one();
+        }
+    }
+
+    fn say_down(&self, why: &str) {
+        self.metrics.reached(false);
+        if self.said.swap(SAID_DOWN, Ordering::AcqRel) != SAID_DOWN {
+            log::warn!(
+                "the store for coordination is not reached, replicas work on their own: {why}"
+            );
+        }
+    }
+
+    fn say_up(&self) {
+        self.metrics.reached(true);
+        if self.said.swap(SAID_UP, Ordering::AcqRel) != SAID_UP {
+            log::info!("the store for coordination is reached");
+        }
+    }
+
+    /// Connects, watches, and connects again, as long as it is polled.
+    pub(super) async fn keep_connected(&self) {
+        loop {
+            match self.try_once().await {
+                Ok(connection) => {
+                    self.connection.store(Some(Arc::new(connection)));
+                    self.say_up();
+                    self.watch().await;
+                }
+                Err(why) => self.say_down(&why),
+            }
+            sleep(RETRY).await;
+        }
+    }
+
+    /// Returns when the connection is given up.
+    async fn watch(&self) {
+        while self.connection.load().is_some() {
+            tokio::select! {
+                () = self.lost.notified() => {}
+                () = sleep(PROBE_INTERVAL) => {
+                    let _ = self.run::<()>(StoreCall::Probe, &self.probe()).await;
+                }
+            }
+        }
+    }
+
+    /// A new connection that has taken a write.
+    pub(super) async fn try_once(&self) -> Result<MultiplexedConnection, String> {
+        let mut connection = self.connect().await?;
+        let probe = self.probe();
+        let answer = timeout(PATIENCE, probe.query_async::<()>(&mut connection)).await;
+        match answer {
+            Ok(Ok(())) => Ok(connection),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err("no answer in time".to_owned()),
+        }
+    }
+
+    /// A new connection, of which each caller limits the time of its calls.
+    pub(super) async fn connect(&self) -> Result<MultiplexedConnection, String> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_PATIENCE))
+            .set_response_timeout(None);
+        let connecting = self
+            .client
+            .get_multiplexed_async_connection_with_config(&config);
+        // Authentication is not within the library's own limit.
+        match timeout(CONNECT_PATIENCE, connecting).await {
+            Ok(connected) => connected.map_err(|error| error.to_string()),
+            Err(_) => Err("no connection in time".to_owned()),
+        }
+    }
+
+    fn probe(&self) -> Pipeline {
+        let mut commands = redis::pipe();
+        commands
+            .cmd("SET")
+            .arg(self.name("probe"))
+            .arg(1)
+            .arg("PX")
+            .arg(1000)
+            .ignore();
+        commands
+    }
+}
