@@ -1,5 +1,6 @@
 //! What one process shares, and what one request carries through the steps of the pipeline.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -8,14 +9,15 @@ use actix_web::HttpRequest;
 use tokio::sync::watch;
 
 use crate::clock::{Clock, UnixTime};
-use crate::coordination::Refreshes;
+use crate::coordination::{Coordinator, Fruitless, Refreshes, Revocation, Revocations};
 use crate::frontend::{Frontend, Frontends};
 use crate::keyring::{KeyRing, ReloadOutcome, SharedRing};
 use crate::oidc::IdpClient;
-use crate::session::{Received, Session, SetCookies, StoreError};
+use crate::session::{OpenSession, Received, Session, SessionId, SetCookies, StoreError};
 use crate::telemetry::metrics::{Metrics, ReloadResult};
 
-/// The shared state of the process. Only the key ring, the refreshes under way and readiness ever change.
+/// The shared state of the process. Only the key ring, the refreshes under way, the revocations
+/// and readiness ever change.
 #[derive(Debug)]
 pub struct Bff {
     /// Every frontend, selected by `Host`.
@@ -24,6 +26,12 @@ pub struct Bff {
     pub keys: SharedRing,
     /// Refreshes under way and their results.
     pub refreshes: Refreshes,
+    /// Sessions that were ended before their time.
+    pub revocations: Revocations,
+    /// What replicas share of both, with `[coordination]`.
+    pub coordinator: Option<Arc<Coordinator>>,
+    /// Sessions whose new tokens an API refused like the old ones.
+    pub fruitless: Fruitless,
     /// Now.
     pub clock: Clock,
     /// Counters for `/metrics`.
@@ -35,9 +43,16 @@ pub struct Bff {
 }
 
 impl Bff {
-    /// Reads the key directory again. A ring that does not load changes nothing (E21).
+    /// Reads the key directory again. A ring that does not load adds nothing (E21).
     pub fn reload_keys(&self) {
         self.note_reload(&self.keys.reload(self.clock.now()));
+    }
+
+    /// Key files that others can change.
+    pub fn warn_of_owners(&self) {
+        for warning in self.keys.current().foreign() {
+            log::warn!("{warning}");
+        }
     }
 
     /// However it came to be read: log and metrics tell.
@@ -47,11 +62,21 @@ impl Bff {
                 let ring = self.keys.current();
                 log::info!(target: "sealgate::audit", keys = ring.len(),
                     fingerprint = ring.fingerprint(); "key ring reloaded");
+                self.warn_of_owners();
                 ReloadResult::Ok
             }
             ReloadOutcome::Unchanged => ReloadResult::Unchanged,
-            ReloadOutcome::Rejected(error) => {
-                log::error!("key ring not reloaded, the old one stays: {error}");
+            ReloadOutcome::Rejected { why, gone } => {
+                for kid in gone {
+                    log::info!(target: "sealgate::audit", kid = kid.to_string();
+                        "key deleted, it opens nothing any more");
+                }
+                let but = if gone.is_empty() {
+                    ""
+                } else {
+                    " but for deleted keys"
+                };
+                log::error!("key ring not reloaded, the old one stays{but}: {why}");
                 ReloadResult::Rejected
             }
         };
@@ -106,7 +131,7 @@ pub struct Ctx<'r> {
     /// The cookies of ours that came with it.
     pub received: &'r Received<'r>,
     /// The opened session, if there is one.
-    pub session: Option<Session>,
+    pub session: Option<Rc<OpenSession>>,
     /// The key ring, the same for the whole request.
     pub keys: Arc<KeyRing>,
     /// When the request came, for what happened before it and what after.
@@ -119,7 +144,7 @@ pub struct Ctx<'r> {
 
 impl Ctx<'_> {
     /// A cookie may be sealed with a key that this process has not read yet: one look at the directory, unless it
-    /// was read in this second. Whether the request has other keys now.
+    /// was read in this second, or another request's look does not end. Whether the request has other keys now.
     pub fn look_for_keys(&mut self) -> bool {
         if let Some(outcome) = self.bff.keys.reload_at_most_once_a_second(self.now) {
             self.bff.note_reload(&outcome);
@@ -178,11 +203,27 @@ impl Ctx<'_> {
         self.end_session();
     }
 
-    /// Ends the session in this browser, for good: a mark keeps late answers from bringing it back.
+    /// Lets no cookie of this session, nor a copy of one, open any longer.
+    ///
+    /// For as long as any of them could: an older cookie may name a later end than the newest.
+    pub fn revoke(&self, session: SessionId) {
+        let revocation = Revocation::Session(session);
+        let until = self.now.plus(self.frontend.session.absolute_timeout);
+        self.bff.revocations.revoke(&revocation, until, self.now);
+        if let Some(coordinator) = &self.bff.coordinator {
+            coordinator.announce(&revocation, until);
+        }
+    }
+
+    /// Ends the session for good: in this browser a mark keeps late answers from bringing it back, and in this process,
+    /// or in all with `[coordination]`, neither a copied cookie nor a refresh under way serves it any longer (F5, G10).
     pub fn end_session(&mut self) {
         let session = self.session.take();
+        if let Some(session) = &session {
+            self.revoke(session.id);
+        }
         self.frontend.jar.end(
-            session.as_ref(),
+            session.as_deref().map(|session| &**session),
             self.received,
             &self.keys,
             self.now,

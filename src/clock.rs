@@ -2,14 +2,19 @@
 //!
 //! This is the only file that reads the system clock, so that tests move time instead of sleeping.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+/// The longest sleep for a time to come: a clock that is set right meanwhile is noticed.
+const NAP: Duration = Duration::from_mins(1);
 
 /// A point in time, in whole seconds since the Unix epoch.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(
+    Clone, Copy, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize,
+)]
 #[serde(transparent)]
 pub struct UnixTime(u64);
 
@@ -48,7 +53,7 @@ pub struct Clock(Source);
 
 #[derive(Clone, Debug)]
 enum Source {
-    Fixed(Arc<AtomicU64>),
+    Fixed(Arc<watch::Sender<UnixTime>>),
     System,
 }
 
@@ -60,13 +65,13 @@ impl Clock {
 
     /// A clock that stands at `at` until it is [advanced](Self::advance). Clones share the hand.
     pub fn fixed(at: UnixTime) -> Self {
-        Self(Source::Fixed(Arc::new(AtomicU64::new(at.as_secs()))))
+        Self(Source::Fixed(Arc::new(watch::Sender::new(at))))
     }
 
     /// The present second.
     pub fn now(&self) -> UnixTime {
         match &self.0 {
-            Source::Fixed(secs) => UnixTime(secs.load(Ordering::SeqCst)),
+            Source::Fixed(hand) => *hand.borrow(),
             #[expect(
                 clippy::disallowed_methods,
                 reason = "the one reader of the system clock"
@@ -79,10 +84,34 @@ impl Clock {
         }
     }
 
+    /// Time since some fixed moment, which no correction of the system clock moves: for measuring, not for telling.
+    pub fn monotonic(&self) -> Duration {
+        static START: OnceLock<Instant> = OnceLock::new();
+        match &self.0 {
+            Source::Fixed(hand) => Duration::from_secs(hand.borrow().as_secs()),
+            Source::System => START.get_or_init(Instant::now).elapsed(),
+        }
+    }
+
     /// Moves a fixed clock forward; a system clock takes no notice.
     pub fn advance(&self, by: Duration) {
-        if let Source::Fixed(secs) = &self.0 {
-            secs.fetch_add(by.as_secs(), Ordering::SeqCst);
+        if let Source::Fixed(hand) = &self.0 {
+            hand.send_modify(|now| *now = now.plus(by));
+        }
+    }
+
+    /// Waits until it is `at`: by a timer, or until a test has moved the hand so far.
+    pub fn reached(&self, at: UnixTime) -> impl Future<Output = ()> + use<> {
+        let clock = self.clone();
+        async move {
+            if let Source::Fixed(hand) = &clock.0 {
+                // The sender lives as long as this clock, so the wait ends in one way only.
+                let _ = hand.subscribe().wait_for(|now| *now >= at).await;
+                return;
+            }
+            while clock.now() < at {
+                tokio::time::sleep(at.since(clock.now()).min(NAP)).await;
+            }
         }
     }
 }

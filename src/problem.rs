@@ -9,14 +9,25 @@
 pub enum Problem {
     /// The request cannot be understood; says which part.
     BadRequest(&'static str),
+    /// The client stopped sending in the middle of its body.
+    BodyStalled,
     /// The body is longer than the route takes.
     BodyTooLarge,
     /// Not provably from the frontend's own origin; says which proof is missing.
     CrossSiteRequest(&'static str),
+    /// `Expect` asks for something other than `100-continue`.
+    ExpectationFailed,
+    /// The session lacks what the route requires of it; says which claim, never which value.
+    Forbidden(String),
     /// The request's header section is longer than sealgate takes.
     HeadersTooLarge,
     /// The identity provider cannot be reached, and nothing can be done without it.
     IdentityProviderUnavailable,
+    /// The token that would go along lacks scopes that the route requires.
+    InsufficientScope {
+        /// A sentence that names them.
+        detail: String,
+    },
     /// Our fault; the log has the cause.
     Internal,
     /// A login ended badly; the reason is one of a fixed set.
@@ -33,6 +44,11 @@ pub enum Problem {
     },
     /// No such route, endpoint or file.
     NotFound,
+    /// More requests than the route takes of one session or address.
+    RateLimited {
+        /// Seconds until the next one is taken.
+        retry_after: u64,
+    },
     /// The refresh token had been spent elsewhere; a request that comes after the other answer may succeed.
     SessionRefreshConflict,
     /// The sealed session does not fit the budget: at login (500), or after a refresh (401).
@@ -42,12 +58,19 @@ pub enum Problem {
         /// Names and sizes of the biggest parts, biggest first.
         detail: String,
     },
+    /// The API asks for a stronger or fresher login (RFC 9470).
+    StepUpRequired {
+        /// Path of the login endpoint, with what the API asks for.
+        login_url: String,
+    },
     /// No frontend has this `Host`.
     UnknownFrontend,
     /// The upstream did not answer in time.
     UpstreamTimeout,
     /// The upstream cannot be reached or does not speak HTTP.
     UpstreamUnavailable,
+    /// A WebSocket handshake of a version that nobody speaks.
+    WebSocketVersion,
 }
 
 /// Why a login failed, in words that are safe to show.
@@ -108,8 +131,10 @@ impl Problem {
     pub fn detail(&self) -> Option<&str> {
         match self {
             Self::BadRequest(detail) | Self::CrossSiteRequest(detail) => Some(detail),
+            Self::Forbidden(detail)
+            | Self::InsufficientScope { detail }
+            | Self::SessionTooLarge { detail, .. } => Some(detail),
             Self::LoginFailed(failure) => Some(failure.sentence()),
-            Self::SessionTooLarge { detail, .. } => Some(detail),
             _ => None,
         }
     }
@@ -117,7 +142,9 @@ impl Problem {
     /// Where a browser can sign in, for the codes that are mended by it.
     pub fn login_url(&self) -> Option<&str> {
         match self {
-            Self::LoginRequired { login_url } => Some(login_url),
+            Self::LoginRequired { login_url } | Self::StepUpRequired { login_url } => {
+                Some(login_url)
+            }
             _ => None,
         }
     }
@@ -126,6 +153,7 @@ impl Problem {
     pub const fn retry_after(&self) -> Option<u64> {
         match self {
             Self::IdentityProviderUnavailable => Some(5),
+            Self::RateLimited { retry_after } => Some(*retry_after),
             Self::SessionRefreshConflict => Some(0),
             _ => None,
         }
@@ -135,17 +163,27 @@ impl Problem {
     const fn row(&self) -> (&'static str, u16, &'static str) {
         match self {
             Self::BadRequest(_) => ("bad-request", 400, "The request is malformed"),
+            // RFC 9110 §15.5.9 has a status of its own for it.
+            Self::BodyStalled => ("bad-request", 408, "The request body stalled"),
             Self::BodyTooLarge => ("body-too-large", 413, "The request body is too large"),
             Self::CrossSiteRequest(_) => (
                 "cross-site-request",
                 403,
                 "The request does not come from this application",
             ),
+            // RFC 9110 §15.5.18 has a status of its own for it.
+            Self::ExpectationFailed => ("bad-request", 417, "The expectation cannot be met"),
+            Self::Forbidden(_) => ("forbidden", 403, "The session may not do this"),
             Self::HeadersTooLarge => ("headers-too-large", 431, "The request header is too large"),
             Self::IdentityProviderUnavailable => (
                 "identity-provider-unavailable",
                 503,
                 "The identity provider is unavailable",
+            ),
+            Self::InsufficientScope { .. } => (
+                "insufficient-scope",
+                403,
+                "The access token does not reach that far",
             ),
             Self::Internal => ("internal", 500, "Something went wrong here"),
             Self::LoginFailed(_) => ("login-failed", 400, "The login failed"),
@@ -154,6 +192,7 @@ impl Problem {
                 ("method-not-allowed", 405, "The method is not allowed here")
             }
             Self::NotFound => ("not-found", 404, "There is nothing here"),
+            Self::RateLimited { .. } => ("rate-limited", 429, "Too many requests"),
             Self::SessionRefreshConflict => (
                 "session-refresh-conflict",
                 401,
@@ -171,9 +210,16 @@ impl Problem {
                 401,
                 "The session is too large for its cookies",
             ),
+            Self::StepUpRequired { .. } => {
+                ("step-up-required", 401, "The API asks for a stronger login")
+            }
             Self::UnknownFrontend => ("unknown-frontend", 421, "No frontend has this host name"),
             Self::UpstreamTimeout => ("upstream-timeout", 504, "The API did not answer in time"),
             Self::UpstreamUnavailable => ("upstream-unavailable", 502, "The API is unavailable"),
+            // RFC 6455 §4.4 has a status of its own for it.
+            Self::WebSocketVersion => {
+                ("bad-request", 426, "The WebSocket version is not supported")
+            }
         }
     }
 }

@@ -5,6 +5,9 @@
 //! # Invariants
 //! - Selection looks at `Host` alone; nothing a client can add (`X-Forwarded-Host`, absolute-form) takes part.
 
+mod path;
+mod policy;
+mod rate_limit;
 mod route;
 
 use std::path::PathBuf;
@@ -15,6 +18,9 @@ use crate::oidc::Provider;
 use crate::problem::Problem;
 use crate::session::{Jar, SessionSettings};
 
+pub use path::{InvalidRoutePath, RoutePath};
+pub use policy::{Policy, RequiredClaim};
+pub use rate_limit::{CountedBy, RateLimit, Spender};
 pub use route::{Api, Endpoint, Route, RouteTable, Target, TokenRequirement};
 
 /// A single-page app and all that belongs to it.
@@ -32,6 +38,10 @@ pub struct Frontend {
     pub error_page: Option<ReturnTo>,
     /// Lifetimes, sizes and claims of its sessions.
     pub session: SessionSettings,
+    /// Claims that routes require: sealed into sessions like those of `session.claims`, but shown to nobody.
+    pub required_claims: Vec<String>,
+    /// How many logins may be begun or ended from one address.
+    pub login_rate_limit: Option<RateLimit>,
     /// Reads and writes its cookies.
     pub jar: Jar,
     /// Its identity provider, as this client sees it.
@@ -55,6 +65,16 @@ impl Frontend {
     /// What a path and method mean here. Paths that are neither endpoint nor route are the app's.
     pub fn resolve<'f>(&'f self, method: &str, path: &str) -> Result<Target<'f>, Problem> {
         route::resolve(self, method, path)
+    }
+
+    /// Whether a claim of the ID token is kept in the session.
+    pub fn keeps_claim(&self, name: &str) -> bool {
+        self.shows_claim(name) || self.required_claims.iter().any(|kept| kept == name)
+    }
+
+    /// Whether a claim of the session is for the app to see.
+    pub fn shows_claim(&self, name: &str) -> bool {
+        self.session.claims.iter().any(|shown| shown == name)
     }
 
     /// The problem for a request that needs somebody signed in.

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::{AssetsSettings, Frontend};
-use crate::names::{RequestPath, RouteName, UpstreamName, decoded_len};
+use super::{AssetsSettings, Frontend, Policy, RateLimit, RoutePath};
+use crate::names::{RequestPath, RouteName, UpstreamName};
 use crate::problem::Problem;
 
 /// A path of the frontend that leads to an upstream.
@@ -11,20 +11,26 @@ use crate::problem::Problem;
 pub struct Route {
     /// As in `[frontend.shop.route.<name>]`.
     pub name: RouteName,
-    /// This path and all below it, without a trailing slash (except the root).
-    pub path: String,
+    /// This path and all below it.
+    pub path: RoutePath,
     /// Where requests go.
     pub upstream: UpstreamName,
     /// Whether `path` is taken off before the upstream's own prefix is put in front.
     pub strip_prefix: bool,
     /// Whose token, if any, goes along.
     pub token: TokenRequirement,
+    /// What it requires of the session.
+    pub policy: Policy,
+    /// How many requests it takes of one session or address.
+    pub rate_limit: Option<RateLimit>,
     /// Upper-case methods; empty allows all but `CONNECT` and `TRACE`.
     pub methods: Vec<String>,
     /// Longest request body, in bytes.
     pub body_limit: u64,
     /// Until the upstream's response headers; overrides the upstream's.
     pub timeout: Option<Duration>,
+    /// Whether WebSocket handshakes are taken.
+    pub websocket: bool,
     /// Names of request cookies passed on.
     pub cookies: Vec<String>,
     /// Names of upstream `Set-Cookie`s passed back.
@@ -35,17 +41,30 @@ pub struct Route {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum TokenRequirement {
+    /// Sends the client's own; nobody needs to be signed in.
+    Client,
     /// Never sends one.
     None,
     /// Refuses requests without a session.
     User,
+    /// Sends the user's if there is a session, else the client's own.
+    UserOrClient,
     /// Sends the user's if there is a session.
     UserOrNone,
+}
+
+impl TokenRequirement {
+    /// Whether the user's token goes along, if there is a session.
+    pub const fn is_users(self) -> bool {
+        matches!(self, Self::User | Self::UserOrClient | Self::UserOrNone)
+    }
 }
 
 /// The management endpoints below `base_path`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Endpoint {
+    /// The identity provider says here that sessions are over.
+    Backchannel,
     /// The identity provider's answer arrives here.
     Callback,
     /// The identity provider's logout ends here.
@@ -80,26 +99,20 @@ pub enum Api<'f> {
     Route(&'f Route),
 }
 
-/// Routes, longest path first.
+/// Routes, longest path first; of two of one length, the fixed one before the one that names a claim.
 #[derive(Debug, Default)]
 pub struct RouteTable(Vec<Route>);
 
 impl RouteTable {
     /// Takes routes in any order; `config` has made sure that no two share a path.
     pub fn new(mut routes: Vec<Route>) -> Self {
-        routes.sort_by(|a, b| {
-            decoded_len(&b.path)
-                .cmp(&decoded_len(&a.path))
-                .then_with(|| a.path.cmp(&b.path))
-        });
+        routes.sort_by_cached_key(|route| route.path.precedence());
         Self(routes)
     }
 
     /// The route with the longest matching path.
     pub fn find(&self, path: RequestPath<'_>) -> Option<&Route> {
-        self.0
-            .iter()
-            .find(|route| path.strip_prefix(&route.path).is_some())
+        self.0.iter().find(|route| route.path.rest(path).is_some())
     }
 
     /// Every route.
@@ -112,10 +125,29 @@ impl Route {
     /// The path to ask the upstream for, before its own prefix: empty, or beginning with `/`.
     pub fn upstream_path<'r>(&self, path: RequestPath<'r>) -> &'r str {
         if self.strip_prefix {
-            path.strip_prefix(&self.path).unwrap_or(path.as_str())
+            self.path.rest(path).unwrap_or(path.as_str())
         } else {
             path.as_str()
         }
+    }
+
+    /// Whether cookies are opened for it at all.
+    pub fn opens_session(&self) -> bool {
+        self.token.is_users() || self.requires_claims()
+    }
+
+    /// Whether anonymous requests are refused. A token that nobody has fulfils no scope.
+    pub fn requires_user(&self) -> bool {
+        match self.token {
+            TokenRequirement::User => true,
+            TokenRequirement::UserOrNone if !self.policy.scopes.is_empty() => true,
+            _ => self.requires_claims(),
+        }
+    }
+
+    /// Whether the session's claims decide, whatever token goes along.
+    pub fn requires_claims(&self) -> bool {
+        self.path.has_claims() || !self.policy.claims.is_empty()
     }
 
     fn allows(&self, method: &str) -> bool {
@@ -129,7 +161,8 @@ impl Route {
 
 impl Endpoint {
     /// The last path segment and the methods of each endpoint.
-    const ALL: [(&'static str, Self, &'static str); 7] = [
+    const ALL: [(&'static str, Self, &'static str); 8] = [
+        ("backchannel", Self::Backchannel, "POST"),
         ("callback", Self::Callback, "GET, POST"),
         ("logged-out", Self::LoggedOut, "GET"),
         ("login", Self::Login, "GET"),

@@ -6,11 +6,22 @@
 
 use crate::names::Origin;
 
+/// What a request could do, and so how much it has to prove.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kind {
+    /// It opens a WebSocket, for which a script can set no header.
+    Handshake,
+    /// `GET`, `HEAD` or `OPTIONS` (RFC 9110 §9.2.1).
+    Safe,
+    /// Anything else.
+    Unsafe,
+}
+
 /// What a request says about where it comes from.
 #[derive(Clone, Copy, Debug)]
 pub struct Provenance<'r> {
-    /// `GET`, `HEAD` or `OPTIONS` (RFC 9110 §9.2.1).
-    pub is_safe: bool,
+    /// What it could do.
+    pub kind: Kind,
     /// Whether the anti-forgery header is there, with any value.
     pub has_csrf_header: bool,
     /// `Origin`
@@ -38,12 +49,19 @@ pub fn check(request: Provenance<'_>, own: &Origin) -> Result<(), &'static str> 
         }
         _ => {}
     }
+    // Browsers always say whose script opens a WebSocket, and no preflight would stop another's (RFC 6455 §10.2).
+    if request.kind == Kind::Handshake {
+        return match request.origin {
+            Some(_) => Ok(()),
+            None => Err("a WebSocket handshake needs the Origin"),
+        };
+    }
     // A header that no form, image or link can set: with it, a cross-origin request needs a preflight,
     // which is never granted (A12, A13).
     if request.has_csrf_header {
         return Ok(());
     }
-    if request.is_safe && request.site == Some(b"same-origin") {
+    if request.kind == Kind::Safe && request.site == Some(b"same-origin") {
         return Ok(());
     }
     Err("the anti-forgery header is missing")
@@ -60,7 +78,7 @@ mod tests {
         let ours = Some("https://app.example.com");
         let row = |is_safe, has_csrf_header, origin: Option<&str>, site: Option<&str>, is_api| {
             let request = Provenance {
-                is_safe,
+                kind: if is_safe { Kind::Safe } else { Kind::Unsafe },
                 has_csrf_header,
                 origin: origin.map(str::as_bytes),
                 site: site.map(str::as_bytes),
@@ -178,6 +196,36 @@ mod tests {
             ),
         ] {
             assert_eq!(got, want, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_handshake_needs_the_exact_origin_and_nothing_else() {
+        // D36
+        let own = Origin::parse("https://app.example.com").unwrap();
+        for (origin, site, want) in [
+            (Some("https://app.example.com"), None, true),
+            (Some("https://app.example.com"), Some("same-origin"), true),
+            (Some("https://app.example.com"), Some("same-site"), false),
+            (Some("https://app.example.com"), Some("cross-site"), false),
+            (Some("https://app.example.com.evil.test"), None, false),
+            (Some("http://app.example.com"), None, false),
+            (Some("null"), None, false),
+            (Some(""), None, false),
+            (None, None, false),
+            (None, Some("same-origin"), false),
+        ] {
+            for has_csrf_header in [false, true] {
+                let request = Provenance {
+                    kind: Kind::Handshake,
+                    has_csrf_header,
+                    origin: origin.map(str::as_bytes),
+                    site: site.map(str::as_bytes),
+                    is_api: true,
+                };
+                let got = check(request, &own).is_ok();
+                assert_eq!(got, want, "{origin:?} {site:?} {has_csrf_header}");
+            }
         }
     }
 }

@@ -7,12 +7,15 @@
 //! - CORS is answered here alone: no `Access-Control-Allow-*` is ever sent, so no foreign page reads an answer (A17).
 
 pub mod csrf;
+mod rate_limit;
+
+use std::net::IpAddr;
 
 use actix_web::HttpRequest;
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap};
 
-use crate::frontend::{Api, Endpoint, Frontend};
+use crate::frontend::{Api, Endpoint, Frontend, Route, Spender};
 use crate::problem::Problem;
 
 /// Longest header section that is taken, in bytes of names and values. Reverse proxies in front take less.
@@ -20,13 +23,23 @@ pub const MAX_HEADER_BYTES: usize = 48 * 1024;
 
 /// Proof that [`admit`] has run; whatever acts on a session or calls an upstream asks for it.
 #[derive(Debug)]
-pub struct Admitted(());
+pub struct Admitted {
+    client: IpAddr,
+}
+
+impl Admitted {
+    /// Who spends where there is no session to count.
+    pub fn spender(&self) -> Spender {
+        rate_limit::spender(self.client)
+    }
+}
 
 /// Lets a request through to an endpoint or API route, or says why not.
 pub fn admit(
     request: &HttpRequest,
     frontend: &Frontend,
     target: Api<'_>,
+    client: IpAddr,
 ) -> Result<Admitted, Problem> {
     let headers = request.headers();
     if request.method() == Method::OPTIONS
@@ -38,7 +51,8 @@ pub fn admit(
         ));
     }
     match target {
-        Api::Endpoint(Endpoint::Callback | Endpoint::LoggedOut) => {}
+        // The identity provider's own requests, or navigations that it began.
+        Api::Endpoint(Endpoint::Backchannel | Endpoint::Callback | Endpoint::LoggedOut) => {}
         Api::Endpoint(Endpoint::Login) => check_navigation(headers, &[b"document"])?,
         Api::Endpoint(Endpoint::SilentLogin) => {
             check_navigation(headers, &[b"iframe", b"document"])?;
@@ -46,16 +60,17 @@ pub fn admit(
         // A navigation that is proved by the session's own `sid` (B60).
         Api::Endpoint(Endpoint::Logout) if request.method() == Method::GET => {}
         Api::Endpoint(Endpoint::Logout | Endpoint::Session | Endpoint::User) => {
-            check_csrf(request, frontend, false)?;
+            check_csrf(request, frontend, None)?;
         }
         Api::Route(route) => {
-            check_csrf(request, frontend, true)?;
+            check_csrf(request, frontend, Some(route))?;
             if content_length(headers).is_some_and(|length| length > route.body_limit) {
                 return Err(Problem::BodyTooLarge);
             }
         }
     }
-    Ok(Admitted(()))
+    rate_limit::spend(frontend, target, client)?;
+    Ok(Admitted { client })
 }
 
 /// Whether the header section is over [`MAX_HEADER_BYTES`].
@@ -94,20 +109,35 @@ fn check_navigation(headers: &HeaderMap, destinations: &[&[u8]]) -> Result<(), P
     }
 }
 
-fn check_csrf(request: &HttpRequest, frontend: &Frontend, is_api: bool) -> Result<(), Problem> {
+fn check_csrf(
+    request: &HttpRequest,
+    frontend: &Frontend,
+    route: Option<&Route>,
+) -> Result<(), Problem> {
     let headers = request.headers();
     let value = |name: &str| headers.get(name).map(header::HeaderValue::as_bytes);
     let provenance = csrf::Provenance {
-        is_safe: matches!(
-            *request.method(),
-            Method::GET | Method::HEAD | Method::OPTIONS
-        ),
+        kind: match *request.method() {
+            _ if route.is_some_and(|route| route.websocket) && is_handshake(request) => {
+                csrf::Kind::Handshake
+            }
+            Method::GET | Method::HEAD | Method::OPTIONS => csrf::Kind::Safe,
+            _ => csrf::Kind::Unsafe,
+        },
         has_csrf_header: headers.contains_key(frontend.csrf_header.as_str()),
         origin: value("origin"),
         site: value("sec-fetch-site"),
-        is_api,
+        is_api: route.is_some(),
     };
     csrf::check(provenance, &frontend.origin).map_err(Problem::CrossSiteRequest)
+}
+
+/// `GET` with `Upgrade: websocket`; whether it is a good one is the proxy's to say.
+fn is_handshake(request: &HttpRequest) -> bool {
+    let protocol = request.headers().get(header::UPGRADE);
+    let protocol = protocol.map(|value| value.as_bytes().trim_ascii());
+    *request.method() == Method::GET
+        && protocol.is_some_and(|name| name.eq_ignore_ascii_case(b"websocket"))
 }
 
 fn content_length(headers: &HeaderMap) -> Option<u64> {

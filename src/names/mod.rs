@@ -13,7 +13,7 @@ mod request_path;
 mod return_to;
 
 pub use origin::{InvalidOrigin, Origin, is_loopback_host};
-pub use request_path::{InvalidPath, RequestPath, decoded_len};
+pub use request_path::{InvalidPath, RequestPath, decode_alike, decodes_to};
 pub use return_to::ReturnTo;
 
 use std::fmt;

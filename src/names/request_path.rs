@@ -74,9 +74,14 @@ impl<'r> RequestPath<'r> {
     }
 }
 
-/// How long a path is once decoded: of two that lead to one place, the longer says more.
-pub fn decoded_len(path: &str) -> usize {
-    decoded(path).count()
+/// Whether a segment, decoded once, is these bytes: neither case nor Unicode form is changed for the comparison.
+pub fn decodes_to(segment: &str, bytes: impl Iterator<Item = u8>) -> bool {
+    decoded(segment).map(|(byte, _)| byte).eq(bytes)
+}
+
+/// Whether two segments say the same once decoded.
+pub fn decode_alike(one: &str, other: &str) -> bool {
+    decodes_to(one, decoded(other).map(|(byte, _)| byte))
 }
 
 /// The bytes of a path, decoded once, each with where the text goes on after it.

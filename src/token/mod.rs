@@ -1,97 +1,77 @@
 //! From a session and a route to the credentials of one upstream call (access token management).
 //!
 //! `server::pipeline` calls [`permit`] last before the proxy. Whatever it decides about cookies is decided here,
-//! before the upstream sees a byte, so that streamed answers carry their `Set-Cookie`.
+//! before the upstream sees a byte, so that streamed answers carry their `Set-Cookie`. [`renew`] is called once more if
+//! the upstream refuses, and nothing of its answer has been sent yet.
+//!
+//! - `credentials`: whose token goes along · `refresh`: the user's stays fresh; the client's own is
+//!   [`Provider::client_token`](crate::oidc::Provider::client_token)'s
+//! - `refused`: what follows from an API's 401 · `challenge`: what it says with it
 //!
 //! # Invariants
 //! - No upstream is called without a [`Permit`], and only this module makes one.
 //! - A route that needs a user never goes out without the user's token.
+//! - A token is sent along the routes of its own frontend only: it comes from that frontend's session or client (B41).
+//! - A token that an upstream has refused is renewed at most once for a request, and not at all for some time where
+//!   that did not help.
 
+mod challenge;
+mod credentials;
+mod grant;
+mod permit;
 mod refresh;
-
-use std::fmt;
-
-use actix_web::http::header::HeaderValue;
+mod refused;
 
 use crate::bff::Ctx;
-use crate::frontend::{Route, TokenRequirement};
+use crate::frontend::{CountedBy, Route, Spender};
 use crate::guard::Admitted;
+use crate::names::RequestPath;
 use crate::problem::Problem;
 
-/// The route's requirement is met. `proxy` sends nothing without one, and only [`permit`] makes one.
-pub struct Permit {
-    authorization: Option<HeaderValue>,
-    is_private: bool,
-}
-
-impl Permit {
-    /// `Bearer …`, marked sensitive; `None` on routes without a token.
-    pub const fn authorization(&self) -> Option<&HeaderValue> {
-        self.authorization.as_ref()
-    }
-
-    /// Whether the answer belongs to one user; then it is never shared-cacheable (D28).
-    pub const fn is_private(&self) -> bool {
-        self.is_private
-    }
-
-    /// For the proxy's own tests.
-    #[cfg(test)]
-    pub(crate) const fn given(authorization: Option<HeaderValue>, is_private: bool) -> Self {
-        Self {
-            authorization,
-            is_private,
-        }
-    }
-}
-
-impl fmt::Debug for Permit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Permit")
-            .field("is_private", &self.is_private)
-            .finish_non_exhaustive()
-    }
-}
+pub use permit::{Bearer, Permit};
+pub use refused::{Refused, renew};
 
 /// Decides whether the request may go to its upstream, and as whom.
 pub async fn permit(
-    _admitted: Admitted,
+    admitted: Admitted,
     route: &Route,
     ctx: &mut Ctx<'_>,
 ) -> Result<Permit, Problem> {
-    let is_private = route.token != TokenRequirement::None;
-    let anonymous = Permit {
-        authorization: None,
-        is_private,
+    if ctx.session.is_none() && route.requires_user() {
+        return Err(ctx.frontend.login_required());
+    }
+    spend(&admitted, route, ctx)?;
+    check_claims(route, ctx)?;
+    let permit = match credentials::users(route, ctx).await? {
+        Some(permit) => permit,
+        None => credentials::others(route, ctx).await?,
     };
-    match (route.token, &ctx.session) {
-        (TokenRequirement::None, _) | (TokenRequirement::UserOrNone, None) => return Ok(anonymous),
-        (TokenRequirement::User, None) => return Err(ctx.frontend.login_required()),
-        (TokenRequirement::User | TokenRequirement::UserOrNone, Some(_)) => {}
+    if permit.bearer().is_users() || route.requires_claims() {
+        ctx.touch();
     }
-    match refresh::when_due(ctx).await {
-        Ok(()) => {}
-        // The session ended on the way; such a route serves anonymous callers too.
-        Err(Problem::LoginRequired { .. }) if route.token == TokenRequirement::UserOrNone => {
-            return Ok(anonymous);
-        }
-        Err(problem) => return Err(problem),
-    }
-    ctx.touch();
-    let session = ctx.session.as_ref().ok_or(Problem::Internal)?;
-    let authorization = Some(bearer(session.tokens.access_token.secret())?);
-    Ok(Permit {
-        authorization,
-        is_private,
-    })
+    Ok(permit)
 }
 
-/// RFC 6750 §2.1.
-fn bearer(token: &str) -> Result<HeaderValue, Problem> {
-    let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| {
-        log::warn!("the access token has characters that no header can carry");
-        Problem::Internal
-    })?;
-    value.set_sensitive(true);
-    Ok(value)
+/// By session once it is known; anonymous requests of a route that takes them are counted by address.
+fn spend(admitted: &Admitted, route: &Route, ctx: &Ctx<'_>) -> Result<(), Problem> {
+    match &route.rate_limit {
+        Some(limit) if limit.by == CountedBy::Session => {
+            let session = ctx.session.as_ref();
+            let spender = session.map(|session| Spender::Session(session.id));
+            limit.spend(spender.unwrap_or_else(|| admitted.spender()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Before anything that could cost a call.
+fn check_claims(route: &Route, ctx: &Ctx<'_>) -> Result<(), Problem> {
+    if !route.requires_claims() {
+        return Ok(());
+    }
+    let session = ctx.session.as_ref();
+    let session = session.ok_or_else(|| ctx.frontend.login_required())?;
+    let path = RequestPath::parse(ctx.request.uri().path())
+        .map_err(|_| Problem::BadRequest("the path is not in its plainest form"))?;
+    route.policy.check_claims(session, &route.path, path)
 }

@@ -1,5 +1,7 @@
 //! The refresh: due before the access token ends, done once, shared by all who wait.
 //!
+//! Here it is decided when; [`grant`](super::grant) makes the call and says what came of it.
+//!
 //! # Invariants
 //! - While the access token lives, a failed refresh costs nothing: the request goes on, no cookie is written (G6).
 //! - Only an answer that changed the tokens writes the session cookie (G9).
@@ -8,17 +10,21 @@
 //! # Spec
 //! RFC 6749 §6, OpenID Connect Core §12.
 
+use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use openidconnect::RefreshToken;
 
+use super::grant;
 use crate::bff::Ctx;
 use crate::coordination::{Begin, Fingerprint, Flight, Landed, Outcome};
-use crate::frontend::Frontend;
-use crate::oidc::{Expectation, IdpClient, OidcError};
 use crate::problem::Problem;
 use crate::session::{Session, StoreError, TokenSet};
 use crate::telemetry::metrics::RefreshResult;
+
+/// How long a conflict is not told: a frontend that repeats at once must not overtake the cookies of whoever won.
+const CONFLICT_PAUSE: Duration = Duration::from_millis(300);
 
 /// Sees to it that the session's access token is good for a request now.
 pub(super) async fn when_due(ctx: &mut Ctx<'_>) -> Result<(), Problem> {
@@ -26,11 +32,32 @@ pub(super) async fn when_due(ctx: &mut Ctx<'_>) -> Result<(), Problem> {
         return Ok(());
     };
     let ahead = ctx.frontend.session.refresh_ahead;
-    if !session.tokens.refresh_due(ctx.now, ahead) {
+    if !session.refresh_due(ctx.now, ahead) {
         return Ok(());
     }
+    refresh(ctx).await
+}
+
+/// Refreshes although the access token is not due, because an API has refused it (D21). Whether there is another
+/// one now.
+///
+/// The table of refreshes is keyed by the access token too, so what it hands back was got for the refused one.
+pub(super) async fn refused(ctx: &mut Ctx<'_>) -> Result<bool, Problem> {
+    let present = |ctx: &Ctx<'_>| {
+        let session = ctx.session.as_ref();
+        session.map(|session| session.tokens.access_token.secret().clone())
+    };
+    let refused = present(ctx);
+    refresh(ctx).await?;
+    Ok(present(ctx) != refused)
+}
+
+async fn refresh(ctx: &mut Ctx<'_>) -> Result<(), Problem> {
+    let Some(session) = &ctx.session else {
+        return Ok(());
+    };
     let has_ended = session.tokens.is_expired(ctx.now);
-    let Some(refresh_token) = session.tokens.refresh_token.clone() else {
+    let Some(refresh_token) = session.tokens.usable_refresh_token(ctx.now).cloned() else {
         // Nothing to refresh with. The person may still be signed in, but no API can be called for them.
         return if has_ended {
             Err(ctx.frontend.login_required())
@@ -49,6 +76,14 @@ pub(super) async fn when_due(ctx: &mut Ctx<'_>) -> Result<(), Problem> {
         ),
         Begin::Join(join) => (join.landed().await, RefreshResult::Shared),
     };
+    // The wait may have outlasted the access token.
+    let has_ended = session.tokens.is_expired(ctx.bff.clock.now());
+    // Logged out while we waited: whatever came of the refresh, nobody adopts it (G10).
+    if ctx.bff.revocations.is_revoked(session) {
+        ctx.bff.metrics.refreshed(RefreshResult::Ended);
+        ctx.drop_session();
+        return Err(ctx.frontend.login_required());
+    }
     match landed.outcome {
         Outcome::Refreshed(tokens) => {
             ctx.bff.metrics.refreshed(result);
@@ -78,6 +113,7 @@ pub(super) async fn when_due(ctx: &mut Ctx<'_>) -> Result<(), Problem> {
         // Another replica may have spent the token, and its cookies may be on their way to the browser: nothing is
         // deleted, neither for the first request nor for those that were sent beside it (G7).
         Outcome::Refused => {
+            tokio::time::sleep(CONFLICT_PAUSE).await;
             ctx.bff.refreshes.tell(fingerprint);
             ctx.bff.metrics.refreshed(RefreshResult::Conflict);
             Err(Problem::SessionRefreshConflict)
@@ -101,8 +137,14 @@ async fn lead(
     let clock = ctx.bff.clock.clone();
     let session = session.clone();
     let refresh_token = refresh_token.clone();
+    let coordinator = ctx.bff.coordinator.clone();
+    let (keys, fingerprint) = (Arc::clone(&ctx.keys), flight.fingerprint());
     let task = actix_web::rt::spawn(async move {
-        let outcome = call(&frontend, &idp, &session, &refresh_token, || clock.now()).await;
+        let calling = grant::call(&frontend, &idp, &session, &refresh_token, &clock);
+        let outcome = match coordinator {
+            Some(coordinator) => coordinator.once(fingerprint, keys, &clock, calling).await,
+            None => calling.await,
+        };
         flight.land(outcome.clone(), clock.now());
         outcome
     });
@@ -113,82 +155,21 @@ async fn lead(
     }
 }
 
-async fn call(
-    frontend: &Frontend,
-    idp: &IdpClient,
-    session: &Session,
-    refresh_token: &RefreshToken,
-    now: impl Fn() -> crate::clock::UnixTime,
-) -> Outcome {
-    // Lifetimes count from before the call, so that a slow answer never makes a token look younger.
-    let asked_at = now();
-    let response = match frontend.provider.refresh(idp, refresh_token).await {
-        Ok(response) => response,
-        Err(error) => {
-            log::warn!(frontend = frontend.name.as_str(); "refresh failed: {error}");
-            return match error {
-                // RFC 6749 §5.2: the only code that speaks of the refresh token itself.
-                OidcError::Rejected(code) if code == "invalid_grant" => Outcome::Refused,
-                _ => Outcome::Unavailable,
-            };
-        }
-    };
-    if let Some(id_token) = &response.id_token {
-        let expect = Expectation {
-            nonce: None,
-            access_token: &response.access_token,
-            max_age: None,
-            acr_values: None,
-        };
-        match frontend
-            .provider
-            .verify_id_token(idp, id_token, &expect)
-            .await
-        {
-            Ok(claims)
-                if claims.get("sub").and_then(|sub| sub.as_str())
-                    == Some(session.subject.as_str()) => {}
-            // The keys are out of reach. The token endpoint's TLS vouches for the answer (OpenID Connect Core
-            // §3.1.3.7), nothing of this ID token is used, and without its tokens the session would be lost.
-            Err(OidcError::Unavailable(cause)) => {
-                log::warn!(frontend = frontend.name.as_str(); "refreshed ID token unverified: {cause}");
-            }
-            _ => {
-                log::warn!(target: "sealgate::audit", frontend = frontend.name.as_str();
-                    "session ended: the refreshed ID token is not this user's");
-                return Outcome::Mismatch;
-            }
-        }
-    }
-    Outcome::Refreshed(Arc::new(TokenSet {
-        access_token: response.access_token,
-        // RFC 6749 §6: without a new one, the old one stays.
-        refresh_token: response
-            .refresh_token
-            .or_else(|| Some(refresh_token.clone())),
-        issued_at: asked_at,
-        expires_at: asked_at.plus(response.expires_in),
-        // RFC 6749 §6: unsaid, the scope is what it was.
-        scope: response
-            .scope
-            .unwrap_or_else(|| session.tokens.scope.clone()),
-    }))
-}
-
 /// The session goes on with new tokens, in this request and in the browser.
 fn adopt(ctx: &mut Ctx<'_>, tokens: &TokenSet, has_ended: bool) -> Result<(), Problem> {
     let Some(session) = &ctx.session else {
         return Ok(());
     };
-    let renewed = Session {
-        // `store` says so in the cookie; said here too, no `-seen` is written beside it.
-        last_seen: ctx.now,
-        tokens: tokens.clone(),
-        ..session.clone()
-    };
+    let renewed = session.renewed(tokens.clone(), ctx.now);
+    if renewed.is_expired(ctx.now) {
+        // The provider has just said that it is over (B69).
+        ctx.bff.metrics.refreshed(RefreshResult::Ended);
+        ctx.end_session();
+        return Err(ctx.frontend.login_required());
+    }
     match ctx.store(&renewed) {
         Ok(()) => {
-            ctx.session = Some(renewed);
+            ctx.session = Some(Rc::new(renewed.into()));
             Ok(())
         }
         Err(StoreError::TooLarge(error)) => {

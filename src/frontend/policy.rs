@@ -1,0 +1,115 @@
+//! What a route requires of the session behind a request, beyond that there is one.
+//!
+//! `token::permit` checks it before anything is sent: claims and path first, which costs nothing, scopes once it is clear
+//! which token goes along. Everything here is worked out when the configuration is read; a route without requirements
+//! pays for none.
+//!
+//! # Invariants
+//! - A missing claim fulfils nothing, and no requirement is fulfilled by another frontend's session.
+//! - A refusal names the claim or scope that is missing, never a value.
+//!
+//! # Why
+//! Claims are those of the login's ID token, as sealed into the session. A provider that changes somebody's role is
+//! heard at the next login; what must count at once is for the API to decide.
+
+use serde_json::Value;
+
+use super::RoutePath;
+use crate::names::{RequestPath, decodes_to};
+use crate::problem::Problem;
+use crate::session::Session;
+
+/// Claims that a session always has in a field of its own.
+const FIELDS: [&str; 3] = ["iss", "sid", "sub"];
+
+/// The requirements of a route.
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
+    /// All of these must be in the granted scope of the token that goes along.
+    pub scopes: Vec<String>,
+    /// Each claim must have one of its values.
+    pub claims: Vec<RequiredClaim>,
+}
+
+/// One entry of `require_claims`.
+#[derive(Clone, Debug)]
+pub struct RequiredClaim {
+    /// The claim.
+    pub name: String,
+    /// What it may be.
+    pub any_of: Vec<String>,
+}
+
+impl Policy {
+    /// Whether the session has every required claim, and the request's path is its own.
+    pub fn check_claims(
+        &self,
+        session: &Session,
+        route: &RoutePath,
+        path: RequestPath<'_>,
+    ) -> Result<(), Problem> {
+        for required in &self.claims {
+            let fits = |value: &str| required.any_of.iter().any(|wanted| wanted == value);
+            if !has(session, &required.name, fits) {
+                return Err(Problem::Forbidden(format!(
+                    "the session's claim {:?} has no value that is allowed here",
+                    required.name
+                )));
+            }
+        }
+        for (name, segment) in route.claims(path) {
+            if !has(session, name, |value| decodes_to(segment, value.bytes())) {
+                return Err(Problem::Forbidden(format!(
+                    "the path is not that of the session's own {name:?}"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a granted scope (RFC 6749 §3.3) has all that is required.
+    pub fn check_scopes(&self, granted: &str) -> Result<(), Problem> {
+        let is_missing = |scope: &&String| !granted.split(' ').any(|one| one == **scope);
+        let missing: Vec<_> = self.scopes.iter().filter(is_missing).cloned().collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(Problem::InsufficientScope {
+            detail: format!("missing scope: {}", missing.join(" ")),
+        })
+    }
+
+    /// The claims to be kept for a route although nobody may want to see them.
+    pub fn claims_to_keep<'p>(
+        &'p self,
+        route: &'p RoutePath,
+    ) -> impl Iterator<Item = &'p str> + use<'p> {
+        let required = self.claims.iter().map(|claim| claim.name.as_str());
+        required
+            .chain(route.claim_names())
+            .filter(|name| !FIELDS.contains(name))
+    }
+}
+
+/// Whether a claim has a value that fits: a text, a number or a truth value as text, or any of several.
+fn has(session: &Session, name: &str, fits: impl Fn(&str) -> bool) -> bool {
+    match name {
+        "iss" => fits(&session.issuer),
+        "sid" => session.idp_sid.as_deref().is_some_and(fits),
+        "sub" => fits(&session.subject),
+        _ => match session.claims.get(name) {
+            Some(Value::Array(values)) => values.iter().any(|value| is(value, &fits)),
+            Some(value) => is(value, &fits),
+            None => false,
+        },
+    }
+}
+
+fn is(value: &Value, fits: &impl Fn(&str) -> bool) -> bool {
+    match value {
+        Value::String(text) => fits(text),
+        Value::Number(number) => fits(&number.to_string()),
+        Value::Bool(truth) => fits(if *truth { "true" } else { "false" }),
+        Value::Null | Value::Array(_) | Value::Object(_) => false,
+    }
+}

@@ -1,0 +1,56 @@
+//! Limits by client address: spent before a cookie is opened, a body read or anybody called.
+//!
+//! [`admit`](super::admit) ends with this, so that a forged request of another site spends nothing of the victim's.
+//!
+//! # Invariants
+//! - An IPv6 client is its /64: whoever has one address there has them all (RFC 6177).
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use crate::frontend::{Api, CountedBy, Endpoint, Frontend, Spender};
+use crate::problem::Problem;
+
+/// What the target takes of this address. Limits by session are `token::permit`'s.
+pub(super) fn spend(frontend: &Frontend, target: Api<'_>, client: IpAddr) -> Result<(), Problem> {
+    let limit = match target {
+        // Each may cost a call to the identity provider (F17).
+        Api::Endpoint(Endpoint::Callback | Endpoint::Login | Endpoint::SilentLogin) => {
+            frontend.login_rate_limit.as_ref()
+        }
+        Api::Endpoint(_) => None,
+        Api::Route(route) => route
+            .rate_limit
+            .as_ref()
+            .filter(|limit| limit.by == CountedBy::Address),
+    };
+    limit.map_or(Ok(()), |limit| limit.spend(spender(client)))
+}
+
+/// The address as it is counted.
+pub(super) fn spender(client: IpAddr) -> Spender {
+    Spender::Address(match client.to_canonical() {
+        IpAddr::V6(address) => {
+            let network = u128::from(address) & (u128::MAX << 64);
+            IpAddr::V6(Ipv6Addr::from(network))
+        }
+        v4 @ IpAddr::V4(_) => v4,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_network_is_one_client_and_a_mapped_address_is_ipv4() {
+        for (one, other, are_one) in [
+            ("2001:db8::1", "2001:db8::ffff:1", true),
+            ("2001:db8::1", "2001:db8:0:1::1", false),
+            ("192.0.2.1", "192.0.2.2", false),
+            ("192.0.2.1", "::ffff:192.0.2.1", true),
+        ] {
+            let of = |text: &str| spender(text.parse().unwrap());
+            assert_eq!(of(one) == of(other), are_one, "{one} {other}");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! The token call of a refresh: one request, and what its answer means for the session.
+//!
+//! # Invariants
+//! - One request for each call, whatever happens to its answer (G8).
+//! - No answer is adopted whose ID token is about another login (B35).
+//! - Lifetimes count from before the call, so that a slow answer never makes a token look younger.
+//!
+//! # Spec
+//! RFC 6749 §5.2, §6; RFC 9700 §4.14.2; OpenID Connect Core §12.2.
+
+use std::sync::Arc;
+
+use openidconnect::RefreshToken;
+
+use crate::clock::Clock;
+use crate::coordination::Outcome;
+use crate::frontend::Frontend;
+use crate::oidc::{IdpClient, OidcError, Original};
+use crate::session::{Session, TokenSet};
+
+/// Spends the refresh token.
+pub(super) async fn call(
+    frontend: &Frontend,
+    idp: &IdpClient,
+    session: &Session,
+    refresh_token: &RefreshToken,
+    clock: &Clock,
+) -> Outcome {
+    let asked_at = clock.now();
+    let response = match frontend.provider.refresh(idp, refresh_token).await {
+        Ok(response) => response,
+        Err(error) => return failed(frontend, &error),
+    };
+    let mut session_ends_by = response.session_ends_by(asked_at, None);
+    if let Some(id_token) = &response.id_token {
+        let original = Original {
+            subject: &session.subject,
+            auth_time: session.auth_time,
+        };
+        let verdict = frontend
+            .provider
+            .verify_refreshed(idp, id_token, &response.access_token, original)
+            .await;
+        match verdict {
+            Ok(claims) => session_ends_by = response.session_ends_by(asked_at, Some(&claims)),
+            Err(error) => {
+                log::warn!(target: "sealgate::audit", frontend = frontend.name.as_str();
+                    "session ended: the refreshed ID token does not belong to it: {error}");
+                return Outcome::Mismatch;
+            }
+        }
+    }
+    let refresh_ends_at = match (&response.refresh_token, response.refresh_expires_in) {
+        (_, Some(lifetime)) => Some(asked_at.plus(lifetime)),
+        // Nothing new is known of the old one.
+        (None, None) => session.tokens.refresh_ends_at,
+        (Some(newer), None) if newer.secret() == refresh_token.secret() => {
+            session.tokens.refresh_ends_at
+        }
+        (Some(_), None) => None,
+    };
+    Outcome::Refreshed(Arc::new(TokenSet {
+        access_token: response.access_token,
+        // RFC 6749 §6: without a new one, the old one stays.
+        refresh_token: response
+            .refresh_token
+            .or_else(|| Some(refresh_token.clone())),
+        issued_at: asked_at,
+        expires_at: asked_at.plus(response.expires_in),
+        refresh_ends_at,
+        session_ends_by,
+        // RFC 6749 §6: unsaid, the scope is what it was.
+        scope: response
+            .scope
+            .unwrap_or_else(|| session.tokens.scope.clone()),
+    }))
+}
+
+fn failed(frontend: &Frontend, error: &OidcError) -> Outcome {
+    log::warn!(frontend = frontend.name.as_str(); "refresh failed: {error}");
+    match error {
+        // RFC 6749 §5.2: the only code that speaks of the refresh token itself.
+        OidcError::Rejected(code) if code == "invalid_grant" => Outcome::Refused,
+        // It may be spent. Presented again it would look stolen, and its family be revoked (G8).
+        OidcError::Lost(_) if !frontend.provider.may_repeat_refresh() => Outcome::Refused,
+        _ => Outcome::Unavailable,
+    }
+}
