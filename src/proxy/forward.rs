@@ -15,13 +15,18 @@ use super::headers::request::Outbound;
 use super::headers::response::{self, Inbound};
 use super::request_body::{Length, RequestBody, Upload};
 use super::response_body::{Quiet, ResponseBody};
-use super::upstream::{Upstream, met_stale_connection};
-use super::{Client, target};
+use super::tunnel::Tunnel;
+use super::upstream::{Slot, Upstream, met_stale_connection};
+use super::{Client, target, upgrade};
 use crate::frontend::Route;
 use crate::names::Origin;
 use crate::problem::Problem;
 use crate::session::Jar;
 use crate::token::Permit;
+
+/// What an upstream's 401 asks for (RFC 9110 §11.6.1): for `token`, never for the browser (B57).
+#[derive(Clone, Debug)]
+pub struct Challenge(pub Vec<HeaderValue>);
 
 /// One request, and all that decides how it crosses.
 pub(super) struct Crossing<'a> {
@@ -39,10 +44,14 @@ impl Crossing<'_> {
         request: &HttpRequest,
         payload: web::Payload,
     ) -> Result<HttpResponse, Problem> {
-        target::check(request, self.permit.authorization().is_some())?;
+        target::check(request, self.route, self.permit.authorization().is_some())?;
+        if target::asks_for_websocket(request) {
+            return self.upgrade(request, payload).await;
+        }
         let length = Length::of(request, self.route.body_limit)?;
         let uri = target::uri(request, self.route, &self.upstream.settings.url)?;
         let head = self.head(request, &uri, length)?;
+        let slot = self.upstream.slot(self.limit()).await?;
 
         let (answer, upload) = if length == Length::None {
             let again = || self.head(request, &uri, length);
@@ -53,7 +62,52 @@ impl Crossing<'_> {
             let (answer, upload) = self.ask(head.map(|()| body), upload).await?;
             (answer, Some(upload))
         };
-        self.answer(request, &uri, answer, upload)
+        self.answer(request, &uri, (answer, slot), upload)
+    }
+
+    /// Asks for a WebSocket, always on a new connection: it would not go back to the pool, and is never stale.
+    async fn upgrade(
+        self,
+        request: &HttpRequest,
+        payload: web::Payload,
+    ) -> Result<HttpResponse, Problem> {
+        upgrade::check(request)?;
+        let uri = target::uri(request, self.route, &self.upstream.settings.url)?;
+        let mut head = self.head(request, &uri, Length::None)?;
+        upgrade::ask(head.headers_mut());
+        let slot = self.upstream.tunnel()?;
+        let asked = self
+            .upstream
+            .send_afresh(head.map(|()| RequestBody::default()));
+        let answer = timeout(self.limit(), asked)
+            .await
+            .map_err(|_| self.too_late())?;
+        let answer = answer.map_err(|failure| self.upstream.problem(&failure))?;
+        if answer.status() != http::StatusCode::SWITCHING_PROTOCOLS {
+            let answer = self.head_or_problem(Ok(answer))?;
+            return Ok(upgrade::refuse(self.answer(
+                request,
+                &uri,
+                (answer, slot),
+                None,
+            )?));
+        }
+        let key = request.headers().get("sec-websocket-key");
+        if !key.is_some_and(|key| upgrade::is_accepted(&answer, key.as_bytes())) {
+            return Err(self.not_asked_for());
+        }
+        let asked = uri.to_string();
+        let inbound = self.inbound(request.uri().path(), &asked, false);
+        let headers = inbound.headers(answer.headers());
+        let upstream = hyper::upgrade::on(answer).await.map_err(|failure| {
+            log::warn!("upstream {}: no upgrade: {failure}", self.upstream.name);
+            Problem::UpstreamUnavailable
+        })?;
+        let idle = self.upstream.settings.idle_timeout;
+        Ok(upgrade::switch(
+            headers,
+            Tunnel::new(upstream, payload, idle, slot),
+        ))
     }
 
     fn head(
@@ -62,14 +116,8 @@ impl Crossing<'_> {
         uri: &Uri,
         length: Length,
     ) -> Result<Request<()>, Problem> {
-        let authorization = self.permit.authorization().map(|value| {
-            let mut value = HeaderValue::from_bytes(value.as_bytes())?;
-            value.set_sensitive(true);
-            Ok::<_, header::InvalidHeaderValue>(value)
-        });
-        let authorization = authorization.transpose().map_err(|_| Problem::Internal)?;
         let outbound = Outbound {
-            authorization,
+            authorization: self.permit.authorization().cloned(),
             origin: self.origin,
             client: self.client.addr,
             csrf_header: self.csrf_header,
@@ -187,35 +235,51 @@ impl Crossing<'_> {
         outcome: Result<Response<Incoming>, legacy::Error>,
     ) -> Result<Response<Incoming>, Problem> {
         let answer = outcome.map_err(|failure| self.upstream.problem(&failure))?;
-        let mut codings = answer.headers().get_all(header::TRANSFER_ENCODING).iter();
-        let is_plain = codings.all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+        let headers = answer.headers();
+        let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+        // With a length beside it, somebody between here and there may have read another body (RFC 9112 §6.3).
+        let is_plain = codings.all(|coding| {
+            coding.as_bytes().eq_ignore_ascii_case(b"chunked")
+                && !headers.contains_key(header::CONTENT_LENGTH)
+        });
         if is_plain && answer.status() != http::StatusCode::SWITCHING_PROTOCOLS {
             return Ok(answer);
         }
+        Err(self.not_asked_for())
+    }
+
+    fn not_asked_for(&self) -> Problem {
         log::warn!(
             "upstream {}: an answer that was not asked for",
             self.upstream.name
         );
-        Err(Problem::UpstreamUnavailable)
+        Problem::UpstreamUnavailable
+    }
+
+    fn inbound<'a>(&'a self, path: &'a str, asked: &'a str, is_not_modified: bool) -> Inbound<'a> {
+        Inbound {
+            route: self.route,
+            path,
+            asked,
+            upstream: &self.upstream.settings.url,
+            is_private: self.permit.is_private(),
+            is_not_modified,
+            is_ours: Jar::is_ours,
+        }
     }
 
     fn answer(
         &self,
         request: &HttpRequest,
         uri: &Uri,
-        answer: Response<Incoming>,
+        (answer, slot): (Response<Incoming>, Slot),
         upload: Option<Upload>,
     ) -> Result<HttpResponse, Problem> {
         let status = StatusCode::from_u16(answer.status().as_u16())
             .map_err(|_| Problem::UpstreamUnavailable)?;
-        let inbound = Inbound {
-            route: self.route,
-            asked: &uri.to_string(),
-            upstream: &self.upstream.settings.url,
-            is_private: self.permit.is_private(),
-            is_not_modified: status == StatusCode::NOT_MODIFIED,
-            is_ours: Jar::is_ours,
-        };
+        let asked = uri.to_string();
+        let path = request.uri().path();
+        let inbound = self.inbound(path, &asked, status == StatusCode::NOT_MODIFIED);
         let headers = inbound.headers(answer.headers());
         let size = match status {
             StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => BodySize::None,
@@ -228,15 +292,23 @@ impl Crossing<'_> {
                 .exact()
                 .map_or(BodySize::Stream, BodySize::Sized),
         };
+        let (received, incoming) = answer.into_parts();
+        let received = received.headers;
         let body = ResponseBody {
-            incoming: answer.into_body(),
+            incoming,
             size,
             quiet: Quiet::new(self.upstream.settings.idle_timeout),
             upstream: self.upstream.name.clone(),
+            slot: Some(slot),
             upload,
         };
         let mut response = HttpResponse::build(status).body(body);
         *response.headers_mut() = headers;
+        if status == StatusCode::UNAUTHORIZED {
+            let lines = received.get_all(header::WWW_AUTHENTICATE);
+            let challenge = Challenge(lines.iter().cloned().collect());
+            response.extensions_mut().insert(challenge);
+        }
         Ok(response)
     }
 }

@@ -1,7 +1,8 @@
 //! To the APIs: one request becomes one upstream request, one answer comes back.
 //!
 //! `server::pipeline` calls [`forward`] last of all, when cookies and tokens are decided. [`Upstreams`] holds the
-//! connections of one worker; `headers` says what crosses, in both directions.
+//! connections of one worker; `headers` says what crosses, in both directions. `upgrade` and `tunnel` are WebSocket;
+//! [`end_in_time`] ends what would outlive its session.
 //!
 //! # Invariants
 //! - No part of a request chooses scheme, host or port: they are the route's upstream's, always (A18).
@@ -20,7 +21,9 @@
 
 mod connector;
 mod forward;
+mod frames;
 mod headers;
+mod lasting;
 mod request_body;
 mod response_body;
 mod target;
@@ -28,20 +31,24 @@ mod target;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod tunnel;
+mod upgrade;
 mod upstream;
 
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{FromRequest as _, HttpRequest, HttpResponse, web};
 use url::Url;
 
 use crate::frontend::{Frontend, Route};
 use crate::problem::Problem;
 use crate::token::Permit;
 
+pub use forward::Challenge;
 use forward::Crossing;
+pub use lasting::end_in_time;
 pub use upstream::Upstreams;
 
 /// `[upstream.<name>]`, resolved.
@@ -53,6 +60,8 @@ pub struct UpstreamSettings {
     pub timeout: Duration,
     /// Between bytes, both ways.
     pub idle_timeout: Duration,
+    /// Connections at the most, for each worker.
+    pub max_connections: usize,
     /// PEM file of additional trust anchors: only these are trusted then.
     pub ca: Option<PathBuf>,
 }
@@ -66,8 +75,8 @@ pub struct Client {
 
 /// One request to one upstream, both bodies streamed.
 ///
-/// Requests that ask for an upgrade are refused: the caller must close their connection after the answer,
-/// as [`must_close`] says.
+/// A WebSocket handshake becomes a tunnel where the route takes them, and is refused elsewhere: the caller must close the
+/// connection after a refusal, as [`must_close`] says, and call [`end_in_time`] for what is no refusal.
 pub async fn forward(
     permit: Permit,
     frontend: &Frontend,
@@ -87,6 +96,24 @@ pub async fn forward(
         upstream,
     };
     crossing.forward(request, body).await
+}
+
+/// What the upstream said with a 401, if that was its answer.
+pub fn challenge(answer: &HttpResponse) -> Option<Challenge> {
+    answer.extensions().get::<Challenge>().cloned()
+}
+
+/// Whether a request can be sent a second time: there is no body that would have been read, nor an upgrade.
+pub fn is_replayable(request: &HttpRequest, route: &Route) -> bool {
+    let length = request_body::Length::of(request, route.body_limit);
+    matches!(length, Ok(request_body::Length::None)) && !target::asks_for_websocket(request)
+}
+
+/// The body of a request that is sent once more.
+pub async fn no_body(request: &HttpRequest) -> Result<web::Payload, Problem> {
+    web::Payload::from_request(request, &mut actix_web::dev::Payload::None)
+        .await
+        .map_err(|_| Problem::Internal)
 }
 
 /// Whether the connection of a request must be closed after a refusal, because where the request ends is unsure.

@@ -136,7 +136,7 @@ impl UploadError {
     pub(super) fn problem(self) -> Problem {
         match self {
             Self::ClientGone => Problem::BadRequest("the body ended early"),
-            Self::ClientStalled => Problem::BadRequest("the body stalled"),
+            Self::ClientStalled => Problem::BodyStalled,
             Self::TooLarge => Problem::BodyTooLarge,
             Self::UpstreamStalled => Problem::UpstreamTimeout,
         }

@@ -15,6 +15,7 @@ use hyper::body::{Body as _, Incoming};
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::request_body::Upload;
+use super::upstream::Slot;
 use crate::names::UpstreamName;
 
 /// The body of an upstream's answer.
@@ -24,6 +25,8 @@ pub(super) struct ResponseBody {
     pub(super) quiet: Quiet,
     /// For the log.
     pub(super) upstream: UpstreamName,
+    /// The connection is in use until the end.
+    pub(super) slot: Option<Slot>,
     /// The request's body may still be on its way; it ends with the answer.
     pub(super) upload: Option<Upload>,
 }
@@ -58,6 +61,7 @@ impl MessageBody for ResponseBody {
                 }
                 Poll::Ready(None) => {
                     self.upload = None;
+                    self.slot = None;
                     return Poll::Ready(None);
                 }
                 Poll::Pending if self.quiet.is_too_long(cx) => {

@@ -5,7 +5,7 @@
 
 use actix_web::HttpRequest;
 use actix_web::http::Method;
-use actix_web::http::header::UPGRADE;
+use actix_web::http::header::{EXPECT, UPGRADE};
 use http::Uri;
 use url::Url;
 
@@ -14,13 +14,18 @@ use crate::names::RequestPath;
 use crate::problem::Problem;
 
 /// Refuses what is never forwarded.
-pub(super) fn check(request: &HttpRequest, has_token: bool) -> Result<(), Problem> {
-    if asks_for_websocket(request) {
+pub(super) fn check(request: &HttpRequest, route: &Route, has_token: bool) -> Result<(), Problem> {
+    if asks_for_websocket(request) && !route.websocket {
         return Err(Problem::BadRequest("this route takes no upgrade"));
     }
     if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
         // D10; nor would the token be safe in what TRACE echoes (RFC 9110 §9.3.8).
         return Err(Problem::BadRequest("CONNECT and TRACE are not forwarded"));
+    }
+    // The server has answered `100-continue` itself; anything else nobody here could promise (D18).
+    let mut expectations = request.headers().get_all(EXPECT);
+    if !expectations.all(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+        return Err(Problem::ExpectationFailed);
     }
     // RFC 9700 §4.3.2: tokens do not travel in URLs; and this one would contradict ours (D12).
     let query = request.uri().query().unwrap_or_default();
@@ -117,13 +122,17 @@ mod tests {
             ("my_access_token=x", false),
         ] {
             let request = TestRequest::with_uri(&format!("/?{query}")).to_http_request();
-            assert_eq!(check(&request, true).is_err(), refused, "{query}");
-            assert!(check(&request, false).is_ok(), "{query}");
+            assert_eq!(
+                check(&request, &route("/"), true).is_err(),
+                refused,
+                "{query}"
+            );
+            assert!(check(&request, &route("/"), false).is_ok(), "{query}");
         }
     }
 
     #[test]
-    fn only_websocket_upgrades_are_refused() {
+    fn only_websocket_upgrades_are_refused_where_none_is_taken() {
         // D8
         for (value, refused) in [
             ("websocket", true),
@@ -135,7 +144,11 @@ mod tests {
         ] {
             let request = TestRequest::get().insert_header((UPGRADE, value));
             let request = request.to_http_request();
-            assert_eq!(check(&request, false).is_err(), refused, "{value}");
+            let mut route = route("/");
+            let outcome = check(&request, &route, false);
+            assert_eq!(outcome.is_err(), refused, "{value}");
+            route.websocket = true;
+            assert!(check(&request, &route, false).is_ok(), "{value}");
         }
     }
 }

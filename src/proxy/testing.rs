@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
 use actix_web::http::StatusCode;
-use actix_web::http::header::HeaderValue;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, rt, web};
+use http::HeaderValue;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
@@ -17,7 +17,7 @@ use url::Url;
 
 use super::forward::Crossing;
 use super::{Client, UpstreamSettings, Upstreams, must_close};
-use crate::frontend::{Route, TokenRequirement};
+use crate::frontend::{Policy, Route, RoutePath, TokenRequirement};
 use crate::names::{Origin, RouteName, UpstreamName};
 use crate::token::Permit;
 
@@ -28,13 +28,16 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) fn route(path: &str) -> Route {
     Route {
         name: RouteName::parse("orders").unwrap(),
-        path: path.to_owned(),
+        path: RoutePath::parse(path).unwrap(),
         upstream: UpstreamName::parse("orders").unwrap(),
         strip_prefix: true,
         token: TokenRequirement::User,
+        policy: Policy::default(),
+        rate_limit: None,
         methods: Vec::new(),
         body_limit: 1 << 20,
         timeout: None,
+        websocket: false,
         cookies: Vec::new(),
         set_cookies: Vec::new(),
     }
@@ -173,6 +176,7 @@ impl Setup {
                 url: Url::parse(&format!("http://{addr}/v1")).unwrap(),
                 timeout: Duration::from_secs(5),
                 idle_timeout: Duration::from_secs(5),
+                max_connections: 1000,
                 ca: None,
             },
             token: Some("Bearer token-of-the-user"),

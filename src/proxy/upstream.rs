@@ -24,6 +24,8 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
 use super::UpstreamSettings;
 use super::connector::{Connector, Heard};
@@ -36,6 +38,9 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
 /// Below the 5 s after which common servers (Node, actix) close: a `POST` must not meet a dying connection.
 const POOL_IDLE: Duration = Duration::from_secs(4);
+
+/// The right to use one connection.
+pub(super) type Slot = OwnedSemaphorePermit;
 
 /// The upstreams of one worker, each with its own pool of connections.
 #[derive(Debug, Default)]
@@ -77,6 +82,10 @@ pub(super) struct Upstream {
     pub(super) settings: UpstreamSettings,
     pooled: Client<Connector, RequestBody>,
     fresh: Client<Connector, RequestBody>,
+    /// One for each connection that may be in use.
+    slots: Arc<Semaphore>,
+    /// Half as many, for connections that last: ordinary requests always find some of the others free.
+    tunnels: Arc<Semaphore>,
 }
 
 impl fmt::Debug for Upstream {
@@ -96,14 +105,44 @@ impl Upstream {
         let mut builder = Client::builder(TokioExecutor::new());
         builder
             .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(POOL_IDLE);
+            .pool_idle_timeout(POOL_IDLE)
+            .pool_max_idle_per_host(settings.max_connections);
         let pooled = builder.build(connector.clone());
         let fresh = builder.pool_max_idle_per_host(0).build(connector);
+        let slots = Arc::new(Semaphore::new(settings.max_connections));
+        let tunnels = Arc::new(Semaphore::new(settings.max_connections.div_ceil(2)));
         Ok(Self {
             name,
             settings,
             pooled,
             fresh,
+            slots,
+            tunnels,
+        })
+    }
+
+    /// A place among the tunnels, which last; nobody waits for one.
+    pub(super) fn tunnel(&self) -> Result<Slot, Problem> {
+        Arc::clone(&self.tunnels).try_acquire_owned().map_err(|_| {
+            log::warn!(
+                "upstream {}: no more tunnels, half of its connections are",
+                self.name
+            );
+            Problem::UpstreamTimeout
+        })
+    }
+
+    /// A place among those who use a connection, held until the answer is over (D42). Waits for `limit`.
+    pub(super) async fn slot(&self, limit: Duration) -> Result<Slot, Problem> {
+        if let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() {
+            return Ok(slot);
+        }
+        let slot = timeout(limit, Arc::clone(&self.slots).acquire_owned()).await;
+        // Nobody closes the semaphore, so what fails is the wait.
+        slot.ok().and_then(Result::ok).ok_or_else(|| {
+            let most = self.settings.max_connections;
+            log::warn!("upstream {}: all {most} connections are in use", self.name);
+            Problem::UpstreamTimeout
         })
     }
 
@@ -198,6 +237,7 @@ mod tests {
             url: Url::parse("https://orders.internal").unwrap(),
             timeout: Duration::from_secs(1),
             idle_timeout: Duration::from_secs(1),
+            max_connections: 1,
             ca: Some(ca),
         };
         let name = UpstreamName::parse("orders").unwrap();

@@ -12,6 +12,8 @@ use crate::frontend::Route;
 /// Everything the headers for the client depend on, beside those received.
 pub(in crate::proxy) struct Inbound<'a> {
     pub(in crate::proxy) route: &'a Route,
+    /// The path of the client's request.
+    pub(in crate::proxy) path: &'a str,
     /// The URL that was asked for.
     pub(in crate::proxy) asked: &'a str,
     /// The upstream's own URL, with its prefix.
@@ -81,7 +83,9 @@ impl Inbound<'_> {
     fn location(&self, value: &[u8]) -> Option<HeaderValue> {
         let value = std::str::from_utf8(value).ok()?;
         let asked = Url::parse(self.asked).ok()?;
-        let rewritten = location::rewrite(value, &asked, self.upstream, self.route)?;
+        let mount = self.route.path.mount(self.path);
+        let mount = self.route.strip_prefix.then_some(mount);
+        let rewritten = location::rewrite(value, &asked, self.upstream, mount)?;
         HeaderValue::try_from(rewritten).ok()
     }
 
@@ -206,6 +210,7 @@ mod tests {
         route.set_cookies = vec!["theme".to_owned(), "__Host-Http-shop".to_owned()];
         let inbound = Inbound {
             route: &route,
+            path: "/api/orders/7",
             asked: "http://orders.internal/v1/7",
             upstream: &Url::parse("http://orders.internal/v1").unwrap(),
             is_private,

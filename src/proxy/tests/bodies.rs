@@ -265,7 +265,7 @@ async fn silence_in_the_middle_is_cut_in_both_directions() {
     let answer = timeout(Duration::from_secs(2), client.until("bad-request"))
         .await
         .expect("in time");
-    assert!(answer.unwrap().starts_with("HTTP/1.1 400 "));
+    assert!(answer.unwrap().starts_with("HTTP/1.1 408 "));
     front.stop().await;
 }
 

@@ -1,0 +1,239 @@
+//! Answers that last, server-sent events and WebSocket, and what ends them before their time.
+//!
+//! `server::pipeline` hands every upstream's answer to [`end_in_time`]; ordinary ones pass untouched. A task waits for
+//! the end beside the answer, because a body is not looked at while its client reads nothing.
+//!
+//! # Invariants
+//! - No such answer outlives its session in this process: not the absolute end that was known when it began, nor logout, nor
+//!   revocation (D37).
+//! - A close frame of ours stands between two frames of the upstream, never inside one, and never after a close frame.
+//! - At shutdown they end at once, so that clients turn to another replica.
+//!
+//! # Spec
+//! RFC 6455 §7.4.1: 1008 (policy violation) for the session's end, 1001 (going away) for ours.
+//!
+//! # Why an event stream just ends
+//! Its clients reconnect by themselves, and the next request is answered 401.
+
+use std::cell::{Cell, RefCell};
+use std::error::Error as StdError;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_TYPE, HeaderMap};
+use actix_web::{HttpResponse, rt};
+use bytes::Bytes;
+use tokio::task::JoinHandle;
+
+use super::frames::{self, Frames};
+use super::tunnel::Idle;
+use crate::bff::Bff;
+use crate::coordination::Coordinator;
+use crate::session::Session;
+
+/// How long an upstream may take to finish a frame that it has begun, before the connection is cut inside it.
+const LAST_FRAME: Duration = Duration::from_secs(1);
+
+/// How often it is asked whether revocations can still be heard of.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Why an answer ends before its upstream ends it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Ending {
+    Idle,
+    SessionOver,
+    ShuttingDown,
+}
+
+impl Ending {
+    fn close_frame(self) -> Bytes {
+        let (code, reason) = match self {
+            Self::Idle => (1001, "idle"),
+            Self::SessionOver => (1008, "the session is over"),
+            Self::ShuttingDown => (1001, "going away"),
+        };
+        frames::close(code, reason).into()
+    }
+}
+
+/// Sees to it that an answer which lasts ends with `session`, and with the process.
+pub fn end_in_time(answer: HttpResponse, bff: &Bff, session: Option<&Session>) -> HttpResponse {
+    let frames = match answer.status() {
+        StatusCode::SWITCHING_PROTOCOLS => Some(Frames::default()),
+        _ if is_event_stream(answer.headers()) => None,
+        _ => return answer,
+    };
+    let ending = ending(bff, session);
+    answer.map_body(|_, body| Lasting::new(body, frames, ending).boxed())
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    headers.get_all(CONTENT_TYPE).any(|value| {
+        let essence = value.as_bytes().split(|b| *b == b';').next();
+        essence.is_some_and(|e| e.trim_ascii().eq_ignore_ascii_case(b"text/event-stream"))
+    })
+}
+
+fn ending(bff: &Bff, session: Option<&Session>) -> impl Future<Output = Ending> + use<> {
+    let closing = bff.draining.closing();
+    let over = session.map(|session| {
+        let end = bff.clock.reached(session.ends_at);
+        let revoked = bff.revocations.ended(session);
+        let unknown = in_the_dark(bff.coordinator.clone());
+        async {
+            tokio::select! {
+                () = end => {}
+                () = revoked => {}
+                () = unknown => {}
+            }
+        }
+    });
+    async move {
+        let over = async {
+            match over {
+                Some(over) => over.await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = over => Ending::SessionOver,
+            () = closing => Ending::ShuttingDown,
+        }
+    }
+}
+
+/// Until nobody here can tell any more whether sessions were ended elsewhere, and the configuration says `closed`.
+async fn in_the_dark(coordinator: Option<Arc<Coordinator>>) {
+    let Some(coordinator) = coordinator else {
+        return std::future::pending().await;
+    };
+    while !coordinator.is_in_the_dark() {
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// The body of an answer that lasts.
+struct Lasting {
+    size: BodySize,
+    /// What the upstream has sent; nothing to follow in an event stream.
+    frames: Option<Frames>,
+    shared: Rc<Shared>,
+    watcher: JoinHandle<()>,
+}
+
+struct Shared {
+    /// `None` when it is over. Dropped, it ends the request to the upstream.
+    body: RefCell<Option<BoxBody>>,
+    ending: Cell<Option<Ending>>,
+    reader: Cell<Option<Waker>>,
+}
+
+impl Shared {
+    fn wake(&self) {
+        if let Some(reader) = self.reader.take() {
+            reader.wake();
+        }
+    }
+
+    fn stop(&self) -> Option<BoxBody> {
+        self.body.borrow_mut().take()
+    }
+}
+
+impl Lasting {
+    fn new(
+        body: BoxBody,
+        frames: Option<Frames>,
+        ending: impl Future<Output = Ending> + 'static,
+    ) -> Self {
+        let size = body.size();
+        let shared = Rc::new(Shared {
+            body: RefCell::new(Some(body)),
+            ending: Cell::new(None),
+            reader: Cell::new(None),
+        });
+        let of_task = Rc::clone(&shared);
+        let patience = frames.as_ref().map(|_| LAST_FRAME);
+        let watcher = rt::spawn(async move {
+            of_task.ending.set(Some(ending.await));
+            of_task.wake();
+            if let Some(patience) = patience {
+                rt::time::sleep(patience).await;
+            }
+            drop(of_task.stop());
+            of_task.wake();
+        });
+        Self {
+            size,
+            frames,
+            shared,
+            watcher,
+        }
+    }
+
+    fn poll_body(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Box<dyn StdError>>>> {
+        match &mut *self.shared.body.borrow_mut() {
+            Some(body) => Pin::new(body).poll_next(cx),
+            None => Poll::Ready(None),
+        }
+    }
+}
+
+impl MessageBody for Lasting {
+    type Error = Box<dyn StdError>;
+
+    fn size(&self) -> BodySize {
+        self.size
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        let this = &mut *self;
+        this.shared.reader.set(Some(cx.waker().clone()));
+        loop {
+            let polled = match (this.shared.ending.get(), &this.frames) {
+                (Some(_), None) => {
+                    this.shared.stop();
+                    return Poll::Ready(None);
+                }
+                (Some(ending), Some(frames)) if frames.is_between() => {
+                    let was_open = this.shared.stop().is_some();
+                    let is_owed = was_open && !frames.has_closed();
+                    return Poll::Ready(is_owed.then(|| Ok(ending.close_frame())));
+                }
+                _ => this.poll_body(cx),
+            };
+            let Some(frames) = &mut this.frames else {
+                return polled;
+            };
+            return match polled {
+                Poll::Ready(Some(Ok(mut bytes))) => {
+                    if this.shared.ending.get().is_some() {
+                        bytes.truncate(frames.pass_frame(&bytes));
+                    } else {
+                        frames.pass(&bytes);
+                    }
+                    Poll::Ready(Some(Ok(bytes)))
+                }
+                Poll::Ready(Some(Err(error))) if error.is::<Idle>() && frames.is_between() => {
+                    this.shared.ending.set(Some(Ending::Idle));
+                    continue;
+                }
+                polled => polled,
+            };
+        }
+    }
+}
+
+impl Drop for Lasting {
+    fn drop(&mut self) {
+        self.watcher.abort();
+    }
+}
