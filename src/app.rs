@@ -16,7 +16,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::bff::{Bff, Draining};
 use crate::clock::Clock;
 use crate::config::{self, Config};
-use crate::coordination::Refreshes;
+use crate::coordination::{
+    BadUrl, CoordinationSettings, Coordinator, Fruitless, Refreshes, Revocations,
+};
+use crate::frontend::Frontends;
 use crate::keyring::{KeyRing, KeyRingError, SharedRing};
 use crate::oidc::IdpClient;
 use crate::server;
@@ -31,6 +34,9 @@ pub enum StartError {
     /// The key ring does not load.
     #[error(transparent)]
     Keys(#[from] KeyRingError),
+    /// The store's URL cannot be used.
+    #[error(transparent)]
+    Coordination(#[from] BadUrl),
     /// The operating system refuses a signal handler or a thread.
     #[error("cannot start: {0}")]
     System(#[source] std::io::Error),
@@ -85,12 +91,17 @@ pub async fn serve(config: Config, clock: Clock, listeners: Listeners) -> Result
 pub fn start(config: Config, clock: Clock, listeners: Listeners) -> Result<Running, StartError> {
     let now = clock.now();
     let keys = SharedRing::load(&config.keys.dir, now)?;
+    let metrics = Metrics::new();
+    let coordinator = coordinator(config.coordination.as_ref(), &config.frontends, &metrics)?;
     let bff = Arc::new(Bff {
         frontends: config.frontends,
         keys,
         refreshes: Refreshes::default(),
+        revocations: Revocations::default(),
+        coordinator: coordinator.map(Arc::new),
+        fruitless: Fruitless::default(),
         clock,
-        metrics: Metrics::new(),
+        metrics,
         trusted_proxies: config.server.trusted_proxies,
         draining: Draining::default(),
     });
@@ -117,6 +128,7 @@ pub fn start(config: Config, clock: Clock, listeners: Listeners) -> Result<Runni
         .map_err(|error| StartError::Listen(public_addr, error))?;
     log::info!(address = public_addr.to_string(), admin = operator_addr.to_string(),
         keys = bff.keys.current().len(); "serving");
+    bff.warn_of_owners();
     let running = Running {
         public: public.handle(),
         operator: operator.handle(),
@@ -129,6 +141,7 @@ pub fn start(config: Config, clock: Clock, listeners: Listeners) -> Result<Runni
         Arc::clone(&bff),
         config.keys.reload_interval,
     ));
+    actix_web::rt::spawn(coordinate(Arc::clone(&bff)));
     actix_web::rt::spawn(discover(bff));
     Ok(running)
 }
@@ -164,7 +177,7 @@ impl Running {
     }
 }
 
-/// Reloads the key ring every `interval` and on SIGHUP. A ring that does not load changes nothing.
+/// Reloads the key ring every `interval` and on SIGHUP. A ring that does not load adds nothing.
 async fn keep_keys_fresh(bff: Arc<Bff>, interval: Duration) {
     let mut signals = signal(SignalKind::hangup()).ok();
     let mut ticks = tokio::time::interval(interval);
@@ -180,7 +193,35 @@ async fn keep_keys_fresh(bff: Arc<Bff>, interval: Duration) {
             _ = ticks.tick() => {}
             _ = hung_up => log::info!("SIGHUP: looking at the key directory"),
         }
-        bff.reload_keys();
+        // A directory on a mount that hangs must not hold up the signals and timers beside it.
+        let bff = Arc::clone(&bff);
+        let reload = actix_web::rt::task::spawn_blocking(move || bff.reload_keys());
+        if let Err(error) = reload.await {
+            log::error!("the key directory was not read: {error}");
+        }
+    }
+}
+
+fn coordinator(
+    settings: Option<&CoordinationSettings>,
+    frontends: &Frontends,
+    metrics: &Metrics,
+) -> Result<Option<Coordinator>, BadUrl> {
+    let timeouts = frontends
+        .iter()
+        .map(|frontend| frontend.session.absolute_timeout);
+    let longest = timeouts.max().unwrap_or_default();
+    settings
+        .map(|settings| Coordinator::new(settings, longest, metrics.coordination.clone()))
+        .transpose()
+}
+
+/// Shares facts with the other replicas, with `[coordination]`.
+async fn coordinate(bff: Arc<Bff>) {
+    if let Some(coordinator) = &bff.coordinator {
+        coordinator
+            .run(&bff.keys, &bff.clock, &bff.revocations)
+            .await;
     }
 }
 
@@ -194,7 +235,7 @@ async fn discover(bff: Arc<Bff>) {
     }
 }
 
-/// Tries every identity provider and upstream once, for `--check --online`; gives what cannot be reached.
+/// Tries every identity provider, upstream and the store once, for `--check --online`; gives what cannot be reached.
 pub async fn reach(config: &Config) -> Vec<String> {
     const PATIENCE: Duration = Duration::from_secs(5);
     let mut failures = Vec::new();
@@ -224,7 +265,22 @@ pub async fn reach(config: &Config) -> Vec<String> {
             &why,
         ));
     }
+    if let Err(why) = reach_store(config).await {
+        failures.push(format!(
+            "coordination.url: {why}\n    → see that the store runs, can be reached from here, and takes writes, or correct the URL"
+        ));
+    }
     failures
+}
+
+async fn reach_store(config: &Config) -> Result<(), String> {
+    let metrics = Metrics::new();
+    let settings = config.coordination.as_ref();
+    match coordinator(settings, &config.frontends, &metrics) {
+        Ok(Some(coordinator)) => coordinator.reach().await,
+        Ok(None) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 fn unreached(at: &str, url: &str, why: &impl std::fmt::Display) -> String {

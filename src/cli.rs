@@ -68,7 +68,7 @@ pub struct RotateKeys {
     pub activate_in: Option<Duration>,
     /// How long its successor must have been active before a key is dropped; default: `keys.retire_after()`.
     pub retire_after: Option<Duration>,
-    /// Delete this key, and end its sessions.
+    /// Delete this key, and so end its sessions.
     pub drop: Option<String>,
 }
 
@@ -186,7 +186,7 @@ struct Flags {
     #[arg(long, value_name = "DURATION", requires = "rotate_keys", value_parser = duration)]
     retire_after: Option<Duration>,
 
-    /// With --rotate-keys: deletes this key now, which ends its sessions
+    /// With --rotate-keys: deletes this key now, which ends its sessions once the processes reload
     #[arg(long, value_name = "KID", requires = "rotate_keys",
           conflicts_with = "activate_in", value_parser = kid)]
     drop: Option<String>,

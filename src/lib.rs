@@ -2,7 +2,8 @@
 //!
 //! A single-page app's browser code must hold no OAuth token. sealgate stands between browser and APIs: it signs the
 //! user in through OpenID Connect, keeps the tokens sealed in cookies that no script can read, and calls the APIs
-//! with them. The session is in the cookie; processes share a directory of keys and nothing else.
+//! with them. The session is in the cookie; processes share a directory of keys and, with
+//! `[coordination]`, facts that pass by themselves.
 //!
 //! # The map
 //! The modules below are declared in layer order: each uses only those further down.
@@ -11,6 +12,7 @@
 //! |---|---|
 //! | the path of every request, in nine steps | `server::pipeline` |
 //! | the cookie, byte by byte | [`session`] |
+//! | who may use a route, and with which token | [`frontend::Policy`], [`token`] |
 //! | when and how tokens are refreshed | `token::refresh` |
 //! | key files and rotation | [`keyring`], `keys/README.md` |
 //! | what the configuration means | [`config`] |

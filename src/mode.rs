@@ -10,7 +10,7 @@ use sealgate::app::{self, StartError};
 use sealgate::cli::{self, RotateKeys};
 use sealgate::clock::Clock;
 use sealgate::config::{self, Config, ConfigErrors, Sources};
-use sealgate::keyring::{self, Alg, KeyRingError, RotateOptions};
+use sealgate::keyring::{self, Alg, KeyRingError, Removal, RotateOptions};
 use sealgate::telemetry;
 
 /// Why a mode did not do what was asked; says it to the operator.
@@ -57,6 +57,7 @@ impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
         match error {
             StartError::Keys(error) => error.into(),
+            StartError::Coordination(error) => Self::Config(error.to_string()),
             error => Self::Failed(error.to_string()),
         }
     }
@@ -118,16 +119,18 @@ pub(crate) fn check(files: Vec<PathBuf>, online: bool) -> Result<(), Failure> {
         .resolve(&clock)
         .map_err(|errors| mistakes.push(errors.to_string()))
         .ok();
-    if let Ok(dir) = written.keys_dir()
-        && let Err(error) = keyring::KeyRing::load(&dir, clock.now())
-    {
-        mistakes.push(error.to_string());
+    let mut warnings = Vec::new();
+    if let Ok(dir) = written.keys_dir() {
+        match keyring::KeyRing::load(&dir, clock.now()) {
+            Ok(ring) => warnings.extend(ring.foreign().iter().map(ToString::to_string)),
+            Err(error) => mistakes.push(error.to_string()),
+        }
     }
     let config = match config {
         Some(config) if mistakes.is_empty() => config,
         _ => return Err(Failure::Config(mistakes.join("\n"))),
     };
-    for warning in &config.warnings {
+    for warning in config.warnings.iter().chain(&warnings) {
         writeln!(io::stderr(), "warning: {warning}")?;
     }
     if online {
@@ -175,7 +178,8 @@ pub(crate) fn explain_cookie(files: Vec<PathBuf>) -> Result<(), Failure> {
         header
             .split(|byte| matches!(byte, b'\n' | b'\r'))
             .map(|line| {
-                // As copied from a request, or its value alone.
+                // As copied from a request, or from a trace of one, or its value alone.
+                let line = line.strip_prefix(b"> ").unwrap_or(line);
                 match line.split_at_checked("cookie:".len()) {
                     Some((name, value)) if name.eq_ignore_ascii_case(b"cookie:") => value,
                     _ => line,
@@ -228,6 +232,7 @@ pub(crate) fn rotate_keys(files: Vec<PathBuf>, options: &RotateKeys) -> Result<(
         ),
         None => None,
     };
+    let is_a_guess = options.retire_after.is_none() && !settings.is_retirement_known();
     let options = RotateOptions {
         alg,
         activate_in: options.activate_in.unwrap_or(settings.activation_delay),
@@ -238,7 +243,25 @@ pub(crate) fn rotate_keys(files: Vec<PathBuf>, options: &RotateKeys) -> Result<(
     };
     let rotation = keyring::rotate(&settings.dir, &options, Clock::system().now())
         .map_err(|error| Failure::Failed(error.to_string()))?;
-    print(&format!("{rotation}\n"))
+    print(&format!("{rotation}\n"))?;
+    let has_retired = |removal: &Removal| matches!(removal, Removal::Retired(_));
+    if is_a_guess && rotation.removed.iter().any(has_retired) {
+        writeln!(
+            io::stderr(),
+            "warning: keys were deleted whose successor has been active for 24h, which is only the built-in default: no \
+             configuration said how long sessions last, and longer ones have ended. Give it with -c, or use --retire-after"
+        )?;
+    }
+    if rotation.bad.is_empty() {
+        return Ok(());
+    }
+    let bad: Vec<_> = rotation.bad.iter().map(ToString::to_string).collect();
+    Err(Failure::Failed(format!(
+        "the key is dropped, but not all is well in {}:\n  {}\nuntil this is mended no process starts, and those that run \
+         take up no key: they keep their old ring without the deleted keys (but with the last one they have)",
+        settings.dir.display(),
+        bad.join("\n  ")
+    )))
 }
 
 /// Asks the running process's admin listener whether it is alive.

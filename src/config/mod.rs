@@ -32,6 +32,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::clock::Clock;
+use crate::coordination::CoordinationSettings;
 use crate::frontend::Frontends;
 use crate::names::UpstreamName;
 use crate::proxy::UpstreamSettings;
@@ -58,6 +59,8 @@ pub struct Config {
     pub frontends: Frontends,
     /// Every API.
     pub upstreams: HashMap<UpstreamName, UpstreamSettings>,
+    /// What replicas share besides the keys.
+    pub coordination: Option<CoordinationSettings>,
     /// How log lines are written.
     pub log_format: LogFormat,
     /// What works, but should be known: for the log at start, and for `--check`.
@@ -114,6 +117,11 @@ impl KeysSettings {
     pub fn retire_after(&self) -> Duration {
         const DAY: Duration = Duration::from_hours(24);
         self.retire_after.or(self.longest_session).unwrap_or(DAY)
+    }
+
+    /// Whether that follows from the configuration; else it is a guess, and sessions may last longer.
+    pub fn is_retirement_known(&self) -> bool {
+        self.retire_after.or(self.longest_session).is_some()
     }
 }
 

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::secret::SecretReference;
-use super::units::{Count, Size, Span, Switch};
+use super::units::{Count, Moment, Rate, Size, Span, Switch};
 
 /// The whole of it.
 #[derive(Clone, Debug, Deserialize)]
@@ -27,6 +27,8 @@ pub(super) struct Settings {
     /// Single-page apps, by name. The name becomes part of cookie names.
     #[serde(default)]
     pub(super) frontend: BTreeMap<String, Frontend>,
+    /// What replicas share besides the keys; by default nothing.
+    pub(super) coordination: Option<Coordination>,
     /// Logs.
     pub(super) telemetry: Telemetry,
 }
@@ -85,6 +87,8 @@ pub(super) struct Upstream {
     pub(super) timeout: Span,
     /// Between bytes, both ways.
     pub(super) idle_timeout: Span,
+    /// Connections at the most, for each worker.
+    pub(super) max_connections: Count,
     /// PEM file: only certificates signed by these are trusted.
     pub(super) ca: Option<String>,
 }
@@ -103,6 +107,8 @@ pub(super) struct Frontend {
     pub(super) csrf_header: String,
     /// A local path; failed logins are redirected there with `?code=…`.
     pub(super) error_page: Option<String>,
+    /// How many logins one client address may begin and end; by default any number.
+    pub(super) login_rate_limit: Option<LoginRateLimit>,
     /// The OpenID Connect client.
     pub(super) oidc: Oidc,
     /// Lifetimes and sizes.
@@ -142,6 +148,8 @@ pub(super) struct Oidc {
     pub(super) extra_params: BTreeMap<String, String>,
     /// How far the provider's clock may be off.
     pub(super) clock_skew: Span,
+    /// `auto`, `always` or `never`: whether a refresh token that may be spent is presented again.
+    pub(super) repeat_refresh: String,
 }
 
 /// `[frontend.<name>.session]`
@@ -164,30 +172,80 @@ pub(super) struct Session {
     pub(super) pad_to: Count,
     /// `zstd` or `none`.
     pub(super) compression: String,
+    /// Sessions that began earlier are over.
+    pub(super) not_before: Option<Moment>,
 }
 
 /// `[frontend.<name>.route.<name>]`
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Route {
-    /// This path and all below it; the longest match wins. Required.
+    /// This path and all below it; the longest match wins. A segment `{sub}` is the session's own value of that claim. Required.
     pub(super) path: Option<String>,
     /// The name of an upstream. Required.
     pub(super) upstream: Option<String>,
     /// Whether `path` is taken off before the upstream's own path is put in front.
     pub(super) strip_prefix: Switch,
-    /// `none`, `user` or `user_or_none`: whose access token goes along.
+    /// `none`, `user`, `client`, `user_or_client` or `user_or_none`: whose access token goes along.
     pub(super) token: String,
+    /// Scopes that this token must have been granted, all of them.
+    pub(super) require_scopes: Vec<String>,
+    /// Claims that the session must have, each with one of its values.
+    pub(super) require_claims: BTreeMap<String, Vec<String>>,
+    /// How many requests it takes of one session or client address; by default any number.
+    pub(super) rate_limit: Option<RateLimit>,
     /// Methods that are allowed; without it all but `CONNECT` and `TRACE`.
     pub(super) methods: Option<Vec<String>>,
     /// Longest request body.
     pub(super) body_limit: Size,
     /// Until the upstream's response headers; overrides the upstream's.
     pub(super) timeout: Option<Span>,
+    /// Whether WebSocket handshakes are taken.
+    pub(super) websocket: Switch,
     /// Names of request cookies passed on.
     pub(super) cookies: Vec<String>,
     /// Names of upstream `Set-Cookie`s passed back.
     pub(super) set_cookies: Vec<String>,
+}
+
+/// `[coordination]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Coordination {
+    /// Where the URL of Valkey or Redis is; it may hold a password. Required.
+    pub(super) url: Option<SecretReference>,
+    /// `open` or `closed`: what becomes of sessions while revocations cannot be known; by default `open`.
+    pub(super) on_failure: Option<String>,
+    /// What all names in the store begin with; by default `sealgate`.
+    pub(super) prefix: Option<String>,
+}
+
+/// `frontend.<name>.route.<name>.rate_limit`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table { per_second = …, burst = … }"
+)]
+pub(super) struct RateLimit {
+    /// Requests in the long run. Required.
+    pub(super) per_second: Option<Rate>,
+    /// Requests at once; by default those of a second.
+    pub(super) burst: Option<Count>,
+    /// `session` or `address`; by default the session.
+    pub(super) by: Option<String>,
+}
+
+/// `frontend.<name>.login_rate_limit`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table { per_second = …, burst = … }"
+)]
+pub(super) struct LoginRateLimit {
+    /// Requests in the long run. Required.
+    pub(super) per_second: Option<Rate>,
+    /// Requests at once; by default those of a second.
+    pub(super) burst: Option<Count>,
 }
 
 /// `[telemetry]`

@@ -8,6 +8,8 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 
+use crate::clock::UnixTime;
+
 /// A duration: `90s`, `30m`, `8h`, `1h30m`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Span(pub(super) Duration);
@@ -20,9 +22,17 @@ pub(super) struct Size(pub(super) u64);
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Count(pub(super) usize);
 
+/// A number of times in a second: `20`, `0.5`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Rate(pub(super) f64);
+
 /// `true` or `false`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Switch(pub(super) bool);
+
+/// A point in time: `2026-11-21T00:00:00Z` (RFC 3339).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Moment(pub(super) UnixTime);
 
 /// Longer spans are mistakes, and would make sums of times overflow.
 const LONGEST: Duration = Duration::from_hours(100 * 365 * 24);
@@ -61,7 +71,9 @@ fn complaint<E: de::Error>(what: &str, remedy: &str) -> E {
 struct SpanVisitor;
 struct SizeVisitor;
 struct CountVisitor;
+struct RateVisitor;
 struct SwitchVisitor;
+struct MomentVisitor;
 
 impl Visitor<'_> for SpanVisitor {
     type Value = Span;
@@ -138,6 +150,36 @@ impl Visitor<'_> for CountVisitor {
     }
 }
 
+impl Visitor<'_> for RateVisitor {
+    type Value = Rate;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number such as 20 or 0.5")
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Rate, E> {
+        // What 32 bits do not hold is out of bounds anyway.
+        Ok(Rate(u32::try_from(number).map_or(f64::INFINITY, f64::from)))
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Rate, E> {
+        Ok(Rate(i32::try_from(number).map_or(f64::INFINITY, f64::from)))
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<Rate, E> {
+        Ok(Rate(number))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Rate, E> {
+        text.parse().map(Rate).map_err(|_| {
+            complaint(
+                &format!("{text:?} is no number"),
+                "write digits, such as 20 or 0.5",
+            )
+        })
+    }
+}
+
 impl Visitor<'_> for SwitchVisitor {
     type Value = Switch;
 
@@ -159,6 +201,26 @@ impl Visitor<'_> for SwitchVisitor {
     }
 }
 
+impl Visitor<'_> for MomentVisitor {
+    type Value = Moment;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a point in time in quotes, such as \"2026-11-21T00:00:00Z\"")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Moment, E> {
+        let instant = text.parse::<jiff::Timestamp>().ok();
+        let secs = instant.and_then(|instant| u64::try_from(instant.as_second()).ok());
+        secs.map(|secs| Moment(UnixTime::from_secs(secs)))
+            .ok_or_else(|| {
+                complaint(
+                    &format!("{text:?} is no point in time"),
+                    "write date, time and zone (RFC 3339), such as \"2026-11-21T00:00:00Z\"",
+                )
+            })
+    }
+}
+
 macro_rules! deserialize_with_visitor {
     ($($type:ident: $visitor:ident),+) => {$(
         impl<'de> Deserialize<'de> for $type {
@@ -169,7 +231,8 @@ macro_rules! deserialize_with_visitor {
     )+};
 }
 deserialize_with_visitor!(
-    Span: SpanVisitor, Size: SizeVisitor, Count: CountVisitor, Switch: SwitchVisitor
+    Span: SpanVisitor, Size: SizeVisitor, Count: CountVisitor, Rate: RateVisitor,
+    Switch: SwitchVisitor, Moment: MomentVisitor
 );
 
 #[cfg(test)]
@@ -200,6 +263,25 @@ mod tests {
         ] {
             let parsed = parse_duration(text).map(|span| span.as_secs());
             assert_eq!(parsed, seconds, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_point_in_time_has_a_zone() {
+        let parse = |text: &str| {
+            let moment: Option<Moment> = serde_json::from_value(text.into()).ok();
+            moment.map(|moment| moment.0.as_secs())
+        };
+        assert_eq!(parse("2026-11-21T00:00:00Z"), Some(1_795_219_200));
+        assert_eq!(parse("2026-11-21T01:00:00+01:00"), Some(1_795_219_200));
+        for text in [
+            "",
+            "2026-11-21",
+            "2026-11-21T00:00:00",
+            "now",
+            "1960-01-01T00:00:00Z",
+        ] {
+            assert_eq!(parse(text), None, "{text}");
         }
     }
 

@@ -6,6 +6,7 @@
 //! # Spec
 //! RFC 6749 §4.1.2, RFC 7636, RFC 9207 §2.4, OpenID Connect Core §3.1.3.7, RFC 9700 §4.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use actix_web::http::header;
@@ -163,7 +164,9 @@ async fn complete(
         .map_err(|error| {
             let problem = match error {
                 OidcError::Rejected(_) => failed(LoginFailure::CodeRefused),
-                OidcError::Unavailable(_) => return unavailable(ctx, &error),
+                OidcError::Unavailable(_) | OidcError::Lost(_) => {
+                    return unavailable(ctx, &error);
+                }
                 OidcError::Invalid(_) => failed(LoginFailure::InvalidIdToken),
             };
             log::warn!(frontend = ctx.frontend.name.as_str(); "code not redeemed: {error}");
@@ -189,10 +192,14 @@ async fn complete(
             log::warn!(frontend = ctx.frontend.name.as_str(); "ID token refused: {error}");
             failed(LoginFailure::InvalidIdToken)
         })?;
-    begin_session(ctx, tokens, claims, asked_at, id_token)?;
+    // What was asked for and granted, so that `token::challenge` knows when there is no more to be had.
+    let is_step_up = attempt.acr_values.is_some();
+    begin_session(ctx, tokens, claims, asked_at, id_token, is_step_up)?;
     if let (Some(replaced), Some(session)) = (attempt.replaces, &ctx.session) {
         let jar = &ctx.frontend.jar;
         jar.mark_replaced(replaced, session, &ctx.keys, ctx.now, ctx.cookies);
+        // A copy of its cookies, and its open streams, end with it (B24).
+        ctx.revoke(replaced);
     }
     Ok(attempt)
 }
@@ -204,9 +211,12 @@ fn begin_session(
     claims: Map<String, Value>,
     asked_at: UnixTime,
     id_token: String,
+    is_step_up: bool,
 ) -> Result<(), Problem> {
     let settings = &ctx.frontend.session;
     let text = |name: &str| claims.get(name).and_then(Value::as_str).map(str::to_owned);
+    let configured_end = ctx.now.plus(settings.absolute_timeout);
+    let session_ends_by = tokens.session_ends_by(asked_at, Some(&claims));
     let session = Session {
         id: SessionId::random().map_err(|error| {
             log::error!("{error}");
@@ -220,14 +230,18 @@ fn begin_session(
             .get("auth_time")
             .and_then(Value::as_u64)
             .map(UnixTime::from_secs),
-        ends_at: ctx.now.plus(settings.absolute_timeout),
+        ends_at: session_ends_by.map_or(configured_end, |ends| ends.min(configured_end)),
         last_seen: ctx.now,
         tokens: token_set(tokens, asked_at, &ctx.frontend.provider.settings().scope()),
         claims: claims
             .into_iter()
-            .filter(|(name, _)| settings.claims.iter().any(|kept| kept == name))
+            .filter(|(name, _)| ctx.frontend.keeps_claim(name) || (is_step_up && name == "acr"))
             .collect(),
     };
+    if session.is_expired(ctx.now) {
+        log::warn!(frontend = ctx.frontend.name.as_str(); "no session: it would be over already");
+        return Err(failed(LoginFailure::InvalidIdToken));
+    }
     ctx.store(&session).map_err(|error| {
         log::error!(frontend = ctx.frontend.name.as_str(); "no session: {error}");
         match error {
@@ -241,7 +255,7 @@ fn begin_session(
     store_hint(ctx, session.id, id_token);
     log::info!(target: "sealgate::audit", frontend = ctx.frontend.name.as_str(),
         session = session.id.short(); "login");
-    ctx.session = Some(session);
+    ctx.session = Some(Rc::new(session.into()));
     Ok(())
 }
 
@@ -263,11 +277,16 @@ fn store_hint(ctx: &mut Ctx<'_>, session: SessionId, id_token: String) {
 }
 
 fn token_set(response: TokenResponse, asked_at: UnixTime, asked_scope: &str) -> TokenSet {
+    let session_ends_by = response.session_ends_by(asked_at, None);
     TokenSet {
         access_token: response.access_token,
         refresh_token: response.refresh_token,
         issued_at: asked_at,
         expires_at: asked_at.plus(response.expires_in),
+        refresh_ends_at: response
+            .refresh_expires_in
+            .map(|lifetime| asked_at.plus(lifetime)),
+        session_ends_by,
         scope: response.scope.unwrap_or_else(|| asked_scope.to_owned()),
     }
 }

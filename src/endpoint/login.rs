@@ -12,7 +12,7 @@ use crate::bff::Ctx;
 use crate::names::ReturnTo;
 use crate::oidc::{AuthorizationRequest, LoginParams};
 use crate::problem::Problem;
-use crate::session::LoginAttempt;
+use crate::session::{LoginAttempt, StoreError};
 use crate::telemetry::metrics::LoginResult;
 
 /// Longest parameter passed on to the provider, in bytes.
@@ -81,10 +81,13 @@ async fn begin(
     };
     ctx.frontend
         .jar
-        .store_login(&attempt, ctx.received, &ctx.keys, ctx.now, ctx.cookies)
-        .map_err(|error| {
-            log::error!(frontend = ctx.frontend.name.as_str(); "login attempt not stored: {error}");
-            Problem::Internal
+        .store_login(attempt, ctx.received, &ctx.keys, ctx.now, ctx.cookies)
+        .map_err(|error| match error {
+            StoreError::TooLarge(_) => Problem::BadRequest("the parameters are too long"),
+            StoreError::Seal(error) => {
+                log::error!(frontend = ctx.frontend.name.as_str(); "login not begun: {error}");
+                Problem::Internal
+            }
         })?;
     ctx.bff
         .metrics

@@ -21,6 +21,7 @@ use crate::bff::Ctx;
 use crate::coordination::{Fingerprint, Outcome};
 use crate::frontend::Frontend;
 use crate::names::ReturnTo;
+use crate::oidc::Revoked;
 use crate::problem::Problem;
 use crate::session::{Session, TokenSet};
 
@@ -115,36 +116,50 @@ async fn end(ctx: &mut Ctx<'_>) {
     log::info!(target: "sealgate::audit", frontend = ctx.frontend.name.as_str(),
         session = session.id.short(); "logout");
     let revocation = tokio::time::timeout(REVOCATION_PATIENCE, revoke(ctx, &session));
-    if revocation.await.is_err() {
+    let is_revoked = revocation.await.unwrap_or_else(|_| {
         log::warn!(frontend = ctx.frontend.name.as_str(); "tokens not revoked in time");
+        false
+    });
+    if !is_revoked {
+        // A late answer could bring a refresh token that works for hours (G10).
+        let jar = &ctx.frontend.jar;
+        jar.mark_unrevoked(&session, &ctx.keys, ctx.now, ctx.cookies);
     }
 }
 
-/// The session's tokens, and those of a refresh whose answer the browser does not have yet.
-async fn revoke(ctx: &Ctx<'_>, session: &Session) {
+/// The session's tokens, and those of a refresh whose answer the browser does not have yet. Whether no refresh token
+/// of them works any longer.
+async fn revoke(ctx: &Ctx<'_>, session: &Session) -> bool {
     let tokens = &session.tokens;
-    revoke_set(ctx, tokens).await;
+    let is_revoked = revoke_set(ctx, tokens).await;
     let Some(refresh_token) = &tokens.refresh_token else {
-        return;
+        return is_revoked;
     };
     let fingerprint = Fingerprint::new(&session.id, refresh_token, &tokens.access_token);
     if let Some(join) = ctx.bff.refreshes.join(fingerprint, ctx.now)
         && let Outcome::Refreshed(newer) = join.landed().await.outcome
     {
-        revoke_set(ctx, &newer).await;
+        return revoke_set(ctx, &newer).await && is_revoked;
     }
+    is_revoked
 }
 
 /// Refresh token first: it could live longest. The failure of one does not spare the other.
-async fn revoke_set(ctx: &Ctx<'_>, tokens: &TokenSet) {
-    let refresh = tokens
-        .refresh_token
-        .as_ref()
-        .map(|token| (token.secret(), "refresh_token"));
-    let access = (tokens.access_token.secret(), "access_token");
-    for (token, hint) in refresh.into_iter().chain([access]) {
-        if let Err(error) = ctx.frontend.provider.revoke(ctx.idp, token, hint).await {
+async fn revoke_set(ctx: &Ctx<'_>, tokens: &TokenSet) -> bool {
+    let is_revoked = match &tokens.refresh_token {
+        Some(token) => revoke_one(ctx, token.secret(), "refresh_token").await,
+        None => true,
+    };
+    revoke_one(ctx, tokens.access_token.secret(), "access_token").await;
+    is_revoked
+}
+
+async fn revoke_one(ctx: &Ctx<'_>, token: &str, hint: &'static str) -> bool {
+    match ctx.frontend.provider.revoke(ctx.idp, token, hint).await {
+        Ok(revoked) => revoked == Revoked::Done,
+        Err(error) => {
             log::warn!(frontend = ctx.frontend.name.as_str(), token = hint; "not revoked: {error}");
+            false
         }
     }
 }

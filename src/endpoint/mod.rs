@@ -2,6 +2,7 @@
 //!
 //! Never proxied, never cached, and no token is ever in an answer (A3).
 
+mod backchannel;
 mod callback;
 mod login;
 mod logout;
@@ -25,6 +26,7 @@ pub async fn serve(
     body: web::Payload,
 ) -> Result<HttpResponse, Problem> {
     match endpoint {
+        Endpoint::Backchannel => backchannel::serve(ctx, body).await,
         Endpoint::Callback => callback::serve(ctx, body).await,
         Endpoint::LoggedOut => Ok(logout::landing(ctx)),
         Endpoint::Login => login::serve(ctx).await,

@@ -15,16 +15,19 @@ pub(super) fn serve(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Problem> {
     let mut claims = Vec::new();
     for (name, value) in &session.claims {
         match value {
+            _ if !ctx.frontend.shows_claim(name) => {}
             // A claim with several values is several claims, as ASP.NET has it.
             Value::Array(values) => claims.extend(values.iter().map(|value| claim(name, value))),
             value => claims.push(claim(name, value)),
         }
     }
     let logout_url = logout::url(ctx.frontend, session);
-    let expires_in = session.ends_at.since(ctx.now).as_secs();
+    let expires_in = session.over_at().since(ctx.now).as_secs();
     claims.push(json!({"type": "bff:logout_url", "value": logout_url}));
     claims.push(json!({"type": "bff:session_expires_in", "value": expires_in}));
-    if let Some(state) = session.claims.get("session_state") {
+    if let Some(state) = session.claims.get("session_state")
+        && ctx.frontend.shows_claim("session_state")
+    {
         claims.push(json!({"type": "bff:session_state", "value": state}));
     }
     if slides {

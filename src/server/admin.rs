@@ -23,12 +23,20 @@ pub(super) fn configure(app: &mut web::ServiceConfig) {
 async fn ready(bff: web::Data<Arc<Bff>>) -> HttpResponse {
     let mut text = String::new();
     for frontend in bff.frontends.iter() {
-        let state = if frontend.provider.is_known() {
-            "known"
-        } else {
-            "not reached yet"
+        let provider = &frontend.provider;
+        let state = match (provider.is_known(), provider.is_failing()) {
+            (false, _) => "not reached yet",
+            (true, false) => "known",
+            (true, true) => "known, but it did not answer last",
         };
         let _ = writeln!(text, "identity provider of {}: {state}", frontend.name);
+    }
+    if let Some(coordinator) = &bff.coordinator {
+        let state = match coordinator.feed_age() {
+            Some(age) => format!("complete {} s ago", age.as_secs()),
+            None => "not read yet".to_owned(),
+        };
+        let _ = writeln!(text, "feed of revocations: {state}");
     }
     if bff.draining.has_begun() {
         return HttpResponse::ServiceUnavailable().body(format!("draining\n{text}"));
@@ -42,6 +50,13 @@ async fn metrics(bff: web::Data<Arc<Bff>>) -> HttpResponse {
     let primary_age = now.since(ring.primary(now).activates_at());
     bff.metrics
         .keyring(ring.len(), primary_age.as_secs(), &ring.fingerprint());
+    let feed_age = bff
+        .coordinator
+        .as_ref()
+        .and_then(|coordinator| coordinator.feed_age());
+    bff.metrics
+        .coordination
+        .knowledge(feed_age.map(|age| age.as_secs()), bff.revocations.len());
     HttpResponse::Ok()
         .insert_header((
             header::CONTENT_TYPE,

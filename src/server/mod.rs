@@ -9,6 +9,7 @@ mod page;
 mod pipeline;
 mod response;
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::TcpListener;
 use std::rc::Rc;
@@ -24,12 +25,16 @@ use crate::bff::Bff;
 use crate::names::UpstreamName;
 use crate::oidc::IdpClient;
 use crate::proxy::{UpstreamSettings, Upstreams};
+use crate::session::OpenedSessions;
 
 /// How long a whole call to an identity provider may take, body included.
 const IDP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Longer than the idle timeout of common balancers (60 s), so that it is they who close idle connections.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// How long a connection that we close is still read, so that no reset overtakes our last bytes (RFC 9112 §9.6).
+const LAST_BYTES: Duration = Duration::from_secs(1);
 
 /// How the listeners are run.
 #[derive(Debug)]
@@ -47,6 +52,7 @@ struct Worker {
     bff: Arc<Bff>,
     idp: IdpClient,
     upstreams: Upstreams,
+    opened: RefCell<OpenedSessions>,
 }
 
 /// The public listener. Signals are the caller's affair.
@@ -58,6 +64,8 @@ pub fn public(
     options: Options,
 ) -> std::io::Result<Server> {
     let clients = Clients::prepare(upstreams, options.workers)?;
+    let longest = upstreams.values().map(|upstream| upstream.idle_timeout);
+    limit_unread(&listener, longest.max());
     let closing = Arc::clone(bff);
     let bff = Arc::clone(bff);
     let app = move || {
@@ -65,6 +73,7 @@ pub fn public(
             bff: Arc::clone(&bff),
             idp: IdpClient::new(IDP_TIMEOUT),
             upstreams: clients.take(),
+            opened: RefCell::default(),
         });
         App::new()
             .app_data(worker)
@@ -75,6 +84,7 @@ pub fn public(
         let server = HttpServer::new(app)
             .workers(options.workers)
             .keep_alive(KEEP_ALIVE)
+            .client_disconnect_timeout(LAST_BYTES)
             // A client that closes its half has left: whoever streams to it stops, and so does the upstream (D31).
             .h1_allow_half_closed(false)
             .shutdown_timeout(grace)
@@ -94,11 +104,23 @@ pub fn public(
                 .keep_alive(KEEP_ALIVE)
                 // What HttpServer does by itself: idle connections end when the server does.
                 .graceful_shutdown_signal(move || bff.draining.closing())
+                .client_disconnect_timeout(LAST_BYTES)
                 .h1_allow_half_closed(false)
                 .h1(app)
                 .rustls_0_23(tls.clone())
         })?;
     Ok(server.run())
+}
+
+/// Ends connections whose client reads nothing for `limit` although something was sent. While a client does not read,
+/// nobody polls the answer's body, so only the kernel can know. Accepted connections inherit it from the listener.
+fn limit_unread(listener: &TcpListener, limit: Option<Duration>) {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = socket2::SockRef::from(listener).set_tcp_user_timeout(limit) {
+        log::warn!("clients that stop reading are not timed out: {error}");
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (listener, limit);
 }
 
 /// The operator's listener.

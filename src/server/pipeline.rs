@@ -16,11 +16,12 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::{Worker, client_addr, response};
 use crate::bff::Ctx;
-use crate::frontend::{Api, Target, TokenRequirement};
+use crate::coordination::Coordinator;
+use crate::frontend::{Api, Endpoint, Target};
 use crate::guard;
 use crate::problem::Problem;
 use crate::proxy;
-use crate::session::{OpenResult, Session};
+use crate::session::{OpenResult, OpenedSessions};
 use crate::{assets, endpoint, token};
 
 /// Takes one request from its first byte to its answer.
@@ -61,8 +62,11 @@ async fn run(
         Target::Private(target) => target,
     };
     exchange.target(target);
-    // 4 May it come in at all: CSRF, sizes; 403, 413.
-    let admitted = guard::admit(request, frontend, target)?;
+    if proxy::must_close(request) && !matches!(target, Api::Route(_)) {
+        return Err(Problem::BadRequest("nothing here is upgraded"));
+    }
+    // 4 May it come in at all: CSRF, sizes, rates by address; 403, 413, 429.
+    let admitted = guard::admit(request, frontend, target, client.addr)?;
     let mut ctx = Ctx {
         bff,
         frontend,
@@ -75,24 +79,48 @@ async fn run(
         now: bff.clock.now(),
         cookies: &mut exchange.cookies,
     };
-    // 5 Whose session: bad cookies are nobody's, and are cleared.
+    // 5 Whose session, and 6 was it ended: bad and dead cookies are nobody's, and are cleared.
     if needs_session(target) {
-        ctx.session = open(&mut ctx);
+        open(&mut ctx, &mut worker.opened.borrow_mut());
+        check_knowledge(&ctx, target)?;
     }
     match target {
-        // 6 A management endpoint answers,
+        // A management endpoint answers,
         Api::Endpoint(endpoint) => endpoint::serve(endpoint, admitted, &mut ctx, body).await,
         Api::Route(route) => {
-            // 7 or policy and refresh decide whether, and with which token: 401, 503;
+            // 7 or policy and refresh decide whether, and with which token: 401, 403, 429, 503;
             let permit = token::permit(admitted, route, &mut ctx).await?;
             // 8 and the upstream answers: 502, 504.
-            let sent_at = Instant::now();
-            let upstreams = &worker.upstreams;
-            let answer =
-                proxy::forward(permit, frontend, route, client, request, body, upstreams).await?;
-            let seconds = sent_at.elapsed().as_secs_f64();
-            bff.metrics
-                .upstream_answered(route.upstream.as_str(), seconds);
+            let ask = async |permit, body| {
+                let sent_at = Instant::now();
+                let upstreams = &worker.upstreams;
+                let answer =
+                    proxy::forward(permit, frontend, route, client, request, body, upstreams)
+                        .await?;
+                let seconds = sent_at.elapsed().as_secs_f64();
+                bff.metrics
+                    .upstream_answered(route.upstream.as_str(), seconds);
+                Ok::<_, Problem>(answer)
+            };
+            let mut bearer = permit.bearer();
+            let mut answer = ask(permit, body).await?;
+            // A 401 that new tokens or a new login may mend (D21, B56). Nothing of it has been sent, so step 7 may
+            // still decide about cookies. A token that was renewed for it is not renewed again.
+            while let Some(proxy::Challenge(lines)) = proxy::challenge(&answer) {
+                let refused = token::Refused {
+                    bearer,
+                    challenge: &lines,
+                    is_replayable: proxy::is_replayable(request, route),
+                };
+                let Some(permit) = token::renew(refused, route, &mut ctx).await? else {
+                    break;
+                };
+                bearer = permit.bearer();
+                // What holds its connection goes before another one is asked for.
+                drop(answer);
+                answer = ask(permit, proxy::no_body(request).await?).await?;
+            }
+            let answer = proxy::end_in_time(answer, bff, ctx.session.as_deref().map(|s| &**s));
             exchange.is_upstream = true;
             Ok(answer)
         }
@@ -100,26 +128,55 @@ async fn run(
 }
 
 fn needs_session(target: Api<'_>) -> bool {
-    !matches!(target, Api::Route(route) if route.token == TokenRequirement::None)
+    match target {
+        Api::Endpoint(endpoint) => endpoint != Endpoint::Backchannel,
+        Api::Route(route) => route.opens_session(),
+    }
+}
+
+/// With `on_failure = "closed"` no session is used while nobody here can tell whether it was ended elsewhere.
+///
+/// The answer is the one that a refresh gets while the provider is out of reach: the session is neither good nor over,
+/// its cookies are kept, and the same request will do later. Logout and login go on.
+fn check_knowledge(ctx: &Ctx<'_>, target: Api<'_>) -> Result<(), Problem> {
+    let uses_session = matches!(
+        target,
+        Api::Route(_) | Api::Endpoint(Endpoint::Session | Endpoint::User)
+    );
+    let is_in_the_dark = |coordinator: &Arc<Coordinator>| coordinator.is_in_the_dark();
+    if ctx.session.is_some()
+        && uses_session
+        && ctx.bff.coordinator.as_ref().is_some_and(is_in_the_dark)
+    {
+        return Err(Problem::IdentityProviderUnavailable);
+    }
+    Ok(())
 }
 
 /// Opens the session cookies, with another look at the key directory if they name a key nobody here knows.
-fn open(ctx: &mut Ctx<'_>) -> Option<Session> {
-    let mut loaded = ctx
-        .frontend
-        .jar
-        .load(ctx.received, &ctx.keys, ctx.now, ctx.cookies);
+fn open(ctx: &mut Ctx<'_>, known: &mut OpenedSessions) {
+    let frontend = ctx.frontend;
+    let jar = &frontend.jar;
+    let mut loaded = jar.load_again(known, ctx.received, &ctx.keys, ctx.now, ctx.cookies);
     if loaded.result == OpenResult::UnknownKey && ctx.look_for_keys() {
-        loaded = ctx
-            .frontend
-            .jar
-            .load(ctx.received, &ctx.keys, ctx.now, ctx.cookies);
+        loaded = jar.load_again(known, ctx.received, &ctx.keys, ctx.now, ctx.cookies);
     }
-    ctx.bff.metrics.session_opened(loaded.result.as_str());
     if let Some(kid) = loaded.kid {
         ctx.bff.metrics.opened_with(&kid.to_string());
     }
-    loaded.session
+    let mut result = loaded.result;
+    ctx.session = loaded.session;
+    // 6 A cookie that was copied before its session ended (F5).
+    let revocations = &ctx.bff.revocations;
+    if ctx
+        .session
+        .as_ref()
+        .is_some_and(|session| revocations.is_revoked(session))
+    {
+        result = OpenResult::Ended;
+        ctx.drop_session();
+    }
+    ctx.bff.metrics.session_opened(result.as_str());
 }
 
 fn peer(request: &HttpRequest) -> std::net::IpAddr {

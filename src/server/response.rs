@@ -135,6 +135,8 @@ pub(super) fn finish(
 fn outcome(answer: &Result<HttpResponse, Problem>, is_upstream: bool) -> &'static str {
     match answer {
         Err(problem) => problem.code(),
+        // The one endpoint whose caller wants another form of error than ours.
+        Ok(response) if !is_upstream && response.status().is_client_error() => "bad-request",
         Ok(_) if !is_upstream => "ok",
         Ok(response) => match response.head().status.as_u16() {
             100..200 => "1xx",
@@ -153,7 +155,10 @@ fn report(problem: &Problem, exchange: &Exchange) {
         Problem::IdentityProviderUnavailable
         | Problem::UpstreamTimeout
         | Problem::UpstreamUnavailable => log::Level::Warn,
-        Problem::CrossSiteRequest(_) | Problem::LoginFailed(_) => log::Level::Info,
+        Problem::CrossSiteRequest(_)
+        | Problem::Forbidden(_)
+        | Problem::InsufficientScope { .. }
+        | Problem::LoginFailed(_) => log::Level::Info,
         _ => log::Level::Debug,
     };
     let frontend = exchange
@@ -180,8 +185,17 @@ fn refuse(request: &HttpRequest, problem: &Problem, exchange: &Exchange) -> Http
     if let Some(seconds) = problem.retry_after() {
         builder.insert_header((header::RETRY_AFTER, seconds));
     }
-    if matches!(problem, Problem::BodyTooLarge | Problem::BadRequest(_))
-        || proxy::must_close(request)
+    if matches!(problem, Problem::WebSocketVersion) {
+        builder.insert_header((header::SEC_WEBSOCKET_VERSION, "13"));
+        builder.insert_header((header::UPGRADE, "websocket"));
+    }
+    if matches!(
+        problem,
+        Problem::BadRequest(_)
+            | Problem::BodyStalled
+            | Problem::BodyTooLarge
+            | Problem::ExpectationFailed
+    ) || proxy::must_close(request)
     {
         // What is left of the request on this connection is not worth reading.
         builder.force_close();

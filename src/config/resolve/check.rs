@@ -14,6 +14,14 @@ pub(super) fn is_token(text: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }
 
+/// RFC 6749 §3.3: one word of a scope.
+pub(super) fn is_scope(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\')
+}
+
 impl Resolver<'_> {
     /// A local path in its plainest form, without a slash at its end; the root stays `/`.
     pub(super) fn local_path(&mut self, at: &KeyPath, text: &str) -> Option<String> {
@@ -22,10 +30,6 @@ impl Resolver<'_> {
             Some(trimmed) => trimmed,
         };
         let remedy = "write a path such as \"/api/orders\"";
-        if text.contains(['{', '}']) {
-            self.wrong(at, "path patterns are not supported", remedy);
-            return None;
-        }
         match RequestPath::parse(trimmed) {
             Ok(path) => Some(path.as_str().to_owned()),
             Err(error) => {

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::check::is_token;
-use super::{Noted, Resolver, assets, oidc, route, session};
+use super::{Noted, Resolver, assets, oidc, policy, route, session};
 use crate::clock::Clock;
 use crate::config::key_path::KeyPath;
 use crate::config::settings;
-use crate::frontend::{AssetsSettings, Frontend, Route, RouteTable};
+use crate::frontend::{AssetsSettings, Frontend, RateLimit, Route, RouteTable};
 use crate::names::{FrontendName, Origin, ReturnTo};
 use crate::oidc::{ClientSettings, Provider};
 use crate::session::{Jar, JarSettings, SameSite, SessionSettings};
@@ -48,6 +48,7 @@ pub(in crate::config) struct FrontendPlan {
     pub(in crate::config) error_page: Option<ReturnTo>,
     pub(in crate::config) client: ClientSettings,
     pub(in crate::config) session: SessionSettings,
+    pub(in crate::config) login_rate_limit: Option<RateLimit>,
     pub(in crate::config) login_same_site: SameSite,
     pub(in crate::config) routes: Vec<Route>,
     pub(in crate::config) assets: Option<AssetsSettings>,
@@ -65,7 +66,20 @@ impl FrontendPlan {
             login_same_site: self.login_same_site,
             session: self.session.clone(),
         });
+        let timed = |limit: Option<RateLimit>| limit.map(|limit| limit.timed_by(clock));
+        let required = self
+            .routes
+            .iter()
+            .flat_map(|route| route.policy.claims_to_keep(&route.path))
+            .map(str::to_owned)
+            .collect();
+        let routes = self.routes.into_iter().map(|route| Route {
+            rate_limit: timed(route.rate_limit),
+            ..route
+        });
         Frontend {
+            required_claims: required,
+            login_rate_limit: timed(self.login_rate_limit),
             name: self.name,
             origin: self.origin,
             base_path: self.base_path,
@@ -74,7 +88,7 @@ impl FrontendPlan {
             session: self.session,
             jar,
             provider: Provider::new(self.client, clock.clone()),
-            routes: RouteTable::new(self.routes),
+            routes: RouteTable::new(routes.collect()),
             assets: self.assets,
         }
     }
@@ -128,6 +142,8 @@ fn one(
     let oidc_at = at.child("oidc");
     let client = oidc::resolve(resolver, &oidc_at, &frontend.oidc, redirect_uri);
     let session = session::resolve(resolver, &at.child("session"), &frontend.session);
+    let limit_at = at.child("login_rate_limit");
+    let login_rate_limit = policy::login_rate_limit(resolver, &limit_at, frontend);
     let routes = route::resolve(resolver, &at.child("route"), frontend, base_path.as_deref());
     let assets = assets::resolve(resolver, &at.child("assets"), frontend);
     let origin = origin?;
@@ -147,6 +163,7 @@ fn one(
         error_page: error_page.ok()?,
         client: client?,
         session: session?,
+        login_rate_limit: login_rate_limit.ok()?,
         login_same_site,
         routes: routes?,
         assets: assets.ok()?,

@@ -4,9 +4,12 @@
 
 mod assets;
 mod check;
+mod coordination;
 mod frontend;
 mod oidc;
+mod policy;
 mod route;
+mod secret;
 mod server;
 mod session;
 mod tls;
@@ -26,6 +29,7 @@ use super::variable;
 use super::written::Written;
 use super::{Config, KeysSettings, ServerSettings};
 use crate::clock::Clock;
+use crate::coordination::CoordinationSettings;
 use crate::frontend::Frontends;
 use crate::names::UpstreamName;
 use crate::proxy::UpstreamSettings;
@@ -39,6 +43,7 @@ pub(super) struct Plan {
     pub(super) keys: KeysSettings,
     pub(super) frontends: Vec<FrontendPlan>,
     pub(super) upstreams: HashMap<UpstreamName, UpstreamSettings>,
+    pub(super) coordination: Option<CoordinationSettings>,
     pub(super) log_format: LogFormat,
     pub(super) warnings: Vec<String>,
     pub(super) hints: Vec<String>,
@@ -53,6 +58,7 @@ impl Plan {
             keys: self.keys,
             frontends: Frontends::new(frontends.map(|plan| Arc::new(plan.build(clock))).collect()),
             upstreams: self.upstreams,
+            coordination: self.coordination,
             log_format: self.log_format,
             warnings: self.warnings,
             hints: self.hints,
@@ -72,6 +78,7 @@ pub(super) fn plan(written: &Written) -> Result<Plan, ConfigErrors> {
     );
     let upstreams = upstream::resolve(&mut resolver);
     let frontends = frontend::resolve(&mut resolver);
+    let coordination = coordination::resolve(&mut resolver);
     let (Some(server), Some(log_format), Some(upstreams), Some(frontends)) =
         (server, log_format, upstreams, frontends)
     else {
@@ -83,6 +90,7 @@ pub(super) fn plan(written: &Written) -> Result<Plan, ConfigErrors> {
         keys,
         frontends,
         upstreams: upstreams.into_iter().collect(),
+        coordination,
         log_format,
         warnings,
         hints,

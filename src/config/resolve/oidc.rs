@@ -5,12 +5,12 @@ use std::time::Duration;
 use openidconnect::ClientSecret;
 use url::Url;
 
+use super::check::is_scope;
 use super::{MINUTE, Resolver};
 use crate::config::key_path::KeyPath;
-use crate::config::secret::{self, SecretReference};
 use crate::config::settings;
 use crate::names::{Origin, is_loopback_host};
-use crate::oidc::{ClientAuth, ClientSettings};
+use crate::oidc::{ClientAuth, ClientSettings, RepeatRefresh};
 
 /// Parameters that sealgate sets itself, each login anew.
 const OURS: [&str; 13] = [
@@ -66,6 +66,15 @@ pub(super) fn resolve(
             ("client_secret_post", ClientAuth::ClientSecretPost),
         ],
     );
+    let repeat_refresh = resolver.choice(
+        &at.child("repeat_refresh"),
+        &oidc.repeat_refresh,
+        &[
+            ("auto", RepeatRefresh::Auto),
+            ("always", RepeatRefresh::Always),
+            ("never", RepeatRefresh::Never),
+        ],
+    );
     scopes(resolver, &at.child("scopes"), &oidc.scopes);
     let resources = resources(resolver, &at.child("resources"), &oidc.resources);
     for (name, value) in &oidc.extra_params {
@@ -82,6 +91,7 @@ pub(super) fn resolve(
         resources: resources?,
         extra_params: oidc.extra_params.clone(),
         clock_skew,
+        repeat_refresh: repeat_refresh?,
         redirect_uri: redirect_uri?,
     })
 }
@@ -128,58 +138,11 @@ fn client_secret(
     oidc: &settings::Oidc,
 ) -> Option<ClientSecret> {
     let example = "write { file = \"/run/secrets/shop\" } or { env = \"SHOP_CLIENT_SECRET\" }";
-    let Some(reference) = &oidc.client_secret else {
-        resolver.required::<()>(&at.child("file"), None, example);
-        return None;
-    };
-    let (at, read) = match reference {
-        SecretReference {
-            file: Some(file),
-            env: None,
-        } => {
-            let at = at.child("file");
-            let path = resolver.path(&at, file);
-            (at, secret::read_file(&path))
-        }
-        SecretReference {
-            file: None,
-            env: Some(name),
-        } => (
-            at.child("env"),
-            secret::read_variable(name, &resolver.written.environment),
-        ),
-        SecretReference { file: Some(_), .. } => {
-            resolver.wrong(at, "file and env are both given", example);
-            return None;
-        }
-        SecretReference { file: None, .. } => {
-            // Silent if `file` or `env` was there but unreadable.
-            resolver.required::<()>(&at.child("file"), None, example);
-            return None;
-        }
-    };
-    match read {
-        Ok((text, warning)) => {
-            if let Some(warning) = warning {
-                resolver.warn(&at, &warning);
-            }
-            Some(ClientSecret::new(text.as_str().to_owned()))
-        }
-        Err((what, remedy)) => {
-            resolver.wrong(&at, what, remedy);
-            None
-        }
-    }
+    let text = resolver.secret(at, oidc.client_secret.as_ref(), example)?;
+    Some(ClientSecret::new(text.as_str().to_owned()))
 }
 
 fn scopes(resolver: &mut Resolver<'_>, at: &KeyPath, scopes: &[String]) {
-    // RFC 6749 §3.3
-    let is_scope = |text: &str| {
-        !text.is_empty()
-            && text
-                .bytes()
-                .all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\')
-    };
     resolver.ensure(
         scopes.iter().all(|scope| is_scope(scope)),
         at,

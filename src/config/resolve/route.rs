@@ -1,11 +1,11 @@
 //! `[frontend.<name>.route.<name>]`.
 
 use super::check::is_token;
-use super::{DAY, Resolver};
+use super::{DAY, Resolver, policy};
 use crate::config::key_path::KeyPath;
 use crate::config::mistake::did_you_mean;
 use crate::config::settings;
-use crate::frontend::{Route, TokenRequirement};
+use crate::frontend::{Route, RoutePath, TokenRequirement};
 use crate::names::{RequestPath, RouteName, UpstreamName};
 use crate::session::Jar;
 
@@ -26,22 +26,20 @@ pub(super) fn resolve(
             continue;
         };
         let path_at = at.child("path");
-        let path = RequestPath::parse(&route.path).ok();
-        let below_endpoints = path
+        let path = route.path.as_str();
+        let below_endpoints = RequestPath::parse(path)
+            .ok()
             .zip(base_path)
             .is_some_and(|(path, base_path)| path.strip_prefix(base_path).is_some());
         if below_endpoints {
             resolver.wrong(
                 &path_at,
-                format!("{} belongs to base_path, and is never proxied", route.path),
+                format!("{path} belongs to base_path, and is never proxied"),
                 "choose another path, or another base_path",
             );
         }
-        // Written differently, `/@me` and `/%40me` are one path.
-        let is_same = |other: &&Route| {
-            other.path == route.path
-                || path.is_some_and(|path| path.strip_prefix(&other.path) == Some(""))
-        };
+        // Written differently, `/@me` and `/%40me` are one path; and so are `/{sub}` and `/{sid}`.
+        let is_same = |other: &&Route| other.path.is_same_place(&route.path);
         if let Some(other) = routes.iter().find(is_same) {
             resolver.wrong(
                 &path_at,
@@ -71,7 +69,14 @@ fn one(
             route.path.as_ref(),
             "write the path it serves, such as \"/api/orders\"",
         )
-        .and_then(|text| resolver.local_path(&path_at, text));
+        .and_then(|text| match RoutePath::parse(text) {
+            Ok(path) => Some(path),
+            Err(error) => {
+                let remedy = "write a path such as \"/api/orders\" or \"/api/users/{sub}\"";
+                resolver.wrong(&path_at, format!("{text:?} is not usable: {error}"), remedy);
+                None
+            }
+        });
     let upstream = upstream(resolver, &at.child("upstream"), route);
     let token = resolver.choice(
         &at.child("token"),
@@ -79,6 +84,8 @@ fn one(
         &[
             ("none", TokenRequirement::None),
             ("user", TokenRequirement::User),
+            ("client", TokenRequirement::Client),
+            ("user_or_client", TokenRequirement::UserOrClient),
             ("user_or_none", TokenRequirement::UserOrNone),
         ],
     );
@@ -95,18 +102,25 @@ fn one(
     });
     cookie_names(resolver, &at.child("cookies"), &route.cookies);
     cookie_names(resolver, &at.child("set_cookies"), &route.set_cookies);
-    Some(Route {
+    let required = policy::resolve(resolver, at, route);
+    let rate_limit = policy::rate_limit(resolver, &at.child("rate_limit"), route);
+    let route = Route {
         name: parsed.ok()?,
         path: path?,
         upstream: upstream?,
         strip_prefix: route.strip_prefix.0,
         token: token?,
+        policy: required,
+        rate_limit: rate_limit.ok()?,
         methods,
         body_limit: route.body_limit.0,
         timeout,
+        websocket: route.websocket.0,
         cookies: route.cookies.clone(),
         set_cookies: route.set_cookies.clone(),
-    })
+    };
+    policy::check_token(resolver, at, &route);
+    Some(route)
 }
 
 fn upstream(

@@ -79,6 +79,7 @@ pub(super) fn resolve(
         max_bytes: usize::try_from(session.max_bytes.0).ok()?,
         claims,
         refresh_ahead,
+        not_before: session.not_before.map(|moment| moment.0),
         pad_to: session.pad_to.0,
         compression: compression?,
     })

@@ -7,6 +7,9 @@ use crate::config::settings;
 use crate::names::UpstreamName;
 use crate::proxy::UpstreamSettings;
 
+/// As many as there are ports to come from.
+const MAX_CONNECTIONS: usize = 65_535;
+
 /// Every upstream; `None` if one cannot be used.
 pub(super) fn resolve(
     resolver: &mut Resolver<'_>,
@@ -61,6 +64,13 @@ fn one(
         least,
         DAY,
     );
+    let most = upstream.max_connections.0;
+    resolver.ensure(
+        (1..=MAX_CONNECTIONS).contains(&most),
+        &at.child("max_connections"),
+        "out of bounds",
+        "write a number from 1 to 65535",
+    );
     let ca = upstream.ca.as_ref().map(|text| {
         let ca_at = at.child("ca");
         let path = resolver.path(&ca_at, text);
@@ -80,6 +90,7 @@ fn one(
         url: url?,
         timeout,
         idle_timeout,
+        max_connections: most,
         ca,
     };
     Some((parsed.ok()?, settings))

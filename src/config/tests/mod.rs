@@ -4,6 +4,7 @@ mod any_value;
 mod example;
 mod layers;
 mod mistakes;
+mod policies;
 mod secrets;
 
 use std::ffi::OsString;
@@ -75,4 +76,21 @@ fn mistakes(change: &str) -> Vec<String> {
         .err()
         .map(|errors| errors.iter().map(ToString::to_string).collect())
         .unwrap_or_default()
+}
+
+/// Each change to [`SHOP`] makes one mistake, at a path and with a word in it; with an empty path it makes none.
+fn one_mistake_each(changes: &[(&str, &str, &str)]) {
+    for (change, path, word) in changes {
+        let said = mistakes(change);
+        if path.is_empty() {
+            assert_eq!(said, Vec::<String>::new(), "{change}");
+        } else {
+            assert_eq!(said.len(), 1, "{change}: {said:#?}");
+            assert!(
+                said[0].starts_with(&format!("{path} (")),
+                "{change}: {said:?}"
+            );
+            assert!(said[0].contains(word), "{change}: {said:?}");
+        }
+    }
 }

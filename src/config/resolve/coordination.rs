@@ -1,0 +1,71 @@
+//! `[coordination]`.
+
+use std::net::IpAddr;
+
+use url::Url;
+
+use super::Resolver;
+use crate::config::key_path::KeyPath;
+use crate::coordination::{CoordinationSettings, OnFailure, is_store_url};
+
+const LONGEST_PREFIX: usize = 64;
+
+/// The section, if it is there and this build can serve it.
+pub(super) fn resolve(resolver: &mut Resolver<'_>) -> Option<CoordinationSettings> {
+    let at = KeyPath::of(["coordination"]);
+    let section = resolver.written.settings.coordination.clone()?;
+    resolver.ensure(
+        cfg!(feature = "redis"),
+        &at,
+        "this sealgate was built without the feature `redis`",
+        "remove the section, or use a build with the feature",
+    );
+    let url_at = at.child("url");
+    let example = "write { file = \"/run/secrets/valkey_url\" } or { env = \"VALKEY_URL\" }; it holds redis://…, rediss://… or unix://…";
+    let url = resolver.secret(&url_at, section.url.as_ref(), example);
+    let url = url.filter(|text| {
+        // SECURITY: nothing of the URL is shown, for it may hold a password.
+        let parsed = Url::parse(text).ok();
+        let parsed = parsed.filter(|_| is_store_url(text));
+        if parsed.as_ref().is_some_and(is_in_the_clear) {
+            resolver.hint(
+                &url_at,
+                "the password goes to the store in the clear; rediss:// encrypts the connection",
+            );
+        }
+        resolver.ensure(
+            parsed.is_some(),
+            &url_at,
+            "it holds no URL of a store",
+            "write redis://host:6379, rediss://host:6379 (with TLS) or unix:///path/of/the/socket",
+        )
+    });
+    let on_failure = resolver.choice(
+        &at.child("on_failure"),
+        section.on_failure.as_deref().unwrap_or("open"),
+        &[("open", OnFailure::Open), ("closed", OnFailure::Closed)],
+    );
+    let prefix = section.prefix.unwrap_or_else(|| "sealgate".to_owned());
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':');
+    resolver.ensure(
+        (1..=LONGEST_PREFIX).contains(&prefix.len()) && prefix.bytes().all(is_plain),
+        &at.child("prefix"),
+        "a prefix has 1 to 64 letters, digits, `-`, `_`, `.` and `:`",
+        "write the name of the installation",
+    );
+    Some(CoordinationSettings {
+        url: url?,
+        on_failure: on_failure?,
+        prefix,
+    })
+}
+
+/// Whether somebody on the network could read the password.
+fn is_in_the_clear(url: &Url) -> bool {
+    // The host of a scheme that is not special is not parsed any further (URL Standard §3.5).
+    let is_loopback = |host: &str| {
+        let address = host.trim_matches(['[', ']']).parse();
+        host == "localhost" || address.is_ok_and(|address: IpAddr| address.is_loopback())
+    };
+    url.scheme() == "redis" && url.password().is_some() && !url.host_str().is_none_or(is_loopback)
+}

@@ -1,0 +1,60 @@
+//! A secret that is required: its reference, followed.
+
+use zeroize::Zeroizing;
+
+use super::Resolver;
+use crate::config::key_path::KeyPath;
+use crate::config::secret::{self, SecretReference};
+
+impl Resolver<'_> {
+    /// The text of a secret; `example` is the remedy where it is missing.
+    pub(super) fn secret(
+        &mut self,
+        at: &KeyPath,
+        reference: Option<&SecretReference>,
+        example: &str,
+    ) -> Option<Zeroizing<String>> {
+        let Some(reference) = reference else {
+            self.required::<()>(&at.child("file"), None, example);
+            return None;
+        };
+        let (at, read) = match reference {
+            SecretReference {
+                file: Some(file),
+                env: None,
+            } => {
+                let at = at.child("file");
+                let path = self.path(&at, file);
+                (at, secret::read_file(&path))
+            }
+            SecretReference {
+                file: None,
+                env: Some(name),
+            } => (
+                at.child("env"),
+                secret::read_variable(name, &self.written.environment),
+            ),
+            SecretReference { file: Some(_), .. } => {
+                self.wrong(at, "file and env are both given", example);
+                return None;
+            }
+            SecretReference { file: None, .. } => {
+                // Silent if `file` or `env` was there but unreadable.
+                self.required::<()>(&at.child("file"), None, example);
+                return None;
+            }
+        };
+        match read {
+            Ok((text, warning)) => {
+                if let Some(warning) = warning {
+                    self.warn(&at, &warning);
+                }
+                Some(text)
+            }
+            Err((what, remedy)) => {
+                self.wrong(&at, what, remedy);
+                None
+            }
+        }
+    }
+}

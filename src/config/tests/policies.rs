@@ -1,0 +1,98 @@
+//! `require_scopes`, `require_claims`, `rate_limit`, and paths with claims.
+
+use super::*;
+
+#[test]
+fn what_could_never_be_fulfilled_or_counted_is_a_mistake() {
+    one_mistake_each(&[
+        ("frontend.shop.route.orders.path = \"/u/{sub}/x\"", "", ""),
+        (
+            "frontend.shop.route.orders.path = \"/u/{sub}x\"",
+            "frontend.shop.route.orders.path",
+            "whole segment",
+        ),
+        (
+            "frontend.shop.route = { a = { path = \"/u/{sub}\", upstream = \"orders\" }, b = { path = \"/u/{sid}/\", upstream = \"orders\" } }",
+            "frontend.shop.route.b.path",
+            "same path",
+        ),
+        (
+            "frontend.shop.route.orders.path = \"/bff/{sub}\"",
+            "frontend.shop.route.orders.path",
+            "base_path",
+        ),
+        (
+            "frontend.shop.base_path = \"/{sub}\"",
+            "frontend.shop.base_path",
+            "plain letters",
+        ),
+        (
+            "frontend.shop.route.orders = { token = \"none\", require_scopes = [\"a\"] }",
+            "frontend.shop.route.orders.require_scopes",
+            "no token",
+        ),
+        (
+            "frontend.shop.route.orders = { token = \"client\", require_scopes = [\"a\"] }",
+            "",
+            "",
+        ),
+        (
+            "frontend.shop.route.orders = { token = \"client\", rate_limit = { per_second = 1 } }",
+            "frontend.shop.route.orders.rate_limit.by",
+            "no session",
+        ),
+        (
+            "frontend.shop.route.orders.rate_limit = { per_second = 0.2, burst = 1, by = \"address\" }",
+            "",
+            "",
+        ),
+        (
+            "frontend.shop.route.orders.rate_limit = { burst = 1 }",
+            "frontend.shop.route.orders.rate_limit.per_second",
+            "required",
+        ),
+        (
+            "frontend.shop.route.orders.rate_limit = { per_second = 1, burst = 0 }",
+            "frontend.shop.route.orders.rate_limit.burst",
+            "from 1",
+        ),
+        (
+            "frontend.shop.login_rate_limit = { per_second = 1, by = \"session\" }",
+            "frontend.shop.login_rate_limit.by",
+            "no such key",
+        ),
+        (
+            "frontend.shop.route.orders.require_claims.role = \"admin\"",
+            "frontend.shop.route.orders.require_claims.role",
+            "a list",
+        ),
+    ]);
+}
+
+#[test]
+fn numbers_may_come_from_the_environment_and_all_is_printed() {
+    let variables = [
+        (
+            "SEALGATE__FRONTEND__SHOP__ROUTE__ORDERS__RATE_LIMIT__PER_SECOND",
+            "0.5",
+        ),
+        (
+            "SEALGATE__FRONTEND__SHOP__ROUTE__ORDERS__RATE_LIMIT__BURST",
+            "7",
+        ),
+        (
+            "SEALGATE__FRONTEND__SHOP__ROUTE__ORDERS__REQUIRE_CLAIMS__ROLE",
+            "[\"admin\"]",
+        ),
+    ];
+    let (written, _dir) = layered(&[SHOP], &variables);
+    let written = written.unwrap();
+    let plan = plan(&written).unwrap_or_else(|errors| panic!("{errors}"));
+    let route = &plan.frontends[0].routes[0];
+    assert!(route.rate_limit.is_some());
+    assert_eq!(route.policy.claims[0].any_of, ["admin"]);
+    let printed: toml::Table = toml::from_str(&written.print().unwrap()).unwrap();
+    let orders = &printed["frontend"]["shop"]["route"]["orders"];
+    assert_eq!(orders["rate_limit"]["per_second"].as_str(), Some("0.5"));
+    assert_eq!(orders["require_claims"]["role"][0].as_str(), Some("admin"));
+}

@@ -1,0 +1,146 @@
+//! `POST /bff/backchannel`: the identity provider says that sessions are over.
+//!
+//! # Invariants
+//! - It exists with `[coordination]` only: a replica alone could not keep the promise (B63).
+//! - Never 200 unless the store has the revocation. What failed here is 400, and the provider may try again with the
+//!   same token.
+//! - Neither cookies nor the CSRF header play a part: the token's signature is what counts (B65).
+//!
+//! # Spec
+//! OpenID Connect Back-Channel Logout 1.0 §2.5–2.8.
+
+use std::time::Duration;
+
+use actix_web::http::header;
+use actix_web::{HttpResponse, web};
+use futures_util::StreamExt as _;
+use serde_json::json;
+
+use super::{parse_form, single};
+use crate::bff::Ctx;
+use crate::coordination::{Coordinator, Revocation};
+use crate::oidc::{LogoutToken, OidcError};
+use crate::problem::Problem;
+use crate::telemetry::coordination::BackchannelResult;
+
+/// Longest body, in bytes: one token.
+const MAX_FORM: usize = 16 * 1024;
+
+/// How long such a body may take to arrive.
+const FORM_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why no session was ended: RFC 6749 §5.2 codes, as §2.8 allows.
+enum Refusal {
+    Invalid(&'static str),
+    Failed(&'static str),
+}
+
+pub(super) async fn serve(ctx: &mut Ctx<'_>, body: web::Payload) -> Result<HttpResponse, Problem> {
+    let Some(coordinator) = &ctx.bff.coordinator else {
+        return Err(Problem::NotFound);
+    };
+    let name = ctx.frontend.name.as_str();
+    let metrics = &ctx.bff.metrics.coordination;
+    let (code, description) = match log_out(ctx, coordinator, body).await {
+        Ok(()) => {
+            metrics.logged_out(BackchannelResult::Ok);
+            log::info!(target: "sealgate::audit", frontend = name; "back-channel logout");
+            return Ok(HttpResponse::Ok().finish());
+        }
+        Err(Refusal::Invalid(why)) => {
+            metrics.logged_out(BackchannelResult::Refused);
+            log::warn!(target: "sealgate::audit", frontend = name; "back-channel logout refused: {why}");
+            ("invalid_request", why)
+        }
+        Err(Refusal::Failed(why)) => {
+            metrics.logged_out(BackchannelResult::Failed);
+            log::warn!(target: "sealgate::audit", frontend = name; "back-channel logout failed: {why}");
+            ("temporarily_unavailable", why)
+        }
+    };
+    Ok(HttpResponse::BadRequest().json(json!({"error": code, "error_description": description})))
+}
+
+async fn log_out(
+    ctx: &Ctx<'_>,
+    coordinator: &Coordinator,
+    body: web::Payload,
+) -> Result<(), Refusal> {
+    const STORE: Refusal = Refusal::Failed("the store for coordination does not answer");
+    let raw = logout_token(ctx, body).await?;
+    let provider = &ctx.frontend.provider;
+    let verified = provider.verify_logout_token(ctx.idp, &raw).await;
+    let token = verified.map_err(|error| {
+        log::warn!(frontend = ctx.frontend.name.as_str(); "logout token refused: {error}");
+        match error {
+            OidcError::Unavailable(_) => Refusal::Failed("the provider's keys are out of reach"),
+            _ => Refusal::Invalid("the logout token breaks a rule"),
+        }
+    })?;
+    let settings = provider.settings();
+    let id = format!("{} {} {}", settings.issuer, settings.client_id, token.id);
+    if coordinator.has_come(&id).await.map_err(|_| STORE)? {
+        return Err(Refusal::Invalid("the logout token came before"));
+    }
+    let now = ctx.bff.clock.now();
+    // As long as the token would be taken, whatever clock says so.
+    let valid_for = token.expires_at.since(now) + settings.clock_skew * 2;
+    let revocation = revocation(ctx, token);
+    // Here at once, and everywhere else as soon as the feed brings it.
+    let until = now.plus(coordinator.longest_session());
+    let keys = &ctx.keys;
+    coordinator
+        .log_out(&revocation, &id, valid_for, keys, &ctx.bff.clock)
+        .await
+        .map_err(|_| STORE)?;
+    ctx.bff.revocations.revoke(&revocation, until, now);
+    Ok(())
+}
+
+/// `sid` names one session; `sub` without it all of a user's (B66).
+fn revocation(ctx: &Ctx<'_>, token: LogoutToken) -> Revocation {
+    let issuer = ctx.frontend.provider.settings().issuer.clone();
+    match token.sid {
+        Some(sid) => Revocation::ProviderSession { issuer, sid },
+        None => Revocation::Subject {
+            issuer,
+            subject: token.subject.unwrap_or_default(),
+            // Sessions that began in this second, too.
+            not_before: ctx.now.plus(Duration::from_secs(1)),
+        },
+    }
+}
+
+async fn logout_token(ctx: &Ctx<'_>, body: web::Payload) -> Result<String, Refusal> {
+    let headers = ctx.request.headers();
+    let content_type = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let media_type = content_type.and_then(|text| text.split(';').next());
+    if !media_type.is_some_and(|media_type| {
+        media_type
+            .trim()
+            .eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    }) {
+        return Err(Refusal::Invalid("the body is not a form"));
+    }
+    let form = tokio::time::timeout(FORM_PATIENCE, read(body))
+        .await
+        .map_err(|_| Refusal::Invalid("the body did not come in time"))??;
+    single(&parse_form(&form), "logout_token")
+        .ok()
+        .flatten()
+        .ok_or(Refusal::Invalid("there is not exactly one logout_token"))
+}
+
+async fn read(mut body: web::Payload) -> Result<Vec<u8>, Refusal> {
+    let mut form = Vec::new();
+    while let Some(bytes) = body.next().await {
+        let bytes = bytes.map_err(|_| Refusal::Invalid("the body broke off"))?;
+        if form.len() + bytes.len() > MAX_FORM {
+            return Err(Refusal::Invalid("the body is too long"));
+        }
+        form.extend_from_slice(&bytes);
+    }
+    Ok(form)
+}
