@@ -6,6 +6,7 @@
 
 mod echo;
 mod paths;
+mod websocket;
 
 use std::collections::VecDeque;
 use std::io;
@@ -69,7 +70,8 @@ impl Api {
         let shared = Arc::new(Shared {
             introspection,
             received: Mutex::default(),
-            streams: AtomicUsize::new(0),
+            streams: Arc::default(),
+            sockets: Arc::default(),
         });
         let data = Data::from(Arc::clone(&shared));
         let server = Loopback::serve("demo-api", Loopback::bind(0)?, move |config| {
@@ -99,6 +101,11 @@ impl Api {
         self.shared.streams.load(Ordering::SeqCst)
     }
 
+    /// WebSocket connections that are open now.
+    pub fn open_sockets(&self) -> usize {
+        websocket::open(&self.shared)
+    }
+
     /// Closes the port; takes less than a second.
     pub fn stop(&mut self) {
         self.server.stop();
@@ -108,7 +115,8 @@ impl Api {
 struct Shared {
     introspection: Option<Introspection>,
     received: Mutex<VecDeque<Received>>,
-    streams: AtomicUsize,
+    streams: Arc<AtomicUsize>,
+    sockets: Arc<AtomicUsize>,
 }
 
 impl Shared {
@@ -128,6 +136,7 @@ impl Shared {
 fn services(services: &mut ServiceConfig) {
     services
         .route("/events", web::get().to(paths::events))
+        .route("/ws", web::get().to(websocket::echo))
         .route("/status/{code}", web::to(paths::status))
         .route("/slow", web::to(paths::slow))
         .route("/set-cookie", web::to(paths::set_cookie))
@@ -148,7 +157,20 @@ async fn receive(
     mut body: Payload,
     hash: &mut digest::Context,
 ) -> Result<Received, HttpResponse> {
-    let mut received = Received {
+    let mut received = received(request);
+    while let Some(piece) = body.next().await {
+        let piece = piece.map_err(|_| HttpResponse::BadRequest().finish())?;
+        hash.update(&piece);
+        received.body_bytes += piece.len() as u64;
+        let room = REMEMBERED_BODY.saturating_sub(received.body.len());
+        received.body.extend(piece.iter().take(room));
+    }
+    Ok(received)
+}
+
+/// A request without its body.
+fn received(request: &HttpRequest) -> Received {
+    Received {
         method: request.method().to_string(),
         path: request.uri().path().to_owned(),
         query: request.query_string().to_owned(),
@@ -162,15 +184,7 @@ async fn receive(
             .collect(),
         body: Vec::new(),
         body_bytes: 0,
-    };
-    while let Some(piece) = body.next().await {
-        let piece = piece.map_err(|_| HttpResponse::BadRequest().finish())?;
-        hash.update(&piece);
-        received.body_bytes += piece.len() as u64;
-        let room = REMEMBERED_BODY.saturating_sub(received.body.len());
-        received.body.extend(piece.iter().take(room));
     }
-    Ok(received)
 }
 
 #[cfg(test)]

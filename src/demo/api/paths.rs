@@ -1,5 +1,7 @@
 //! Answers that a proxy has to carry well: streams, slowness, cookies, markup, sizes.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix_web::http::{StatusCode, header};
@@ -8,7 +10,6 @@ use actix_web::{HttpRequest, HttpResponse};
 use futures_util::stream;
 use serde::Deserialize;
 use serde_json::json;
-use std::sync::atomic::Ordering;
 
 use super::{Shared, observe};
 
@@ -17,7 +18,7 @@ pub(super) async fn events(request: HttpRequest, body: Payload, api: Data<Shared
     if let Err(refusal) = observe(&request, body, &api).await {
         return refusal;
     }
-    let open = OpenStream::new(Data::clone(&api));
+    let open = OpenStream::new(&api.streams);
     let second = actix_web::rt::time::interval(Duration::from_secs(1));
     let events = stream::unfold((open, second, 0_u64), |(open, mut second, n)| async move {
         second.tick().await;
@@ -127,17 +128,17 @@ pub(super) async fn big(
 }
 
 /// Counts itself while it lives.
-struct OpenStream(Data<Shared>);
+pub(super) struct OpenStream(Arc<AtomicUsize>);
 
 impl OpenStream {
-    fn new(api: Data<Shared>) -> Self {
-        api.streams.fetch_add(1, Ordering::SeqCst);
-        Self(api)
+    pub(super) fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(count))
     }
 }
 
 impl Drop for OpenStream {
     fn drop(&mut self) {
-        self.0.streams.fetch_sub(1, Ordering::SeqCst);
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }

@@ -110,8 +110,14 @@ pub enum DiscoveryFault {
 pub enum EndpointFault {
     /// Answers 503.
     Down,
+    /// Answers 200 and two MiB of JSON.
+    Huge,
     /// Waits before it answers.
     Slow(Duration),
+    /// Answers with this status and no body.
+    Status(u16),
+    /// Answers 200 and the beginning of a JSON text.
+    Truncated,
 }
 
 macro_rules! into_fault {

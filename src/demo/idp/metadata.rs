@@ -1,6 +1,6 @@
 //! What the provider says of itself and of people: discovery, keys, userinfo.
 
-use actix_web::http::header;
+use actix_web::http::{StatusCode, header};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Value, json};
@@ -54,7 +54,7 @@ fn metadata(issuer: &str) -> Value {
         "scopes_supported": ["openid", "profile", "email", "roles", "offline_access"],
         "response_types_supported": ["code"],
         "response_modes_supported": ["query", "form_post"],
-        "grant_types_supported": ["authorization_code", "refresh_token"],
+        "grant_types_supported": ["authorization_code", "client_credentials", "refresh_token"],
         "acr_values_supported": [ACR_PASSWORD, ACR_STEP_UP],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["ES256"],
@@ -131,12 +131,27 @@ pub(super) async fn endpoint_fault(
     None
 }
 
+fn of_text(text: String) -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type("application/json")
+        .body(text)
+}
+
 async fn fail(fault: EndpointFault) -> Option<HttpResponse> {
     match fault {
         EndpointFault::Down => Some(HttpResponse::ServiceUnavailable().finish()),
+        EndpointFault::Huge => Some(of_text(format!(
+            "{{\"padding\":\"{}\"}}",
+            "x".repeat(2 << 20)
+        ))),
         EndpointFault::Slow(delay) => {
             actix_web::rt::time::sleep(delay).await;
             None
         }
+        EndpointFault::Status(status) => {
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+            Some(HttpResponse::build(status).finish())
+        }
+        EndpointFault::Truncated => Some(of_text("{\"issuer\":\"http".to_owned())),
     }
 }

@@ -9,11 +9,17 @@ const text = (id, value) => { element(id).textContent = value; };
 // A page of another origin cannot set this header without asking first: that is the whole anti-forgery token.
 const CSRF = { 'X-CSRF': '1' };
 
-/** A refresh may have happened in another tab while this call was on its way: then, and only then, once more. */
+/**
+ * A refresh may have happened in another tab while this call was on its way: then, and only then, once more, when its cookies
+ * have had time to arrive.
+ */
 async function call(path, options = {}) {
   const send = () => fetch(path, { ...options, headers: { Accept: 'application/json', ...CSRF, ...options.headers } });
   let answer = await send();
-  if (answer.status === 401 && (await problem(answer)).code === 'session-refresh-conflict') answer = await send();
+  if (answer.status === 401 && (await problem(answer)).code === 'session-refresh-conflict') {
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    answer = await send();
+  }
   return answer;
 }
 

@@ -47,6 +47,45 @@ pub(super) fn for_refresh_token(
     tokens(idp, narrowed(grant, params)?, &refresh_token, None)
 }
 
+/// A token of the client's own (RFC 6749 §4.4): no user, no refresh token, the scope that was asked for. It lives as long
+/// as its signature says; nothing here could revoke it.
+pub(super) fn for_client(
+    idp: &Shared,
+    client_id: &str,
+    params: &Params,
+) -> Result<Tokens, OAuthError> {
+    let lifetime = idp.options.access_token_lifetime;
+    let scope = params.one("scope").unwrap_or_default();
+    let resources: Vec<_> = params.all("resource").collect();
+    let now = idp.now();
+    let token = match idp.options.access_token_format {
+        TokenFormat::Opaque => idp.minted.random(Secret::AccessToken),
+        TokenFormat::Jwt => {
+            let claims = json!({
+                "iss": idp.issuer,
+                "sub": client_id,
+                "aud": if resources.is_empty() { json!("demo-api") } else { json!(resources) },
+                "client_id": client_id,
+                "scope": scope,
+                "iat": now.as_secs(),
+                "exp": now.plus(lifetime).as_secs(),
+                "jti": mint::random_text(16),
+            });
+            let keys = idp.keys();
+            let header = json!({ "alg": "ES256", "kid": keys.kid(), "typ": "at+jwt" });
+            let token = keys.sign(&header, &claims)?;
+            idp.minted.record(Secret::AccessToken, &token);
+            token
+        }
+    };
+    let mut tokens = Tokens::new();
+    tokens.insert("access_token".to_owned(), token.into());
+    tokens.insert("token_type".to_owned(), "Bearer".into());
+    tokens.insert("expires_in".to_owned(), lifetime.as_secs().into());
+    tokens.insert("scope".to_owned(), scope.into());
+    Ok(tokens)
+}
+
 /// RFC 6749 §6 and RFC 8707 §2.2: this time with less scope, for these resources.
 fn narrowed(mut grant: Grant, params: &Params) -> Result<Grant, OAuthError> {
     if let Some(scope) = params.one("scope") {

@@ -1,4 +1,5 @@
-//! `/token`: a code or a refresh token becomes tokens (RFC 6749 §4.1.3, §6; OpenID Connect Core §3.1.3, §12).
+//! `/token`: a code, a refresh token or the client itself becomes tokens (RFC 6749 §4.1.3, §4.4, §6; OpenID Connect
+//! Core §3.1.3, §12).
 
 mod issue;
 pub(super) mod revoke;
@@ -76,9 +77,10 @@ fn grant(request: &HttpRequest, params: &Params, idp: &Shared) -> Result<Tokens,
             let token = params.one("refresh_token").ok_or(missing)?;
             issue::for_refresh_token(idp, token, &client_id, params)
         }
+        Some("client_credentials") => issue::for_client(idp, &client_id, params),
         Some(_) => Err(OAuthError(
             "unsupported_grant_type",
-            "code or refresh_token",
+            "code, refresh_token or client_credentials",
         )),
         None => Err(missing),
     }
