@@ -173,6 +173,43 @@ fn a_late_answer_cannot_bring_an_ended_session_back() {
 }
 
 #[test]
+fn while_tokens_may_live_on_no_late_answer_brings_the_session_back() {
+    // G10: the provider could not be told, so a refresh token in a late answer would work for hours
+    for is_down in [true, false] {
+        let bff = TestBff::spawn();
+        let mut browser = bff.signed_in();
+        bff.clock.advance(std::time::Duration::from_secs(301));
+        let mut late = bff.browser();
+        late.jar = browser.jar.clone();
+        assert_eq!(late.fetch("GET", "/api/echo").status, 200);
+        let session = late.cookie("__Host-Http-shop").unwrap().clone();
+        if is_down {
+            bff.idp
+                .faults()
+                .inject(Faults::ALWAYS, Fault::Revocation(EndpointFault::Down));
+        }
+        let answer = browser.fetch("POST", "/bff/logout");
+        let lines = answer.headers("set-cookie");
+        let mark = lines.iter().find(|line| line.contains("-out=")).unwrap();
+        let max_age: u64 = mark.split("Max-Age=").nth(1).unwrap().parse().unwrap();
+        if is_down {
+            assert!(max_age >= 1_800, "it would be idle before: {max_age}");
+        } else {
+            assert_eq!(max_age, 300, "as long as an access token lives");
+        }
+        browser.jar.retain(|cookie| cookie.name != session.name);
+        browser.jar.push(session);
+        bff.clock.advance(std::time::Duration::from_secs(1_000));
+        if !is_down {
+            // A browser drops the mark by its Max-Age.
+            browser.jar.retain(|cookie| !cookie.name.ends_with("-out"));
+        }
+        let back = browser.fetch("GET", "/api/echo");
+        assert_eq!(back.status, 401, "{is_down}: {}", back.text());
+    }
+}
+
+#[test]
 fn logging_out_nobody_is_no_error_for_a_script() {
     let bff = TestBff::spawn();
     let mut browser = bff.browser();
@@ -225,4 +262,104 @@ fn a_revocation_that_fails_does_not_spare_the_other_token() {
         .inject(1, Fault::Revocation(EndpointFault::Down));
     browser.fetch("POST", "/bff/logout");
     assert_eq!(bff.revoked().len(), 1, "the second one is revoked");
+}
+
+/// A request with cookies that somebody copied.
+fn with_copied(bff: &TestBff, cookies: &str) -> crate::support::Response {
+    Request::new("GET", "/api/echo")
+        .header("host", "shop.test")
+        .header("x-csrf", "1")
+        .header("cookie", cookies)
+        .send(bff.addr)
+}
+
+#[test]
+fn a_copied_cookie_is_dead_in_the_process_that_ended_its_session() {
+    // F5
+    let bff = TestBff::spawn();
+    let mut browser = bff.signed_in();
+    let mut other = bff.signed_in();
+    let copied = browser.api_cookie_line("/api/echo");
+    assert_eq!(with_copied(&bff, &copied).status, 200);
+    assert_eq!(browser.fetch("POST", "/bff/logout").status, 200);
+    let ended = "sealgate_session_open_total{result=\"ended\"}";
+    let before = bff.metric(ended);
+    let answer = with_copied(&bff, &copied);
+    assert_eq!(answer.problem(), "login-required");
+    assert!(
+        answer
+            .headers("set-cookie")
+            .iter()
+            .any(|line| line.starts_with("__Host-Http-shop=;")),
+        "{:?}",
+        answer.headers("set-cookie")
+    );
+    assert_eq!(bff.metric(ended), before + 1);
+    bff.clock.advance(std::time::Duration::from_secs(301));
+    assert_eq!(with_copied(&bff, &copied).problem(), "login-required");
+    assert_eq!(bff.token_calls("refresh_token"), 0, "nor is it refreshed");
+    assert_eq!(
+        other.fetch("GET", "/api/echo").status,
+        200,
+        "another session of the same user goes on"
+    );
+}
+
+#[test]
+fn nobody_adopts_a_refresh_that_lands_after_the_logout() {
+    // G10
+    let bff = TestBff::spawn();
+    let mut browser = bff.signed_in();
+    bff.clock.advance(std::time::Duration::from_secs(301));
+    let second = std::time::Duration::from_secs(1);
+    bff.idp
+        .faults()
+        .inject(1, sealgate::demo::idp::TokenFault::Delay(second * 2));
+    let cookies = browser.api_cookie_line("/api/echo");
+    let addr = bff.addr;
+    let waiting: Vec<_> = (0..4)
+        .map(|_| {
+            let cookies = cookies.clone();
+            std::thread::spawn(move || {
+                Request::new("GET", "/api/echo")
+                    .header("host", "shop.test")
+                    .header("x-csrf", "1")
+                    .header("cookie", &cookies)
+                    .send(addr)
+            })
+        })
+        .collect();
+    while bff.token_calls("refresh_token") == 0 {
+        std::thread::sleep(second / 100);
+    }
+    assert_eq!(browser.fetch("POST", "/bff/logout").status, 200);
+    for thread in waiting {
+        let answer = thread.join().unwrap();
+        assert_eq!(answer.problem(), "login-required");
+        assert!(
+            !answer
+                .headers("set-cookie")
+                .iter()
+                .any(|line| line.starts_with("__Host-Http-shop=")
+                    && !line.starts_with("__Host-Http-shop=;")),
+            "no answer brings the session back"
+        );
+    }
+    assert_eq!(bff.api_calls(), 0, "nothing reached the API");
+}
+
+#[test]
+fn sessions_begun_before_a_configured_time_are_over() {
+    // G16, F6
+    let bff = TestBff::with(|setup| {
+        setup.session = "not_before = \"2026-11-21T12:00:30Z\"".to_owned();
+    });
+    let mut early = bff.browser();
+    bff.log_in(&mut early, "/bff/login");
+    let answer = early.fetch("GET", "/api/echo");
+    assert_eq!(answer.problem(), "login-required");
+    assert!(early.cookie("__Host-Http-shop").is_none());
+    bff.clock.advance(std::time::Duration::from_secs(30));
+    let mut late = bff.signed_in();
+    assert_eq!(late.fetch("GET", "/api/echo").status, 200);
 }

@@ -10,28 +10,44 @@
 )]
 
 mod admin;
+mod advisories;
 mod architecture;
 mod assets;
+mod backchannel;
 mod cli;
+mod client_token;
 mod configuration;
+mod corpus;
+mod crowd;
 mod csrf;
 mod demo;
 mod errors_are_opaque;
 mod explain;
+mod faults;
 mod fuzz_corpus;
+mod hostile_provider;
 mod keys;
+mod lifetimes;
+mod limits;
 mod login;
 mod logout;
+mod lost_answers;
+mod outages;
+mod policy;
 mod proxy;
 mod readme;
 mod refresh;
+mod refused_token;
 mod replicas;
 mod routes;
 mod session;
 mod shutdown;
 mod sizes;
+mod step_up;
+mod streams;
 mod support;
 mod tls;
 #[path = "../bench/token_sets.rs"]
 mod token_sets;
 mod user;
+mod websocket;

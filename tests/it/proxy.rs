@@ -530,3 +530,61 @@ fn a_content_type_with_two_readings_is_neutralised() {
         assert_eq!(sandboxed, !inert, "{types}");
     }
 }
+
+#[test]
+fn an_expectation_is_met_or_refused_here_and_goes_no_further() {
+    // D18
+    let bff = TestBff::spawn();
+    let browser = bff.signed_in();
+    let ask = |expect: &str, cookies: &str, body: &str| {
+        let head = format!(
+            "POST /api/echo HTTP/1.1\r\nhost: shop.test\r\nx-csrf: 1\r\ncookie: {cookies}\r\nexpect: {expect}\r\n\
+             content-length: 5\r\nconnection: close\r\n\r\n{body}"
+        );
+        let answer = http::raw(bff.addr, head.as_bytes());
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        let (interim, last) = answer.rsplit_once("HTTP/1.1 ").unwrap();
+        (interim.to_owned(), last[..3].to_owned())
+    };
+    let cookies = browser.api_cookie_line("/api/echo");
+    let (interim, last) = ask("100-continue", &cookies, "hello");
+    assert_eq!(interim, "HTTP/1.1 100 Continue\r\n\r\n");
+    assert_eq!(last, "200");
+    let seen = bff.api.requests().pop().unwrap();
+    assert_eq!(
+        (seen.header("expect"), seen.body.as_slice()),
+        (None, &b"hello"[..])
+    );
+    // Nobody waits for the body of a request that is refused anyway.
+    assert_eq!(ask("100-continue", "", "").1, "401");
+    assert_eq!(ask("200-ok", &cookies, "hello").1, "417");
+    assert_eq!(bff.api_calls(), 1);
+}
+
+#[test]
+fn who_is_not_signed_in_is_told_so_whatever_asks() {
+    // D39: never a redirect to the provider that a fetch would follow; D29: and no cache mixes the answers up
+    let bff = TestBff::spawn();
+    for (mode, dest, accept) in [
+        ("cors", "empty", "application/json"),
+        ("same-origin", "empty", "*/*"),
+        ("no-cors", "image", "image/*"),
+        ("navigate", "document", "text/html"),
+    ] {
+        let answer = Request::new("GET", "/api/echo")
+            .header("host", "shop.test")
+            .header("sec-fetch-site", "same-origin")
+            .header("sec-fetch-mode", mode)
+            .header("sec-fetch-dest", dest)
+            .header("accept", accept)
+            .send(bff.addr);
+        assert_eq!(answer.status, 401, "{mode}");
+        assert_eq!(answer.problem(), "login-required");
+        assert_eq!(answer.json()["login_url"], "/bff/login");
+        assert_eq!(answer.header("location"), None);
+        assert_eq!(
+            answer.header("vary"),
+            Some("Cookie, Origin, Sec-Fetch-Site")
+        );
+    }
+}

@@ -54,13 +54,17 @@ fn code(cell: &str) -> &str {
 fn every_configuration_in_it_loads() {
     let examples = blocks("toml");
     assert!(!examples.is_empty());
-    for example in examples {
+    for example in &examples {
         let place = Place::new();
+        place.write("whole.toml", examples[0]);
         place.write("sealgate.toml", example);
         place.write("shop.secret", "a secret\n");
+        place.write("store.url", "rediss://:password@store:6379\n");
         place.write("dist/index.html", "<!doctype html>");
         place.rotate(&[]);
-        let outcome = place.run(&["--check", "-c", "sealgate.toml"]);
+        // A section by itself is to be put on top of a whole one.
+        let layers = ["--check", "-c", "whole.toml", "-c", "sealgate.toml"];
+        let outcome = place.run(&layers);
         assert_eq!(outcome.code, Some(0), "{}\n{example}", outcome.stderr);
     }
 }
@@ -94,6 +98,23 @@ fn every_flag_in_it_exists() {
     for flag in &FLAGS[1..8] {
         assert!(modes.contains(flag), "{flag} is a mode that is not told of");
     }
+}
+
+#[test]
+fn every_rotation_in_it_knows_how_long_sessions_last() {
+    // Else keys are retired after a day, and with them longer sessions.
+    let runbook = include_str!("../../keys/README.md");
+    let lines = README.lines().chain(runbook.lines());
+    // Neither prose nor the table of modes.
+    let commands = lines.filter(|line| !line.contains('`') && !line.contains("keys       add"));
+    let mut rotations = 0;
+    for line in commands.filter(|line| line.contains("sealgate") && line.contains(" --rotate-keys"))
+    {
+        let is_first = line.contains("# once: ");
+        assert!(line.contains("sealgate -c ") || is_first, "{line}");
+        rotations += 1;
+    }
+    assert!(rotations > 6, "{rotations} rotations");
 }
 
 #[test]

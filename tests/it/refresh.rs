@@ -25,7 +25,7 @@ fn call(browser: &mut Browser) -> u16 {
 
 #[test]
 fn a_token_is_refreshed_ahead_of_its_end_and_not_before() {
-    // A24, B34: lifetime 300 s, refresh_ahead 60 s = a fifth
+    // A24, B34, G11: lifetime 300 s, refresh_ahead 60 s = a fifth, of which each session uses half or more
     let bff = TestBff::spawn();
     let mut browser = bff.signed_in();
     call(&mut browser);
@@ -40,7 +40,7 @@ fn a_token_is_refreshed_ahead_of_its_end_and_not_before() {
         cookie,
         "G9: no other write"
     );
-    bff.clock.advance(SECOND * 20);
+    bff.clock.advance(SECOND * 45);
     let answer = browser.fetch("GET", "/api/echo/x");
     assert_ne!(
         bearer_of_last_call(&bff),
@@ -154,7 +154,7 @@ fn while_the_access_token_lives_a_failed_refresh_costs_nothing() {
         let bff = TestBff::spawn();
         let mut browser = bff.signed_in();
         let cookie = browser.cookie("__Host-Http-shop").unwrap().value.clone();
-        bff.clock.advance(SECOND * 250);
+        bff.clock.advance(SECOND * 275);
         bff.idp
             .faults()
             .inject(Faults::ALWAYS, Fault::Token(fault.clone()));
@@ -332,4 +332,111 @@ fn requests_sent_beside_a_conflict_do_not_end_the_session() {
             .all(|name| !name.ends_with("-out")),
         "another replica's answer may still win"
     );
+}
+
+#[test]
+fn a_slow_answer_that_began_before_a_refresh_does_not_roll_it_back() {
+    // G9
+    let bff = TestBff::spawn();
+    let mut browser = bff.signed_in();
+    // So that `-seen` is due as well.
+    bff.clock.advance(SECOND * 200);
+    let mut slow = bff.browser();
+    slow.jar = browser.jar.clone();
+    let answer = std::thread::scope(|scope| {
+        let slow = scope.spawn(move || slow.fetch("GET", "/api/root/slow?ms=3000"));
+        while bff.api_calls() == 0 {
+            std::thread::sleep(SECOND / 100);
+        }
+        bff.clock.advance(SECOND * 101);
+        assert_eq!(call(&mut browser), 200);
+        assert_eq!(bff.token_calls("refresh_token"), 1);
+        slow.join().unwrap()
+    });
+    assert_eq!(answer.status, 200);
+    let written = answer.headers("set-cookie");
+    assert!(
+        written
+            .iter()
+            .all(|line| line.starts_with("__Host-Http-shop-seen=")),
+        "activity only: {written:?}"
+    );
+    assert_eq!(call(&mut browser), 200);
+    assert_eq!(bff.token_calls("refresh_token"), 1);
+}
+
+#[test]
+fn a_session_that_the_provider_has_ended_dies_with_its_access_token() {
+    // G1, A26: no sooner, and no later
+    let bff = TestBff::spawn();
+    let mut browser = bff.signed_in();
+    bff.idp.sign_off_all();
+    bff.clock.advance(SECOND * 299);
+    assert_eq!(call(&mut browser), 200);
+    bff.clock.advance(SECOND);
+    let first = browser.fetch("GET", "/api/echo/x");
+    assert_eq!(first.problem(), "session-refresh-conflict");
+    let second = browser.fetch("GET", "/api/echo/x");
+    assert_eq!(second.problem(), "login-required");
+    assert_eq!(browser.fetch("GET", "/bff/session").json()["active"], false);
+    assert_eq!(
+        bff.token_calls("refresh_token"),
+        1,
+        "the refusal is remembered"
+    );
+}
+
+#[test]
+fn while_nobody_needs_new_tokens_an_outage_is_not_hammered() {
+    // G6, B40: five seconds of rest, until the access token has ended
+    let bff = TestBff::spawn();
+    let mut browser = bff.signed_in();
+    bff.clock.advance(SECOND * 280);
+    let (status, body) = (503, String::new());
+    bff.idp
+        .faults()
+        .inject(Faults::ALWAYS, TokenFault::Answer { status, body });
+    for (after, calls) in [(0, 1), (4, 1), (1, 2), (4, 2), (1, 3)] {
+        bff.clock.advance(SECOND * after);
+        assert_eq!(call(&mut browser), 200);
+        assert_eq!(call(&mut browser), 200);
+        assert_eq!(bff.token_calls("refresh_token"), calls);
+    }
+    bff.clock.advance(SECOND * 10);
+    for calls in [4, 5] {
+        assert_eq!(call(&mut browser), 503, "each request that needs it asks");
+        assert_eq!(bff.token_calls("refresh_token"), calls);
+    }
+}
+
+#[test]
+fn each_session_is_refreshed_at_its_own_moment_and_expiry_is_never_seen_upstream() {
+    // G11: lifetime 300 s, refresh_ahead 60 s: between 240 and 270 s, the same for every refresh of a session
+    let bff = TestBff::spawn();
+    let mut browsers: Vec<Browser> = (0..5).map(|_| bff.signed_in()).collect();
+    let mut moments = vec![Vec::new(); browsers.len()];
+    let mut last = vec![0; browsers.len()];
+    for at in 1..=560_u64 {
+        bff.clock.advance(SECOND);
+        if !(230..=280).contains(&(at % 300)) && at < 470 {
+            continue;
+        }
+        for (n, browser) in browsers.iter_mut().enumerate() {
+            let before = bff.token_calls("refresh_token");
+            assert_eq!(call(browser), 200);
+            if bff.token_calls("refresh_token") > before {
+                moments[n].push(at - last[n]);
+                last[n] = at;
+            }
+        }
+    }
+    for of_session in &moments {
+        let [first, second] = of_session[..] else {
+            panic!("two refreshes: {moments:?}")
+        };
+        assert!((240..=270).contains(&first), "{moments:?}");
+        assert_eq!(first, second, "{moments:?}");
+    }
+    let first = &moments[0];
+    assert!(moments.iter().any(|other| other != first), "{moments:?}");
 }

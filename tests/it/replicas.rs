@@ -74,6 +74,35 @@ fn a_bad_new_file_keeps_the_old_ring() {
 }
 
 #[test]
+fn a_dropped_key_opens_nothing_although_another_file_is_bad() {
+    // E21, G17
+    let site = Site::new();
+    let first = site.place.kids("keys").remove(0);
+    let server = site.serve();
+    let mut early = site.signed_in(&server);
+    let second = site.place.rotate(&["--now"]);
+    server.reload("ok");
+    let mut late = site.signed_in(&server);
+    let bad = site.place.write("keys/00112233445566ff.toml", "version");
+    let drop = |kid: &str| {
+        let args = ["--rotate-keys", "--keys", "keys", "--drop", kid];
+        assert_eq!(site.place.run(&args).code, Some(1));
+        server.reload("rejected");
+    };
+    drop(&second);
+    assert_eq!(server.metric("sealgate_keyring_keys"), 1);
+    assert_eq!(late.fetch("GET", "/api/x").problem(), "login-required");
+    assert_eq!(early.fetch("GET", "/api/x").status, 200);
+    site.signed_in(&server);
+    drop(&first);
+    assert_eq!(early.fetch("GET", "/api/x").status, 200, "its last key");
+    std::fs::remove_file(bad).unwrap();
+    server.reload("ok");
+    assert_eq!(early.fetch("GET", "/api/x").problem(), "login-required");
+    site.signed_in(&server);
+}
+
+#[test]
 fn replicas_share_nothing_but_the_keys() {
     let site = Site::new();
     let (one, two) = (site.serve(), site.serve());

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Browser, Request, Response, TestBff};
+use crate::support::{Browser, Initiator, Request, Response, TestBff};
 
 const BIG: &str = "max_bytes = \"16KiB\"";
 
@@ -237,4 +237,26 @@ fn a_thousand_requests_are_one_seal() {
     }
     assert_eq!(written.len(), 1, "{written:?}");
     assert!(written[0].starts_with("__Host-Http-shop-seen="));
+}
+
+#[test]
+fn logins_that_nobody_finishes_cost_no_session() {
+    // C3, B8
+    let bff = TestBff::spawn();
+    bff.idp.faults().pad_tokens(3000);
+    let mut browser = bff.signed_in();
+    let long = "x".repeat(1000);
+    for _ in 0..4 {
+        browser.navigate(
+            &format!("/bff/login?prompt=login&returnUrl=/{long}"),
+            Initiator::SameOrigin,
+        );
+        let line = browser.api_cookie_line("/api/echo").len();
+        assert!(line <= 8192, "{line}");
+    }
+    for secs in [290, 20, 70, 400] {
+        bff.clock.advance(Duration::from_secs(secs));
+        let answer = browser.fetch("GET", "/api/echo/x");
+        assert_eq!(answer.status, 200, "after {secs} s: {}", answer.text());
+    }
 }

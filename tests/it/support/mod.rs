@@ -77,6 +77,7 @@ pub struct TestBff {
     pub admin: SocketAddr,
     _dir: tempfile::TempDir,
     origin: String,
+    begun: logs::Mark,
     seen: Arc<Mutex<Vec<u8>>>,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -88,7 +89,7 @@ impl TestBff {
     }
 
     pub fn with(change: impl FnOnce(&mut Setup)) -> Self {
-        logs::install();
+        let begun = logs::install();
         let mut setup = Setup::default();
         change(&mut setup);
         let clock = Clock::fixed(UnixTime::from_secs(NOON));
@@ -162,6 +163,7 @@ impl TestBff {
             admin,
             _dir: dir,
             origin: setup.origin,
+            begun,
             seen: Arc::default(),
             stop: Some(stop),
             thread: Some(thread),
@@ -208,6 +210,17 @@ impl TestBff {
         self.idp.observed().revoked
     }
 
+    /// The value of a metric, written as in `/metrics` with its labels; 0 if it is not there.
+    pub fn metric(&self, name: &str) -> u64 {
+        let request = Request::new("GET", "/metrics").header("host", "admin");
+        let answer = request.send(self.admin);
+        answer
+            .text()
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+            .unwrap_or(0)
+    }
+
     /// How many requests the API has seen.
     pub fn api_calls(&self) -> usize {
         self.api.requests().len()
@@ -224,18 +237,18 @@ impl TestBff {
             .collect();
         assert!(!tokens.is_empty(), "the search has something to search for");
         let seen = String::from_utf8_lossy(&self.seen.lock().unwrap()).into_owned();
+        let seen = logs::Searchable::new(&seen);
         for token in &tokens {
             assert!(
-                !seen.contains(token.as_str()),
+                !seen.contains(token),
                 "a token reached the browser: {token}"
             );
         }
-        logs::search(|lines| {
+        // What was minted here cannot stand in lines from before.
+        logs::search(self.begun, |lines| {
+            let lines = logs::Searchable::new(lines);
             for secret in tokens.iter().chain(&codes) {
-                assert!(
-                    !lines.contains(secret.as_str()),
-                    "a secret is in the log: {secret}"
-                );
+                assert!(!lines.contains(secret), "a secret is in the log: {secret}");
             }
         });
     }

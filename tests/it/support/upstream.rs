@@ -1,9 +1,10 @@
 //! An API that misbehaves: raw bytes on a socket, one thread a connection.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// One connection, request by request.
 pub struct Talk {
@@ -31,6 +32,43 @@ impl Talk {
     pub fn say(&mut self, bytes: &str) {
         let _ = self.writer.write_all(bytes.as_bytes());
         let _ = self.writer.flush();
+    }
+
+    /// Sends bytes; whether anybody took them.
+    pub fn try_say(&mut self, bytes: &str) -> bool {
+        self.writer.write_all(bytes.as_bytes()).is_ok()
+    }
+
+    /// What has arrived next; nothing at the end.
+    pub fn hear(&mut self) -> Vec<u8> {
+        let heard = self.reader.fill_buf().unwrap_or_default().to_vec();
+        self.reader.consume(heard.len());
+        heard
+    }
+
+    /// Sends until `most` is sent or nobody takes more for a while; gives how much was taken.
+    pub fn flood(&mut self, most: usize, patience: Duration) -> usize {
+        self.writer.set_write_timeout(Some(patience)).unwrap();
+        let piece = vec![b'x'; 64 * 1024];
+        let mut sent = 0;
+        while sent < most {
+            match self.writer.write(&piece) {
+                Ok(n @ 1..) => sent += n,
+                _ => break,
+            }
+        }
+        sent
+    }
+
+    /// Sends no more, and goes on listening.
+    pub fn half_close(&mut self) {
+        let _ = self.writer.shutdown(Shutdown::Write);
+    }
+
+    /// Ends the connection without a goodbye.
+    pub fn reset(self) {
+        let socket = socket2::SockRef::from(&self.writer);
+        socket.set_linger(Some(Duration::ZERO)).unwrap();
     }
 }
 

@@ -1,0 +1,212 @@
+//! Calls in the client's own name (RFC 6749 §4.4).
+
+use std::time::Duration;
+
+use sealgate::demo::idp::{EndpointFault, Fault, Faults, TokenFault};
+
+use crate::support::{Request, Response, TestBff};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+const ROUTES: &str = r#"
+[frontend.shop.route.catalogue]
+path = "/api/catalogue"
+upstream = "api"
+token = "client"
+[frontend.shop.route.stock]
+path = "/api/stock"
+upstream = "api"
+token = "client"
+require_scopes = ["stock.read", "stock.list"]
+[frontend.shop.route.either]
+path = "/api/either"
+upstream = "api"
+token = "user_or_client"
+[frontend.shop.route.members]
+path = "/api/members"
+upstream = "api"
+token = "client"
+require_claims = { roles = ["buyer"] }
+"#;
+
+fn bff() -> TestBff {
+    TestBff::with(|setup| setup.tables = ROUTES.to_owned())
+}
+
+fn ask(bff: &TestBff, path: &str) -> Response {
+    Request::new("GET", path)
+        .header("host", "shop.test")
+        .header("x-csrf", "1")
+        .send(bff.addr)
+}
+
+fn claims(answer: &Response) -> serde_json::Value {
+    answer.json()["authorization"]["token_claims"].clone()
+}
+
+#[test]
+fn a_client_route_needs_no_session_and_is_called_with_the_clients_token() {
+    let bff = bff();
+    let answer = ask(&bff, "/api/catalogue/x");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(claims(&answer)["sub"], "shop");
+    assert_eq!(claims(&answer)["scope"], "");
+    assert!(answer.headers("set-cookie").is_empty());
+    assert!(answer.header("cache-control").is_some());
+    // Signed in or not: the same token, and the session stays out of it.
+    let mut browser = bff.signed_in();
+    let answer = browser.fetch("GET", "/api/catalogue/x");
+    assert_eq!(claims(&answer)["sub"], "shop");
+    assert_eq!(bff.token_calls("client_credentials"), 1);
+    // A14: the proof of origin is asked for as everywhere.
+    let bare = Request::new("GET", "/api/catalogue")
+        .header("host", "shop.test")
+        .send(bff.addr);
+    assert_eq!(bare.problem(), "cross-site-request");
+}
+
+#[test]
+fn its_scope_is_what_the_route_requires() {
+    // A28
+    let bff = bff();
+    let answer = ask(&bff, "/api/stock");
+    assert_eq!(claims(&answer)["scope"], "stock.read stock.list");
+    assert_eq!(claims(&ask(&bff, "/api/catalogue"))["scope"], "");
+    assert_eq!(bff.token_calls("client_credentials"), 2);
+    bff.clock.advance(SECOND * 250);
+    bff.idp
+        .faults()
+        .inject(1, TokenFault::With("scope", "stock.read".into()));
+    let answer = ask(&bff, "/api/stock");
+    assert_eq!(answer.problem(), "insufficient-scope");
+    assert!(answer.text().contains("stock.list"), "{}", answer.text());
+}
+
+#[test]
+fn it_is_kept_until_shortly_before_its_end_and_fetched_once_for_all() {
+    let bff = bff();
+    bff.idp.faults().inject(1, TokenFault::Delay(SECOND / 2));
+    let addr = bff.addr;
+    let threads: Vec<_> = (0..20)
+        .map(|_| {
+            std::thread::spawn(move || {
+                Request::new("GET", "/api/catalogue")
+                    .header("host", "shop.test")
+                    .header("x-csrf", "1")
+                    .send(addr)
+                    .status
+            })
+        })
+        .collect();
+    for thread in threads {
+        assert_eq!(thread.join().unwrap(), 200);
+    }
+    assert_eq!(bff.token_calls("client_credentials"), 1);
+    // Lifetime 300 s: a minute before its end it is replaced.
+    bff.clock.advance(SECOND * 239);
+    assert_eq!(ask(&bff, "/api/catalogue").status, 200);
+    assert_eq!(bff.token_calls("client_credentials"), 1);
+    bff.clock.advance(SECOND);
+    assert_eq!(ask(&bff, "/api/catalogue").status, 200);
+    assert_eq!(bff.token_calls("client_credentials"), 2);
+}
+
+#[test]
+fn a_provider_that_is_down_is_503_once_the_token_has_ended_and_is_not_pestered() {
+    // B40
+    let bff = bff();
+    assert_eq!(ask(&bff, "/api/catalogue").status, 200);
+    bff.idp.faults().inject(
+        Faults::ALWAYS,
+        TokenFault::Answer {
+            status: 503,
+            body: String::new(),
+        },
+    );
+    bff.clock.advance(SECOND * 290);
+    assert_eq!(ask(&bff, "/api/catalogue").status, 200, "it lives");
+    bff.clock.advance(SECOND * 60);
+    let calls = bff.api_calls();
+    for _ in 0..5 {
+        let answer = ask(&bff, "/api/catalogue");
+        assert_eq!(answer.problem(), "identity-provider-unavailable");
+        assert!(answer.header("retry-after").is_some());
+    }
+    assert_eq!(bff.api_calls(), calls);
+    assert!(
+        bff.token_calls("client_credentials") <= 3,
+        "none for some seconds after a failure"
+    );
+    bff.idp.faults().clear();
+    bff.clock.advance(SECOND * 60);
+    assert_eq!(ask(&bff, "/api/catalogue").status, 200);
+}
+
+#[test]
+fn a_provider_that_was_never_there_is_503_too() {
+    let bff = TestBff::with(|setup| {
+        setup.tables = ROUTES.to_owned();
+        setup.provider_is_down = true;
+    });
+    let answer = ask(&bff, "/api/catalogue");
+    assert_eq!(answer.problem(), "identity-provider-unavailable");
+    bff.idp.faults().clear();
+    bff.clock.advance(SECOND * 60);
+    assert_eq!(ask(&bff, "/api/catalogue").status, 200);
+    bff.idp.faults().inject(
+        Faults::ALWAYS,
+        Fault::Discovery(sealgate::demo::idp::DiscoveryFault::Endpoint(
+            EndpointFault::Down,
+        )),
+    );
+    assert_eq!(ask(&bff, "/api/catalogue").status, 200);
+}
+
+#[test]
+fn a_refused_client_is_our_fault_and_tells_nobody_why() {
+    let bff = bff();
+    bff.idp.faults().inject(
+        1,
+        TokenFault::Answer {
+            status: 400,
+            body: "{\"error\":\"unauthorized_client\"}".to_owned(),
+        },
+    );
+    let answer = ask(&bff, "/api/catalogue");
+    assert_eq!((answer.status, &*answer.problem()), (500, "internal"));
+    assert!(!answer.text().contains("unauthorized_client"));
+    assert_eq!(bff.api_calls(), 0);
+    bff.clock.advance(SECOND * 60);
+    assert_eq!(ask(&bff, "/api/catalogue").status, 200);
+}
+
+#[test]
+fn a_user_or_client_route_prefers_the_user() {
+    let bff = bff();
+    assert_eq!(claims(&ask(&bff, "/api/either"))["sub"], "shop");
+    let mut browser = bff.signed_in();
+    let answer = browser.fetch("GET", "/api/either");
+    assert_eq!(claims(&answer)["sub"], "8f2c1d7e-alice");
+    // The session's refresh token is gone, and so is its access token. What came as a user's request is refused once, and
+    // with the cookies gone it is the client's turn (F23).
+    bff.idp
+        .faults()
+        .inject(Faults::ALWAYS, TokenFault::InvalidGrant);
+    bff.clock.advance(SECOND * 301);
+    let answer = browser.fetch("GET", "/api/echo");
+    assert_eq!(answer.problem(), "session-refresh-conflict");
+    bff.idp.faults().clear();
+    let answer = browser.fetch("GET", "/api/either");
+    assert_eq!(answer.problem(), "login-required");
+    let answer = browser.fetch("GET", "/api/either");
+    assert_eq!(claims(&answer)["sub"], "shop", "{}", answer.text());
+}
+
+#[test]
+fn a_client_route_can_require_a_session_all_the_same() {
+    let bff = bff();
+    assert_eq!(ask(&bff, "/api/members").problem(), "login-required");
+    let mut browser = bff.signed_in();
+    let answer = browser.fetch("GET", "/api/members");
+    assert_eq!(claims(&answer)["sub"], "shop");
+}

@@ -1,0 +1,69 @@
+//! Many sessions, each with many requests at the moment its access token ends.
+//!
+//! `SEALGATE_SESSIONS=1000 cargo test --release --test it crowd -- --nocapture` runs the full size and prints figures.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use sealgate::demo::idp::Rotation;
+
+use crate::support::{Request, TestBff};
+
+/// What one page sends at once.
+const PARALLEL: usize = 20;
+/// Pages that come back in the same moment.
+const PAGES: usize = 3;
+
+fn sessions() -> usize {
+    std::env::var("SEALGATE_SESSIONS").map_or(100, |count| count.parse().unwrap())
+}
+
+#[test]
+fn each_of_many_sessions_is_refreshed_by_one_call_and_no_request_is_refused() {
+    // G4, G5: with strict rotation, so that a second call would end the session
+    let bff = TestBff::with(|setup| setup.rotation = Rotation::Rotate);
+    let sessions = sessions();
+    let begun = Instant::now();
+    let lines: Vec<String> = (0..sessions)
+        .map(|_| bff.signed_in().api_cookie_line("/api/echo"))
+        .collect();
+    let logged_in = begun.elapsed();
+    bff.clock.advance(Duration::from_secs(301));
+    let (good, renewed) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        for page in 0..PAGES {
+            for n in 0..PARALLEL {
+                let (lines, bff, good, renewed) = (&lines, &bff, &good, &renewed);
+                scope.spawn(move || {
+                    for cookies in lines.iter().skip(page).step_by(PAGES) {
+                        let answer = Request::new("GET", &format!("/api/echo/{n}"))
+                            .header("host", "shop.test")
+                            .header("x-csrf", "1")
+                            .header("cookie", cookies)
+                            .send(bff.addr);
+                        assert_eq!(answer.status, 200, "{}", answer.text());
+                        good.fetch_add(1, Ordering::Relaxed);
+                        let lines = answer.headers("set-cookie");
+                        let is_session = |line: &&str| line.starts_with("__Host-Http-shop=");
+                        renewed.fetch_add(
+                            lines.iter().copied().filter(is_session).count(),
+                            Ordering::Relaxed,
+                        );
+                    }
+                });
+            }
+        }
+    });
+    let took = begun.elapsed();
+    let calls = bff.token_calls("refresh_token");
+    println!(
+        "{sessions} sessions × {PARALLEL} requests: {calls} token calls, {} answers of 200, {} with the new session; \
+         logins {logged_in:.1?}, requests {took:.1?}",
+        good.load(Ordering::Relaxed),
+        renewed.load(Ordering::Relaxed),
+    );
+    assert_eq!(calls as usize, sessions);
+    assert_eq!(good.into_inner(), sessions * PARALLEL);
+    assert_eq!(renewed.into_inner(), sessions * PARALLEL);
+}
