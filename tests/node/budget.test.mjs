@@ -98,7 +98,7 @@ test('a refresh that brings too much leaves the old session until its end', { ti
     assert.deepEqual(answer.status === 200 || answer.status === 401, true, answer.body);
   }
   assert.deepEqual([...seen], ['ok', 'session-too-large']);
-  assert.match(sealgate.output, /after a refresh, \d+ bytes of cookies are needed, 8192 are allowed; biggest parts: \[\("access_token", /);
+  assert.match(sealgate.output, /after a refresh, \d+ bytes of cookies are needed, 8192 are allowed; biggest parts: access_token /);
   const samples = await metricsOf(sealgate);
   assert.equal(total(samples, 'sealgate_session_bytes_bucket', { part: 'total', le: '8192.0' }), 1, 'the login');
   assert.ok(total(samples, 'sealgate_session_bytes_count', { part: 'total' }) > 1, 'the refresh is counted too');

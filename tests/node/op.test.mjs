@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Browser } from './lib/browser.mjs';
 import { API_SCOPE, jwtPart, RESOURCE, startOp } from './lib/op.mjs';
 import { passSignIn, passSignOut } from './lib/person.mjs';
+import { POLICIES } from './lib/rotation.mjs';
 
 const SCOPE = `openid profile email ${API_SCOPE}`;
 
@@ -83,12 +84,47 @@ for (const { name, accessTokens, resource } of [
   });
 }
 
-test('the provider without rotation gives the same refresh token again', async (t) => {
-  const rp = await relyingParty(t, { rotate: false });
-  const { refresh_token: token } = await rp.signIn({});
-  const second = await rp.post('/token', { grant_type: 'refresh_token', refresh_token: token });
-  assert.deepEqual([second.status, second.json.refresh_token], [200, token]);
-});
+// What each policy promises: which of nine parallel calls with one refresh token are answered, and what happens to a
+// token that is presented in turn. Numbers are generations: 0 is the login's, 1 came of 0; "1b" is its second child.
+const PARALLEL = 9;
+for (const { policy, parallel, story } of [
+  { policy: POLICIES.reuse, parallel: PARALLEL, story: [['0', '0'], ['0', '0'], ['0', '0']] },
+  { policy: POLICIES.strict, parallel: 1, story: [['0', '1'], ['0', 'no'], ['1', '2'], ['0', 'no'], ['2', '3']] },
+  { policy: POLICIES.family, parallel: 1, story: [['0', '1'], ['0', 'no'], ['1', 'no']] },
+  // The family dies with the second-to-last token, which the leeway is not for.
+  { policy: POLICIES.leeway(30), parallel: PARALLEL, story: [['0', '1'], ['0', '1b'], ['1b', '2'], ['1', '2b'], ['2b', '3'], ['1', 'no'], ['3', 'no']] },
+  { policy: POLICIES.leeway(1), parallel: PARALLEL, story: [['0', '1'], ['0', '1b'], ['1', '2'], 'two seconds', ['2', '3'], ['1', 'no'], ['3', 'no']] },
+  { policy: POLICIES.leeway(1), parallel: PARALLEL, story: [['0', '1'], 'two seconds', ['0', 'no'], ['1', 'no']] },
+  { policy: POLICIES.count(0), parallel: 1, story: [['0', '1'], ['1', '2'], ['0', 'no'], ['2', 'no']] },
+  { policy: POLICIES.count(1), parallel: 2, story: [['0', '1'], ['0', '1b'], ['1b', '2'], ['1b', '2b'], ['1b', 'no'], ['2', 'no']] },
+  { policy: POLICIES.count(1), parallel: 2, story: [['0', '1'], ['0', '1b'], ['1', '2'], ['1b', 'no'], ['2', 'no']] },
+]) {
+  test(`the provider with "${policy.name}": ${story.map((step) => (Array.isArray(step) ? step.join('→') : step)).join(', ')}`, async (t) => {
+    const rp = await relyingParty(t, { rotation: () => policy });
+    const refresh = (token) => rp.post('/token', { grant_type: 'refresh_token', refresh_token: token });
+    const tokens = new Map([['0', (await rp.signIn({})).refresh_token]]);
+    for (const step of story) {
+      if (step === 'two seconds') {
+        await sleep(2000);
+        continue;
+      }
+      const [presented, wanted] = step;
+      const { status, json } = await refresh(tokens.get(presented));
+      if (wanted === 'no') {
+        assert.deepEqual([status, json.error], [400, 'invalid_grant'], `${presented} → ${wanted}`);
+      } else {
+        assert.equal(status, 200, `${presented} → ${wanted}: ${json.error_description}`);
+        if (tokens.has(wanted)) assert.equal(json.refresh_token, tokens.get(wanted));
+        else assert.ok(![...tokens.values()].includes(json.refresh_token), 'another one');
+        tokens.set(wanted, json.refresh_token);
+      }
+    }
+    const { refresh_token: another } = await rp.signIn({});
+    const answers = await Promise.all(Array.from({ length: PARALLEL }, () => refresh(another)));
+    assert.equal(answers.filter(({ status }) => status === 200).length, parallel);
+    assert.ok(answers.every(({ status, json }) => status === 200 || json.error === 'invalid_grant'));
+  });
+}
 
 test('the provider refuses a request without PKCE', async (t) => {
   const rp = await relyingParty(t, {});

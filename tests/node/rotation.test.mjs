@@ -9,16 +9,14 @@ import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { randomBytes } from 'node:crypto';
 
-import { startApi } from './lib/api.mjs';
 import { Browser } from './lib/browser.mjs';
-import { cookieNames, cookiesOf } from './lib/cookies.mjs';
+import { cookiesOf } from './lib/cookies.mjs';
+import { setFleet } from './lib/fleet.mjs';
 import { badFiles, rotateKeys, sealedBy } from './lib/keys.mjs';
-import { startNginx } from './lib/nginx.mjs';
-import { startOp } from './lib/op.mjs';
 import { passSignIn } from './lib/person.mjs';
-import { freePorts } from './lib/ports.mjs';
-import { metricsOf, scratch, startSealgate, sweep, tail, total } from './lib/sealgate.mjs';
-import { makeCertificate } from './lib/tls.mjs';
+import { POLICIES } from './lib/rotation.mjs';
+import { metricsOf, startSealgate, tail, total } from './lib/sealgate.mjs';
+import { each, eventually } from './lib/waiting.mjs';
 
 const SESSIONS = 30;
 /** Access tokens end so soon that each session is written anew every few seconds; some sooner, so that writes are spread. */
@@ -38,8 +36,19 @@ const CSRF = { 'x-csrf': '1' };
 const COOKIE = '__Host-Http-shop';
 
 test('rotation under load', { timeout: 150_000 }, async (t) => {
-  const scene = await setScene(t);
+  const scene = await setFleet(t, {
+    keys: RELOADS.map((reload) => ({ reload_interval: reload })),
+    provider: {
+      // Parallel requests may meet different replicas, which share no memory of a spent token (README, Limits).
+      rotation: () => POLICIES.reuse,
+      extraClaims: (login) => (login.startsWith('big') ? { filler: randomBytes(2400).toString('base64url') } : {}),
+    },
+    session: { idle_timeout: '30s' },
+    // A failure is not papered over by another replica.
+    nginx: { server: 'proxy_next_upstream off;' },
+  });
   const { dir, keysDir, origin, certificate, op, replicas, names } = scene;
+  Object.defineProperty(op, 'accessTokenSeconds', { get: () => TOKEN_SECONDS - SOONER * Math.round(Math.random()) });
   const ring = new Ring(keysDir);
   await ring.note();
 
@@ -102,10 +111,7 @@ test('rotation under load', { timeout: 150_000 }, async (t) => {
   };
   const failures = () => records.filter(({ status }) => status !== 200).map(inWords);
 
-  const queue = [...people];
-  await Promise.all(Array.from({ length: 6 }, async () => {
-    for (let person = queue.shift(); person; person = queue.shift()) await signIn(person);
-  }));
+  await each(people, 6, signIn);
   const running = Promise.all([...people.map(traffic), watch()]);
   // A failure is met where `running` is awaited, not as an unhandled rejection before.
   running.catch(() => { over = true; });
@@ -138,7 +144,7 @@ test('rotation under load', { timeout: 150_000 }, async (t) => {
       const marks = replicas.map(({ output }) => output.length);
       await file.put();
       for (const { pid } of replicas) process.kill(pid, 'SIGHUP');
-      await Promise.all(replicas.map((replica, i) => waitFor(`${file.what}: refused by name`, () => {
+      await Promise.all(replicas.map((replica, i) => eventually(`${file.what}: refused by name`, () => {
         const lines = replica.output.slice(marks[i]).split('\n').filter((line) => line.includes('the old one stays'));
         return lines.some((line) => line.includes(file.path) && file.says.test(line));
       }, () => tail(replica.output))));
@@ -329,70 +335,7 @@ class Ring {
   }
 }
 
-/** nginx in front of three processes that share a key directory. */
-async function setScene(t) {
-  const ends = [];
-  t.after(async () => {
-    const failures = [];
-    for (const end of ends.reverse()) await Promise.resolve().then(end).catch((error) => failures.push(error));
-    if (failures.length) throw new AggregateError(failures, 'the scene did not end cleanly');
-  });
-  const dir = await scratch();
-  ends.push(() => sweep(dir));
-  const [front, ...ports] = await freePorts(9);
-  const origin = `https://localhost:${front}`;
-  const certificate = makeCertificate(dir);
-  const op = await startOp({
-    origin,
-    accessTokens: 'jwt',
-    // Parallel requests may meet different replicas, which share no memory of a spent token (README, Limits).
-    rotate: false,
-    extraClaims: (login) => (login.startsWith('big') ? { filler: randomBytes(2400).toString('base64url') } : {}),
-  });
-  Object.defineProperty(op, 'accessTokenSeconds', { get: () => TOKEN_SECONDS - SOONER * Math.round(Math.random()) });
-  ends.push(() => op.stop());
-  const api = await startApi({ accepts: op.accessTokenLives });
-  api.received.push = () => 0; // tens of thousands, and nobody looks
-  ends.push(() => api.stop());
-  const keysDir = join(dir, 'keys');
-  await rotateKeys(keysDir);
-  const options = { dir, origin, op, api, log: 'info', session: { idle_timeout: '30s' } };
-  const replicas = [];
-  for (const [i, reload] of RELOADS.entries()) {
-    const [port, adminPort] = ports.splice(0, 2);
-    const keys = { reload_interval: reload };
-    const replica = await startSealgate({ ...options, name: `replica-${i}`, port, adminPort, keysDir, keys });
-    replicas.push(Object.assign(replica, { port }));
-    ends.push(() => replica.stop());
-  }
-  const nginx = (backends) => startNginx({
-    dir,
-    port: front,
-    tls: certificate,
-    backends,
-    // A failure is not papered over by another replica, and every answer says whose it is.
-    server: 'add_header X-Replica $upstream_addr always; proxy_next_upstream off;',
-    location: 'proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffer_size 16k; proxy_buffers 4 16k;',
-    upstream: 'keepalive 32;',
-  });
-  let front1 = await nginx(replicas.map(({ port }) => port));
-  ends.push(() => front1.stop());
-  const restartNginx = async (backends) => {
-    await front1.stop();
-    front1 = await nginx(backends);
-    return front1;
-  };
-  return {
-    dir, origin, certificate, op, api, keysDir, replicas, options, restartNginx, spare: ports.splice(0, 2), names: cookieNames('shop', { tls: true }),
-  };
-}
-
 const rejections = async (replica) => total(await metricsOf(replica), 'sealgate_keyring_reload_total', { result: 'rejected' });
-
-async function waitFor(what, condition, report) {
-  for (const deadline = Date.now() + 5000; Date.now() < deadline; await sleep(30)) if (condition()) return;
-  assert.fail(`${what}, within 5 s\n${report()}`);
-}
 
 const groupBy = (records) => records.reduce((map, one) => map.set(one.replica, [...(map.get(one.replica) ?? []), one]), new Map());
 

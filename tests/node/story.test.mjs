@@ -12,6 +12,7 @@ import { Browser } from './lib/browser.mjs';
 import { cookiesOf, kindsHeld } from './lib/cookies.mjs';
 import { ACCOUNT, jwtPart, RESOURCE } from './lib/op.mjs';
 import { passSignIn, passSignOut } from './lib/person.mjs';
+import { POLICIES } from './lib/rotation.mjs';
 import { assertCleanEnd, assertNothingLeaked, refreshes, setScene } from './lib/scene.mjs';
 
 const CSRF = { 'x-csrf': '1' };
@@ -266,7 +267,7 @@ async function story(t, { tls, accessTokens, resources }) {
 }
 
 test('without rotation the old refresh token serves again', async (t) => {
-  const scene = await setScene(t, { tls: true, provider: { rotate: false, accessTokenSeconds: 2 } });
+  const scene = await setScene(t, { tls: true, provider: { rotation: () => POLICIES.reuse, accessTokenSeconds: 2 } });
   const { origin, op, browser } = scene;
   await browser.open(`${origin}/bff/login`);
   await passSignIn(browser, op);

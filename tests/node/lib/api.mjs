@@ -5,13 +5,17 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Short enough to read, long enough to tell tokens apart. */
 export const fingerprint = (token) => createHash('sha256').update(token).digest('hex').slice(0, 16);
 
-/** Starts the API on a free loopback port. `accepts` decides about a bearer token. */
-export async function startApi({ accepts = async () => true } = {}) {
-  const api = { received: [] };
+/**
+ * Starts the API on a free loopback port. `accepts` decides about a bearer token, `about` says what an answer tells of it;
+ * `delay` is the time an answer takes, in milliseconds, and may be changed later on the returned object.
+ */
+export async function startApi({ accepts = async () => true, about = () => ({}), delay = () => 0 } = {}) {
+  const api = { received: [], delay };
   const server = createServer(async (req, res) => {
     const chunks = [];
     for await (const chunk of req) chunks.push(chunk);
@@ -26,8 +30,10 @@ export async function startApi({ accepts = async () => true } = {}) {
       body,
       headerNames: Object.keys(req.headers).sort(),
       token: token ? fingerprint(token) : null,
+      ...(accepted ? about(token) : {}),
       accepted,
     });
+    await sleep(api.delay());
     res.writeHead(accepted ? 200 : 401, { 'content-type': 'application/json', 'x-echo': 'yes' });
     res.end(answer);
   });

@@ -126,6 +126,8 @@ export class Browser {
       const failed = (error) => (request.reusedSocket && error.code === 'ECONNRESET'
         ? resolve(this.#exchange(url, { method, body, headers, cookies })) : reject(error));
       request.on('error', failed).on('response', (res) => {
+        // Browsers take cookies with the head of an answer, in the order in which heads arrive.
+        this.jar.store(url, res.headers['set-cookie'] ?? []);
         const chunks = [];
         res.on('data', (chunk) => chunks.push(chunk)).on('error', reject);
         res.on('end', () => {
@@ -142,7 +144,6 @@ export class Browser {
             early,
           };
           this.answers.push(answer);
-          this.jar.store(url, answer.setCookies);
           resolve(answer);
         });
       });

@@ -7,6 +7,8 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import { eventually } from './waiting.mjs';
+
 const START_MS = 10_000;
 
 /** Path of the program; loudly missing, because a story that does not run proves nothing. */
@@ -21,15 +23,15 @@ function program() {
  *
  * Files that nginx would put into /var go to `dir`.
  */
-const configuration = ({ dir, port, tls, backends, server, location, upstream }) => `
+const configuration = ({ dir, port, tls, backends, backend, server, location, upstream }) => `
 worker_processes 1;
 pid ${dir}/nginx.pid;
-events { worker_connections 512; }
+events { worker_connections 4096; }
 http {
   access_log off;
   ${['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((what) => `${what}_temp_path ${dir}/${what};`).join('\n  ')}
   upstream sealgate {
-    ${backends.map((backend) => `server 127.0.0.1:${backend};`).join('\n    ')}
+    ${backends.map((backendPort) => `server 127.0.0.1:${backendPort} ${backend};`).join('\n    ')}
     ${upstream}
   }
   server {
@@ -48,16 +50,19 @@ http {
 /**
  * Starts nginx and waits until it takes connections.
  *
- * @param {object} options `backends`: ports, taken in turns; `server`, `location`, `upstream`: more directives
+ * @param {object} options `backends`: ports, taken in turns, and `backend`, what is said of each; `server`, `location`,
+ *   `upstream`: more directives
  */
-export async function startNginx({ server = '', location = '', upstream = '', ...options }) {
+export async function startNginx({ backend = '', server = '', location = '', upstream = '', ...options }) {
   const dir = join(options.dir, `nginx-${process.hrtime.bigint()}`);
   await mkdir(dir);
   const config = join(dir, 'nginx.conf');
-  await writeFile(config, configuration({ server, location, upstream, ...options, dir }));
+  const configure = (backends) => writeFile(
+    config, configuration({ ...options, backend, server, location, upstream, dir, backends }));
+  await configure(options.backends);
   const log = join(dir, 'error.log');
   // In the foreground, and of this user alone: nothing outlives the story.
-  const child = spawn(program(), ['-c', config, '-p', dir, '-e', log, '-g', 'daemon off;'], {
+  const child = spawn(program(), ['-c', config, '-p', dir, '-g', `daemon off; error_log ${log} notice;`], {
     env: { PATH: process.env.PATH, HOME: dir }, stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';
@@ -67,6 +72,14 @@ export async function startNginx({ server = '', location = '', upstream = '', ..
   const nginx = {
     /** What it complained of. */
     log: async () => `${output}${await readFile(log, 'utf8').catch(() => '')}`,
+    /** Other backends from now on, as a controller does that watches readiness; done when the old workers take nothing more. */
+    async use(backends) {
+      const retired = async () => (await nginx.log()).split('gracefully shutting down').length;
+      const before = await retired();
+      await configure(backends);
+      child.kill('SIGHUP');
+      await eventually('nginx has reloaded', async () => await retired() > before, nginx.log);
+    },
     async stop() {
       if (!exit) child.kill('SIGTERM');
       await gone;

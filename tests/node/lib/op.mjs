@@ -15,6 +15,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import Provider from 'oidc-provider';
 
+import { POLICIES, Rotation } from './rotation.mjs';
+
 /** The API as a resource (RFC 8707); access tokens for it are JWTs. */
 export const RESOURCE = 'urn:stories:api';
 /** The only account: any login name works in the provider's own login page, with any password. */
@@ -29,12 +31,13 @@ export const API_SCOPE = 'orders.read';
  * @param {string} options.origin of the application: redirect URIs are below its `/bff`
  * @param {'opaque'|'jwt'} [options.accessTokens] JWTs come from a default resource, or from `resource` parameters
  * @param {boolean} [options.defaultResource] whether a request without `resource` gets a token for the API
- * @param {boolean} [options.rotate] refresh-token rotation; a spent token then kills the whole family
+ * @param {(login: string) => object} [options.rotation] what becomes of a spent refresh token: one of `POLICIES`
  * @param {number} [options.accessTokenSeconds] may be changed later on the returned object
  * @param {(login: string) => object} [options.extraClaims] of access tokens; may be changed later on the returned object
  * @param {() => object} [options.idClaims] more claims of ID tokens; may be changed later on the returned object
  * @param {{dress: (token: string) => string, undress: (token: string) => string}} [options.refreshTokens] how refresh
  *   tokens look outside, for providers whose are long
+ * @param {boolean} [options.backchannel] whether it tells the application's `/bff/backchannel` of the ends of sessions
  */
 export async function startOp({
   origin,
@@ -42,11 +45,12 @@ export async function startOp({
   basePath = '/bff',
   accessTokens = 'opaque',
   defaultResource = accessTokens === 'jwt',
-  rotate = true,
+  rotation = () => POLICIES.family,
   accessTokenSeconds = 300,
   extraClaims = () => ({}),
   idClaims = () => ({}),
   refreshTokens,
+  backchannel = false,
 }) {
   const server = createServer();
   server.listen(0, '127.0.0.1');
@@ -63,10 +67,14 @@ export async function startOp({
     idClaims,
     /** Milliseconds by which token answers are late, so that parallel requests truly overlap. */
     tokenDelay: 0,
+    /** Out of reach: each connection is closed as soon as it is made. */
+    isDown: false,
     /** One entry per request: `{ route, grant, params, status, error, answer }`. */
     calls: [],
     /** Every string that no browser and no log line may ever hold, each with a name for the report. */
     secrets: [{ what: 'client secret', value: clientSecret }],
+    /** Logout tokens that were sent, in order. */
+    logoutTokens: [],
     /** Authorization codes: they pass through the browser, but not into a log. */
     codes: [],
   };
@@ -81,7 +89,9 @@ export async function startOp({
     jwt: { sign: { alg: 'RS256' } },
   });
 
+  const spending = new Rotation(rotation);
   const provider = new Provider(issuer, {
+    adapter: spending.adapter(),
     clients: [{
       client_id: clientId,
       client_secret: clientSecret,
@@ -90,6 +100,10 @@ export async function startOp({
       response_types: ['code'],
       redirect_uris: [`${origin}${basePath}/callback`],
       post_logout_redirect_uris: [`${origin}${basePath}/logged-out`],
+      ...(backchannel ? {
+        backchannel_logout_uri: `${origin}${basePath}/backchannel`,
+        backchannel_logout_session_required: true,
+      } : {}),
     }],
     jwks: { keys: [{ ...privateKey.export({ format: 'jwk' }), kid, use: 'sig', alg: 'RS256' }] },
     // Expired is expired: the API below asks the provider whether a token lives.
@@ -99,7 +113,13 @@ export async function startOp({
     claims: { openid: ['sub'], profile: ['name', 'note'], email: ['email', 'email_verified'] },
     conformIdTokenClaims: false,
     pkce: { required: () => true },
-    rotateRefreshToken: rotate,
+    // The provider's own dispatcher refuses loopback addresses.
+    fetch: (url, { dispatcher: _, ...options }) => {
+      const token = new URLSearchParams(options.body).get('logout_token');
+      if (token) op.logoutTokens.push(token);
+      return fetch(url, options);
+    },
+    rotateRefreshToken: spending.decide,
     issueRefreshToken: async (_ctx, client) => client.grantTypeAllowed('refresh_token'),
     extraTokenClaims: async (_ctx, token) => op.extraClaims(token.accountId),
     findAccount: async (_ctx, sub) => ({
@@ -119,6 +139,7 @@ export async function startOp({
       devInteractions: { enabled: true },
       revocation: { enabled: true },
       rpInitiatedLogout: { enabled: true },
+      backchannelLogout: { enabled: backchannel },
       resourceIndicators: {
         enabled: true,
         defaultResource: async (_ctx, _client, oneOf) => oneOf ?? (defaultResource ? RESOURCE : undefined),
@@ -132,6 +153,7 @@ export async function startOp({
   provider.use(watch(op));
   if (refreshTokens) provider.use(dressed(refreshTokens));
   server.on('request', provider.callback());
+  server.on('connection', (socket) => { if (op.isDown) socket.destroy(); });
 
   return Object.assign(op, {
     /** Calls of the token endpoint, optionally of one grant type only. */
@@ -143,11 +165,24 @@ export async function startOp({
       const found = await provider.RefreshToken.find(token);
       return Boolean(found && !found.consumed && await provider.Grant.find(found.grantId));
     },
-    /** Whether the API should accept this access token now. */
-    async accessTokenLives(token) {
+    /** Ends a refresh token and its family, as an administrator would. */
+    async revoke(token) {
+      const found = await provider.RefreshToken.find(token);
+      await found.destroy();
+    },
+    /** Whether the API should accept this access token now; `leeway` in seconds, for JWTs (RFC 7519 §4.1.4). */
+    async accessTokenLives(token, leeway = 0) {
       const claims = jwtPart(token, 1);
-      if (claims) return claims.iss === issuer && claims.aud === RESOURCE && claims.exp * 1000 > Date.now();
+      if (claims) return claims.iss === issuer && claims.aud === RESOURCE && (claims.exp + leeway) * 1000 > Date.now();
       return Boolean(await provider.AccessToken.find(token));
+    },
+    /** Breaks off everything under way, and answers nothing more until {@link comeBack}. */
+    goDown() {
+      op.isDown = true;
+      server.closeAllConnections();
+    },
+    comeBack() {
+      op.isDown = false;
     },
     async stop() {
       server.closeAllConnections();

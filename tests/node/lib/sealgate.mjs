@@ -28,17 +28,21 @@ export const scratch = () => mkdtemp(join(tmpdir(), 'sealgate-story-'));
 
 /** The configuration of one frontend `shop` with one API route. */
 export function configuration({
-  dir, origin, port, adminPort, op, api, tls, assets, oidc = {}, session = {}, keysDir = join(dir, 'keys'), keys = {},
+  dir, origin, port, adminPort, op, api, tls, assets, server = {}, oidc = {}, session = {}, keysDir = join(dir, 'keys'), keys = {},
+  tables = '',
 }) {
   const toml = (value) => JSON.stringify(value);
   const table = (entries) => Object.entries(entries).map(([key, value]) => `${key} = ${toml(value)}`).join('\n');
   return `
 [server]
-bind           = "127.0.0.1:${port}"
-admin_bind     = "127.0.0.1:${adminPort}"
-workers        = 2
-shutdown_delay = "0s"
-shutdown_grace = "2s"
+${table({
+    bind: `127.0.0.1:${port}`,
+    admin_bind: `127.0.0.1:${adminPort}`,
+    workers: 2,
+    shutdown_delay: '0s',
+    shutdown_grace: '2s',
+    ...server,
+  })}
 ${tls ? `tls = { cert = ${toml(tls.cert)}, key = ${toml(tls.key)} }` : ''}
 
 [keys]
@@ -64,6 +68,7 @@ ${table(session)}
 path     = "/api/echo"
 upstream = "echo"
 token    = "user"
+${tables}
 `;
 }
 
@@ -101,6 +106,10 @@ export async function startSealgate({ log = 'trace', name = 'sealgate', ...optio
   const gone = once(child, 'exit').then(([code, signal]) => { sealgate.exit = { code, signal }; return sealgate.exit; });
 
   const signal = (name) => { if (!sealgate.exit) process.kill(child.pid, name); };
+  sealgate.kill = async () => {
+    signal('SIGKILL');
+    return gone;
+  };
   sealgate.stop = async () => {
     signal('SIGTERM');
     if (await Promise.race([gone, sleep(STOP_MS, undefined, { ref: false })])) return sealgate.exit;

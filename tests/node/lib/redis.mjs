@@ -1,0 +1,87 @@
+// A Redis or Valkey of one's own on a free loopback port: started, killed, frozen, and started again with its data.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { connect } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { freePorts } from './ports.mjs';
+
+const START_MS = 10_000;
+
+/** The server's binary; loudly missing, because a story that does not run proves nothing. */
+function binary() {
+  const path = process.env.REDIS_BIN ?? '/usr/bin/redis-server';
+  if (!existsSync(path)) throw new Error(`no Redis at ${path}: install redis-server, or set REDIS_BIN`);
+  return path;
+}
+
+/** Starts a server that keeps its data in `dir`. `url` is where it is, `url` of another start is the same. */
+export async function startRedis({ dir }) {
+  const [port] = await freePorts(1);
+  let child;
+  let gone;
+
+  const start = async () => {
+    child = spawn(binary(), [
+      '--port', port, '--bind', '127.0.0.1', '--dir', dir, '--save', '', '--appendonly', 'yes', '--appendfsync', 'always',
+    ].map(String), { stdio: 'ignore' });
+    gone = once(child, 'exit');
+    const deadline = Date.now() + START_MS;
+    while (await ask(port, 'PING').catch(() => '') !== '+PONG') {
+      if (Date.now() > deadline || child.exitCode !== null) throw new Error('redis-server is not ready');
+      await sleep(20);
+    }
+  };
+  const end = async (signal) => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    child.kill('SIGCONT');
+    child.kill(signal);
+    await gone;
+  };
+  await start();
+  return {
+    url: `redis://127.0.0.1:${port}/`,
+    start,
+    /** Gone at once, as by a power cut; what it had acknowledged is on disk. */
+    kill: () => end('SIGKILL'),
+    /** Takes connections, and answers nothing. */
+    freeze: () => child.kill('SIGSTOP'),
+    thaw: () => child.kill('SIGCONT'),
+    stop: () => end('SIGTERM'),
+    /** One inline command; the first line of its answer. */
+    ask: (command) => ask(port, command),
+    /** Everything that is stored, as the file on disk shows it. */
+    everything: () => dump(port),
+  };
+}
+
+function ask(port, command) {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, '127.0.0.1', () => socket.write(`${command}\r\n`));
+    socket.setTimeout(1000, () => socket.destroy(new Error('no answer')));
+    let text = '';
+    socket.on('error', reject).on('data', (data) => {
+      text += data.toString('latin1');
+      if (!text.includes('\r\n')) return;
+      socket.destroy();
+      resolve(text.split('\r\n')[0]);
+    });
+  });
+}
+
+/** Keys and values of every type that is used, as one text in which secrets can be searched. */
+async function dump(port) {
+  const all = (command) => new Promise((resolve, reject) => {
+    const socket = connect(port, '127.0.0.1', () => socket.end(`${command}\r\nQUIT\r\n`));
+    let text = '';
+    socket.on('error', reject).on('data', (data) => { text += data.toString('latin1'); }).on('close', () => resolve(text));
+  });
+  const names = (await all('KEYS *')).split('\r\n').filter((line) => line && !/^[*$+]/.test(line));
+  let text = names.join('\n');
+  for (const name of names) {
+    const kind = await ask(port, `TYPE ${name}`);
+    text += await all(kind === '+stream' ? `XRANGE ${name} - +` : `GET ${name}`);
+  }
+  return { names, text };
+}

@@ -1,0 +1,39 @@
+// Waiting for something to become so: patient, because the machine may be loaded, and with a report if it never does.
+import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** Returns as soon as `condition` holds; `report` says more if it does not within `patience` milliseconds. */
+export async function eventually(what, condition, report = () => '', patience = 10_000) {
+  for (const deadline = Date.now() + patience; Date.now() < deadline; await sleep(30)) if (await condition()) return;
+  assert.fail(`${what}, within ${patience / 1000} s\n${await report()}`);
+}
+
+/** Does `work` for each of `items`, at most `atOnce` of them at a time. */
+export async function each(items, atOnce, work) {
+  const queue = [...items];
+  await Promise.all(Array.from({ length: atOnce }, async () => {
+    for (let item = queue.shift(); item !== undefined; item = queue.shift()) await work(item);
+  }));
+}
+
+/** Lets so many works go on at a time; the others wait. */
+export class Turns {
+  #free;
+  #waiting = [];
+
+  constructor(atOnce) {
+    this.#free = atOnce;
+  }
+
+  async take(work) {
+    if (this.#free > 0) this.#free -= 1;
+    else await new Promise((resolve) => { this.#waiting.push(resolve); });
+    try {
+      return await work();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#free += 1;
+    }
+  }
+}
