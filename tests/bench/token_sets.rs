@@ -66,6 +66,8 @@ impl Tokens {
                 refresh_token: Some(RefreshToken::new(self.refresh_token.clone())),
                 issued_at: NOW,
                 expires_at: NOW.plus(Duration::from_mins(5)),
+                refresh_ends_at: None,
+                session_ends_by: None,
                 scope: self.scope.to_owned(),
             },
         }
@@ -88,6 +90,7 @@ impl Tokens {
                 claims: ["sub", "name", "email", "sid"].map(str::to_owned).to_vec(),
                 refresh_ahead: Duration::from_mins(1),
                 pad_to: 64,
+                not_before: None,
                 compression,
             },
         }
@@ -284,10 +287,12 @@ impl Noise {
 
     /// So many characters of base64url.
     fn text(&mut self, len: usize) -> String {
-        let mut text = URL_SAFE_NO_PAD.encode(self.bytes(len * 3 / 4));
-        // One more than base64url has for any number of bytes.
-        text.extend((text.len() < len).then_some('A'));
-        text
+        const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+        // Letters, as providers draw them: not what base64url makes of any bytes.
+        self.bytes(len)
+            .into_iter()
+            .map(|byte| char::from(LETTERS[usize::from(byte) % 64]))
+            .collect()
     }
 
     fn uuid(&mut self) -> String {

@@ -1,0 +1,76 @@
+// sealgate: a route without tokens, and one with the session's access token, for token sets of different sizes.
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { freePorts } from '../../../node/lib/ports.mjs';
+import { binary, request } from '../../../node/lib/sealgate.mjs';
+import { versionOf } from '../lib/machine.mjs';
+
+// One worker, as everybody here. An idle timeout as long as the session, because wrk never takes the cookie that says
+// when the session was last seen: by default that cookie would come with every answer once the first was three minutes old.
+const configuration = ({ dir, origin, port, adminPort, upstream, op }) => `
+[server]
+bind           = "127.0.0.1:${port}"
+admin_bind     = "127.0.0.1:${adminPort}"
+workers        = 1
+shutdown_delay = "0s"
+shutdown_grace = "1s"
+
+[keys]
+dir = "${dir}/keys"
+
+[upstream.api]
+url = "${upstream.url}/api"
+
+[frontend.shop]
+origin = "${origin}"
+assets = { dir = "${dir}/assets" }
+
+[frontend.shop.oidc]
+issuer        = "${op.issuer}"
+client_id     = "${op.clientId}"
+client_secret = { file = "${dir}/client-secret" }
+scopes        = ["openid", "profile", "email", "orders.read"]
+
+[frontend.shop.session]
+idle_timeout = "8h"
+
+[frontend.shop.route.api]
+path     = "/api"
+upstream = "api"
+token    = "user"
+
+[frontend.shop.route.open]
+path     = "/open"
+upstream = "api"
+token    = "none"
+`;
+
+const sealgate = (id, name, more) => ({
+  id,
+  name,
+  version: () => `sealgate ${versionOf(binary(), '--version')}`,
+  async start({ processes, core, dir, op, under = [], ...options }) {
+    const [adminPort] = await freePorts(1);
+    const config = join(dir, 'sealgate.toml');
+    await writeFile(join(dir, 'client-secret'), op.clientSecret, { mode: 0o600 });
+    await mkdir(join(dir, 'assets'));
+    await writeFile(join(dir, 'assets', 'index.html'), '<!doctype html><title>Shop</title>');
+    await writeFile(config, configuration({ dir, op, adminPort, ...options }));
+    await processes.run(binary(), ['--rotate-keys', '--keys', join(dir, 'keys')], { core });
+    const [program, ...args] = [...under, binary(), '-c', config];
+    const started = processes.start(program, args, { core, cwd: dir });
+    const ready = async () => (await request(`http://127.0.0.1:${adminPort}/readyz`)).status === 200;
+    return Object.assign(started, { ready });
+  },
+  ...more,
+});
+
+const signsIn = { tokens: 'plain', signIn: '/bff/login?returnUrl=%2Findex.html' };
+
+export const sealgateOpen = sealgate('none', 'sealgate, token = none', { tokens: 'plain', path: '/open' });
+export const sealgateSession = sealgate('session', 'sealgate, session', signsIn);
+export const sealgateKeycloak = sealgate('keycloak', 'sealgate, Keycloak-like tokens', { ...signsIn, tokens: 'keycloak' });
+export const sealgateEntra = sealgate('entra', 'sealgate, Entra-like tokens', { ...signsIn, tokens: 'entra' });
+/** By the tokens they have. */
+export const SESSIONS = new Map([sealgateSession, sealgateKeycloak, sealgateEntra].map((each) => [each.tokens, each]));

@@ -1,0 +1,79 @@
+// What a request costs in instructions: a bare hyper proxy and sealgate under callgrind, sealgate's routes in turn.
+//
+// Counts of user-space instructions are the same on a busy machine as on a quiet one; the kernel's part of a request is
+// not in them. A binary with symbols (`CARGO_PROFILE_RELEASE_STRIP=none`) lets callgrind_annotate name functions.
+import { copyFile, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { freePorts } from '../../node/lib/ports.mjs';
+import { bareHyper } from './contestants/hyper.mjs';
+import { SESSIONS } from './contestants/sealgate.mjs';
+import { openLane } from './lib/lane.mjs';
+import { measure } from './lib/load.mjs';
+import { cores as findCores } from './lib/machine.mjs';
+import { options } from './lib/options.mjs';
+import { program } from './lib/peers.mjs';
+import { bounded } from './lib/processes.mjs';
+import { figure, median, ratio, table } from './lib/table.mjs';
+import { SIZES, startUpstream } from './lib/upstream.mjs';
+
+const given = options({ rounds: 2, seconds: 5, tokens: 'plain', keep: '' }, `\
+usage: run instructions [--rounds N] [--seconds S] [--tokens plain|keycloak|entra] [--keep FILE]
+
+  --rounds   how often each is driven (2)
+  --seconds  how long each time (5)
+  --keep     keeps the last profile of the session's route, for callgrind_annotate`);
+const { rounds, seconds } = given;
+const contestant = SESSIONS.get(given.tokens);
+if (!contestant) {
+  console.error(`--tokens: one of ${[...SESSIONS.keys()]}`);
+  process.exit(64);
+}
+
+await bounded(180 + (rounds + 1) * 4 * (seconds + 15), async ({ processes, dir, ends }) => {
+  const cores = findCores();
+  const valgrind = program('valgrind', { variable: 'VALGRIND_BIN', how: 'install Debian\'s valgrind' });
+  const [port] = await freePorts(1);
+  const upstream = await startUpstream({ processes, dir, port, core: cores.load });
+  const open = async (each) => {
+    const profile = join(dir, `callgrind-${each.id}`);
+    const under = [valgrind, '--tool=callgrind', `--callgrind-out-file=${profile}`];
+    return { ...await openLane(each, { processes, dir, ends, upstream, cores, under }), profile };
+  };
+  const [hyper, sealgate] = [await open(bareHyper), await open(contestant)];
+
+  const turns = [
+    { name: 'bare hyper proxy', lane: hyper },
+    { name: 'sealgate, token = none', lane: { ...sealgate, path: '/open', cookie: undefined } },
+    { name: 'sealgate, token = none, the cookie sent all the same', lane: { ...sealgate, path: '/open' } },
+    { name: 'sealgate, token = user: the session', lane: sealgate },
+  ].map((turn) => ({ ...turn, counts: [] }));
+  const dumps = new Map();
+  const drive = async ({ lane }, span) => {
+    const tell = (option) => processes.run('callgrind_control', [option, String(lane.pid)], { core: cores.load });
+    await tell('-z');
+    const { requests } = await measure(
+      { ...lane, path: `${lane.path}/${SIZES[0].file}` }, { processes, core: cores.load, upstream, seconds: span },
+    );
+    await tell('-d');
+    const nth = (dumps.get(lane.profile) ?? 0) + 1;
+    dumps.set(lane.profile, nth);
+    return Number((await readFile(`${lane.profile}.${nth}`, 'utf8')).match(/^totals: (\d+)$/m)[1]) / requests;
+  };
+  for (const turn of turns) await drive(turn, 2);
+  for (let round = 0; round < rounds; round += 1) {
+    for (const turn of turns) turn.counts.push(await drive(turn, seconds));
+    console.error(`round ${round + 1} of ${rounds} done`);
+  }
+  if (given.keep) await copyFile(`${sealgate.profile}.${dumps.get(sealgate.profile)}`, given.keep);
+
+  const [floor, none] = turns.map(({ counts }) => median(counts));
+  console.log(`${hyper.version}, ${sealgate.version}; ${given.tokens} tokens, ${sealgate.cookieBytes} bytes of cookies, answers of ${SIZES[0].name}\n`);
+  console.log(table(['thousand instructions per request', 'median', 'least', 'most', '× hyper', 'over none'], turns.map(({ name, counts }) => {
+    const own = median(counts);
+    return [
+      name, ...[own, Math.min(...counts), Math.max(...counts)].map((count) => figure(count / 1000)), ratio(own, floor),
+      own > none ? figure((own - none) / 1000) : '–',
+    ];
+  })));
+});

@@ -1,0 +1,53 @@
+// One measurement: wrk drives one proxy for some seconds; what it saw, what the proxy used, and whether both are true.
+import { fileURLToPath } from 'node:url';
+
+import { cpuSeconds, watchRss } from './accounts.mjs';
+
+/** The same for all. */
+export const CONNECTIONS = 32;
+const SCRIPT = fileURLToPath(new URL('load.lua', import.meta.url));
+
+/**
+ * Drives `url` and gives `{ rps, micros, p50, p99, rss, busy }`: requests per second, CPU µs per request, milliseconds,
+ * the peak in MiB, and the share of its core that the proxy used.
+ *
+ * @param {object} lane `pid` of the proxy; `port`, `path`, `host`, `cookie`; `script` and `env` of wrk
+ * @param {object} around `processes`, `core` for wrk, `upstream`, `seconds`
+ */
+export async function measure({ pid, port, path, host, cookie, script = SCRIPT, env }, { processes, core, upstream, seconds }) {
+  const headers = { Host: host, Accept: '*/*', 'X-CSRF': '1', ...(cookie ? { Cookie: cookie } : {}) };
+  const served = await upstream.requests();
+  const peak = watchRss(pid);
+  const before = cpuSeconds(pid);
+  const output = await processes.run('wrk', [
+    '-t1', `-c${CONNECTIONS}`, `-d${seconds}s`, '--timeout', '10s', '-s', script,
+    ...Object.entries(headers).flatMap(([name, value]) => ['-H', `${name}: ${value}`]),
+    `http://127.0.0.1:${port}${path}`,
+  ], { core, env });
+  const used = cpuSeconds(pid) - before;
+  const rss = peak();
+  const seen = JSON.parse(output.match(/^\{"requests".*\}$/m)[0]);
+  const arrived = await upstream.requests() - served;
+  const wrong = complaints(seen, arrived);
+  if (wrong.length) throw new Error(wrong.join('; '));
+  return {
+    rps: seen.requests / (seen.micros / 1e6),
+    micros: used * 1e6 / seen.requests,
+    p50: seen.p50 / 1000,
+    p99: seen.p99 / 1000,
+    rss,
+    busy: used / (seen.micros / 1e6),
+    requests: seen.requests,
+  };
+}
+
+/** An answer counts only if it came from the upstream: a fast redirect to a login page is no speed. */
+function complaints({ requests, socketErrors, timeouts, refusals }, arrived) {
+  return [
+    requests === 0 && 'no answer at all',
+    refusals > 0 && `${refusals} of ${requests} answers were errors`,
+    socketErrors > 0 && `${socketErrors} socket errors`,
+    timeouts > 0 && `${timeouts} timeouts`,
+    arrived < requests && `only ${arrived} of ${requests} requests reached the upstream`,
+  ].filter(Boolean);
+}

@@ -1,0 +1,28 @@
+// Figures as people read them: medians, ratios, and tables that are Markdown and stand in columns.
+
+export const median = (values) => {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+};
+
+/** Three significant digits; whole numbers from a hundred on. */
+export const figure = (value) => {
+  if (value === undefined || Number.isNaN(value)) return '–';
+  if (value >= 100) return value.toFixed(0);
+  return value >= 10 ? value.toFixed(1) : value.toFixed(2);
+};
+
+/** `value / base`, where there are both. */
+export const ratio = (value, base) => (base > 0 && value > 0 ? figure(value / base) : '–');
+
+/** The first column is text, the others are numbers; a row of two cells spans the rest with its second. */
+export function table(head, rows) {
+  const width = head.map((cell, at) => Math.max(cell.length, ...rows.map((row) => (
+    at > 0 && row.length === 2 && head.length > 2 ? 0 : row[at]?.length ?? 0))));
+  const line = (row) => (row.length === 2 && head.length > 2
+    ? `| ${row[0].padEnd(width[0])} | ${row[1]} |`
+    : `| ${head.map((_, at) => (at ? (row[at] ?? '').padStart(width[at]) : row[at].padEnd(width[at]))).join(' | ')} |`);
+  const rule = `|${width.map((each, at) => (at ? `${'-'.repeat(each + 1)}:` : '-'.repeat(each + 2))).join('|')}|`;
+  return [line(head), rule, ...rows.map(line)].join('\n');
+}
