@@ -174,6 +174,9 @@ impl Running {
         self.bff.draining.close();
         self.public.stop(true).await;
         self.operator.stop(false).await;
+        if let Some(coordinator) = &self.bff.coordinator {
+            coordinator.settled().await;
+        }
     }
 }
 

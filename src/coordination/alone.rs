@@ -53,6 +53,11 @@ impl Coordinator {
     }
 
     /// Never called.
+    pub async fn settled(&self) {
+        match *self {}
+    }
+
+    /// Never called.
     pub fn is_in_the_dark(&self) -> bool {
         match *self {}
     }

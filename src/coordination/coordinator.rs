@@ -12,15 +12,15 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::sealed::Fact;
-use super::store::Store;
+use super::store::{PATIENCE, Store};
 use super::{CoordinationSettings, OnFailure, Revocation, Revocations};
 use crate::clock::{Clock, UnixTime};
 use crate::keyring::SharedRing;
@@ -31,6 +31,9 @@ const STALE: Duration = Duration::from_secs(4);
 
 /// Revocations that wait for the store to come back, at the most.
 const MAX_QUEUED: usize = 10_000;
+
+/// Between two looks at what still waits.
+const GLANCE: Duration = Duration::from_millis(5);
 
 /// The URL of the store is none.
 #[derive(Debug, thiserror::Error)]
@@ -86,13 +89,25 @@ impl Coordinator {
 
     /// Tells the other replicas that sessions were ended; at once, or when the store is back.
     pub fn announce(&self, revocation: &Revocation, until: UnixTime) {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queue = self.queue();
         if queue.len() >= MAX_QUEUED {
+            log::error!("a revocation is lost: too many wait for the store");
             queue.pop_front();
         }
         queue.push_back(Fact::new(revocation, until));
         drop(queue);
         self.queued.notify_one();
+    }
+
+    /// Waits until the store has all that was announced, but not for long.
+    pub async fn settled(&self) {
+        let sent = async {
+            while !self.queue().is_empty() {
+                sleep(GLANCE).await;
+            }
+        };
+        // What is not sent by then is sent when the store is back.
+        let _ = timeout(PATIENCE, sent).await;
     }
 
     /// Whether sessions must be refused, because nobody here can tell which of them were ended elsewhere.

@@ -20,7 +20,7 @@ use super::sealed::{self, Fact};
 use super::store::{PATIENCE, RETRY, Unreachable};
 use super::{Revocation, Revocations};
 use crate::clock::Clock;
-use crate::keyring::{KeyRing, OpenError, SharedRing};
+use crate::keyring::{KeyRing, OpenError, ReloadOutcome, SharedRing};
 use crate::telemetry::coordination::{FeedEntry, StoreCall};
 
 /// How long a read waits for news; also the longest silence of a feed that works.
@@ -108,7 +108,7 @@ impl Coordinator {
         }
     }
 
-    fn queue(&self) -> std::sync::MutexGuard<'_, std::collections::VecDeque<Fact>> {
+    pub(super) fn queue(&self) -> std::sync::MutexGuard<'_, std::collections::VecDeque<Fact>> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -197,6 +197,11 @@ impl Coordinator {
             }
             if count < PAGE {
                 self.note_heard();
+            }
+            if !puzzles.is_empty()
+                && let Some(ReloadOutcome::Ok) = keys.reload_at_most_once_a_second(clock.now())
+            {
+                log::info!("key ring reloaded: a revocation named a key that was unknown");
             }
         }
     }

@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep};
 use super::coordinator::Coordinator;
 use super::refreshes::{Fingerprint, Outcome};
 use super::sealed;
-use super::store::Unreachable;
+use super::store::{RETRY, Unreachable};
 use crate::clock::Clock;
 use crate::keyring::{KeyRing, OpenError};
 use crate::telemetry::coordination::{SharedRefresh, StoreCall};
@@ -30,7 +30,10 @@ const LEASE: Duration = Duration::from_secs(3);
 const RENEWAL: Duration = Duration::from_secs(1);
 
 /// Renewals at the most: longer than any call to a provider takes.
-const MAX_RENEWALS: usize = 30;
+const MAX_RENEWALS: usize = 60;
+
+/// How often a result is offered to the store.
+const PUBLICATIONS: usize = 5;
 
 /// Between two looks for another replica's result, at first and at the most.
 const FIRST_LOOK: Duration = Duration::from_millis(15);
@@ -77,7 +80,12 @@ impl Coordinator {
         };
         match self.turn(&names, &keys).await {
             Turn::Done(outcome) => outcome,
-            Turn::Alone => call.await,
+            // The store may be back by then, and a lease of ours that it took late would have others wait in vain.
+            Turn::Alone => {
+                let outcome = call.await;
+                self.publish(names, keys, clock.clone(), outcome.clone());
+                outcome
+            }
             Turn::Leading => {
                 let renewing = Renewing::begin(self, &names);
                 let outcome = call.await;
@@ -178,7 +186,12 @@ impl Coordinator {
             }
             commands.cmd("DEL").arg(&names.lease).ignore();
             let store = &coordinator.store;
-            let _ = store.run::<()>(StoreCall::Result, &commands).await;
+            for _ in 0..PUBLICATIONS {
+                if store.run::<()>(StoreCall::Result, &commands).await.is_ok() {
+                    break;
+                }
+                sleep(RETRY).await;
+            }
         });
     }
 }

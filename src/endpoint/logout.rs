@@ -116,7 +116,13 @@ async fn end(ctx: &mut Ctx<'_>) {
     log::info!(target: "sealgate::audit", frontend = ctx.frontend.name.as_str(),
         session = session.id.short(); "logout");
     let revocation = tokio::time::timeout(REVOCATION_PATIENCE, revoke(ctx, &session));
-    let is_revoked = revocation.await.unwrap_or_else(|_| {
+    let announcement = async {
+        if let Some(coordinator) = &ctx.bff.coordinator {
+            coordinator.settled().await;
+        }
+    };
+    let (revocation, ()) = tokio::join!(revocation, announcement);
+    let is_revoked = revocation.unwrap_or_else(|_| {
         log::warn!(frontend = ctx.frontend.name.as_str(); "tokens not revoked in time");
         false
     });
