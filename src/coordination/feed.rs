@@ -16,7 +16,8 @@ use redis::streams::StreamReadReply;
 use tokio::time::{sleep, timeout};
 
 use super::coordinator::Coordinator;
-use super::sealed::{self, Fact};
+use super::digest::digest_text;
+use super::sealed::Fact;
 use super::store::{PATIENCE, RETRY, Unreachable};
 use super::{Revocation, Revocations};
 use crate::clock::Clock;
@@ -77,7 +78,7 @@ impl Coordinator {
     }
 
     fn logout_token_name(&self, token: &str) -> String {
-        let digest = sealed::digest("logout token", &[token.as_bytes()]);
+        let digest = digest_text("logout token", &[token.as_bytes()]);
         self.store.name(&format!("jti:{digest}"))
     }
 

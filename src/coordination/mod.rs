@@ -4,7 +4,7 @@
 //! `[coordination]` a [`Coordinator`] carries the same facts between replicas, through Valkey or Redis; without it the
 //! key ring is all that replicas share, and the program is complete.
 //!
-//! - `refreshes`, `revocations`: the tables of the process
+//! - `refreshes`, `revocations`: the tables of the process · `digest`: what they are looked up by
 //! - `coordinator`: what replicas share · `lease`: one refresh for all of them · `feed`: who was signed out
 //! - `store`: the connection, and when not to wait for it · `sealed`: what stands there
 //!
@@ -18,6 +18,7 @@
 mod alone;
 #[cfg(feature = "redis")]
 mod coordinator;
+mod digest;
 #[cfg(feature = "redis")]
 mod feed;
 mod fruitless;

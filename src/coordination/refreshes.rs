@@ -17,8 +17,8 @@ const MAX_KEPT: usize = 10_000;
 /// How long the memory of an outage spares the provider calls that nobody needs yet.
 const OUTAGE_MEMORY: Duration = Duration::from_secs(5);
 
-/// How long a refused refresh token is remembered as spent.
-const SPENT_MEMORY: Duration = Duration::from_mins(10);
+/// How long a refused refresh token is remembered as spent, here and on other replicas.
+pub(super) const SPENT_MEMORY: Duration = Duration::from_mins(10);
 
 /// Which session wants to spend which refresh token. A hash, so that the table holds no refresh token.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]

@@ -17,9 +17,9 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 
-use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 
+use super::digest::digest;
 use crate::clock::UnixTime;
 use crate::session::{Session, SessionId};
 
@@ -78,26 +78,19 @@ pub(super) struct Key(pub(super) [u8; 16]);
 
 impl Key {
     fn session(id: &SessionId) -> Self {
-        Self::of(b"session", &[&id.0])
+        Self::of("session", &[&id.0])
     }
 
     fn provider_session(issuer: &str, sid: &str) -> Self {
-        Self::of(b"sid", &[issuer.as_bytes(), sid.as_bytes()])
+        Self::of("sid", &[issuer.as_bytes(), sid.as_bytes()])
     }
 
     fn subject(issuer: &str, subject: &str) -> Self {
-        Self::of(b"sub", &[issuer.as_bytes(), subject.as_bytes()])
+        Self::of("sub", &[issuer.as_bytes(), subject.as_bytes()])
     }
 
-    /// Each part after its length, so that no two lists of parts are the same bytes.
-    fn of(kind: &[u8], parts: &[&[u8]]) -> Self {
-        let mut hash = Sha256::new();
-        hash.update(kind);
-        for part in parts {
-            hash.update((part.len() as u64).to_be_bytes());
-            hash.update(part);
-        }
-        let digest: [u8; 32] = hash.finalize().into();
+    fn of(kind: &str, parts: &[&[u8]]) -> Self {
+        let digest = digest(kind, parts);
         Self(std::array::from_fn(|n| {
             digest.get(n).copied().unwrap_or_default()
         }))
@@ -330,7 +323,7 @@ mod tests {
     #[test]
     fn what_is_over_is_forgotten_and_memory_is_bounded() {
         let table = Revocations::default();
-        let key = |n: usize| Key::of(b"test", &[&n.to_be_bytes()]);
+        let key = |n: usize| Key::of("test", &[&n.to_be_bytes()]);
         table.put(key(0), LATER, NOW, NOW);
         assert!(table.is_empty(), "it was over before it came");
         for n in 0..FIRST_SWEEP {

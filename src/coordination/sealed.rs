@@ -12,12 +12,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use openidconnect::{AccessToken, RefreshToken};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use super::refreshes::{Fingerprint, Outcome};
+use super::digest::digest_text;
+use super::refreshes::{Fingerprint, Outcome, SPENT_MEMORY};
 use super::revocations::{Key, Revocation};
 use crate::clock::UnixTime;
 use crate::keyring::{KeyRing, OpenError};
@@ -27,45 +26,18 @@ use crate::session::TokenSet;
 const RESULT: &str = "coordination result 1";
 const FACT: &str = "coordination revocation 1";
 
-/// How long other replicas are spared a refused refresh token.
-const SPENT_MEMORY: Duration = Duration::from_mins(10);
-
 /// How long an outage is told: to those who wait now.
 const OUTAGE_MEMORY: Duration = Duration::from_secs(1);
 
-/// The name of something in the store, without what it names.
-pub(super) fn digest(kind: &str, parts: &[&[u8]]) -> String {
-    let mut hash = Sha256::new();
-    hash.update(kind);
-    for part in parts {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part);
-    }
-    let mut text = String::with_capacity(64);
-    for byte in hash.finalize() {
-        use std::fmt::Write as _;
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
-}
-
 /// The name of a refresh.
 pub(super) fn refresh_name(fingerprint: &Fingerprint) -> String {
-    digest("refresh", &[fingerprint.as_bytes()])
+    digest_text("refresh", &[fingerprint.as_bytes()])
 }
 
+/// An [`Outcome`] as it travels.
 #[derive(Deserialize, Serialize)]
 enum Wire {
-    Refreshed {
-        access_token: AccessToken,
-        refresh_token: Option<RefreshToken>,
-        issued_at: UnixTime,
-        expires_at: UnixTime,
-        refresh_ends_at: Option<UnixTime>,
-        session_ends_by: Option<UnixTime>,
-        scope: String,
-    },
+    Refreshed(TokenSet),
     Refused,
     Mismatch,
     Unavailable,
@@ -79,28 +51,10 @@ pub(super) fn seal_outcome(
     now: UnixTime,
 ) -> Option<(Vec<u8>, Duration)> {
     let (wire, kept) = match outcome {
-        Outcome::Refreshed(tokens) => {
-            // All of it, by name: a field that is added must travel, too.
-            let TokenSet {
-                access_token,
-                refresh_token,
-                issued_at,
-                expires_at,
-                refresh_ends_at,
-                session_ends_by,
-                scope,
-            } = TokenSet::clone(tokens);
-            let wire = Wire::Refreshed {
-                access_token,
-                refresh_token,
-                issued_at,
-                expires_at,
-                refresh_ends_at,
-                session_ends_by,
-                scope,
-            };
-            (wire, tokens.expires_at.since(now))
-        }
+        Outcome::Refreshed(tokens) => (
+            Wire::Refreshed(TokenSet::clone(tokens)),
+            tokens.expires_at.since(now),
+        ),
         Outcome::Refused => (Wire::Refused, SPENT_MEMORY),
         Outcome::Mismatch => (Wire::Mismatch, SPENT_MEMORY),
         Outcome::Unavailable => (Wire::Unavailable, OUTAGE_MEMORY),
@@ -119,23 +73,7 @@ pub(super) fn open_outcome(
     let opened = keys.open(RESULT, name.as_bytes(), sealed)?;
     Ok(
         match serde_json::from_slice(&opened.plaintext).map_err(|_| OpenError::Rejected)? {
-            Wire::Refreshed {
-                access_token,
-                refresh_token,
-                issued_at,
-                expires_at,
-                refresh_ends_at,
-                session_ends_by,
-                scope,
-            } => Outcome::Refreshed(Arc::new(TokenSet {
-                access_token,
-                refresh_token,
-                issued_at,
-                expires_at,
-                refresh_ends_at,
-                session_ends_by,
-                scope,
-            })),
+            Wire::Refreshed(tokens) => Outcome::Refreshed(Arc::new(tokens)),
             Wire::Refused => Outcome::Refused,
             Wire::Mismatch => Outcome::Mismatch,
             Wire::Unavailable => Outcome::Unavailable,
@@ -192,8 +130,11 @@ mod tests {
     #[test]
     fn a_result_opens_under_its_own_name_only() {
         let (keys, now) = (samples::ring(), samples::now());
-        let tokens = samples::session(now).tokens;
+        let mut tokens = samples::session(now).tokens;
+        tokens.refresh_ends_at = Some(now.plus(Duration::from_secs(7)));
+        tokens.session_ends_by = Some(now.plus(Duration::from_secs(8)));
         let secret = tokens.access_token.secret().clone();
+        let all = serde_json::to_value(&tokens).unwrap();
         let outcome = Outcome::Refreshed(Arc::new(tokens));
         let (sealed, kept) = seal_outcome(&outcome, "a", &keys, now).unwrap();
         assert!(kept > Duration::ZERO);
@@ -201,7 +142,7 @@ mod tests {
         let Ok(Outcome::Refreshed(opened)) = open_outcome(&sealed, "a", &keys) else {
             panic!("it does not open")
         };
-        assert_eq!(opened.access_token.secret(), &secret);
+        assert_eq!(serde_json::to_value(&*opened).unwrap(), all);
         assert!(open_outcome(&sealed, "b", &keys).is_err());
         assert!(open_outcome(&sealed, "a", &samples::ring()).is_err());
         assert!(

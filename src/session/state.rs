@@ -15,6 +15,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use openidconnect::{AccessToken, Nonce, PkceCodeVerifier, RefreshToken};
 use rand::TryRng as _;
 use rand::rngs::SysRng;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use subtle::ConstantTimeEq;
 
@@ -145,7 +146,9 @@ impl fmt::Debug for Session {
 }
 
 /// The tokens of a session. `Debug` shows none.
-#[derive(Clone, Debug)]
+///
+/// Serialized it goes to other replicas only, sealed; the cookie has an encoding of its own.
+#[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct TokenSet {
     /// The access token.
     pub access_token: AccessToken,

@@ -1,0 +1,27 @@
+//! What is looked up by a digest, so that whoever reads the place learns nothing of whom it is about.
+
+use sha2::{Digest as _, Sha256};
+
+/// Of parts of one kind, each after its length, so that no two lists of parts are the same bytes.
+pub(super) fn digest(kind: &str, parts: &[&[u8]]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    hash.update(kind);
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    hash.finalize().into()
+}
+
+/// The same in hexadecimal digits, as a name in the store.
+#[cfg(feature = "redis")]
+pub(super) fn digest_text(kind: &str, parts: &[&[u8]]) -> String {
+    use std::fmt::Write as _;
+
+    let mut text = String::with_capacity(64);
+    for byte in digest(kind, parts) {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
