@@ -167,7 +167,8 @@ impl Ctx<'_> {
         stored.map(drop)
     }
 
-    /// Parts by the size they came in, the whole by what it makes of a `Cookie` header.
+    /// Parts by the size they came in, the whole by what it makes of a `Cookie` header, or of a session that was refused
+    /// by what it would have needed.
     fn measure(&self, session: &Session, total: usize) {
         let tokens = &session.tokens;
         let refresh_token = tokens.refresh_token.as_ref();

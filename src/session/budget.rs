@@ -25,6 +25,9 @@ const PARTS: usize = 5;
 /// Characters of a random `state`, nonce or verifier.
 const RANDOM_LEN: usize = 43;
 
+/// As long, where it is written, as any time of this century.
+const SOME_TIME: UnixTime = UnixTime::from_secs(u32::MAX as u64);
+
 /// Bytes of a cookie in the header, with the separator before the next.
 pub(super) const fn in_header(name_len: usize, value_len: usize) -> usize {
     name_len
@@ -44,13 +47,24 @@ impl Jar {
             .sum()
     }
 
-    /// Bytes of `-seen` and `-out`.
-    fn marks_bytes(&self) -> usize {
-        let (session, at) = (SessionId([0; 16]), UnixTime::from_secs(u64::from(u32::MAX)));
-        let seen = text_len(&self.seen, &Seen { session, at });
-        let ended = text_len(&self.ended, &EndedMark { session, until: at });
-        in_header(self.names.name(Kind::Seen).len(), seen)
-            + in_header(self.names.name(Kind::Ended).len(), ended)
+    /// Bytes of `-seen`.
+    fn seen_bytes(&self) -> usize {
+        let seen = Seen {
+            session: SessionId([0; 16]),
+            at: SOME_TIME,
+        };
+        let len = text_len(&self.seen, &seen);
+        in_header(self.names.name(Kind::Seen).len(), len)
+    }
+
+    /// Bytes of `-out`.
+    fn ended_bytes(&self) -> usize {
+        let ended = EndedMark {
+            session: SessionId([0; 16]),
+            until: SOME_TIME,
+        };
+        let len = text_len(&self.ended, &ended);
+        in_header(self.names.name(Kind::Ended).len(), len)
     }
 
     /// Bytes of a login that leads to `/`.
@@ -62,7 +76,7 @@ impl Jar {
             verifier: openidconnect::PkceCodeVerifier::new(random()),
             issuer: self.settings.issuer.clone(),
             return_to: ReturnTo::root(),
-            started_at: UnixTime::from_secs(u64::from(u32::MAX)),
+            started_at: SOME_TIME,
             silent: false,
             max_age: None,
             acr_values: None,
@@ -79,7 +93,13 @@ impl Jar {
         // No separator behind the last cookie.
         (self.settings.session.max_bytes + "; ".len())
             .saturating_sub(self.session_bytes(text_len))
-            .saturating_sub(self.marks_bytes())
+            .saturating_sub(self.seen_bytes() + self.ended_bytes())
+    }
+
+    /// The `Cookie` header of most API requests: a session of this many characters, and its `-seen`. More comes along
+    /// only while a login or a logout is under way.
+    pub(super) fn header_bytes(&self, text_len: usize) -> usize {
+        (self.session_bytes(text_len) + self.seen_bytes()).saturating_sub("; ".len())
     }
 
     /// The same beside the session that came.
@@ -99,18 +119,17 @@ fn text_len<S: State>(envelope: &Envelope<S>, state: &S) -> usize {
     }
 }
 
-/// The bytes of the `Cookie` header with this session and its `-seen`. Refuses a session that is over budget.
-pub(super) fn check(jar: &Jar, session: &Session, text_len: usize) -> Result<usize, TooLarge> {
+/// Refuses a session beside which `-seen`, `-out` and one login would not fit.
+pub(super) fn check(jar: &Jar, session: &Session, text_len: usize) -> Result<(), TooLarge> {
     if jar.room_for_logins(text_len) < jar.login_bytes() {
         return Err(too_large(jar, session, text_len));
     }
-    let needed = jar.session_bytes(text_len) + jar.marks_bytes();
-    Ok(needed.saturating_sub("; ".len()))
+    Ok(())
 }
 
 /// The error for a session of this many characters.
 pub(super) fn too_large(jar: &Jar, session: &Session, text_len: usize) -> TooLarge {
-    let others = jar.marks_bytes() + jar.login_bytes();
+    let others = jar.seen_bytes() + jar.ended_bytes() + jar.login_bytes();
     let mut parts = parts(session);
     parts.push(("other cookies".to_owned(), others));
     biggest_first(&mut parts);

@@ -50,14 +50,14 @@ pub struct Loaded {
     pub kid: Option<Kid>,
 }
 
-/// A value that does not fit: total and biggest parts (name, bytes), biggest first.
+/// A value that does not fit: what it needs and its biggest parts (name, bytes), biggest first.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error(
     "{needed} bytes of cookies are needed, {budget} are allowed; biggest parts: {}",
     in_words(parts)
 )]
 pub struct TooLarge {
-    /// Bytes needed.
+    /// Bytes needed; by a session, with the room that is kept beside it.
     pub needed: usize,
     /// Bytes allowed.
     pub budget: usize,

@@ -27,7 +27,7 @@ const SHORTEST_MARK: u64 = 60;
 impl Jar {
     /// Writes the session, clears chunks the browser has beyond it. Over budget, nothing is written.
     ///
-    /// Says how many bytes of cookies the browser will send to an API route.
+    /// Says how many bytes of cookies the browser will send to an API route: the session and its `-seen`.
     pub fn store(
         &self,
         session: &Session,
@@ -45,7 +45,7 @@ impl Jar {
             .session
             .draft(&session)
             .map_err(|oversize| budget::too_large(self, &session, oversize.text_len))?;
-        let needed = budget::check(self, &session, draft.text_len())?;
+        budget::check(self, &session, draft.text_len())?;
         let text = self.session.seal(&draft, keys, now)?;
 
         let mut count = 0;
@@ -61,7 +61,7 @@ impl Jar {
             now,
             out,
         );
-        Ok(needed)
+        Ok(self.header_bytes(draft.text_len()))
     }
 
     /// Writes `-seen` if the last write is over a tenth of the idle timeout ago.

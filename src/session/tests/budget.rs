@@ -76,6 +76,22 @@ fn the_largest_session_with_all_that_may_stand_beside_it_is_within_the_budget() 
 }
 
 #[test]
+fn a_session_is_said_to_take_up_what_a_browser_sends_with_its_activity() {
+    // C3
+    let (jar, keys) = (jar(), ring());
+    for len in [10, 2000, 5000] {
+        let session = session_of(len, now());
+        let (mut browser, mut out) = (Browser::default(), SetCookies::none());
+        let said = jar.store(&session, &Received::none(), &keys, now(), &mut out);
+        browser.take(&out);
+        let mut out = SetCookies::none();
+        jar.touch(&session, &keys, after(900), &mut out);
+        browser.take(&out);
+        assert_eq!(said.unwrap(), browser.header().len(), "{len}");
+    }
+}
+
+#[test]
 fn logins_under_way_cost_no_session_its_refresh() {
     // C3, B8
     let (jar, keys) = (jar_of(8192), ring());
