@@ -1,5 +1,7 @@
 //! Whose token goes along, by the route's `token`: the user's, the client's own, or none.
 
+use std::rc::Rc;
+
 use http::header::InvalidHeaderValue;
 
 use super::{Bearer, Permit, refresh};
@@ -13,11 +15,12 @@ pub(super) async fn users(route: &Route, ctx: &mut Ctx<'_>) -> Result<Option<Per
     let Some(session) = ctx.session.as_ref().filter(|_| route.token.is_users()) else {
         return Ok(None);
     };
-    let received_at = session.tokens.issued_at;
+    let received = Rc::clone(session);
     // Nor where the route would serve others too: what came as a user's never goes out as the client's or as nobody's (F23).
     refresh::when_due(ctx).await?;
     let session = ctx.session.as_ref().ok_or(Problem::Internal)?;
-    let bearer = if session.tokens.issued_at == received_at {
+    // The cookies' own session, and not another in its place, whatever its times are.
+    let bearer = if Rc::ptr_eq(session, &received) {
         Bearer::User
     } else {
         Bearer::RenewedUser

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use sealgate::demo::idp::{Faults, TokenFault};
+use serde_json::json;
 
 use crate::support::upstream::RawUpstream;
 use crate::support::{Request, TestBff};
@@ -122,6 +123,19 @@ fn a_token_that_is_refused_anew_is_passed_and_not_renewed_for_each_request() {
     assert_eq!((bff.token_calls("refresh_token"), api.seen()), (2, 9));
     // The session is whole.
     assert_eq!(browser.fetch("GET", "/api/echo").status, 200);
+}
+
+#[test]
+fn a_token_that_was_renewed_for_this_request_is_not_renewed_again_even_within_a_second() {
+    // D21: the clock stands, and tokens end as they come
+    let api = picky();
+    let bff = api.bff();
+    let at_once = TokenFault::With("expires_in", json!(0));
+    bff.idp.faults().inject(Faults::ALWAYS, at_once);
+    let mut browser = bff.signed_in();
+    api.refuse_next(usize::MAX);
+    assert_eq!(browser.fetch("GET", "/raw").status, 401);
+    assert_eq!((bff.token_calls("refresh_token"), api.seen()), (1, 1));
 }
 
 #[test]
