@@ -37,23 +37,26 @@ fn lost() -> [TokenFault; 3] {
     ]
 }
 
+/// A refresh that is due, whose answer is lost: what the request is told that wanted it.
+fn lose_one(bff: &TestBff, browser: &mut Browser, how: &TokenFault) -> (u16, String) {
+    refresh_once(bff, browser);
+    bff.clock.advance(SECOND * 301);
+    bff.idp.faults().inject(1, how.clone());
+    let told = call(browser);
+    assert!(told.headers("set-cookie").is_empty(), "{how:?}");
+    assert_eq!(bff.token_calls("refresh_token"), 2, "{how:?}: one call");
+    (told.status, told.problem())
+}
+
 #[test]
 fn told_to_mind_rotation_a_token_that_may_be_spent_is_not_presented_again() {
     // G8, G7
     for fault in lost() {
         let bff = bff(Rotation::Rotate, AUTO);
         let mut browser = bff.signed_in();
-        refresh_once(&bff, &mut browser);
-        bff.clock.advance(SECOND * 301);
-        bff.idp.faults().inject(1, fault.clone());
-        let first = call(&mut browser);
-        assert_eq!(
-            (first.status, first.problem().as_str()),
-            (401, "session-refresh-conflict"),
-            "{fault:?}"
-        );
-        assert!(first.headers("set-cookie").is_empty(), "{fault:?}");
-        assert_eq!(bff.token_calls("refresh_token"), 2, "{fault:?}: one call");
+        let (status, told) = lose_one(&bff, &mut browser, &fault);
+        let conflict = (401, "session-refresh-conflict");
+        assert_eq!((status, told.as_str()), conflict, "{fault:?}");
         bff.clock.advance(SECOND * 30);
         let second = call(&mut browser);
         assert_eq!(second.problem(), "login-required", "{fault:?}");
@@ -70,17 +73,9 @@ fn a_token_that_is_not_rotated_is_presented_again_by_the_next_request() {
     for fault in lost() {
         let bff = bff(Rotation::Reuse, AUTO);
         let mut browser = bff.signed_in();
-        refresh_once(&bff, &mut browser);
-        bff.clock.advance(SECOND * 301);
-        bff.idp.faults().inject(1, fault.clone());
-        let first = call(&mut browser);
-        assert_eq!(
-            (first.status, first.problem().as_str()),
-            (503, "identity-provider-unavailable"),
-            "{fault:?}"
-        );
-        assert!(first.headers("set-cookie").is_empty(), "{fault:?}");
-        assert_eq!(bff.token_calls("refresh_token"), 2, "{fault:?}: one call");
+        let (status, told) = lose_one(&bff, &mut browser, &fault);
+        let outage = (503, "identity-provider-unavailable");
+        assert_eq!((status, told.as_str()), outage, "{fault:?}");
         assert_eq!(call(&mut browser).status, 200, "{fault:?}");
         assert_eq!(bff.token_calls("refresh_token"), 3, "{fault:?}");
     }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Browser, Request, Response, TestBff};
+use crate::support::{Browser, Request, Response, TestBff, other_frontend};
 
 /// `{route}` stands for `frontend.shop.route`.
 const ROUTES: &str = r#"
@@ -282,13 +282,8 @@ fn a_redirect_of_the_upstream_leads_back_to_the_users_own_path() {
 fn a_session_of_one_frontend_is_nothing_to_another() {
     // B41
     let bff = TestBff::with(|setup| {
-        setup.tables = r#"
-[frontend.other]
-origin = "https://other.test"
-[frontend.other.oidc]
-issuer = "http://127.0.0.1:1"
-client_id = "other"
-client_secret = { env = "PATH" }
+        setup.tables = other_frontend(
+            r#"
 [frontend.other.route.user]
 path = "/api/echo"
 upstream = "api"
@@ -296,8 +291,8 @@ upstream = "api"
 path = "/api/maybe"
 upstream = "api"
 token = "user_or_none"
-"#
-        .to_owned();
+"#,
+        );
     });
     let browser = bff.signed_in();
     let line = browser.api_cookie_line("/api/echo");

@@ -1,14 +1,8 @@
 //! Which frontend, which route, which method: and nothing a client says changes where a request goes.
 
-use crate::support::{Request, TestBff, http};
+use crate::support::{Request, TestBff, http, other_frontend};
 
-const TWO_FRONTENDS: &str = r#"
-[frontend.other]
-origin = "https://other.test"
-[frontend.other.oidc]
-issuer = "http://127.0.0.1:1"
-client_id = "other"
-client_secret = { env = "PATH" }
+const ROUTES: &str = r#"
 [frontend.other.route.public]
 path = "/other/public"
 upstream = "api"
@@ -27,7 +21,7 @@ strip_prefix = false
 "#;
 
 fn bff() -> TestBff {
-    TestBff::with(|setup| setup.tables = TWO_FRONTENDS.to_owned())
+    TestBff::with(|setup| setup.tables = other_frontend(ROUTES))
 }
 
 fn get(bff: &TestBff, host: &str, target: &str) -> http::Response {
@@ -166,7 +160,7 @@ fn only_listed_methods_pass() {
 fn a_body_over_the_limit_is_413() {
     // D19
     let bff = TestBff::with(|setup| {
-        setup.tables = TWO_FRONTENDS.replace("methods = [\"GET\"]", "");
+        setup.tables = other_frontend(ROUTES).replace("methods = [\"GET\"]", "");
     });
     let post = |bytes: usize| {
         Request::new("POST", "/api/reading")

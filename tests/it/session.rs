@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Browser, Initiator, Request, Response, TestBff};
+use crate::support::{Browser, Initiator, Request, Response, TestBff, other_frontend};
 
 const BIG: &str = "max_bytes = \"16KiB\"";
 
@@ -127,19 +127,14 @@ fn torn_mixed_and_mangled_cookies_are_a_plain_401() {
 fn cookies_of_another_frontend_purpose_or_ring_do_not_open() {
     // E1, E2, E3
     let bff = TestBff::with(|setup| {
-        setup.tables = r#"
-[frontend.other]
-origin = "https://other.test"
-[frontend.other.oidc]
-issuer = "http://127.0.0.1:1"
-client_id = "other"
-client_secret = { env = "PATH" }
+        setup.tables = other_frontend(
+            r#"
 [frontend.other.route.echo]
 path = "/api/echo"
 upstream = "api"
 token = "user"
-"#
-        .to_owned();
+"#,
+        );
     });
     let browser = bff.signed_in();
     let session = browser.cookie("__Host-Http-shop").unwrap().value.clone();

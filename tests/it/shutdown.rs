@@ -1,6 +1,5 @@
 //! The end of a process: readiness first, then the requests in flight, then the process.
 
-use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -58,22 +57,8 @@ fn readiness_fails_first_and_requests_in_flight_end() {
 fn idle_connections_delay_nothing() {
     let site = Site::new();
     let mut server = site.serve();
-    let mut kept = TcpStream::connect(server.addr).unwrap();
-    kept.write_all(b"GET /bff/session HTTP/1.1\r\nhost: shop.test\r\nx-csrf: 1\r\n\r\n")
-        .unwrap();
-    assert!(
-        kept.read(&mut [0; 4096]).unwrap() > 0,
-        "answered, and kept open"
-    );
-    let _silent = TcpStream::connect(server.addr).unwrap();
-    let begun = Instant::now();
-    server.process.signal("TERM");
-    assert_eq!(server.process.outcome().code, Some(0));
-    assert!(
-        begun.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        begun.elapsed()
-    );
+    let kept = TcpStream::connect(server.addr).unwrap();
+    server.assert_idle_connections_delay_nothing(kept);
 }
 
 #[test]
@@ -92,13 +77,7 @@ fn ctrl_c_waits_for_no_balancer_and_twice_for_nobody() {
             server.process.wait_for_log("shutting down");
             server.process.signal("INT");
         }
-        let begun = Instant::now();
-        assert_eq!(server.process.outcome().code, Some(0));
-        assert!(
-            begun.elapsed() < Duration::from_secs(5),
-            "{:?}",
-            begun.elapsed()
-        );
+        server.assert_ends_soon();
     }
 }
 

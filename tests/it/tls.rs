@@ -1,9 +1,7 @@
 //! TLS on the public listener.
 
-use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
@@ -70,22 +68,7 @@ fn idle_connections_delay_no_shutdown() {
     let mut server = site.serve();
     let tcp = TcpStream::connect(server.addr).unwrap();
     let client = ClientConnection::new(client, "shop.test".try_into().unwrap()).unwrap();
-    let mut kept = StreamOwned::new(client, tcp);
-    kept.write_all(b"GET /bff/session HTTP/1.1\r\nhost: shop.test\r\nx-csrf: 1\r\n\r\n")
-        .unwrap();
-    assert!(
-        kept.read(&mut [0; 4096]).unwrap() > 0,
-        "answered, and kept open"
-    );
-    let _silent = TcpStream::connect(server.addr).unwrap();
-    let begun = Instant::now();
-    server.process.signal("TERM");
-    assert_eq!(server.process.outcome().code, Some(0));
-    assert!(
-        begun.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        begun.elapsed()
-    );
+    server.assert_idle_connections_delay_nothing(StreamOwned::new(client, tcp));
 }
 
 #[test]

@@ -25,17 +25,60 @@ fn claims(issuer: &str) -> Value {
     json!({"iss": issuer, "aud": "shop", "sub": "ada", "iat": NOW.as_secs(), "exp": NOW.as_secs() + 9999})
 }
 
-/// Verifies as after a refresh.
-async fn verify(provider: &Provider, http: &IdpClient, raw: &str) -> Result<(), OidcError> {
-    let access_token = AccessToken::new("at".to_owned());
-    let expect = Expectation {
-        nonce: None,
-        access_token: &access_token,
-        max_age: None,
-        acr_values: None,
-    };
-    let outcome = provider.verify_id_token(http, raw, &expect).await;
-    outcome.map(drop)
+/// A provider that was found, with one key.
+struct Known {
+    idp: Hostile,
+    key: SigningKey,
+    provider: Provider,
+    clock: Clock,
+    http: IdpClient,
+}
+
+impl Known {
+    async fn new() -> Self {
+        let key = SigningKey::new("k1");
+        let idp = Hostile::start(&[&key]).await;
+        let (provider, clock) = provider(&idp);
+        let http = client();
+        provider.discover(&http).await.unwrap();
+        Self {
+            idp,
+            key,
+            provider,
+            clock,
+            http,
+        }
+    }
+
+    /// An ID token signed by this key.
+    fn signed_by(&self, key: &SigningKey) -> String {
+        key.sign(&claims(&self.idp.issuer))
+    }
+
+    /// Verifies as after a refresh.
+    async fn verify(&self, raw: &str) -> Result<(), OidcError> {
+        let access_token = AccessToken::new("at".to_owned());
+        let expect = Expectation {
+            nonce: None,
+            access_token: &access_token,
+            max_age: None,
+            acr_values: None,
+        };
+        let outcome = self.provider.verify_id_token(&self.http, raw, &expect);
+        outcome.await.map(drop)
+    }
+
+    /// The key that was found serves.
+    async fn assert_good(&self) {
+        self.verify(&self.signed_by(&self.key)).await.unwrap();
+    }
+}
+
+/// What it says of itself now is not taken, by whoever asks for the first time.
+async fn assert_refused(idp: &Hostile, what: &str) {
+    let (provider, _) = provider(idp);
+    assert_invalid(provider.discover(&client()).await, what);
+    assert!(!provider.is_known(), "{what}");
 }
 
 #[test]
@@ -77,9 +120,7 @@ fn the_issuer_is_compared_byte_for_byte() {
             String::new(),
         ] {
             idp.metadata(|document| document["issuer"] = json!(other));
-            let (provider, _) = provider(&idp);
-            assert_invalid(provider.discover(&client()).await, &other);
-            assert!(!provider.is_known(), "{other}");
+            assert_refused(&idp, &other).await;
         }
         // The other way round: what is configured is not normalised either.
         idp.metadata(|_| {});
@@ -135,14 +176,11 @@ fn metadata_without_what_a_login_needs_is_refused() {
             ("issuer", json!(7)),
         ] {
             idp.metadata(|document| document[member] = value.clone());
-            let (provider, _) = provider(&idp);
-            let outcome = provider.discover(&client()).await;
-            assert_invalid(outcome, &format!("{member} {value}"));
+            assert_refused(&idp, &format!("{member} {value}")).await;
         }
         for (what, body) in [("no JSON", "<html>"), ("an array", "[]"), ("nothing", "")] {
             idp.reply(metadata_path(), Reply::text(200, "application/json", body));
-            let (provider, _) = provider(&idp);
-            assert_invalid(provider.discover(&client()).await, what);
+            assert_refused(&idp, what).await;
         }
     });
 }
@@ -171,32 +209,28 @@ fn a_provider_that_is_down_is_asked_again_after_some_seconds_only() {
 fn what_was_good_last_serves_while_the_provider_is_down() {
     // B40
     run(async {
-        let http = client();
-        let key = SigningKey::new("k1");
-        let idp = Hostile::start(&[&key]).await;
-        let (provider, clock) = provider(&idp);
-        provider.discover(&http).await.unwrap();
+        let known = Known::new().await;
+        let Known { idp, provider, .. } = &known;
+        let (clock, http) = (&known.clock, &known.http);
         idp.reply(metadata_path(), down());
         clock.advance(61 * MINUTE);
         for _ in 0..10 {
-            verify(&provider, &http, &key.sign(&claims(&idp.issuer)))
-                .await
-                .unwrap();
+            known.assert_good().await;
         }
         assert_eq!(idp.discoveries(), 2);
         // A document of another issuer does not displace it either.
         idp.metadata(|document| document["issuer"] = json!("https://evil.test"));
         clock.advance(MINUTE);
-        provider.discover(&http).await.unwrap();
+        provider.discover(http).await.unwrap();
         assert_eq!(idp.discoveries(), 3);
         idp.metadata(|document| {
             document["authorization_endpoint"] = json!("https://id.example.com/new");
         });
         clock.advance(MINUTE);
         let params = LoginParams::default();
-        let request = provider.authorize(&http, &params).await.unwrap();
+        let request = provider.authorize(http, &params).await.unwrap();
         assert_eq!(request.url.host_str(), Some("id.example.com"));
-        provider.discover(&http).await.unwrap();
+        provider.discover(http).await.unwrap();
         assert_eq!(idp.discoveries(), 4);
     });
 }
@@ -226,27 +260,19 @@ fn somebody_who_leaves_does_not_take_the_others_discovery_along() {
 fn a_rotated_key_is_found_at_once() {
     // B28
     run(async {
-        let http = client();
-        let (old, new) = (SigningKey::new("k1"), SigningKey::new("k2"));
-        let idp = Hostile::start(&[&old]).await;
-        let (provider, clock) = provider(&idp);
-        provider.discover(&http).await.unwrap();
-        idp.keys(&[&new]);
-        let raw = new.sign(&claims(&idp.issuer));
-        let (a, b) = tokio::join!(
-            verify(&provider, &http, &raw),
-            verify(&provider, &http, &raw)
-        );
+        let known = Known::new().await;
+        let new = SigningKey::new("k2");
+        known.idp.keys(&[&new]);
+        let raw = known.signed_by(&new);
+        let (a, b) = tokio::join!(known.verify(&raw), known.verify(&raw));
         assert_eq!((a, b), (Ok(()), Ok(())));
-        assert_eq!(idp.heard("/jwks").len(), 2);
+        assert_eq!(known.idp.heard("/jwks").len(), 2);
         // New key, old name: the signature tells.
-        clock.advance(MINUTE);
+        known.clock.advance(MINUTE);
         let renewed = SigningKey::new("k2");
-        idp.keys(&[&renewed]);
-        verify(&provider, &http, &renewed.sign(&claims(&idp.issuer)))
-            .await
-            .unwrap();
-        assert_eq!(idp.discoveries(), 1);
+        known.idp.keys(&[&renewed]);
+        known.verify(&known.signed_by(&renewed)).await.unwrap();
+        assert_eq!(known.idp.discoveries(), 1);
     });
 }
 
@@ -254,24 +280,18 @@ fn a_rotated_key_is_found_at_once() {
 fn a_thousand_unknown_keys_cause_one_fetch_in_each_window() {
     // B28
     run(async {
-        let http = client();
-        let key = SigningKey::new("k1");
-        let idp = Hostile::start(&[&key]).await;
-        let (provider, clock) = provider(&idp);
-        provider.discover(&http).await.unwrap();
+        let known = Known::new().await;
         let unknown = SigningKey::new("k1");
         for fetches in 1..=3 {
             for n in 0..350 {
                 let header = json!({"alg": "ES256", "kid": format!("k{n}")});
-                let raw = unknown.sign_as(&header, &claims(&idp.issuer));
-                assert_invalid(verify(&provider, &http, &raw).await, "unknown key");
+                let raw = unknown.sign_as(&header, &claims(&known.idp.issuer));
+                assert_invalid(known.verify(&raw).await, "unknown key");
             }
-            assert_eq!(idp.heard("/jwks").len(), 1 + fetches);
-            clock.advance(Duration::from_secs(30));
+            assert_eq!(known.idp.heard("/jwks").len(), 1 + fetches);
+            known.clock.advance(Duration::from_secs(30));
         }
-        verify(&provider, &http, &key.sign(&claims(&idp.issuer)))
-            .await
-            .unwrap();
+        known.assert_good().await;
     });
 }
 
@@ -279,30 +299,23 @@ fn a_thousand_unknown_keys_cause_one_fetch_in_each_window() {
 fn the_last_good_keys_outlive_a_failed_fetch() {
     // B28, B40
     run(async {
-        let http = client();
-        let key = SigningKey::new("k1");
-        let idp = Hostile::start(&[&key]).await;
-        let (provider, clock) = provider(&idp);
-        provider.discover(&http).await.unwrap();
-        let unknown = SigningKey::new("k9").sign(&claims(&idp.issuer));
-        let good = key.sign(&claims(&idp.issuer));
-        idp.reply("/jwks", down());
-        assert_unavailable(verify(&provider, &http, &unknown).await, "503");
-        assert_unavailable(
-            verify(&provider, &http, &unknown).await,
-            "within the window",
-        );
-        verify(&provider, &http, &good).await.unwrap();
+        let known = Known::new().await;
+        let unknown = known.signed_by(&SigningKey::new("k9"));
+        known.idp.reply("/jwks", down());
+        assert_unavailable(known.verify(&unknown).await, "503");
+        assert_unavailable(known.verify(&unknown).await, "within the window");
+        known.assert_good().await;
         for keys in [
             "{\"keys\":[]}",
             "{\"keys\":[{\"kty\":\"NEW\"}]}",
             "{}",
             "no",
         ] {
-            clock.advance(MINUTE);
-            idp.reply("/jwks", Reply::text(200, "application/json", keys));
-            assert_invalid(verify(&provider, &http, &unknown).await, keys);
-            verify(&provider, &http, &good).await.unwrap();
+            known.clock.advance(MINUTE);
+            let reply = Reply::text(200, "application/json", keys);
+            known.idp.reply("/jwks", reply);
+            assert_invalid(known.verify(&unknown).await, keys);
+            known.assert_good().await;
         }
     });
 }

@@ -268,6 +268,21 @@ impl Drop for TestBff {
     }
 }
 
+/// The tables of a second frontend, `https://other.test`, with these routes. Nobody signs in there: no provider answers.
+pub fn other_frontend(routes: &str) -> String {
+    format!(
+        r#"
+[frontend.other]
+origin = "https://other.test"
+[frontend.other.oidc]
+issuer = "http://127.0.0.1:1"
+client_id = "other"
+client_secret = {{ env = "PATH" }}
+{routes}
+"#
+    )
+}
+
 fn render(setup: &Setup, issuer: &str, api: &str, dir: &Path) -> String {
     let Setup {
         frontend,

@@ -1,7 +1,7 @@
 //! The program itself, run as an operator runs it: in a directory of its own, every wait bounded.
 
-use std::io::Read;
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -261,6 +261,27 @@ impl Server {
         Request::new("GET", path)
             .header("host", "admin")
             .send(self.admin)
+    }
+
+    /// Ends it beside a connection that waits for its next request, here `kept`, and one that has never sent any.
+    #[track_caller]
+    pub fn assert_idle_connections_delay_nothing(&mut self, mut kept: impl Read + Write) {
+        let request = b"GET /bff/session HTTP/1.1\r\nhost: shop.test\r\nx-csrf: 1\r\n\r\n";
+        kept.write_all(request).unwrap();
+        let answer = kept.read(&mut [0; 4096]).unwrap();
+        assert!(answer > 0, "answered, and kept open");
+        let _silent = TcpStream::connect(self.addr).unwrap();
+        self.process.signal("TERM");
+        self.assert_ends_soon();
+    }
+
+    /// It has been told to end, and does so in order, long before it would cut anything off.
+    #[track_caller]
+    pub fn assert_ends_soon(&mut self) {
+        let begun = Instant::now();
+        assert_eq!(self.process.outcome().code, Some(0));
+        let took = begun.elapsed();
+        assert!(took < Duration::from_secs(5), "{took:?}");
     }
 
     /// One number of `/metrics`, 0 if it is not there.
