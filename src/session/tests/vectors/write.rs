@@ -1,0 +1,304 @@
+//! How the files were written: each by its first test run, and never again.
+
+use std::fs;
+use std::io::Write as _;
+
+use serde_json::{Value, json};
+
+use super::described::Described;
+use super::must_fail::must_fail;
+use super::{dir, hex, ring_of};
+use crate::keyring::KeyRing;
+use crate::session::encode::{self, Plaintext, State};
+use crate::session::envelope::Envelope;
+use crate::session::names::Kind;
+use crate::session::pack::{self, Packing};
+use crate::session::samples::now;
+use crate::session::state::{EndedMark, LogoutState, Seen};
+use crate::session::{
+    Compression, Jar, JarSettings, LogoutHint, Session, SessionId, base64url, samples,
+};
+
+/// A frontend and its key.
+pub(super) struct Place {
+    key: Value,
+    keys: KeyRing,
+    settings: JarSettings,
+    pub(super) jar: Jar,
+}
+
+impl Place {
+    fn new(alg: &str, secret: &str, kid: &str, compression: Compression) -> Self {
+        let key = json!({ "alg": alg, "secret": secret, "kid": kid });
+        let mut settings = samples::settings();
+        settings.session.compression = compression;
+        Self {
+            keys: ring_of(&key),
+            key,
+            jar: Jar::new(settings.clone()),
+            settings,
+        }
+    }
+
+    /// A case of this state.
+    fn case<S: Described>(
+        &self,
+        about: &str,
+        kind: Option<Kind<'_>>,
+        envelope: &Envelope<S>,
+        state: &S,
+    ) -> Value {
+        let settings = &self.settings.session;
+        let plaintext = encode::encode(state, settings.pad_to, settings.compression).unwrap();
+        let mut case = self.sealed(about, kind, envelope, plaintext);
+        case["state"] = state.described();
+        case
+    }
+
+    /// A case of these bytes, which may be no state.
+    pub(super) fn sealed<S: State>(
+        &self,
+        about: &str,
+        kind: Option<Kind<'_>>,
+        envelope: &Envelope<S>,
+        plaintext: Plaintext,
+    ) -> Value {
+        let front = encode::Front::read(&plaintext.bytes).ok();
+        let section = front.as_ref().map(|front| match plaintext.packing {
+            Packing::Plain => front.packed.to_vec(),
+            Packing::Zstd1 => {
+                pack::unpack(front.packed).map_or(Vec::new(), |section| section.to_vec())
+            }
+        });
+        let (packing, hexed) = (plaintext.packing, hex(&plaintext.bytes));
+        let draft = envelope.measure(plaintext).unwrap();
+        let text = envelope.seal(&draft, &self.keys, now()).unwrap();
+        let cookies: Vec<[String; 2]> = match kind {
+            None => vec![[S::PURPOSE.label().to_owned(), text]],
+            Some(kind) => envelope
+                .layout()
+                .split(&text)
+                .map(|(index, chunk)| {
+                    let kind = if index == 0 {
+                        kind
+                    } else {
+                        Kind::Session(index)
+                    };
+                    [self.jar.names.name(kind), chunk.to_owned()]
+                })
+                .collect(),
+        };
+        let settings = &self.settings;
+        json!({
+            "about": about,
+            "key": self.key,
+            "purpose": S::PURPOSE.label(),
+            "place": {
+                "frontend": settings.frontend.as_str(), "client_id": settings.client_id,
+                "issuer": settings.issuer, "origin": settings.origin.as_str(),
+            },
+            "packing": packing.id(),
+            "section": section.map(|section| hex(&section)),
+            "plaintext": hexed,
+            "cookies": cookies,
+        })
+    }
+}
+
+/// A token of Keycloak's shape.
+fn jwt(claims: &str, signature: usize) -> String {
+    let noise = samples::session_of(signature * 4 / 3 + 2, now());
+    let noise = noise.tokens.access_token.secret().clone();
+    let header = base64url::encode(br#"{"alg":"RS256","typ" : "JWT","kid" : "vector"}"#);
+    let noise = noise.get(..(signature * 4).div_ceil(3)).unwrap();
+    let end = &noise[..noise.len() - 1];
+    format!("{header}.{}.{end}A", base64url::encode(claims.as_bytes()))
+}
+
+pub(super) fn vector_session() -> Session {
+    let mut session = samples::session(now());
+    session.auth_time = Some(now());
+    let claims = r#"{"exp":1800000300,"iat":1800000000,"iss":"https://id.example.com","aud":"account","sub":"subject-of-alice","typ":"Bearer","azp":"shop","realm_access":{"roles":["offline_access","buyer"]},"scope":"openid profile","name":"Alice"}"#;
+    session.tokens.access_token = openidconnect::AccessToken::new(jwt(claims, 256));
+    session.claims = json!({
+        "sub": "subject-of-alice", "name": "Älice", "n": [null, true, false, 7, -7, 1.5], "o": { "a": "", "b": {} },
+    })
+    .as_object()
+    .unwrap()
+    .clone();
+    session
+}
+
+#[test]
+fn the_files_of_version_1_are_there_and_are_never_written_again() {
+    let is_missing = !dir().join("session.json").exists();
+    if is_missing {
+        write_all();
+    }
+    assert!(
+        !is_missing,
+        "they were missing: they are written anew now, for a version that is not released yet"
+    );
+}
+
+/// `null` in so many lists.
+fn deep(depth: usize) -> Value {
+    (0..depth).fold(Value::Null, |value, _| json!([value]))
+}
+
+fn write_all() {
+    let keys = [
+        (
+            "XAES-256-GCM",
+            "KW2rcBuNOD9N2xjVTdW936YhcjlgB-YKVJC2OwluLSE",
+            "c71c73a79f9ff946",
+        ),
+        (
+            "XChaCha20-Poly1305",
+            "KW2rcBuNOD9N2xjVTdW936YhcjlgB-YKVJC2OwluLSE",
+            "c71c73a79f9ff946",
+        ),
+    ];
+    let (mut sessions, mut others) = (Vec::new(), Vec::new());
+    for (alg, secret, kid) in keys {
+        for compression in [Compression::None, Compression::Zstd] {
+            let place = Place::new(alg, secret, kid, compression);
+            let base = Some(Kind::Session(0));
+            let session = |about: &str, session: &Session| {
+                place.case(about, base, &place.jar.session, session)
+            };
+            sessions.push(session("a JWT, every kind of claim", &vector_session()));
+            let mut least = vector_session();
+            (least.auth_time, least.idp_sid, least.tokens.refresh_token) = (None, None, None);
+            least.claims.clear();
+            sessions.push(session("without anything that can be left out", &least));
+            let mut odd = vector_session();
+            odd.tokens.refresh_token =
+                Some(openidconnect::RefreshToken::new("a.b.c.d.e.f".to_owned()));
+            odd.claims.insert("deep".to_owned(), deep(100));
+            odd.claims.insert("low".to_owned(), i64::MIN.into());
+            sessions.push(session("a token of six parts, a value in 100 others", &odd));
+            let mut three = samples::session_of(8200, now());
+            three.tokens.refresh_token = Some(openidconnect::RefreshToken::new(
+                "not.base64url=.at+all".to_owned(),
+            ));
+            sessions.push(session(
+                "three chunks, an opaque token, one of odd parts",
+                &three,
+            ));
+            let mut more = sessions.last().unwrap().clone();
+            more["about"] = json!("three chunks, and one left behind by a longer session");
+            let name = format!("{}.3", more["cookies"][0][0].as_str().unwrap());
+            more["cookies"]
+                .as_array_mut()
+                .unwrap()
+                .push(json!([name, "AAAA"]));
+            sessions.push(more);
+
+            let hint = LogoutHint {
+                session: SessionId([7; 16]),
+                id_token: jwt(
+                    r#"{"iss":"https://id.example.com","sub":"subject-of-alice","aud":"shop","exp":1800000300,"iat":1800000000}"#,
+                    256,
+                ),
+            };
+            others.push(place.case("an ID token", Some(Kind::Hint), &place.jar.hint, &hint));
+            if compression == Compression::None {
+                let seen = Seen {
+                    session: SessionId([7; 16]),
+                    at: now(),
+                };
+                others.push(place.case("activity", Some(Kind::Seen), &place.jar.seen, &seen));
+                let mark = EndedMark {
+                    session: SessionId([7; 16]),
+                    until: now(),
+                };
+                others.push(place.case(
+                    "a session that was ended",
+                    Some(Kind::Ended),
+                    &place.jar.ended,
+                    &mark,
+                ));
+                let attempt = samples::attempt("a-state-of-43-characters", now());
+                let name = place.jar.names.name(Kind::Login("a-state-"));
+                others.push(place.case(
+                    "a login",
+                    Some(Kind::Login("a-state-")),
+                    &place.jar.login.named(&name),
+                    &attempt,
+                ));
+                let state = LogoutState {
+                    return_to: crate::names::ReturnTo::parse("/bye?x=1").unwrap(),
+                    issued_at: now(),
+                };
+                others.push(place.case(
+                    "no cookie, but a parameter",
+                    None,
+                    &place.jar.logout_state,
+                    &state,
+                ));
+            }
+        }
+    }
+    let (alg, secret, kid) = keys[0];
+    let place = Place::new(alg, secret, kid, Compression::Zstd);
+    let must_fail = must_fail(&place, &sessions, &others);
+    fs::create_dir_all(dir()).unwrap();
+    for (name, cases) in [
+        ("session.json", sessions),
+        ("others.json", others),
+        ("must-fail.json", must_fail),
+    ] {
+        let mut file = fs::File::create_new(dir().join(name)).unwrap();
+        writeln!(file, "{}", serde_json::to_string_pretty(&cases).unwrap()).unwrap();
+    }
+}
+
+#[test]
+fn the_file_of_further_fields_is_there_and_is_never_written_again() {
+    let is_missing = !dir().join("further.json").exists();
+    if is_missing {
+        write_further();
+    }
+    assert!(!is_missing, "it was missing: it is written anew now");
+}
+
+/// Sessions with fields that came later, which a session may lack.
+fn write_further() {
+    let (alg, secret) = (
+        "XAES-256-GCM",
+        "KW2rcBuNOD9N2xjVTdW936YhcjlgB-YKVJC2OwluLSE",
+    );
+    let mut session = vector_session();
+    session.tokens.refresh_ends_at = Some(samples::after(1_800));
+    let base = Some(Kind::Session(0));
+    let mut cases = Vec::new();
+    for compression in [Compression::None, Compression::Zstd] {
+        let place = Place::new(alg, secret, "c71c73a79f9ff946", compression);
+        let about = "a refresh token that ends";
+        cases.push(place.case(about, base, &place.jar.session, &session));
+    }
+    let place = Place::new(alg, secret, "c71c73a79f9ff946", Compression::None);
+    let sections = encode::sections(&vector_session()).unwrap();
+    for (about, fields, times) in [
+        ("an unknown further field", &[2_u8][..], 0),
+        ("a further field that comes twice", &[1, 1], 2),
+        (
+            "a further field whose number is not as short as it could be",
+            &[0x81, 0],
+            1,
+        ),
+    ] {
+        let packed = [&sections.packed[..], fields].concat();
+        let times = [0x80, 0xa4, 0xa8, 0xda, 6].repeat(times);
+        let loose = [&sections.loose[..], &times].concat();
+        let bytes = encode::assemble(&packed, &loose, 64);
+        let packing = Packing::Plain;
+        let plaintext = Plaintext { bytes, packing };
+        let mut case = place.sealed(about, base, &place.jar.session, plaintext);
+        case["fails"] = json!("rejected");
+        cases.push(case);
+    }
+    let mut file = fs::File::create_new(dir().join("further.json")).unwrap();
+    writeln!(file, "{}", serde_json::to_string_pretty(&cases).unwrap()).unwrap();
+}
