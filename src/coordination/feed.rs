@@ -12,11 +12,11 @@ use std::convert::Infallible;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use redis::streams::StreamReadReply;
 use tokio::time::{sleep, timeout};
 
 use super::coordinator::Coordinator;
 use super::digest::digest_text;
+use super::entries::{self, FIELD};
 use super::sealed::Fact;
 use super::store::{PATIENCE, RETRY, Unreachable};
 use super::{Revocation, Revocations};
@@ -32,9 +32,6 @@ const PAGE: usize = 1000;
 
 /// Entries under unknown keys that are kept until the keys are others.
 const MAX_PUZZLES: usize = 1000;
-
-/// The one field of an entry.
-const FIELD: &str = "v";
 
 /// How far replicas' clocks, and the store's, may be apart.
 const SKEW: Duration = Duration::from_mins(2);
@@ -175,7 +172,7 @@ impl Coordinator {
             command.arg("BLOCK").arg(BLOCK.as_millis().to_string());
             command.arg("STREAMS").arg(&stream).arg(&cursor);
             let reply = timeout(BLOCK + PATIENCE, command.query_async(&mut connection));
-            let reply: Option<StreamReadReply> = reply
+            let reply: redis::Value = reply
                 .await
                 .map_err(|_| "no answer in time".to_owned())?
                 .map_err(|error| error.to_string())?;
@@ -187,16 +184,18 @@ impl Coordinator {
                     self.apply(entry, &stream, &ring, clock, revocations, &mut puzzles);
                 }
             }
-            let entries = reply.into_iter().flat_map(|reply| reply.keys);
-            let mut count = 0_usize;
-            for mut entry in entries.flat_map(|key| key.ids) {
-                count += 1;
-                if let Some(redis::Value::BulkString(sealed)) = entry.map.remove(FIELD) {
-                    self.apply(sealed, &stream, &ring, clock, revocations, &mut puzzles);
+            let entries = entries::read(reply).map_err(|error| error.to_string())?;
+            let is_last = entries.len() < PAGE;
+            for entry in entries {
+                match entry.sealed {
+                    Some(sealed) => {
+                        self.apply(sealed, &stream, &ring, clock, revocations, &mut puzzles);
+                    }
+                    None => self.metrics.fed(FeedEntry::Rejected),
                 }
                 cursor = entry.id;
             }
-            if count < PAGE {
+            if is_last {
                 self.note_heard();
             }
             if !puzzles.is_empty()

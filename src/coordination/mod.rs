@@ -6,7 +6,7 @@
 //!
 //! - `refreshes`, `revocations`: the tables of the process · `digest`: what they are looked up by
 //! - `coordinator`: what replicas share · `lease`: one refresh for all of them · `feed`: who was signed out
-//! - `store`: the connection, and when not to wait for it · `sealed`: what stands there
+//! - `store`: the connection, and when not to wait for it · `sealed`: what stands there · `entries`: and what else might
 //!
 //! # Invariants
 //! - A refresh token is presented at most once by this process, however many requests wait (G4, G8).
@@ -19,6 +19,8 @@ mod alone;
 #[cfg(feature = "redis")]
 mod coordinator;
 mod digest;
+#[cfg(feature = "redis")]
+mod entries;
 #[cfg(feature = "redis")]
 mod feed;
 mod fruitless;

@@ -164,6 +164,27 @@ test('a back-channel logout ends the session on every replica', { timeout: 120_0
   });
 });
 
+test('what others put into the stream of revocations keeps no replica from reading on', { timeout: 60_000 }, async (t) => {
+  const scene = await setScene(t);
+  const { store } = scene;
+  for (const entry of ['x 1', 'v junk', 'v ""', 'x 1 v junk y 2', '"\\xff\\xfe" 1', '"" "\\xff"']) {
+    assert.match(await store.ask(`XADD stories:revocations * ${entry}`), /^\$/, entry);
+  }
+  const session = await scene.signIn();
+  const logout = await session.browser.fetch('/bff/logout', { method: 'POST', headers: { 'x-csrf': '1' } });
+  assert.equal(logout.status, 200);
+  await scene.deadEverywhere(session.cookie);
+  await scene.restart(2);
+  await scene.deadEverywhere(session.cookie);
+  // Not a stream at all, for a while: what was there is lost, and what comes is not.
+  const next = await scene.signIn();
+  assert.equal(await store.ask('SET stories:revocations junk'), '+OK');
+  await sleep(1500);
+  assert.equal(await store.ask('DEL stories:revocations'), ':1');
+  assert.equal((await next.browser.fetch('/bff/logout', { method: 'POST', headers: { 'x-csrf': '1' } })).status, 200);
+  await scene.deadEverywhere(next.cookie);
+});
+
 for (const [what, fail, mend] of [
   ['killed', (store) => store.kill(), (store) => store.start()],
   ['frozen', (store) => store.freeze(), (store) => store.thaw()],
