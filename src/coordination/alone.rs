@@ -91,7 +91,7 @@ impl Coordinator {
     /// Never called.
     pub async fn log_out(
         &self,
-        _revocation: &Revocation,
+        _revocations: &[Revocation],
         _token: &str,
         _valid_for: Duration,
         _keys: &KeyRing,

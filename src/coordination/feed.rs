@@ -49,21 +49,23 @@ impl Coordinator {
         Ok(exists)
     }
 
-    /// Ends sessions on all replicas on behalf of a logout token, which is remembered for as long as it is valid. Both, or
-    /// neither: a provider that tries again after a failure must not be told that it did so already.
+    /// Ends sessions on all replicas on behalf of a logout token, which is remembered for as long as it is valid. All, or
+    /// nothing: a provider that tries again after a failure must not be told that it did so already.
     pub async fn log_out(
         &self,
-        revocation: &Revocation,
+        revocations: &[Revocation],
         token: &str,
         valid_for: Duration,
         keys: &KeyRing,
         clock: &Clock,
     ) -> Result<(), Unreachable> {
         let now = clock.now();
-        let fact = Fact::new(revocation, now.plus(self.longest_session()));
+        let until = now.plus(self.longest_session());
         let mut commands = redis::pipe();
         commands.atomic();
-        self.add(&mut commands, &fact, keys, clock)?;
+        for revocation in revocations {
+            self.add(&mut commands, &Fact::new(revocation, until), keys, clock)?;
+        }
         commands
             .cmd("SET")
             .arg(self.logout_token_name(token))

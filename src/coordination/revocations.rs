@@ -41,6 +41,16 @@ pub enum Revocation {
         /// Its `sid`.
         sid: String,
     },
+    /// The sessions of a user that began before a point in time, of which the provider named none: whichever `sid` was
+    /// meant, it may be one of these.
+    Unnamed {
+        /// The issuer.
+        issuer: String,
+        /// What it calls the user.
+        subject: String,
+        /// Sessions that began earlier are over.
+        not_before: UnixTime,
+    },
     /// All sessions of a user that began before a point in time.
     Subject {
         /// The issuer.
@@ -57,6 +67,9 @@ impl Revocation {
         match self {
             Self::Session(id) => Key::session(id),
             Self::ProviderSession { issuer, sid } => Key::provider_session(issuer, sid),
+            Self::Unnamed {
+                issuer, subject, ..
+            } => Key::unnamed(issuer, subject),
             Self::Subject {
                 issuer, subject, ..
             } => Key::subject(issuer, subject),
@@ -66,7 +79,7 @@ impl Revocation {
     /// Before when a session must have begun for this to end it.
     pub(super) const fn not_before(&self) -> UnixTime {
         match self {
-            Self::Subject { not_before, .. } => *not_before,
+            Self::Subject { not_before, .. } | Self::Unnamed { not_before, .. } => *not_before,
             Self::Session(_) | Self::ProviderSession { .. } => UnixTime::from_secs(u64::MAX),
         }
     }
@@ -85,6 +98,10 @@ impl Key {
         Self::of("sid", &[issuer.as_bytes(), sid.as_bytes()])
     }
 
+    fn unnamed(issuer: &str, subject: &str) -> Self {
+        Self::of("no sid", &[issuer.as_bytes(), subject.as_bytes()])
+    }
+
     fn subject(issuer: &str, subject: &str) -> Self {
         Self::of("sub", &[issuer.as_bytes(), subject.as_bytes()])
     }
@@ -100,18 +117,22 @@ impl Key {
 /// One session as the table sees it: all it can be found by, and when it began.
 #[derive(Clone, Copy, Debug)]
 struct Suspect {
-    keys: [Option<Key>; 3],
+    keys: [Key; 3],
     started_at: UnixTime,
 }
 
 impl Suspect {
     fn new(session: &Session) -> Self {
-        let idp_sid = session.idp_sid.as_deref();
+        let (issuer, subject) = (&session.issuer, &session.subject);
+        let of_provider = match &session.idp_sid {
+            Some(sid) => Key::provider_session(issuer, sid),
+            None => Key::unnamed(issuer, subject),
+        };
         Self {
             keys: [
-                Some(Key::session(&session.id)),
-                Some(Key::subject(&session.issuer, &session.subject)),
-                idp_sid.map(|sid| Key::provider_session(&session.issuer, sid)),
+                Key::session(&session.id),
+                Key::subject(issuer, subject),
+                of_provider,
             ],
             started_at: session.started_at,
         }
@@ -192,11 +213,7 @@ impl Revocations {
 
     fn names(&self, suspect: &Suspect) -> bool {
         let table = self.0.table.read().unwrap_or_else(PoisonError::into_inner);
-        let mut facts = suspect
-            .keys
-            .iter()
-            .flatten()
-            .filter_map(|key| table.facts.get(key));
+        let mut facts = suspect.keys.iter().filter_map(|key| table.facts.get(key));
         facts.any(|fact| suspect.started_at < fact.not_before)
     }
 
@@ -280,6 +297,35 @@ mod tests {
             assert!(!table.is_revoked(&other), "{revocation:?}");
             assert!(!table.is_revoked(&elsewhere), "{revocation:?}");
         }
+    }
+
+    #[test]
+    fn sessions_without_a_sid_are_ended_by_themselves() {
+        // B66
+        let unnamed = |subject: &str| Session {
+            subject: subject.to_owned(),
+            idp_sid: None,
+            ..samples::session(NOW)
+        };
+        let revocation = Revocation::Unnamed {
+            issuer: unnamed("a").issuer,
+            subject: "a".to_owned(),
+            not_before: NOW.plus(Duration::from_secs(1)),
+        };
+        let table = Revocations::default();
+        table.revoke(&revocation, LATER, NOW);
+        assert!(table.is_revoked(&unnamed("a")));
+        assert!(!table.is_revoked(&unnamed("b")));
+        let named = Session {
+            idp_sid: Some("another".to_owned()),
+            ..unnamed("a")
+        };
+        assert!(!table.is_revoked(&named));
+        let later = Session {
+            started_at: NOW.plus(Duration::from_secs(1)),
+            ..unnamed("a")
+        };
+        assert!(!table.is_revoked(&later), "F6");
     }
 
     #[test]

@@ -85,29 +85,46 @@ async fn log_out(
     let now = ctx.bff.clock.now();
     // As long as the token would be taken, whatever clock says so.
     let valid_for = token.expires_at.since(now) + settings.clock_skew * 2;
-    let revocation = revocation(ctx, token);
+    let revocations = revocations(ctx, token);
     // Here at once, and everywhere else as soon as the feed brings it.
     let until = now.plus(coordinator.longest_session());
     let keys = &ctx.keys;
     coordinator
-        .log_out(&revocation, &id, valid_for, keys, &ctx.bff.clock)
+        .log_out(&revocations, &id, valid_for, keys, &ctx.bff.clock)
         .await
         .map_err(|_| STORE)?;
-    ctx.bff.revocations.revoke(&revocation, until, now);
+    for revocation in &revocations {
+        ctx.bff.revocations.revoke(revocation, until, now);
+    }
     Ok(())
 }
 
 /// `sid` names one session; `sub` without it all of a user's (B66).
-fn revocation(ctx: &Ctx<'_>, token: LogoutToken) -> Revocation {
+///
+/// With both, a session whose ID token had no `sid` may be the one that is meant, if it is this user's: it ends too,
+/// rather than to go on after its logout. One with another `sid` is another one.
+fn revocations(ctx: &Ctx<'_>, token: LogoutToken) -> Vec<Revocation> {
     let issuer = ctx.frontend.provider.settings().issuer.clone();
-    match token.sid {
-        Some(sid) => Revocation::ProviderSession { issuer, sid },
-        None => Revocation::Subject {
+    // Sessions that began in this second, too.
+    let not_before = ctx.now.plus(Duration::from_secs(1));
+    match (token.sid, token.subject) {
+        (Some(sid), None) => vec![Revocation::ProviderSession { issuer, sid }],
+        (Some(sid), Some(subject)) => vec![
+            Revocation::ProviderSession {
+                issuer: issuer.clone(),
+                sid,
+            },
+            Revocation::Unnamed {
+                issuer,
+                subject,
+                not_before,
+            },
+        ],
+        (None, subject) => vec![Revocation::Subject {
             issuer,
-            subject: token.subject.unwrap_or_default(),
-            // Sessions that began in this second, too.
-            not_before: ctx.now.plus(Duration::from_secs(1)),
-        },
+            subject: subject.unwrap_or_default(),
+            not_before,
+        }],
     }
 }
 

@@ -13,7 +13,7 @@ import { startApi } from './lib/api.mjs';
 import { Browser } from './lib/browser.mjs';
 import { leaks, logLines } from './lib/canary.mjs';
 import { rotateKeys } from './lib/keys.mjs';
-import { startOp } from './lib/op.mjs';
+import { jwtPart, startOp } from './lib/op.mjs';
 import { passSignIn } from './lib/person.mjs';
 import { freePorts } from './lib/ports.mjs';
 import { startRedis } from './lib/redis.mjs';
@@ -164,6 +164,34 @@ test('a back-channel logout ends the session on every replica', { timeout: 120_0
   });
 });
 
+test('a back-channel logout ends sessions of the user that have no sid, and none that has another', { timeout: 60_000 }, async (t) => {
+  // B66: any session that cannot be told apart may be the one that is meant
+  const scene = await setScene(t, { provider: { backchannel: true } });
+  const { op, ask } = scene;
+  const sid = () => jwtPart(op.newest().id_token, 1).sid;
+  await op.nameSessions(false);
+  const unnamed = await scene.signIn();
+  const stranger = await scene.signIn({ login: 'grace' });
+  assert.equal(sid(), undefined);
+  await op.nameSessions(true);
+  const other = await scene.signIn();
+  const session = await scene.signIn();
+  assert.ok(sid());
+  await session.browser.open(`${op.issuer}/session/end`);
+  await session.browser.submit({ logout: 'yes' });
+  const { sub, sid: named } = jwtPart(op.logoutTokens.at(-1), 1);
+  assert.deepEqual([sub, named], ['ada', sid()]);
+  for (const { cookie } of [session, unnamed]) await scene.deadEverywhere(cookie);
+  for (const { cookie } of [other, stranger]) {
+    for (let i = 0; i < REPLICAS; i += 1) assert.equal((await ask(i, cookie)).status, 200);
+  }
+  // Who signs in again is not held to it.
+  await op.nameSessions(false);
+  await sleep(1100);
+  const again = await scene.signIn();
+  for (let i = 0; i < REPLICAS; i += 1) assert.equal((await ask(i, again.cookie)).status, 200);
+});
+
 test('what others put into the stream of revocations keeps no replica from reading on', { timeout: 60_000 }, async (t) => {
   const scene = await setScene(t);
   const { store } = scene;
@@ -307,11 +335,11 @@ prefix     = "stories"
       method: 'POST', body, headers: { 'content-type': type, 'content-length': Buffer.byteLength(body) },
     }),
     /** A browser of its own in which somebody is signed in, and its cookies as a thief would copy them. */
-    async signIn() {
+    async signIn(who) {
       const browser = new Browser();
       ends.push(() => browser.close());
       await browser.open(`${origin}/bff/login?returnUrl=/bff/session`);
-      await passSignIn(browser, op);
+      await passSignIn(browser, op, who);
       const cookie = browser.jar.matching(new URL(`${origin}/api/echo`), { site: 'same', lax: false })
         .map(({ name, value }) => `${name}=${value}`).join('; ');
       assert.match(cookie, /sealgate-shop=/, browser.page);

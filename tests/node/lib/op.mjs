@@ -165,6 +165,10 @@ export async function startOp({
       const found = await provider.RefreshToken.find(token);
       return Boolean(found && !found.consumed && await provider.Grant.find(found.grantId));
     },
+    /** Whether ID tokens and logout tokens name the provider's session, as an administrator may choose for a client. */
+    async nameSessions(is) {
+      (await provider.Client.find(clientId)).backchannelLogoutSessionRequired = is;
+    },
     /** Ends a refresh token and its family, as an administrator would. */
     async revoke(token) {
       const found = await provider.RefreshToken.find(token);
