@@ -57,13 +57,14 @@ async fn run(
         // The app's files are public: no cookie is opened for them.
         Target::Assets(assets) => {
             exchange.route = "assets".into();
+            refuse_upgrade(request)?;
             return assets::serve(request, assets, &frontend.origin).await;
         }
         Target::Private(target) => target,
     };
     exchange.target(target);
-    if proxy::must_close(request) && !matches!(target, Api::Route(_)) {
-        return Err(Problem::BadRequest("nothing here is upgraded"));
+    if let Api::Endpoint(_) = target {
+        refuse_upgrade(request)?;
     }
     // 4 May it come in at all: CSRF, sizes, rates by address; 403, 413, 429.
     let admitted = guard::admit(request, frontend, target, client.addr)?;
@@ -125,6 +126,14 @@ async fn run(
             Ok(answer)
         }
     }
+}
+
+/// Whatever is no route would be served, and what is pipelined behind it be swallowed as its body (D8).
+fn refuse_upgrade(request: &HttpRequest) -> Result<(), Problem> {
+    if proxy::must_close(request) {
+        return Err(Problem::BadRequest("nothing here is upgraded"));
+    }
+    Ok(())
 }
 
 fn needs_session(target: Api<'_>) -> bool {

@@ -18,6 +18,9 @@ path = "/ws"
 upstream = "api"
 token = "none"
 websocket = true
+[frontend.shop.assets]
+dir = "dist"
+fallback = "index.html"
 "#;
 
 const NEXT: &str =
@@ -56,6 +59,7 @@ fn no_request_of_the_corpus_has_two_readings() {
     let corpus: BTreeMap<String, Asked> = read(include_str!("../corpus/requests.toml"));
     assert!(corpus.len() > 50, "only {}", corpus.len());
     let site = Site::with(ORIGIN, "", ROUTES);
+    site.place.write("dist/index.html", "<!doctype html>");
     let server = site.serve_as(|command| {
         command.env("RUST_LOG", "info");
     });
