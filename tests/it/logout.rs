@@ -1,6 +1,6 @@
 //! Logout: gone here, revoked there, ended at the provider, and back where the user wants to be.
 
-use sealgate::demo::idp::{EndpointFault, Fault, Faults};
+use sealgate::demo::idp::{EndpointFault, Fault, Faults, TokenFault};
 use url::Url;
 
 use crate::support::{Browser, Initiator, Request, TestBff};
@@ -362,4 +362,36 @@ fn sessions_begun_before_a_configured_time_are_over() {
     bff.clock.advance(std::time::Duration::from_secs(30));
     let mut late = bff.signed_in();
     assert_eq!(late.fetch("GET", "/api/echo").status, 200);
+}
+
+#[test]
+fn a_revocation_outlives_every_copy_of_the_cookie() {
+    // F5: the newest cookie's end was brought nearer by the provider; a copy of the first names the old one
+    let bff = TestBff::spawn();
+    let mut browser = bff.signed_in();
+    let mut copy = bff.browser();
+    copy.jar = browser.jar.clone();
+    let second = std::time::Duration::from_secs(1);
+    bff.clock.advance(second * 310);
+    bff.idp.faults().inject(
+        1,
+        TokenFault::With("authorization_expires_in", serde_json::json!(100)),
+    );
+    assert_eq!(browser.fetch("GET", "/api/echo").status, 200);
+    assert_eq!(browser.fetch("POST", "/bff/logout").status, 200);
+    bff.clock.advance(second * 101);
+    // So many that what is over is forgotten.
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let mut browser = bff.signed_in();
+                for _ in 0..300 {
+                    browser.log_in("/bff/login");
+                }
+            });
+        }
+    });
+    for path in ["/bff/user", "/api/echo"] {
+        assert_eq!(copy.fetch("GET", path).problem(), "login-required");
+    }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use sealgate::demo::idp::{Fault, Faults, IdTokenFault, Rotation, TokenFault};
 use serde_json::json;
 
+use crate::support::process::eventually;
 use crate::support::{Browser, TestBff};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -439,4 +440,41 @@ fn each_session_is_refreshed_at_its_own_moment_and_expiry_is_never_seen_upstream
     }
     let first = &moments[0];
     assert!(moments.iter().any(|other| other != first), "{moments:?}");
+}
+
+#[test]
+fn a_refresh_that_fails_after_the_end_of_its_token_lets_nothing_through() {
+    // G6, G7, B40: it began while the token lived; its answer came when the token had ended
+    for (fault, problem) in [
+        (TokenFault::InvalidGrant, "session-refresh-conflict"),
+        (
+            TokenFault::Answer {
+                status: 503,
+                body: String::new(),
+            },
+            "identity-provider-unavailable",
+        ),
+    ] {
+        let bff = TestBff::spawn();
+        let browser = bff.signed_in();
+        bff.clock.advance(SECOND * 295);
+        bff.idp.faults().inject(1, TokenFault::Delay(SECOND));
+        bff.idp.faults().inject(1, fault);
+        std::thread::scope(|scope| {
+            let asking = [(); 3].map(|()| {
+                let mut browser_too = bff.browser();
+                browser_too.jar.clone_from(&browser.jar);
+                scope.spawn(move || browser_too.fetch("GET", "/api/echo"))
+            });
+            eventually("the token call", || {
+                (bff.token_calls("refresh_token") == 1).then_some(())
+            });
+            bff.clock.advance(SECOND * 6);
+            for answer in asking {
+                assert_eq!(answer.join().unwrap().problem(), problem);
+            }
+        });
+        assert_eq!(bff.api_calls(), 0, "no ended token goes upstream");
+        assert_eq!(bff.token_calls("refresh_token"), 1);
+    }
 }

@@ -348,3 +348,31 @@ fn a_client_that_stops_reading_is_timed_out() {
     println!("timed out after {:?}", begun.elapsed());
     assert!(begun.elapsed() > Duration::from_secs(1));
 }
+
+#[test]
+fn a_login_over_a_session_ends_its_streams_and_every_copy_of_it() {
+    // B24, D37, F5
+    let (upstream, has_gone) = events();
+    let bff = bff_for(&upstream, "");
+    let mut browser = bff.signed_in();
+    let mut copy = bff.browser();
+    copy.jar = browser.jar.clone();
+    let mut replaced = Stream::get(bff.addr, &browser, "/raw");
+    replaced.until("data: 1\n\n");
+    let bystander = bff.signed_in();
+    let mut others = Stream::get(bff.addr, &bystander, "/raw");
+    others.until("data: 1\n\n");
+    assert_eq!(copy.fetch("GET", "/api/echo").status, 200);
+    browser.log_in("/bff/login");
+    replaced.until("0\r\n\r\n");
+    has_gone
+        .recv_timeout(Duration::from_secs(5))
+        .expect("cancelled");
+    for path in ["/api/echo", "/bff/user"] {
+        copy.jar.retain(|cookie| !cookie.name.ends_with("-out"));
+        assert_eq!(copy.fetch("GET", path).problem(), "login-required");
+        assert_eq!(browser.fetch("GET", path).status, 200, "the new one lives");
+    }
+    let another = has_gone.recv_timeout(Duration::from_millis(200));
+    assert!(another.is_err(), "nobody else's stream ends");
+}

@@ -18,7 +18,7 @@ use tokio_tungstenite::tungstenite::{Bytes, Message};
 
 use crate::support::process::eventually;
 use crate::support::upstream::RawUpstream;
-use crate::support::{Browser, ORIGIN, TestBff, http};
+use crate::support::{Browser, ORIGIN, Site, TestBff, http};
 
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -637,4 +637,62 @@ fn a_close_frame_never_lands_inside_a_frame_of_the_upstream() {
             String::from_utf8_lossy(&rest)
         );
     }
+}
+
+#[test]
+fn tunnels_take_no_ordinary_requests_place() {
+    // D42: of two connections one may be a tunnel; the next handshake is refused at once, ordinary requests never
+    let tables = r#"
+[upstream.few]
+url = "UPSTREAM"
+max_connections = 2
+timeout = "8s"
+[frontend.shop.route.few]
+path = "/few"
+upstream = "few"
+token = "user"
+websocket = true
+"#;
+    let api = sealgate::demo::api::Api::start().unwrap();
+    let site = Site::with(ORIGIN, "", &tables.replace("UPSTREAM", &api.url()));
+    let server = site.serve();
+    let mut browser = site.signed_in(&server);
+    let ask = |browser: &Browser| handshake("/few/ws", &browser.api_cookie_line("/few/ws"));
+    run(async {
+        let (mut first, _) = connect(server.addr, ask(&browser)).await.unwrap();
+        let begun = Instant::now();
+        let Err(Error::Http(refusal)) = connect(server.addr, ask(&browser)).await else {
+            panic!("a second tunnel");
+        };
+        assert_eq!(refusal.status(), 504);
+        assert!(begun.elapsed() < Duration::from_secs(5), "nobody waits");
+        let body = String::from_utf8(refusal.into_body().unwrap()).unwrap();
+        assert!(body.contains("\"code\":\"upstream-timeout\""), "{body}");
+        for _ in 0..3 {
+            assert_eq!(browser.fetch("GET", "/few/x").status, 200);
+        }
+        // Both ordinary connections are there, too.
+        let cookies = browser.api_cookie_line("/few");
+        std::thread::scope(|scope| {
+            let slow = [(); 2].map(|()| {
+                let slow = http::Request::new("GET", "/few/slow?ms=1000")
+                    .header("host", "shop.test")
+                    .header("x-csrf", "1")
+                    .header("cookie", &cookies);
+                scope.spawn(move || slow.send(server.addr).status)
+            });
+            for slow in slow {
+                assert_eq!(slow.join().unwrap(), 200);
+            }
+        });
+        first.send(Message::text("x")).await.unwrap();
+        assert_eq!(next(&mut first).await, Some(Message::text("x")));
+        first.close(None).await.unwrap();
+        while next(&mut first).await.is_some() {}
+        drop(first);
+    });
+    eventually("its place is free again", || {
+        let again = runtime().block_on(connect(server.addr, ask(&browser)));
+        again.ok().map(drop)
+    });
 }
