@@ -27,6 +27,9 @@ use crate::telemetry::coordination::{FeedEntry, StoreCall};
 /// How long a read waits for news; also the longest silence of a feed that works.
 const BLOCK: Duration = Duration::from_secs(1);
 
+/// The shortest read that does not wait without end.
+const GLANCE: Duration = Duration::from_millis(1);
+
 /// Entries of one read.
 const PAGE: usize = 1000;
 
@@ -171,7 +174,10 @@ impl Coordinator {
         loop {
             let mut command = redis::cmd("XREAD");
             command.arg("COUNT").arg(PAGE);
-            command.arg("BLOCK").arg(BLOCK.as_millis().to_string());
+            // Keys that have just been found are tried at once on what could not be opened.
+            let has_new_keys = !Arc::ptr_eq(&ring, &keys.current());
+            let block = if has_new_keys { GLANCE } else { BLOCK };
+            command.arg("BLOCK").arg(block.as_millis().to_string());
             command.arg("STREAMS").arg(&stream).arg(&cursor);
             let reply = timeout(BLOCK + PATIENCE, command.query_async(&mut connection));
             let reply: redis::Value = reply

@@ -18,6 +18,7 @@ import { passSignIn } from './lib/person.mjs';
 import { freePorts } from './lib/ports.mjs';
 import { startRedis } from './lib/redis.mjs';
 import { metricsOf, scratch, startSealgate, sweep, tail, total } from './lib/sealgate.mjs';
+import { eventually } from './lib/waiting.mjs';
 
 const REPLICAS = 3;
 /** What README promises of a revocation, from the logout's answer to the last replica's refusal. */
@@ -252,6 +253,84 @@ for (const [what, fail, mend] of [
   });
 }
 
+test('event streams end on every replica with their session, and with the store where on_failure is closed', { timeout: 60_000 }, async (t) => {
+  // D37, G14
+  const scene = await setScene(t, { onFailure: 'closed' });
+  const session = await scene.signIn();
+  const other = await scene.signIn();
+  await eventually('every replica has read the feed', async () => {
+    const answers = await Promise.all([0, 1, 2].map((i) => scene.ask(i, other.cookie)));
+    return answers.every(({ status }) => status === 200);
+  });
+  const streams = await Promise.all([1, 2].map((i) => scene.events(i, session.cookie)));
+  const others = await Promise.all([0, 1, 2].map((i) => scene.events(i, other.cookie)));
+  const begun = Date.now();
+  const logout = await session.browser.fetch('/bff/logout', { method: 'POST', headers: { 'x-csrf': '1' } });
+  assert.equal(logout.status, 200);
+  const took = await Promise.all(streams.map(async (stream) => {
+    await stream.ended();
+    return Date.now() - begun;
+  }));
+  t.diagnostic(`streams at two other replicas ended ${took.join(' and ')} ms after the logout began`);
+  assert.ok(others.every(({ isOver }) => !isOver()), 'nobody else\'s');
+  assert.equal(scene.api.openStreams(), 3, 'the API\'s streams have ended as well');
+  await scene.store.kill();
+  const gone = Date.now();
+  await Promise.all(others.map((stream) => stream.ended()));
+  t.diagnostic(`all streams ended ${Date.now() - gone} ms after the store was killed`);
+  await eventually('the API has no stream left', () => scene.api.openStreams() === 0);
+  await scene.store.start();
+  await scene.connected();
+  // An EventSource asks again.
+  await eventually('sessions are served again', async () => (await scene.ask(1, other.cookie)).status === 200);
+  const again = await scene.events(1, other.cookie);
+  assert.equal((await scene.ask(1, session.cookie)).status, 401, 'the logout is known after the store\'s return');
+  await sleep(2500);
+  assert.ok(!again.isOver());
+});
+
+test('event streams survive a store that is killed when on_failure is open', { timeout: 60_000 }, async (t) => {
+  const scene = await setScene(t);
+  const session = await scene.signIn();
+  const stream = await scene.events(1, session.cookie);
+  await scene.store.kill();
+  await sleep(8000);
+  assert.ok(!stream.isOver(), 'longer than a feed may be silent');
+  // What ends it then is its own replica's logout.
+  assert.equal((await scene.logOutAt(1, session.cookie)).status, 200);
+  await stream.ended();
+});
+
+test('a revocation under a key that is new makes a replica look at its directory', { timeout: 60_000 }, async (t) => {
+  // E19, G14; between two looks of its own there are ten minutes
+  const scene = await setScene(t, { keys: { reload_interval: '10m' } });
+  const { replicas } = scene;
+  const took = [];
+  for (let i = 0; i < TRIES; i += 1) {
+    const session = await scene.signIn();
+    const stream = await scene.events(2, session.cookie);
+    await rotateKeys(scene.keysDir, '--now');
+    // The first replica reads it; the others are not told.
+    process.kill(replicas[0].pid, 'SIGHUP');
+    const keys = i + 2;
+    await eventually('the key is read', async () => total(await metricsOf(replicas[0]), 'sealgate_keyring_keys') === keys);
+    const before = await Promise.all([1, 2].map(async (n) => total(await metricsOf(replicas[n]), 'sealgate_keyring_keys')));
+    assert.deepEqual(before, [keys - 1, keys - 1], 'the others do not know it yet');
+    const logout = await session.browser.fetch('/bff/logout', { method: 'POST', headers: { 'x-csrf': '1' } });
+    assert.equal(logout.status, 200);
+    const begun = Date.now();
+    await stream.ended();
+    took.push(Date.now() - begun);
+    // Nobody asked it anything meanwhile that would have named the key.
+    const after = await Promise.all([1, 2].map(async (n) => total(await metricsOf(replicas[n]), 'sealgate_keyring_keys')));
+    assert.deepEqual(after, [keys, keys]);
+    await scene.deadEverywhere(session.cookie);
+    // A directory is looked at once a second at the most.
+    await sleep(1100);
+  }
+  report(t, 'logout under a new key', took);
+});
+
 test('with on_failure closed no session is served in the dark', { timeout: 60_000 }, async (t) => {
   const scene = await setScene(t, { onFailure: 'closed' });
   const session = await scene.signIn();
@@ -277,7 +356,7 @@ test('with on_failure closed no session is served in the dark', { timeout: 60_00
 });
 
 /** Provider, API, store and three replicas with one key directory; everything ends with the test. */
-async function setScene(t, { provider = {}, onFailure = 'open' } = {}) {
+async function setScene(t, { provider = {}, onFailure = 'open', keys = {} } = {}) {
   const ends = [];
   t.after(async () => {
     const failures = [];
@@ -306,7 +385,7 @@ prefix     = "stories"
   const replicas = [];
   const start = async (i) => {
     const [port, adminPort] = [ports[2 * i], ports[2 * i + 1]];
-    replicas[i] = await startSealgate({ dir, name: `replica-${i}`, origin, port, adminPort, op, api, keysDir, tables, log: 'debug' });
+    replicas[i] = await startSealgate({ dir, name: `replica-${i}`, origin, port, adminPort, op, api, keysDir, keys, tables, log: 'debug' });
     return replicas[i];
   };
   for (let i = 0; i < REPLICAS; i += 1) await start(i);
@@ -328,9 +407,31 @@ prefix     = "stories"
 
   const scene = {
     op,
+    api,
     store,
+    keysDir,
     replicas,
     ask: (i, cookie) => send(i, '/api/echo', { headers: { cookie, 'x-csrf': '1' } }),
+    logOutAt: (i, cookie) => send(i, '/bff/logout', { method: 'POST', headers: { cookie, 'x-csrf': '1', 'content-length': 0 } }),
+    /** An event stream at a replica, after its first event. */
+    events: (i, cookie) => new Promise((resolve, reject) => {
+      let over;
+      const request = httpRequest({
+        host: '127.0.0.1', port: ports[2 * i], path: '/api/echo/events', agent: false,
+        headers: { host: new URL(origin).host, cookie, 'x-csrf': '1' },
+      }, (res) => {
+        if (res.statusCode !== 200) reject(new Error(`no stream, but ${res.statusCode}`));
+        // Ended in order: a connection that is cut is an error.
+        const end = new Promise((done, failed) => {
+          res.on('end', () => { over = true; done(); }).on('error', failed);
+        });
+        end.catch(() => {});
+        res.once('data', () => resolve({ isOver: () => Boolean(over), ended: () => end }));
+        res.resume();
+      });
+      ends.push(() => request.destroy());
+      request.on('error', reject).end();
+    }),
     post: (i, path, body, type = 'application/x-www-form-urlencoded') => send(i, path, {
       method: 'POST', body, headers: { 'content-type': type, 'content-length': Buffer.byteLength(body) },
     }),

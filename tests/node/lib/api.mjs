@@ -12,10 +12,12 @@ export const fingerprint = (token) => createHash('sha256').update(token).digest(
 
 /**
  * Starts the API on a free loopback port. `accepts` decides about a bearer token, `about` says what an answer tells of it;
- * `delay` is the time an answer takes, in milliseconds, and may be changed later on the returned object.
+ * `delay` is the time an answer takes, in milliseconds, and may be changed later on the returned object. A path that ends in
+ * `/events` is a stream of one event, which lasts until its reader goes.
  */
 export async function startApi({ accepts = async () => true, about = () => ({}), delay = () => 0 } = {}) {
   const api = { received: [], delay };
+  const streams = new Set();
   const server = createServer(async (req, res) => {
     const chunks = [];
     for await (const chunk of req) chunks.push(chunk);
@@ -24,6 +26,12 @@ export async function startApi({ accepts = async () => true, about = () => ({}),
     const seen = { method: req.method, url: req.url, headers: req.headers, rawHeaders: req.rawHeaders, token, body };
     api.received.push(seen);
     const accepted = scheme === 'Bearer' && Boolean(token) && await accepts(token);
+    if (accepted && req.url.endsWith('/events')) {
+      res.writeHead(200, { 'content-type': 'text/event-stream' }).write('data: 1\n\n');
+      streams.add(res);
+      res.on('close', () => streams.delete(res));
+      return;
+    }
     const answer = JSON.stringify({
       method: req.method,
       url: req.url,
@@ -42,6 +50,8 @@ export async function startApi({ accepts = async () => true, about = () => ({}),
   return Object.assign(api, {
     url: `http://127.0.0.1:${server.address().port}`,
     last: () => api.received.at(-1),
+    /** How many event streams (`…/events`) have a reader. */
+    openStreams: () => streams.size,
     async stop() {
       server.closeAllConnections();
       server.close();
