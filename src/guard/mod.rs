@@ -64,6 +64,10 @@ pub fn admit(
         }
         Api::Route(route) => {
             check_csrf(request, frontend, Some(route))?;
+            if headers.contains_key("service-worker") {
+                // It would answer for the pages of our origin (D24).
+                return Err(Problem::CrossSiteRequest("an API is no service worker"));
+            }
             if content_length(headers).is_some_and(|length| length > route.body_limit) {
                 return Err(Problem::BodyTooLarge);
             }

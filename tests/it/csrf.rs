@@ -77,6 +77,25 @@ fn our_own_pages_get_through() {
 }
 
 #[test]
+fn an_api_is_no_service_worker() {
+    // D24: its script would answer for the pages of the origin
+    let bff = TestBff::spawn();
+    let mut browser = bff.signed_in();
+    for path in ["/api/echo/worker.js", "/api/public/worker.js"] {
+        let answer = browser.send_bare(
+            Request::new("GET", path)
+                .header("service-worker", "script")
+                .header("sec-fetch-site", "same-origin")
+                .header("sec-fetch-mode", "same-origin")
+                .header("sec-fetch-dest", "serviceworker"),
+        );
+        assert_eq!(answer.status, 403, "{path}");
+        assert_eq!(answer.problem(), "cross-site-request");
+    }
+    assert_eq!(bff.api_calls(), 0);
+}
+
+#[test]
 fn a_preflight_is_answered_here_and_grants_nothing() {
     // A17, D23
     let bff = TestBff::spawn();
