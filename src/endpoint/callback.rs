@@ -38,10 +38,6 @@ struct Response {
 
 pub(super) async fn serve(ctx: &mut Ctx<'_>, body: web::Payload) -> Result<HttpResponse, Problem> {
     let params = params(ctx, body).await?;
-    if ctx.request.headers().contains_key("sec-purpose") {
-        // A prefetch must not redeem the code (B21).
-        return Err(Problem::BadRequest("a prefetch ends no login"));
-    }
     let parsed = Response::parse(&params);
     let state = match &parsed {
         Ok(response) => response.state.clone(),

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::{logout, query, single};
 use crate::bff::Ctx;
+use crate::guard;
 use crate::problem::Problem;
 
 pub(super) fn serve(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Problem> {
@@ -30,7 +31,7 @@ pub(super) fn serve(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Problem> {
     {
         claims.push(json!({"type": "bff:session_state", "value": state}));
     }
-    if slides {
+    if slides && !guard::is_speculative(ctx.request.headers()) {
         ctx.touch();
     }
     Ok(HttpResponse::Ok().json(claims))

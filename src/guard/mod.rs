@@ -8,6 +8,7 @@
 
 pub mod csrf;
 mod rate_limit;
+mod speculative;
 
 use std::net::IpAddr;
 
@@ -17,6 +18,8 @@ use actix_web::http::header::{self, HeaderMap};
 
 use crate::frontend::{Api, Endpoint, Frontend, Route, Spender};
 use crate::problem::Problem;
+
+pub use speculative::is_speculative;
 
 /// Longest header section that is taken, in bytes of names and values. Reverse proxies in front take less.
 pub const MAX_HEADER_BYTES: usize = 48 * 1024;
@@ -49,6 +52,9 @@ pub fn admit(
         return Err(Problem::CrossSiteRequest(
             "cross-origin requests are not served",
         ));
+    }
+    if let Api::Endpoint(endpoint) = target {
+        check_purpose(headers, endpoint)?;
     }
     match target {
         // The identity provider's own requests, or navigations that it began.
@@ -90,13 +96,22 @@ pub fn check_header_size(headers: &HeaderMap) -> Result<(), Problem> {
     }
 }
 
+/// Endpoints that a navigation reaches, and that begin or end something, are not for speculative loads (B21, D44).
+/// Browsers use no such answer but a good one, and ask again when it is meant.
+fn check_purpose(headers: &HeaderMap, endpoint: Endpoint) -> Result<(), Problem> {
+    match endpoint {
+        Endpoint::Backchannel | Endpoint::Session | Endpoint::User => Ok(()),
+        _ if !is_speculative(headers) => Ok(()),
+        _ => Err(Problem::BadRequest(
+            "a speculative load begins and ends nothing",
+        )),
+    }
+}
+
 /// A login is begun by a navigation from the own origin or the user's own hand (A22, B7).
 /// Browsers too old for Fetch Metadata pass: state, nonce and PKCE protect what follows.
 fn check_navigation(headers: &HeaderMap, destinations: &[&[u8]]) -> Result<(), Problem> {
     let value = |name: &str| headers.get(name).map(header::HeaderValue::as_bytes);
-    if headers.contains_key("sec-purpose") {
-        return Err(Problem::BadRequest("a prefetch begins no login"));
-    }
     if matches!(value("sec-fetch-site"), Some(b"cross-site" | b"same-site")) {
         return Err(Problem::CrossSiteRequest(
             "a login is begun by the application itself",

@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use super::page;
 use crate::bff::Bff;
 use crate::frontend::{Api, Endpoint, Frontend};
+use crate::guard;
 use crate::problem::Problem;
 use crate::proxy;
 use crate::session::SetCookies;
@@ -170,7 +171,9 @@ fn report(problem: &Problem, exchange: &Exchange) {
 }
 
 fn refuse(request: &HttpRequest, problem: &Problem, exchange: &Exchange) -> HttpResponse {
-    if let Some(location) = error_page(problem, exchange) {
+    let location = error_page(problem, exchange);
+    // A redirect would be followed, and the page of a failure be kept for the real load (D44).
+    if let Some(location) = location.filter(|_| !guard::is_speculative(request.headers())) {
         let mut response = HttpResponse::SeeOther();
         return response
             .insert_header((header::LOCATION, location))

@@ -24,7 +24,7 @@ mod refused;
 
 use crate::bff::Ctx;
 use crate::frontend::{CountedBy, Route, Spender};
-use crate::guard::Admitted;
+use crate::guard::{Admitted, is_speculative};
 use crate::names::RequestPath;
 use crate::problem::Problem;
 
@@ -46,7 +46,8 @@ pub async fn permit(
         Some(permit) => permit,
         None => credentials::others(route, ctx).await?,
     };
-    if permit.bearer().is_users() || route.requires_claims() {
+    let is_used = permit.bearer().is_users() || route.requires_claims();
+    if is_used && !is_speculative(ctx.request.headers()) {
         ctx.touch();
     }
     Ok(permit)

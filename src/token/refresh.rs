@@ -19,6 +19,7 @@ use openidconnect::RefreshToken;
 use super::grant;
 use crate::bff::Ctx;
 use crate::coordination::{Begin, Fingerprint, Flight, Landed, Outcome};
+use crate::guard::is_speculative;
 use crate::problem::Problem;
 use crate::session::{Session, StoreError, TokenSet};
 use crate::telemetry::metrics::RefreshResult;
@@ -65,6 +66,14 @@ async fn refresh(ctx: &mut Ctx<'_>) -> Result<(), Problem> {
             Ok(())
         };
     };
+    if is_speculative(ctx.request.headers()) {
+        // What it would bring may be thrown away, the new tokens with it (D44).
+        return if has_ended {
+            Err(Problem::IdentityProviderUnavailable)
+        } else {
+            Ok(())
+        };
+    }
     let fingerprint = Fingerprint::new(&session.id, &refresh_token, &session.tokens.access_token);
     if has_ended {
         ctx.bff.refreshes.forget_outage(fingerprint);

@@ -43,6 +43,7 @@ mod routes;
 mod session;
 mod shutdown;
 mod sizes;
+mod speculative;
 mod step_up;
 mod streams;
 mod support;

@@ -1,0 +1,68 @@
+//! Loads that nobody has asked for yet: prefetch, prerender, preview (D44).
+//!
+//! A browser may throw away what they bring, or ask for it long before it is wanted. So they change nothing: they begin and
+//! end no login, end no session, spend no refresh token, and are no activity. `guard` refuses them where nothing else
+//! could be done, `token` and `endpoint::user` ask [`is_speculative`].
+//!
+//! # Spec
+//! Prefetch and Prerendering (WICG) §"The Sec-Purpose header"; its forerunners of Chromium, Firefox and Safari.
+
+use actix_web::http::header::HeaderMap;
+
+/// A header, and words of its value that say so.
+const SIGNS: [(&str, &[&[u8]]); 4] = [
+    ("sec-purpose", &[b"prefetch", b"prerender"]),
+    ("purpose", &[b"prefetch"]),
+    ("x-moz", &[b"prefetch"]),
+    ("x-purpose", &[b"preview"]),
+];
+
+/// Whether a request says that it runs ahead of what the person does.
+pub fn is_speculative(headers: &HeaderMap) -> bool {
+    SIGNS.iter().any(|(name, words)| {
+        headers
+            .get_all(*name)
+            .any(|value| names_one(value.as_bytes(), words))
+    })
+}
+
+/// A list of tokens, each with parameters (RFC 9651): `prefetch;prerender` is two words of one.
+fn names_one(value: &[u8], words: &[&[u8]]) -> bool {
+    value
+        .split(|b| matches!(b, b',' | b';'))
+        .map(<[u8]>::trim_ascii)
+        .any(|token| words.iter().any(|word| token.eq_ignore_ascii_case(word)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::http::header::{HeaderName, HeaderValue};
+
+    #[test]
+    fn what_says_that_a_load_is_speculative() {
+        for (name, value, expect) in [
+            ("sec-purpose", "prefetch", true),
+            ("sec-purpose", "prefetch;prerender", true),
+            ("sec-purpose", "prefetch; anonymous-client-ip", true),
+            ("sec-purpose", "Prerender", true),
+            ("sec-purpose", "other, prefetch", true),
+            ("purpose", "prefetch", true),
+            ("x-moz", "prefetch", true),
+            ("x-purpose", "preview", true),
+            ("sec-purpose", "", false),
+            ("sec-purpose", "prefetched", false),
+            ("sec-purpose", "preview", false),
+            ("purpose", "payment", false),
+            ("x-purpose", "prefetch", false),
+            ("x-other", "prefetch", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.append(
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            );
+            assert_eq!(is_speculative(&headers), expect, "{name}: {value}");
+        }
+    }
+}
