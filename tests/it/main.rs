@@ -18,6 +18,7 @@ mod cli;
 mod client_token;
 mod configuration;
 mod corpus;
+mod crossing;
 mod crowd;
 mod csrf;
 mod demo;
