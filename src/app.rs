@@ -19,7 +19,7 @@ use crate::config::{self, Config};
 use crate::coordination::{
     BadUrl, CoordinationSettings, Coordinator, Fruitless, Refreshes, Revocations,
 };
-use crate::frontend::Frontends;
+use crate::frontend::{Frontends, RateLimit};
 use crate::keyring::{KeyRing, KeyRingError, SharedRing};
 use crate::oidc::IdpClient;
 use crate::server;
@@ -100,6 +100,7 @@ pub fn start(config: Config, clock: Clock, listeners: Listeners) -> Result<Runni
         revocations: Revocations::default(),
         coordinator: coordinator.map(Arc::new),
         fruitless: Fruitless::default(),
+        bad_logout_tokens: RateLimit::of_junk(&clock),
         clock,
         metrics,
         trusted_proxies: config.server.trusted_proxies,

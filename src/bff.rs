@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::clock::{Clock, UnixTime};
 use crate::coordination::{Coordinator, Fruitless, Refreshes, Revocation, Revocations};
-use crate::frontend::{Frontend, Frontends};
+use crate::frontend::{Frontend, Frontends, RateLimit};
 use crate::keyring::{KeyRing, ReloadOutcome, SharedRing};
 use crate::oidc::IdpClient;
 use crate::session::{OpenSession, Received, Session, SessionId, SetCookies, StoreError};
@@ -32,6 +32,8 @@ pub struct Bff {
     pub coordinator: Option<Arc<Coordinator>>,
     /// Sessions whose new tokens an API refused like the old ones.
     pub fruitless: Fruitless,
+    /// How many logout tokens that are none one address may send.
+    pub bad_logout_tokens: RateLimit,
     /// Now.
     pub clock: Clock,
     /// Counters for `/metrics`.

@@ -5,9 +5,16 @@
 //! - Never 200 unless the store has the revocation. What failed here is 400, and the provider may try again with the
 //!   same token.
 //! - Neither cookies nor the CSRF header play a part: the token's signature is what counts (B65).
+//! - A token that verifies is never refused for its number, nor for what else came from its address.
 //!
 //! # Spec
 //! OpenID Connect Back-Channel Logout 1.0 §2.5–2.8.
+//!
+//! # Why only junk is limited (F17)
+//! A provider is one address and may log out thousands at once, and what it does not get through it need not send again.
+//! So what counts against an address is what the provider did not sign for us, and even over the limit a good token is
+//! taken: nobody keeps a logout back by sending rubbish from the same network. What a flood of it costs is bounded: it
+//! is not logged beyond the limit, reaches no store, and makes nobody ask for new keys more often.
 
 use std::time::Duration;
 
@@ -19,6 +26,7 @@ use serde_json::json;
 use super::{parse_form, single};
 use crate::bff::Ctx;
 use crate::coordination::{Coordinator, Revocation};
+use crate::guard::Admitted;
 use crate::oidc::{LogoutToken, OidcError};
 use crate::problem::Problem;
 use crate::telemetry::coordination::BackchannelResult;
@@ -29,26 +37,43 @@ const MAX_FORM: usize = 16 * 1024;
 /// How long such a body may take to arrive.
 const FORM_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Why no session was ended: RFC 6749 §5.2 codes, as §2.8 allows.
+/// Why no session was ended.
 enum Refusal {
-    Invalid(&'static str),
+    /// There is no token that the provider signed for this client, and meant so.
+    Junk(&'static str, Option<OidcError>),
+    /// The token was taken before.
+    Repeated,
+    /// It may well be good.
     Failed(&'static str),
 }
 
-pub(super) async fn serve(ctx: &mut Ctx<'_>, body: web::Payload) -> Result<HttpResponse, Problem> {
+pub(super) async fn serve(
+    admitted: &Admitted,
+    ctx: &mut Ctx<'_>,
+    body: web::Payload,
+) -> Result<HttpResponse, Problem> {
     let Some(coordinator) = &ctx.bff.coordinator else {
         return Err(Problem::NotFound);
     };
     let name = ctx.frontend.name.as_str();
     let metrics = &ctx.bff.metrics.coordination;
+    // RFC 6749 §5.2 codes, as §2.8 allows.
     let (code, description) = match log_out(ctx, coordinator, body).await {
         Ok(()) => {
             metrics.logged_out(BackchannelResult::Ok);
             log::info!(target: "sealgate::audit", frontend = name; "back-channel logout");
             return Ok(HttpResponse::Ok().finish());
         }
-        Err(Refusal::Invalid(why)) => {
+        Err(Refusal::Junk(why, error)) => {
             metrics.logged_out(BackchannelResult::Refused);
+            ctx.bff.bad_logout_tokens.spend(admitted.spender())?;
+            let detail = error.map_or(String::new(), |error| format!(": {error}"));
+            log::warn!(target: "sealgate::audit", frontend = name; "back-channel logout refused: {why}{detail}");
+            ("invalid_request", why)
+        }
+        Err(Refusal::Repeated) => {
+            metrics.logged_out(BackchannelResult::Refused);
+            let why = "the logout token came before";
             log::warn!(target: "sealgate::audit", frontend = name; "back-channel logout refused: {why}");
             ("invalid_request", why)
         }
@@ -70,17 +95,17 @@ async fn log_out(
     let raw = logout_token(ctx, body).await?;
     let provider = &ctx.frontend.provider;
     let verified = provider.verify_logout_token(ctx.idp, &raw).await;
-    let token = verified.map_err(|error| {
-        log::warn!(frontend = ctx.frontend.name.as_str(); "logout token refused: {error}");
-        match error {
-            OidcError::Unavailable(_) => Refusal::Failed("the provider's keys are out of reach"),
-            _ => Refusal::Invalid("the logout token breaks a rule"),
+    let token = verified.map_err(|error| match error {
+        OidcError::Unavailable(_) => {
+            log::warn!(frontend = ctx.frontend.name.as_str(); "logout token not verified: {error}");
+            Refusal::Failed("the provider's keys are out of reach")
         }
+        error => Refusal::Junk("the logout token breaks a rule", Some(error)),
     })?;
     let settings = provider.settings();
     let id = format!("{} {} {}", settings.issuer, settings.client_id, token.id);
     if coordinator.has_come(&id).await.map_err(|_| STORE)? {
-        return Err(Refusal::Invalid("the logout token came before"));
+        return Err(Refusal::Repeated);
     }
     let now = ctx.bff.clock.now();
     // As long as the token would be taken, whatever clock says so.
@@ -139,25 +164,29 @@ async fn logout_token(ctx: &Ctx<'_>, body: web::Payload) -> Result<String, Refus
             .trim()
             .eq_ignore_ascii_case("application/x-www-form-urlencoded")
     }) {
-        return Err(Refusal::Invalid("the body is not a form"));
+        return Err(junk("the body is not a form"));
     }
     let form = tokio::time::timeout(FORM_PATIENCE, read(body))
         .await
-        .map_err(|_| Refusal::Invalid("the body did not come in time"))??;
+        .map_err(|_| junk("the body did not come in time"))??;
     single(&parse_form(&form), "logout_token")
         .ok()
         .flatten()
-        .ok_or(Refusal::Invalid("there is not exactly one logout_token"))
+        .ok_or(junk("there is not exactly one logout_token"))
 }
 
 async fn read(mut body: web::Payload) -> Result<Vec<u8>, Refusal> {
     let mut form = Vec::new();
     while let Some(bytes) = body.next().await {
-        let bytes = bytes.map_err(|_| Refusal::Invalid("the body broke off"))?;
+        let bytes = bytes.map_err(|_| junk("the body broke off"))?;
         if form.len() + bytes.len() > MAX_FORM {
-            return Err(Refusal::Invalid("the body is too long"));
+            return Err(junk("the body is too long"));
         }
         form.extend_from_slice(&bytes);
     }
     Ok(form)
+}
+
+const fn junk(why: &'static str) -> Refusal {
+    Refusal::Junk(why, None)
 }

@@ -21,12 +21,12 @@ use crate::problem::Problem;
 /// Answers one request to an endpoint.
 pub async fn serve(
     endpoint: Endpoint,
-    _admitted: Admitted,
+    admitted: Admitted,
     ctx: &mut Ctx<'_>,
     body: web::Payload,
 ) -> Result<HttpResponse, Problem> {
     match endpoint {
-        Endpoint::Backchannel => backchannel::serve(ctx, body).await,
+        Endpoint::Backchannel => backchannel::serve(&admitted, ctx, body).await,
         Endpoint::Callback => callback::serve(ctx, body).await,
         Endpoint::LoggedOut => Ok(logout::landing(ctx)),
         Endpoint::Login => login::serve(ctx).await,

@@ -64,6 +64,13 @@ impl RateLimit {
         Some(Self::with(quota, by, Clock::system()))
     }
 
+    /// For what no honest client sends: a hundred of it at once, and then one a second, from each address.
+    pub fn of_junk(clock: &Clock) -> Self {
+        let burst = NonZeroU32::MIN.saturating_add(99);
+        let quota = Quota::per_second(NonZeroU32::MIN).allow_burst(burst);
+        Self::with(quota, CountedBy::Address, clock.clone())
+    }
+
     /// The same limit by another clock, with nothing spent.
     #[must_use]
     pub fn timed_by(&self, clock: &Clock) -> Self {

@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::process::eventually;
+use sealgate::demo::idp::{IdTokenFault, Secret};
+use serde_json::json;
+
+use crate::support::process::{Server, eventually};
 use crate::support::{Request, Response, Site, TestBff};
 
 /// Nobody listens on the port for TCP port multiplexing.
@@ -17,9 +20,13 @@ fn backchannel(addr: std::net::SocketAddr, body: &str) -> Response {
 }
 
 fn site(on_failure: &str) -> Site {
+    site_with("", on_failure)
+}
+
+fn site_with(server: &str, on_failure: &str) -> Site {
     let section = "[coordination]\nurl = { file = \"store.url\" }\n";
     let section = format!("{section}on_failure = \"{on_failure}\"");
-    let site = Site::with(crate::support::ORIGIN, "", &section);
+    let site = Site::with(crate::support::ORIGIN, server, &section);
     site.place.write("store.url", NOBODY);
     site
 }
@@ -100,6 +107,59 @@ fn a_provider_is_never_told_of_a_success_that_was_none() {
     assert_eq!(server.metric(refused), 5);
     let got = Request::new("GET", "/bff/backchannel").header("host", "shop.test");
     assert_eq!(got.send(server.addr).status, 405);
+}
+
+/// A token that this provider signed for this client, as a logout token is: an ID token in which all is so.
+#[cfg(feature = "redis")]
+fn logout_token(site: &Site, server: &Server) -> String {
+    let event = "http://schemas.openid.net/event/backchannel-logout";
+    let faults = site.idp.faults();
+    faults.inject(1, IdTokenFault::WithoutClaim("nonce"));
+    faults.inject(1, IdTokenFault::Claim("jti", json!("of-the-token")));
+    faults.inject(1, IdTokenFault::Claim("events", json!({ event: {} })));
+    site.browser(server).log_in("/bff/login");
+    let tokens = site.idp.minted_of(Secret::IdToken);
+    tokens.last().expect("one was minted").clone()
+}
+
+#[cfg(feature = "redis")]
+#[test]
+fn junk_of_one_address_is_limited_and_a_good_token_never_is() {
+    // B65, F17
+    let site = site_with("trusted_proxies = [\"127.0.0.0/8\"]", "open");
+    let server = site.serve();
+    let good = logout_token(&site, &server);
+    let from = |address: &str, token: &str| {
+        Request::new("POST", "/bff/backchannel")
+            .header("host", "shop.test")
+            .header("x-forwarded-for", address)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(format!("logout_token={token}"))
+            .send(server.addr)
+    };
+    let is_taken = |address: &str| {
+        let answer = from(address, &good);
+        // There is no store here, and that it would be asked says that the token is good.
+        assert_eq!(answer.json()["error"], "temporarily_unavailable");
+    };
+    // A provider that logs everybody out.
+    for _ in 0..150 {
+        is_taken("192.0.2.1");
+    }
+    for _ in 0..100 {
+        assert_eq!(from("192.0.2.1", "a.b.c").status, 400);
+    }
+    // One a second comes back while this goes on.
+    let limited = (0..100)
+        .map(|_| from("192.0.2.1", "a.b.c"))
+        .find(|answer| answer.status != 400)
+        .expect("a limit");
+    assert_eq!(limited.status, 429);
+    assert_eq!(limited.problem(), "rate-limited");
+    assert!(limited.header("retry-after").is_some());
+    assert_eq!(limited.header("cache-control"), Some("no-store"));
+    is_taken("192.0.2.1");
+    assert_eq!(from("192.0.2.2", "a.b.c").status, 400, "another address");
 }
 
 #[cfg(feature = "redis")]
