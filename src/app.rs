@@ -17,7 +17,7 @@ use crate::bff::{Bff, Draining};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::coordination::{
-    BadUrl, CoordinationSettings, Coordinator, Fruitless, Refreshes, Revocations,
+    BadUrl, CoordinationSettings, Coordinator, Ends, Fruitless, Refreshes, Revocations,
 };
 use crate::frontend::{Frontends, RateLimit};
 use crate::keyring::{KeyRing, KeyRingError, SharedRing};
@@ -100,6 +100,7 @@ pub fn start(config: Config, clock: Clock, listeners: Listeners) -> Result<Runni
         revocations: Revocations::default(),
         coordinator: coordinator.map(Arc::new),
         fruitless: Fruitless::default(),
+        ends: Ends::default(),
         bad_logout_tokens: RateLimit::of_junk(&clock),
         clock,
         metrics,

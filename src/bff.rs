@@ -9,7 +9,7 @@ use actix_web::HttpRequest;
 use tokio::sync::watch;
 
 use crate::clock::{Clock, UnixTime};
-use crate::coordination::{Coordinator, Fruitless, Refreshes, Revocation, Revocations};
+use crate::coordination::{Coordinator, Ends, Fruitless, Refreshes, Revocation, Revocations};
 use crate::frontend::{Frontend, Frontends, RateLimit};
 use crate::keyring::{KeyRing, ReloadOutcome, SharedRing};
 use crate::oidc::IdpClient;
@@ -28,6 +28,8 @@ pub struct Bff {
     pub refreshes: Refreshes,
     /// Sessions that were ended before their time.
     pub revocations: Revocations,
+    /// Ends of sessions that streams wait for.
+    pub ends: Ends,
     /// What replicas share of both, with `[coordination]`.
     pub coordinator: Option<Arc<Coordinator>>,
     /// Sessions whose new tokens an API refused like the old ones.

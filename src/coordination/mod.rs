@@ -4,7 +4,7 @@
 //! `[coordination]` a [`Coordinator`] carries the same facts between replicas, through Valkey or Redis; without it the
 //! key ring is all that replicas share, and the program is complete.
 //!
-//! - `refreshes`, `revocations`: the tables of the process · `digest`: what they are looked up by
+//! - `refreshes`, `revocations`, `ends`: the tables of the process · `digest`: what they are looked up by
 //! - `coordinator`: what replicas share · `lease`: one refresh for all of them · `feed`: who was signed out
 //! - `store`: the connection, and when not to wait for it · `sealed`: what stands there · `entries`: and what else might
 //!
@@ -19,6 +19,7 @@ mod alone;
 #[cfg(feature = "redis")]
 mod coordinator;
 mod digest;
+mod ends;
 #[cfg(feature = "redis")]
 mod entries;
 #[cfg(feature = "redis")]
@@ -38,6 +39,7 @@ mod store;
 pub use alone::{BadUrl, Coordinator, Unreachable};
 #[cfg(feature = "redis")]
 pub use coordinator::{BadUrl, Coordinator};
+pub use ends::Ends;
 pub use fruitless::Fruitless;
 pub use refreshes::{Begin, Fingerprint, Flight, Join, Landed, Outcome, Refreshes};
 pub use revocations::{Revocation, Revocations};

@@ -4,8 +4,8 @@
 //! the end beside the answer, because a body is not looked at while its client reads nothing.
 //!
 //! # Invariants
-//! - No such answer outlives its session in this process: not the absolute end that was known when it began, nor logout, nor
-//!   revocation (D37).
+//! - No such answer outlives its session in this process: not its absolute end, if a later refresh brings it nearer too, nor
+//!   logout, nor revocation (D37).
 //! - A close frame of ours stands between two frames of the upstream, never inside one, and never after a close frame.
 //! - At shutdown they end at once, so that clients turn to another replica.
 //!
@@ -82,7 +82,7 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
 fn ending(bff: &Bff, session: Option<&Session>) -> impl Future<Output = Ending> + use<> {
     let closing = bff.draining.closing();
     let over = session.map(|session| {
-        let end = bff.clock.reached(session.ends_at);
+        let end = bff.ends.reached(session, &bff.clock);
         let revoked = bff.revocations.ended(session);
         let unknown = in_the_dark(bff.coordinator.clone());
         async {

@@ -178,6 +178,7 @@ fn adopt(ctx: &mut Ctx<'_>, tokens: &TokenSet, has_ended: bool) -> Result<(), Pr
     }
     match ctx.store(&renewed) {
         Ok(()) => {
+            ctx.bff.ends.bring_nearer(renewed.id, renewed.ends_at);
             ctx.session = Some(Rc::new(renewed.into()));
             Ok(())
         }

@@ -5,6 +5,9 @@ use std::net::TcpStream;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
+use sealgate::demo::idp::TokenFault;
+use serde_json::json;
+
 use crate::support::process::Server;
 use crate::support::upstream::RawUpstream;
 use crate::support::{Browser, Site, TestBff};
@@ -188,6 +191,28 @@ fn an_event_stream_ends_with_its_session() {
             assert!(another.is_err(), "the other session's goes on");
         }
     }
+}
+
+#[test]
+fn an_event_stream_ends_at_an_end_that_a_later_refresh_has_brought_nearer() {
+    // D37, B69
+    let (upstream, has_gone) = events();
+    let bff = bff_for(&upstream, "");
+    let mut browser = bff.signed_in();
+    let mut stream = Stream::get(bff.addr, &browser, "/raw");
+    stream.until("data: 1\n\n");
+    bff.clock.advance(Duration::from_secs(310));
+    let sooner = TokenFault::With("authorization_expires_in", json!(600));
+    bff.idp.faults().inject(1, sooner);
+    assert_eq!(browser.fetch("GET", "/api/echo").status, 200);
+    bff.clock.advance(Duration::from_secs(599));
+    let early = has_gone.recv_timeout(Duration::from_millis(200));
+    assert!(early.is_err(), "it has a second left");
+    bff.clock.advance(Duration::from_secs(1));
+    stream.until("0\r\n\r\n");
+    has_gone
+        .recv_timeout(Duration::from_secs(5))
+        .expect("cancelled");
 }
 
 #[test]

@@ -1,0 +1,149 @@
+//! Ends of sessions that have moved nearer since a stream of theirs began.
+//!
+//! A long answer in `proxy::lasting` watches, `token::refresh` tells.
+//!
+//! # Invariants
+//! - An end only moves nearer (F1).
+//! - A session has a place here as long as somebody watches it: memory is bounded by the streams that are open.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use crate::clock::{Clock, UnixTime};
+use crate::session::{Session, SessionId};
+
+/// The ends that somebody watches. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct Ends(Arc<Mutex<HashMap<SessionId, watch::Sender<UnixTime>>>>);
+
+impl Ends {
+    /// Waits for the absolute end of a session, wherever it moves meanwhile.
+    pub fn reached(&self, session: &Session, clock: &Clock) -> impl Future<Output = ()> + use<> {
+        let mut watched = self.watch(session);
+        let clock = clock.clone();
+        async move {
+            loop {
+                let end = *watched.end.borrow_and_update();
+                tokio::select! {
+                    () = clock.reached(end) => return,
+                    // The sender lives as long as it is watched, so there is a newer end now.
+                    _ = watched.end.changed() => {}
+                }
+            }
+        }
+    }
+
+    /// Says that a session ends at the latest then.
+    pub fn bring_nearer(&self, session: SessionId, ends_at: UnixTime) {
+        if let Some(end) = self.table().get(&session) {
+            nearer(end, ends_at);
+        }
+    }
+
+    fn watch(&self, session: &Session) -> Watched {
+        let mut table = self.table();
+        let end = table
+            .entry(session.id)
+            .or_insert_with(|| watch::Sender::new(session.ends_at));
+        // Its cookies may be newer, or older, than those of who watches already.
+        nearer(end, session.ends_at);
+        Watched {
+            table: self.clone(),
+            session: session.id,
+            end: end.subscribe(),
+        }
+    }
+
+    fn table(&self) -> MutexGuard<'_, HashMap<SessionId, watch::Sender<UnixTime>>> {
+        // The table is consistent after every statement, so a panic elsewhere leaves nothing half-done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn nearer(end: &watch::Sender<UnixTime>, ends_at: UnixTime) {
+    end.send_if_modified(|end| {
+        let is_nearer = ends_at < *end;
+        *end = ends_at.min(*end);
+        is_nearer
+    });
+}
+
+/// One who watches.
+#[derive(Debug)]
+struct Watched {
+    table: Ends,
+    session: SessionId,
+    end: watch::Receiver<UnixTime>,
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        let mut table = self.table.table();
+        // Nobody but this one.
+        if table
+            .get(&self.session)
+            .is_some_and(|end| end.receiver_count() <= 1)
+        {
+            table.remove(&self.session);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::{Pin, pin};
+    use std::task::{Context, Waker};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::session::samples;
+
+    const NOW: UnixTime = UnixTime::from_secs(1000);
+
+    fn is_over(future: Pin<&mut impl Future<Output = ()>>) -> bool {
+        future
+            .poll(&mut Context::from_waker(Waker::noop()))
+            .is_ready()
+    }
+
+    #[test]
+    fn an_end_moves_nearer_for_all_who_watch_and_never_farther() {
+        // F1
+        let (ends, clock) = (Ends::default(), Clock::fixed(NOW));
+        let session = samples::session(NOW);
+        let other = Session {
+            id: SessionId([9; 16]),
+            ..session.clone()
+        };
+        let mut first = pin!(ends.reached(&session, &clock));
+        let mut second = pin!(ends.reached(&session, &clock));
+        let mut others = pin!(ends.reached(&other, &clock));
+        for after in [60, 600] {
+            ends.bring_nearer(session.id, NOW.plus(Duration::from_secs(after)));
+        }
+        assert!(!is_over(first.as_mut()));
+        let late = pin!(ends.reached(&session, &clock));
+        clock.advance(Duration::from_secs(59));
+        assert!(!is_over(first.as_mut()) && !is_over(second.as_mut()));
+        clock.advance(Duration::from_secs(1));
+        assert!(is_over(first) && is_over(second));
+        assert!(is_over(late), "though its cookies name a later end");
+        assert!(!is_over(others.as_mut()));
+    }
+
+    #[test]
+    fn whom_nobody_watches_has_no_place() {
+        let (ends, clock) = (Ends::default(), Clock::fixed(NOW));
+        let session = samples::session(NOW);
+        ends.bring_nearer(session.id, NOW);
+        assert!(ends.table().is_empty());
+        let first = ends.reached(&session, &clock);
+        let second = ends.reached(&session, &clock);
+        drop(first);
+        assert_eq!(ends.table().len(), 1);
+        drop(second);
+        assert!(ends.table().is_empty());
+    }
+}
