@@ -51,5 +51,6 @@ mod support;
 mod tls;
 #[path = "../bench/token_sets.rs"]
 mod token_sets;
+mod tunnel;
 mod user;
 mod websocket;

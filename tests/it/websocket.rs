@@ -88,7 +88,7 @@ fn run(test: impl Future<Output = ()>) {
 }
 
 /// A handshake by hand.
-fn raw_handshake(path: &str, cookies: &str) -> String {
+pub fn raw_handshake(path: &str, cookies: &str) -> String {
     format!(
         "GET {path} HTTP/1.1\r\nhost: shop.test\r\norigin: https://shop.test\r\ncookie: {cookies}\r\n\
          connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
@@ -97,11 +97,11 @@ fn raw_handshake(path: &str, cookies: &str) -> String {
 }
 
 /// What an upstream says that takes any handshake.
-const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+pub const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
                         sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
 /// A connection to a raw upstream, after the 101.
-fn switched(bff: &TestBff) -> std::net::TcpStream {
+pub fn switched(bff: &TestBff) -> std::net::TcpStream {
     let cookies = bff.signed_in().api_cookie_line("/raw");
     let mut stream = std::net::TcpStream::connect(bff.addr).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -112,7 +112,7 @@ fn switched(bff: &TestBff) -> std::net::TcpStream {
     stream
 }
 
-fn read_until(stream: &mut std::net::TcpStream, mark: &[u8]) {
+pub fn read_until(stream: &mut std::net::TcpStream, mark: &[u8]) {
     let mut heard = Vec::new();
     let mut byte = [0];
     while !heard.ends_with(mark) {
@@ -121,7 +121,7 @@ fn read_until(stream: &mut std::net::TcpStream, mark: &[u8]) {
     }
 }
 
-fn read_rest(stream: &mut std::net::TcpStream) -> Vec<u8> {
+pub fn read_rest(stream: &mut std::net::TcpStream) -> Vec<u8> {
     let mut rest = Vec::new();
     let _ = stream.read_to_end(&mut rest);
     rest
@@ -181,7 +181,8 @@ fn close_codes_and_reasons_pass_both_ways() {
     let bff = bff();
     let browser = bff.signed_in();
     run(async {
-        for code in [1000, 1001, 1003, 1007, 1009, 1011, 3000, 4999] {
+        let mut ending = Vec::new();
+        for code in [1000, 1001, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 4999] {
             let mut socket = signed_in(&bff, &browser).await;
             let reason = CloseFrame {
                 code: CloseCode::from(code),
@@ -189,6 +190,9 @@ fn close_codes_and_reasons_pass_both_ways() {
             };
             socket.send(Message::Close(Some(reason))).await.unwrap();
             assert_eq!(closed(&mut socket).await, (code, "done".to_owned()));
+            ending.push(socket);
+        }
+        for mut socket in ending {
             assert!(next(&mut socket).await.is_none(), "and the connection ends");
         }
         let mut socket = signed_in(&bff, &browser).await;

@@ -30,8 +30,18 @@ impl Talk {
 
     /// Sends bytes as they are.
     pub fn say(&mut self, bytes: &str) {
-        let _ = self.writer.write_all(bytes.as_bytes());
+        self.send(bytes.as_bytes());
+    }
+
+    /// Sends bytes that are no text.
+    pub fn send(&mut self, bytes: &[u8]) {
+        let _ = self.writer.write_all(bytes);
         let _ = self.writer.flush();
+    }
+
+    /// Each piece goes out at once, however small.
+    pub fn without_delay(&mut self) {
+        self.writer.set_nodelay(true).expect("an option");
     }
 
     /// Sends bytes; whether anybody took them.
