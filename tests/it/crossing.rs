@@ -494,11 +494,12 @@ fn an_apis_certificate_is_verified() {
         ("other-ca", "127.0.0.1", "ca = \"other.pem\""),
         ("other-name", "localhost", "ca = \"own.pem\""),
     ] {
-        tables.push_str(&format!(
+        let table = format!(
             "[upstream.{name}]\nurl = \"https://{host}:{}\"\n{ca}\n\
              [frontend.shop.route.{name}]\npath = \"/{name}\"\nupstream = \"{name}\"\ntoken = \"user\"\n",
             addr.port()
-        ));
+        );
+        tables.push_str(&table);
     }
     let site = Site::with(ORIGIN, "", &tables);
     site.place.write("own.pem", &own.cert.pem());
@@ -538,11 +539,11 @@ fn a_gateway_that_points_at_itself_stops() {
         .send(server.addr);
     assert_eq!(answer.status, 400, "{}", answer.text());
     assert!(answer.text().contains("a proxy loop"), "{}", answer.text());
-    let served = |outcome: &str| {
+    let count = |outcome: &str| {
         let labels = format!("frontend=\"shop\",route=\"loop\",outcome=\"{outcome}\"");
         server.metric(&format!("sealgate_requests_total{{{labels}}}"))
     };
-    assert_eq!((served("bad-request"), served("4xx")), (1, 1));
+    assert_eq!((count("bad-request"), count("4xx")), (1, 1));
 }
 
 #[test]

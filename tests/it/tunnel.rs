@@ -16,16 +16,16 @@ const MASK: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
 /// A frame (RFC 6455 §5.2): its first byte, then length, mask and payload.
 fn frame(first: u8, payload: &[u8], is_masked: bool) -> Vec<u8> {
-    let bit = if is_masked { 0x80 } else { 0 };
+    let bit = u8::from(is_masked) << 7;
     let mut frame = vec![first];
     match u16::try_from(payload.len()) {
-        Ok(length @ ..=125) => frame.push(bit | length.to_be_bytes()[1]),
+        Ok(length @ ..=125) => frame.push(bit + length.to_be_bytes()[1]),
         Ok(length) => {
-            frame.push(bit | 126);
+            frame.push(bit + 126);
             frame.extend(length.to_be_bytes());
         }
         Err(_) => {
-            frame.push(bit | 127);
+            frame.push(bit + 127);
             frame.extend((payload.len() as u64).to_be_bytes());
         }
     }
@@ -344,7 +344,8 @@ fn subprotocols_are_between_the_two_ends() {
     ] {
         let mut handshake = raw_handshake("/raw", &cookies).trim_end().to_owned();
         for offer in offers {
-            handshake += &format!("\r\nsec-websocket-protocol: {offer}");
+            handshake.push_str("\r\nsec-websocket-protocol: ");
+            handshake.push_str(offer);
         }
         let mut socket = TcpStream::connect(bff.addr).unwrap();
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -356,12 +357,12 @@ fn subprotocols_are_between_the_two_ends() {
             .windows(4)
             .position(|four| four == b"\r\n\r\n")
             .unwrap();
-        let head = String::from_utf8_lossy(&answer[..end]).into_owned();
-        let said = head
+        let text = String::from_utf8_lossy(&answer[..end]).into_owned();
+        let agreed = text
             .lines()
             .find_map(|line| line.strip_prefix("sec-websocket-protocol: "));
-        assert_eq!(said, chosen, "{offers:?}");
-        let heard = offers.join(", ").replace(", ", "|");
-        assert_eq!(&answer[end + 6..], heard.as_bytes(), "{offers:?}");
+        assert_eq!(agreed, chosen, "{offers:?}");
+        let expect = offers.join(", ").replace(", ", "|");
+        assert_eq!(&answer[end + 6..], expect.as_bytes(), "{offers:?}");
     }
 }
