@@ -13,7 +13,7 @@ export const fingerprint = (token) => createHash('sha256').update(token).digest(
 /**
  * Starts the API on a free loopback port. `accepts` decides about a bearer token, `about` says what an answer tells of it;
  * `delay` is the time an answer takes, in milliseconds, and may be changed later on the returned object. A path that ends in
- * `/events` is a stream of one event, which lasts until its reader goes.
+ * `/events` is a stream of one event, which lasts until its reader goes; `?control=…` becomes an answer's `Cache-Control`.
  */
 export async function startApi({ accepts = async () => true, about = () => ({}), delay = () => 0 } = {}) {
   const api = { received: [], delay };
@@ -42,7 +42,10 @@ export async function startApi({ accepts = async () => true, about = () => ({}),
       accepted,
     });
     await sleep(api.delay());
-    res.writeHead(accepted ? 200 : 401, { 'content-type': 'application/json', 'x-echo': 'yes' });
+    const control = new URL(req.url, 'http://api').searchParams.get('control');
+    res.writeHead(accepted ? 200 : 401, {
+      'content-type': 'application/json', 'x-echo': 'yes', ...(control ? { 'cache-control': control } : {}),
+    });
     res.end(answer);
   });
   server.listen(0, '127.0.0.1');

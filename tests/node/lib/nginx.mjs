@@ -21,15 +21,17 @@ function program() {
 /**
  * Everything that nginx needs to be told to pass requests on; `server` and `location` are what the story adds.
  *
- * Files that nginx would put into /var go to `dir`.
+ * Files that nginx would put into /var go to `dir`, which is this user's: so are the workers.
  */
-const configuration = ({ dir, port, tls, backends, backend, server, location, upstream }) => `
+const configuration = ({ dir, port, tls, backends, backend, http, server, location, upstream }) => `
 worker_processes 1;
+${process.getuid() === 0 ? 'user root;' : ''}
 pid ${dir}/nginx.pid;
 events { worker_connections 4096; }
 http {
   access_log off;
   ${['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((what) => `${what}_temp_path ${dir}/${what};`).join('\n  ')}
+  ${http(dir)}
   upstream sealgate {
     ${backends.map((backendPort) => `server 127.0.0.1:${backendPort} ${backend};`).join('\n    ')}
     ${upstream}
@@ -51,14 +53,14 @@ http {
  * Starts nginx and waits until it takes connections.
  *
  * @param {object} options `backends`: ports, taken in turns, and `backend`, what is said of each; `server`, `location`,
- *   `upstream`: more directives
+ *   `upstream`: more directives; `http` gives more of them for a directory that is nginx's own
  */
-export async function startNginx({ backend = '', server = '', location = '', upstream = '', ...options }) {
+export async function startNginx({ backend = '', http = () => '', server = '', location = '', upstream = '', ...options }) {
   const dir = join(options.dir, `nginx-${process.hrtime.bigint()}`);
   await mkdir(dir);
   const config = join(dir, 'nginx.conf');
   const configure = (backends) => writeFile(
-    config, configuration({ ...options, backend, server, location, upstream, dir, backends }));
+    config, configuration({ ...options, backend, http, server, location, upstream, dir, backends }));
   await configure(options.backends);
   const log = join(dir, 'error.log');
   // In the foreground, and of this user alone: nothing outlives the story.
