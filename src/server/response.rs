@@ -173,7 +173,8 @@ fn report(problem: &Problem, exchange: &Exchange) {
 fn refuse(request: &HttpRequest, problem: &Problem, exchange: &Exchange) -> HttpResponse {
     let location = error_page(problem, exchange);
     // A redirect would be followed, and the page of a failure be kept for the real load (D44).
-    if let Some(location) = location.filter(|_| !guard::is_speculative(request.headers())) {
+    let is_speculative = || guard::is_speculative(request.headers());
+    if let Some(location) = location.filter(|_| !proxy::must_close(request) && !is_speculative()) {
         let mut response = HttpResponse::SeeOther();
         return response
             .insert_header((header::LOCATION, location))

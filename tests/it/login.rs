@@ -681,6 +681,22 @@ fn a_failed_login_goes_to_the_error_page_if_there_is_one() {
 }
 
 #[test]
+fn an_upgrade_asked_of_the_callback_is_no_failed_login() {
+    // D8: 400 and closed, whether there is an error page or not
+    let bff = TestBff::with(|setup| setup.frontend = "error_page = \"/signin-error\"".to_owned());
+    bff.signed_in();
+    let request = "GET /bff/callback?code=x&state=y HTTP/1.1\r\nhost: shop.test\r\nconnection: upgrade\r\n\
+                   upgrade: websocket\r\ncontent-length: 5\r\n\r\nhello\
+                   GET /api/public HTTP/1.1\r\nhost: shop.test\r\nx-csrf: 1\r\n\r\n";
+    let answer = crate::support::http::raw(bff.addr, request.as_bytes());
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    assert!(answer.contains("connection: close\r\n"), "{answer}");
+    assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
+    assert_eq!(bff.api_calls(), 0);
+}
+
+#[test]
 fn a_failed_login_is_json_for_who_prefers_it() {
     let bff = TestBff::spawn();
     let mut browser = bff.browser();
