@@ -11,10 +11,9 @@
 use std::rc::Rc;
 
 use super::cookies::Received;
-use super::envelope::Header;
 use super::jar::Jar;
 use super::names::Kind;
-use super::opened::{self, Opened, OpenedSessions};
+use super::opened::{Opened, OpenedSessions};
 use super::outcome::{Loaded, OpenResult};
 use super::set_cookie::SetCookies;
 use super::state::SessionId;
@@ -82,20 +81,14 @@ impl Jar {
         if !received.has_session() {
             return (OpenResult::Anonymous, None);
         }
-        let front = received.value(Kind::Session(0));
-        let chunks = match front.ok_or(OpenError::Rejected).and_then(Header::peek) {
-            Ok(header) => header.chunks,
-            Err(OpenError::UnknownKey) => return (OpenResult::UnknownKey, None),
-            Err(OpenError::Rejected) => return (OpenResult::Rejected, None),
-        };
-        let text = opened::text(&self.names.base, chunks, received);
-        let (opened, seen) = match known.find(&text, keys, now) {
+        let base = &self.names.base;
+        let (opened, seen) = match known.find(base, received, keys, now) {
             Some(opened) => (opened, Ok(())),
             None => match self.open(received, keys, stale) {
                 Ok((opened, seen)) => {
                     // A `-seen` that does not open has to be cleared away each time, or may open later.
                     if seen.is_ok() {
-                        known.keep(text, opened.clone(), now);
+                        known.keep(base, received, opened.clone(), now);
                     }
                     (opened, seen)
                 }

@@ -6,14 +6,19 @@
 //! - What is found is what opening the cookies once more would give: the whole text is compared, the frontend's name with
 //!   it, and the key must still be in the ring (G17).
 //! - Time is not remembered: expiry, idleness, the `-out` mark and revocation are judged on every request.
-//! - Only what opened is kept, so strangers put nothing in. Memory is bounded, and what nobody asks for is forgotten in
-//!   two minutes.
+//! - Only what opened is kept, so strangers put nothing in. Memory is bounded; what nobody asks for is forgotten by the
+//!   second request that comes a minute after the one before.
 //!
 //! # Why two generations
 //! They forget about as well as a list in order of use, and need neither the list nor a clock hand.
+//!
+//! # Why a part of the cookie is the key
+//! To hash all of it takes longer than to compare it. The part holds most of the nonce, so no two sessions share it, and
+//! nobody learns from how long the comparison takes: who knows the nonce has the cookie.
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::ops::Deref;
 use std::rc::Rc;
@@ -33,6 +38,9 @@ const GENERATION: usize = 256;
 
 /// How long a generation takes in sessions.
 const TURN: Duration = Duration::from_mins(1);
+
+/// The first characters of a session: its header, kid, and 22 of the nonce's 24 bytes.
+type Front = [u8; 48];
 
 /// A session, and what is worked out from it once.
 pub struct OpenSession {
@@ -88,24 +96,54 @@ pub(super) struct Opened {
 /// The memory of one worker.
 #[derive(Default)]
 pub struct OpenedSessions {
-    recent: HashMap<Erased, Opened>,
-    older: HashMap<Erased, Opened>,
+    recent: HashMap<Front, Known>,
+    older: HashMap<Front, Known>,
     turned_at: UnixTime,
+}
+
+struct Known {
+    text: Erased,
+    opened: Opened,
 }
 
 impl OpenedSessions {
     /// What these cookies held, if they are remembered and their key is still there.
-    pub(super) fn find(&mut self, text: &[u8], keys: &KeyRing, now: UnixTime) -> Option<Opened> {
+    pub(super) fn find(
+        &mut self,
+        base: &str,
+        received: &Received<'_>,
+        keys: &KeyRing,
+        now: UnixTime,
+    ) -> Option<Opened> {
         self.turn(now);
-        if let Some((text, opened)) = self.older.remove_entry(text) {
-            self.recent.insert(text, opened);
+        let front = front(received)?;
+        let known = match self.recent.entry(*front) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(room) => room.insert(self.older.remove(front)?),
+        };
+        let Opened { kid, chunks, .. } = known.opened;
+        let mut rest = &*known.text;
+        for part in parts(base, chunks, received) {
+            rest = rest.strip_prefix(part)?;
         }
-        let opened = self.recent.get(text)?.clone();
-        keys.key(opened.kid).map(|_| opened)
+        let is_known = rest.is_empty() && keys.key(kid).is_some();
+        is_known.then(|| known.opened.clone())
     }
 
-    pub(super) fn keep(&mut self, text: Erased, opened: Opened, now: UnixTime) {
-        self.recent.insert(text, opened);
+    /// Remembers what these cookies held.
+    pub(super) fn keep(
+        &mut self,
+        base: &str,
+        received: &Received<'_>,
+        opened: Opened,
+        now: UnixTime,
+    ) {
+        if let Some(front) = front(received) {
+            let parts = || parts(base, opened.chunks, received);
+            let mut text = Erased::with_capacity(parts().map(<[u8]>::len).sum());
+            parts().for_each(|part| text.push(part));
+            self.recent.insert(*front, Known { text, opened });
+        }
         self.turn(now);
     }
 
@@ -124,21 +162,19 @@ impl fmt::Debug for OpenedSessions {
     }
 }
 
+fn front<'r>(received: &Received<'r>) -> Option<&'r Front> {
+    received.value(Kind::Session(0))?.first_chunk()
+}
+
 /// All that decides what opening gives, but for the keys: the name, `-seen`, and `chunks` cookies of the session.
 ///
 /// A cookie's value holds no `;`, so no two lists of values make one text.
-pub(super) fn text(base: &str, chunks: u8, received: &Received<'_>) -> Erased {
+fn parts<'a>(base: &'a str, chunks: u8, received: &Received<'a>) -> impl Iterator<Item = &'a [u8]> {
     let seen = received.value(Kind::Seen);
+    let seen_mark: &[u8] = if seen.is_some() { b";1" } else { b";0" };
+    let front = [base.as_bytes(), seen_mark, seen.unwrap_or_default()];
     let chunks = (0..chunks).map_while(|index| received.value(Kind::Session(index)));
-    let values = seen.into_iter().chain(chunks.clone());
-    let len = values.map(|value| value.len() + 1).sum::<usize>();
-    let mut text = Erased::with_capacity(base.len() + 2 + len);
-    text.push(base.as_bytes());
-    text.push(if seen.is_some() { b";1" } else { b";0" });
-    text.push(seen.unwrap_or_default());
-    for chunk in chunks {
-        text.push(b";");
-        text.push(chunk);
-    }
-    text
+    front
+        .into_iter()
+        .chain(chunks.flat_map(|chunk| [&b";"[..], chunk]))
 }
