@@ -187,7 +187,7 @@ impl Ctx<'_> {
             ),
             ("claims", claims.len()),
         ] {
-            let name = self.frontend.name.as_str();
+            let name = &self.frontend.name;
             self.bff.metrics.session_stored(name, part, bytes);
         }
     }

@@ -51,12 +51,12 @@ pub(super) async fn serve(ctx: &mut Ctx<'_>, body: web::Payload) -> Result<HttpR
         (Ok(_), None) => Err(failed(LoginFailure::NoLoginAttempt)),
         (Ok(response), Some(attempt)) => complete(ctx, response, attempt).await,
     };
-    let name = ctx.frontend.name.as_str();
+    let name = &ctx.frontend.name;
     match &result {
         Ok(_) => ctx.bff.metrics.login(name, LoginResult::Ok),
         Err(problem) => {
             ctx.bff.metrics.login(name, LoginResult::Failed);
-            log::warn!(target: "sealgate::audit", frontend = name, code = problem.code();
+            log::warn!(target: "sealgate::audit", frontend = name.as_str(), code = problem.code();
                 "login failed: {}", problem.detail().unwrap_or_else(|| problem.title()));
         }
     }

@@ -91,7 +91,7 @@ async fn begin(
         })?;
     ctx.bff
         .metrics
-        .login(ctx.frontend.name.as_str(), LoginResult::Started);
+        .login(&ctx.frontend.name, LoginResult::Started);
     Ok(HttpResponse::Found()
         .insert_header((header::LOCATION, url.as_str()))
         .finish())

@@ -17,6 +17,7 @@ pub use request_path::{InvalidPath, RequestPath, decode_alike, decodes_to};
 pub use return_to::ReturnTo;
 
 use std::fmt;
+use std::sync::Arc;
 
 /// Why a configured name cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -26,13 +27,13 @@ pub struct InvalidName(&'static str);
 /// Endings sealgate gives to its own cookie names; a frontend called `shop-seen` would share one with `shop`.
 const COOKIE_SUFFIXES: [&str; 4] = ["-seen", "-login", "-out", "-hint"];
 
-fn parse_name(text: &str) -> Result<String, InvalidName> {
+fn parse_name(text: &str) -> Result<Arc<str>, InvalidName> {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let fits = (1..=32).contains(&text.len())
         && text.bytes().all(|b| plain(b) || b == b'-')
         && text.bytes().next().is_some_and(plain);
     if fits {
-        Ok(text.to_owned())
+        Ok(text.into())
     } else {
         Err(InvalidName(""))
     }
@@ -42,12 +43,17 @@ macro_rules! name {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
         #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-        pub struct $name(String);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// The name as it was written.
             pub fn as_str(&self) -> &str {
                 &self.0
+            }
+
+            /// The text itself, not copied.
+            pub fn shared(&self) -> Arc<str> {
+                Arc::clone(&self.0)
             }
         }
 

@@ -99,8 +99,7 @@ async fn run(
                     proxy::forward(permit, frontend, route, client, request, body, upstreams)
                         .await?;
                 let seconds = sent_at.elapsed().as_secs_f64();
-                bff.metrics
-                    .upstream_answered(route.upstream.as_str(), seconds);
+                bff.metrics.upstream_answered(&route.upstream, seconds);
                 Ok::<_, Problem>(answer)
             };
             let mut bearer = permit.bearer();
@@ -171,7 +170,7 @@ fn open(ctx: &mut Ctx<'_>, known: &mut OpenedSessions) {
         loaded = jar.load_again(known, ctx.received, &ctx.keys, ctx.now, ctx.cookies);
     }
     if let Some(kid) = loaded.kid {
-        ctx.bff.metrics.opened_with(&kid.to_string());
+        ctx.bff.metrics.opened_with(*kid.as_bytes());
     }
     let mut result = loaded.result;
     ctx.session = loaded.session;

@@ -7,7 +7,6 @@
 //! # Spec
 //! RFC 9457 (problem details), RFC 9111 §5.2.2.5 (`no-store`).
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Instant;
@@ -24,14 +23,15 @@ use crate::guard;
 use crate::problem::Problem;
 use crate::proxy;
 use crate::session::SetCookies;
+use crate::telemetry::Label;
 
 /// What is known of a request while it is served; the answer is finished with it.
 #[derive(Debug)]
 pub(super) struct Exchange {
     /// What the answer sets, whatever becomes of the request.
     pub(super) cookies: SetCookies,
-    /// Label of the metrics: a configured name or a fixed word, never text of a request.
-    pub(super) route: Cow<'static, str>,
+    /// For log and metrics.
+    pub(super) route: Label,
     /// Whether the answer is an upstream's.
     pub(super) is_upstream: bool,
     frontend: Option<Arc<Frontend>>,
@@ -49,7 +49,7 @@ impl Exchange {
             "request");
         Self {
             cookies: SetCookies::none(),
-            route: Cow::Borrowed(""),
+            route: "".into(),
             is_upstream: false,
             frontend: None,
             endpoint: None,
@@ -68,9 +68,9 @@ impl Exchange {
         match target {
             Api::Endpoint(endpoint) => {
                 self.endpoint = Some(endpoint);
-                self.route = Cow::Borrowed(endpoint.name());
+                self.route = endpoint.name().into();
             }
-            Api::Route(route) => self.route = Cow::Owned(route.name.to_string()),
+            Api::Route(route) => self.route = (&route.name).into(),
         }
     }
 }
@@ -123,12 +123,12 @@ pub(super) fn finish(
     let frontend = exchange
         .frontend
         .as_ref()
-        .map_or("", |frontend| frontend.name.as_str());
-    let seconds = exchange.begun.elapsed().as_secs_f64();
-    bff.metrics
-        .request(frontend, &exchange.route, outcome, seconds);
-    log::debug!(id = exchange.id.as_str(), frontend = frontend, route = &*exchange.route,
+        .map_or(Label::from(""), |frontend| Label::from(&frontend.name));
+    log::debug!(id = exchange.id.as_str(), frontend = frontend.as_str(), route = exchange.route.as_str(),
         status = response.status().as_u16(), outcome = outcome; "answer");
+    let seconds = exchange.begun.elapsed().as_secs_f64();
+    let route = exchange.route.clone();
+    bff.metrics.request(frontend, route, outcome, seconds);
     response
 }
 
@@ -166,7 +166,7 @@ fn report(problem: &Problem, exchange: &Exchange) {
         .frontend
         .as_ref()
         .map_or("", |frontend| frontend.name.as_str());
-    log::log!(level, id = exchange.id.as_str(), frontend = frontend, route = &*exchange.route,
+    log::log!(level, id = exchange.id.as_str(), frontend = frontend, route = exchange.route.as_str(),
         code = problem.code(); "{}", problem.detail().unwrap_or_else(|| problem.title()));
 }
 

@@ -1,7 +1,8 @@
 //! Every metric there is, in one place.
 //!
 //! # Invariants
-//! - Label values come from configuration or from fixed words, never from a request: the number of series is bounded.
+//! - Label values come from configuration or from fixed words ([`Label`]), never from a request: the number of series is
+//!   bounded.
 //!
 //! # Why the output is rewritten
 //! The client library writes the `OpenMetrics` format. Its counters are declared without `_total`, which readers of the older and
@@ -9,14 +10,16 @@
 
 use std::fmt::Write;
 
-use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+use super::Label;
 use super::coordination::CoordinationMetrics;
+use crate::names::{FrontendName, UpstreamName};
 
 /// `Content-Type` of what [`Metrics::encode`] gives.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -83,26 +86,26 @@ words!(ReloadResult { Ok => "ok", Rejected => "rejected", Unchanged => "unchange
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct Answer {
-    frontend: String,
-    route: String,
+    frontend: Label,
+    route: Label,
     outcome: &'static str,
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct Target {
-    frontend: String,
-    route: String,
+    frontend: Label,
+    route: Label,
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct Part {
-    frontend: String,
+    frontend: Label,
     part: &'static str,
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct Login {
-    frontend: String,
+    frontend: Label,
     result: &'static str,
 }
 
@@ -114,12 +117,22 @@ pub(super) struct Outcome {
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct Upstream {
-    upstream: String,
+    upstream: Label,
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct Key {
-    kid: String,
+    kid: Hex,
+}
+
+/// The name of a key, as it is shown everywhere.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+struct Hex([u8; 8]);
+
+impl EncodeLabelValue for Hex {
+    fn encode(&self, encoder: &mut LabelValueEncoder) -> std::fmt::Result {
+        write!(encoder, "{:016x}", u64::from_be_bytes(self.0))
+    }
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -186,13 +199,10 @@ impl Metrics {
     }
 
     /// One answer: `route` is a route's or endpoint's name, `outcome` a class of status, a problem code, or `ok`.
-    pub fn request(&self, frontend: &str, route: &str, outcome: &'static str, seconds: f64) {
-        let (frontend, route) = (frontend.to_owned(), route.to_owned());
-        let target = Target {
-            frontend: frontend.clone(),
-            route: route.clone(),
-        };
+    pub fn request(&self, frontend: Label, route: Label, outcome: &'static str, seconds: f64) {
+        let target = Target { frontend, route };
         self.request_seconds.get_or_create(&target).observe(seconds);
+        let Target { frontend, route } = target;
         let answer = Answer {
             frontend,
             route,
@@ -211,8 +221,8 @@ impl Metrics {
         clippy::cast_precision_loss,
         reason = "a session has fewer than 2^53 bytes"
     )]
-    pub fn session_stored(&self, frontend: &str, part: &'static str, bytes: usize) {
-        let frontend = frontend.to_owned();
+    pub fn session_stored(&self, frontend: &FrontendName, part: &'static str, bytes: usize) {
+        let frontend = frontend.into();
         self.session_bytes
             .get_or_create(&Part { frontend, part })
             .observe(bytes as f64);
@@ -225,22 +235,22 @@ impl Metrics {
     }
 
     /// How far a login came.
-    pub fn login(&self, frontend: &str, result: LoginResult) {
-        let (frontend, result) = (frontend.to_owned(), result.as_str());
+    pub fn login(&self, frontend: &FrontendName, result: LoginResult) {
+        let (frontend, result) = (frontend.into(), result.as_str());
         self.logins.get_or_create(&Login { frontend, result }).inc();
     }
 
     /// How long an upstream took until its response headers.
-    pub fn upstream_answered(&self, upstream: &str, seconds: f64) {
-        let upstream = upstream.to_owned();
+    pub fn upstream_answered(&self, upstream: &UpstreamName, seconds: f64) {
+        let upstream = upstream.into();
         self.upstream_seconds
             .get_or_create(&Upstream { upstream })
             .observe(seconds);
     }
 
     /// A session was opened with this key: once a retired key's number stands still, nobody needs it.
-    pub fn opened_with(&self, kid: &str) {
-        let kid = kid.to_owned();
+    pub fn opened_with(&self, kid: [u8; 8]) {
+        let kid = Hex(kid);
         self.open.get_or_create(&Key { kid }).inc();
     }
 
@@ -368,13 +378,14 @@ mod tests {
     #[test]
     fn every_metric_has_its_published_name() {
         let metrics = Metrics::new();
-        metrics.request("shop", "orders", "2xx", 0.012);
+        let shop = FrontendName::parse("shop").unwrap();
+        metrics.request((&shop).into(), "orders".into(), "2xx", 0.012);
         metrics.session_opened("unknown-key");
-        metrics.session_stored("shop", "access_token", 1250);
+        metrics.session_stored(&shop, "access_token", 1250);
         metrics.refreshed(RefreshResult::Shared);
-        metrics.login("shop", LoginResult::Started);
-        metrics.upstream_answered("orders", 0.5);
-        metrics.opened_with("00112233aabbccdd");
+        metrics.login(&shop, LoginResult::Started);
+        metrics.upstream_answered(&UpstreamName::parse("orders").unwrap(), 0.5);
+        metrics.opened_with([0, 0x11, 0x22, 0x33, 0xaa, 0xbb, 0xcc, 0xdd]);
         metrics.keyring_reloaded(ReloadResult::Unchanged);
         metrics.keyring(2, 3600, "old");
         metrics.keyring(3, 60, "f00d");
@@ -407,7 +418,7 @@ mod tests {
     #[test]
     fn every_sample_belongs_to_a_declared_type() {
         let metrics = Metrics::new();
-        metrics.request("shop", "orders", "2xx", 0.012);
+        metrics.request("shop".into(), "orders".into(), "2xx", 0.012);
         let text = metrics.encode();
         let mut declared = "";
         for line in text.lines() {

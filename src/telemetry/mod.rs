@@ -8,11 +8,14 @@
 //! - Other crates log at `info` at most, whatever `RUST_LOG` says: below that some print whole requests, tokens included.
 
 pub mod coordination;
+mod label;
 mod line;
 pub mod metrics;
 
 use env_logger::{Builder, Env, Logger};
 use log::{LevelFilter, Log, Metadata, Record, SetLoggerError};
+
+pub use label::Label;
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

@@ -1,0 +1,93 @@
+//! The value of a label.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use prometheus_client::encoding::{EncodeLabelValue, LabelValueEncoder};
+
+use crate::names::{FrontendName, RouteName, UpstreamName};
+
+/// A configured name or a fixed word, and nothing else: no text of a request becomes a series.
+#[derive(Clone, Debug)]
+pub struct Label(Text);
+
+#[derive(Clone, Debug)]
+enum Text {
+    Name(Arc<str>),
+    Word(&'static str),
+}
+
+impl Label {
+    /// As it is written.
+    pub fn as_str(&self) -> &str {
+        match &self.0 {
+            Text::Name(name) => name,
+            Text::Word(word) => word,
+        }
+    }
+}
+
+impl From<&'static str> for Label {
+    fn from(word: &'static str) -> Self {
+        Self(Text::Word(word))
+    }
+}
+
+impl From<&FrontendName> for Label {
+    fn from(name: &FrontendName) -> Self {
+        Self(Text::Name(name.shared()))
+    }
+}
+
+impl From<&RouteName> for Label {
+    fn from(name: &RouteName) -> Self {
+        Self(Text::Name(name.shared()))
+    }
+}
+
+impl From<&UpstreamName> for Label {
+    fn from(name: &UpstreamName) -> Self {
+        Self(Text::Name(name.shared()))
+    }
+}
+
+impl Eq for Label {}
+
+impl PartialEq for Label {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Hash for Label {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl EncodeLabelValue for Label {
+    fn encode(&self, encoder: &mut LabelValueEncoder) -> fmt::Result {
+        self.as_str().encode(encoder)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn a_name_and_a_word_that_read_alike_are_one_series() {
+        let name = RouteName::parse("orders").unwrap();
+        let labels = HashSet::from([Label::from(&name), Label::from("orders")]);
+        assert_eq!(labels.len(), 1);
+        assert!(!labels.contains(&Label::from("users")));
+    }
+}
