@@ -14,7 +14,7 @@ use std::net::IpAddr;
 
 use actix_web::HttpRequest;
 use actix_web::http::Method;
-use actix_web::http::header::{self, HeaderMap};
+use actix_web::http::header::{self, HeaderMap, HeaderName};
 
 use crate::frontend::{Api, Endpoint, Frontend, Route, Spender};
 use crate::problem::Problem;
@@ -23,6 +23,11 @@ pub use speculative::is_speculative;
 
 /// Longest header section that is taken, in bytes of names and values. Reverse proxies in front take less.
 pub const MAX_HEADER_BYTES: usize = 48 * 1024;
+
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const SERVICE_WORKER: HeaderName = HeaderName::from_static("service-worker");
 
 /// Proof that [`admit`] has run; whatever acts on a session or calls an upstream asks for it.
 #[derive(Debug)]
@@ -70,7 +75,7 @@ pub fn admit(
         }
         Api::Route(route) => {
             check_csrf(request, frontend, Some(route))?;
-            if headers.contains_key("service-worker") {
+            if headers.contains_key(SERVICE_WORKER) {
                 // It would answer for the pages of our origin (D24).
                 return Err(Problem::CrossSiteRequest("an API is no service worker"));
             }
@@ -111,14 +116,14 @@ fn check_purpose(headers: &HeaderMap, endpoint: Endpoint) -> Result<(), Problem>
 /// A login is begun by a navigation from the own origin or the user's own hand (A22, B7).
 /// Browsers too old for Fetch Metadata pass: state, nonce and PKCE protect what follows.
 fn check_navigation(headers: &HeaderMap, destinations: &[&[u8]]) -> Result<(), Problem> {
-    let value = |name: &str| headers.get(name).map(header::HeaderValue::as_bytes);
-    if matches!(value("sec-fetch-site"), Some(b"cross-site" | b"same-site")) {
+    let value = |name: HeaderName| headers.get(name).map(header::HeaderValue::as_bytes);
+    if matches!(value(SEC_FETCH_SITE), Some(b"cross-site" | b"same-site")) {
         return Err(Problem::CrossSiteRequest(
             "a login is begun by the application itself",
         ));
     }
-    let is_navigation = value("sec-fetch-mode").is_none_or(|mode| mode == b"navigate")
-        && value("sec-fetch-dest").is_none_or(|dest| destinations.contains(&dest));
+    let is_navigation = value(SEC_FETCH_MODE).is_none_or(|mode| mode == b"navigate")
+        && value(SEC_FETCH_DEST).is_none_or(|dest| destinations.contains(&dest));
     if is_navigation {
         Ok(())
     } else {
@@ -134,7 +139,7 @@ fn check_csrf(
     route: Option<&Route>,
 ) -> Result<(), Problem> {
     let headers = request.headers();
-    let value = |name: &str| headers.get(name).map(header::HeaderValue::as_bytes);
+    let value = |name: HeaderName| headers.get(name).map(header::HeaderValue::as_bytes);
     let provenance = csrf::Provenance {
         kind: match *request.method() {
             _ if route.is_some_and(|route| route.websocket) && is_handshake(request) => {
@@ -144,8 +149,8 @@ fn check_csrf(
             _ => csrf::Kind::Unsafe,
         },
         has_csrf_header: headers.contains_key(frontend.csrf_header.as_str()),
-        origin: value("origin"),
-        site: value("sec-fetch-site"),
+        origin: value(header::ORIGIN),
+        site: value(SEC_FETCH_SITE),
         is_api: route.is_some(),
     };
     csrf::check(provenance, &frontend.origin).map_err(Problem::CrossSiteRequest)

@@ -7,21 +7,24 @@
 //! # Spec
 //! Prefetch and Prerendering (WICG) §"The Sec-Purpose header"; its forerunners of Chromium, Firefox and Safari.
 
-use actix_web::http::header::HeaderMap;
+use actix_web::http::header::{HeaderMap, HeaderName};
 
 /// A header, and words of its value that say so.
-const SIGNS: [(&str, &[&[u8]]); 4] = [
-    ("sec-purpose", &[b"prefetch", b"prerender"]),
-    ("purpose", &[b"prefetch"]),
-    ("x-moz", &[b"prefetch"]),
-    ("x-purpose", &[b"preview"]),
+static SIGNS: [(HeaderName, &[&[u8]]); 4] = [
+    (
+        HeaderName::from_static("sec-purpose"),
+        &[b"prefetch", b"prerender"],
+    ),
+    (HeaderName::from_static("purpose"), &[b"prefetch"]),
+    (HeaderName::from_static("x-moz"), &[b"prefetch"]),
+    (HeaderName::from_static("x-purpose"), &[b"preview"]),
 ];
 
 /// Whether a request says that it runs ahead of what the person does.
 pub fn is_speculative(headers: &HeaderMap) -> bool {
     SIGNS.iter().any(|(name, words)| {
         headers
-            .get_all(*name)
+            .get_all(name)
             .any(|value| names_one(value.as_bytes(), words))
     })
 }
@@ -37,7 +40,7 @@ fn names_one(value: &[u8], words: &[&[u8]]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use actix_web::http::header::{HeaderName, HeaderValue};
+    use actix_web::http::header::HeaderValue;
 
     #[test]
     fn what_says_that_a_load_is_speculative() {

@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use actix_web::body::BodySize;
+use actix_web::http::header::HeaderMap;
 use actix_web::http::{Method, StatusCode, Version};
 use actix_web::{HttpRequest, HttpResponse, web};
 use http::{HeaderValue, Request, Response, Uri, header};
@@ -49,7 +50,7 @@ impl Crossing<'_> {
             return self.upgrade(request, payload).await;
         }
         let length = Length::of(request, self.route.body_limit)?;
-        let uri = target::uri(request, self.route, &self.upstream.settings.url)?;
+        let uri = target::uri(request, self.route, &self.upstream.base)?;
         let head = self.head(request, &uri, length)?;
         let slot = self.upstream.slot(self.limit()).await?;
 
@@ -72,7 +73,7 @@ impl Crossing<'_> {
         payload: web::Payload,
     ) -> Result<HttpResponse, Problem> {
         upgrade::check(request)?;
-        let uri = target::uri(request, self.route, &self.upstream.settings.url)?;
+        let uri = target::uri(request, self.route, &self.upstream.base)?;
         let mut head = self.head(request, &uri, Length::None)?;
         upgrade::ask(head.headers_mut());
         let slot = self.upstream.tunnel()?;
@@ -96,9 +97,9 @@ impl Crossing<'_> {
         if !key.is_some_and(|key| upgrade::is_accepted(&answer, key.as_bytes())) {
             return Err(self.not_asked_for());
         }
-        let asked = uri.to_string();
-        let inbound = self.inbound(request.uri().path(), &asked, false);
-        let headers = inbound.headers(answer.headers());
+        let inbound = self.inbound(request.uri().path(), &uri, false);
+        let mut headers = HeaderMap::new();
+        inbound.headers(answer.headers(), &mut headers);
         let upstream = hyper::upgrade::on(answer).await.map_err(|failure| {
             log::warn!("upstream {}: no upgrade: {failure}", self.upstream.name);
             Problem::UpstreamUnavailable
@@ -117,7 +118,8 @@ impl Crossing<'_> {
         length: Length,
     ) -> Result<Request<()>, Problem> {
         let outbound = Outbound {
-            authorization: self.permit.authorization().cloned(),
+            host: &self.upstream.base.host,
+            authorization: self.permit.authorization(),
             origin: self.origin,
             client: self.client.addr,
             csrf_header: self.csrf_header,
@@ -256,7 +258,7 @@ impl Crossing<'_> {
         Problem::UpstreamUnavailable
     }
 
-    fn inbound<'a>(&'a self, path: &'a str, asked: &'a str, is_not_modified: bool) -> Inbound<'a> {
+    fn inbound<'a>(&'a self, path: &'a str, asked: &'a Uri, is_not_modified: bool) -> Inbound<'a> {
         Inbound {
             route: self.route,
             path,
@@ -277,10 +279,6 @@ impl Crossing<'_> {
     ) -> Result<HttpResponse, Problem> {
         let status = StatusCode::from_u16(answer.status().as_u16())
             .map_err(|_| Problem::UpstreamUnavailable)?;
-        let asked = uri.to_string();
-        let path = request.uri().path();
-        let inbound = self.inbound(path, &asked, status == StatusCode::NOT_MODIFIED);
-        let headers = inbound.headers(answer.headers());
         let size = match status {
             StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => BodySize::None,
             _ if *request.method() == Method::HEAD => {
@@ -303,7 +301,9 @@ impl Crossing<'_> {
             upload,
         };
         let mut response = HttpResponse::build(status).body(body);
-        *response.headers_mut() = headers;
+        let path = request.uri().path();
+        let inbound = self.inbound(path, uri, status == StatusCode::NOT_MODIFIED);
+        inbound.headers(&received, response.headers_mut());
         if status == StatusCode::UNAUTHORIZED {
             let lines = received.get_all(header::WWW_AUTHENTICATE);
             let challenge = Challenge(lines.iter().cloned().collect());

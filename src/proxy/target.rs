@@ -1,12 +1,13 @@
 //! Whether a request may be forwarded, and to which URL.
 //!
-//! `forward` asks before anything else. The URL is the upstream's own; of the request only the path below the route
-//! and the query get into it.
+//! `forward` asks before anything else. The URL is the upstream's own, its [`Base`]; of the request only the path below the
+//! route and the query get into it.
 
 use actix_web::HttpRequest;
 use actix_web::http::Method;
 use actix_web::http::header::{EXPECT, UPGRADE};
-use http::Uri;
+use http::uri::{Authority, Scheme};
+use http::{HeaderValue, Uri};
 use url::Url;
 
 use crate::frontend::Route;
@@ -38,24 +39,50 @@ pub(super) fn check(request: &HttpRequest, route: &Route, has_token: bool) -> Re
     Ok(())
 }
 
+/// What every request to an upstream begins with.
+pub(super) struct Base {
+    scheme: Scheme,
+    authority: Authority,
+    /// Without a slash at its end.
+    path: String,
+    /// `Host`: the authority without what it says of users.
+    pub(super) host: HeaderValue,
+}
+
+impl Base {
+    /// Takes the upstream's URL apart; an error if HTTP cannot name it.
+    pub(super) fn of(url: &Url) -> Result<Self, http::Error> {
+        let authority = url.authority();
+        let authority = authority.rsplit('@').next().unwrap_or(authority);
+        Ok(Self {
+            scheme: url.scheme().parse()?,
+            authority: authority.parse()?,
+            path: url.path().trim_end_matches('/').to_owned(),
+            host: HeaderValue::from_str(authority)?,
+        })
+    }
+}
+
 /// The upstream's origin and prefix, then the raw path below the route, then the raw query (A18, D11, D12).
-pub(super) fn uri(request: &HttpRequest, route: &Route, base: &Url) -> Result<Uri, Problem> {
+pub(super) fn uri(request: &HttpRequest, route: &Route, base: &Base) -> Result<Uri, Problem> {
     const BAD: Problem = Problem::BadRequest("the path is not in its plainest form");
     let path = RequestPath::parse(request.uri().path()).map_err(|_| BAD)?;
-    let mut target = base.path().trim_end_matches('/').to_owned();
-    target.push_str(route.upstream_path(path));
+    let below = route.upstream_path(path);
+    let query = request.uri().query();
+    let room = base.path.len() + below.len() + query.map_or(1, |query| query.len() + 2);
+    let mut target = String::with_capacity(room);
+    target.push_str(&base.path);
+    target.push_str(below);
     if target.is_empty() {
         target.push('/');
     }
-    if let Some(query) = request.uri().query() {
+    if let Some(query) = query {
         target.push('?');
         target.push_str(query);
     }
-    let authority = base.authority();
-    let authority = authority.rsplit('@').next().unwrap_or(authority);
     Uri::builder()
-        .scheme(base.scheme())
-        .authority(authority)
+        .scheme(base.scheme.clone())
+        .authority(base.authority.clone())
         .path_and_query(target)
         .build()
         .map_err(|_| BAD)
@@ -77,6 +104,10 @@ mod tests {
     use super::*;
     use crate::proxy::testing::route;
     use actix_web::test::TestRequest;
+
+    fn base_of(url: &str) -> Base {
+        Base::of(&Url::parse(url).unwrap()).unwrap()
+    }
 
     #[test]
     fn only_path_and_query_come_from_the_request() {
@@ -100,14 +131,15 @@ mod tests {
             ),
         ] {
             let request = TestRequest::with_uri(asked).to_http_request();
-            let base = Url::parse(base).unwrap();
+            let base = base_of(base);
             let uri = uri(&request, &route("/api/orders"), &base).unwrap();
-            assert_eq!(uri.to_string(), expect, "{base} {asked}");
+            assert_eq!(uri.to_string(), expect, "{asked}");
+            assert_eq!(uri.authority().unwrap().as_str(), base.host);
         }
         let mut whole = route("/api/orders");
         whole.strip_prefix = false;
         let request = TestRequest::with_uri("/api/orders/7").to_http_request();
-        let uri = uri(&request, &whole, &Url::parse("http://o/v1").unwrap()).unwrap();
+        let uri = uri(&request, &whole, &base_of("http://o/v1")).unwrap();
         assert_eq!(uri.to_string(), "http://o/v1/api/orders/7");
     }
 

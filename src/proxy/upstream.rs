@@ -30,6 +30,7 @@ use tokio::time::timeout;
 use super::UpstreamSettings;
 use super::connector::{Connector, Heard};
 use super::request_body::RequestBody;
+use super::target::Base;
 use crate::names::UpstreamName;
 use crate::problem::Problem;
 
@@ -38,6 +39,10 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
 /// Below the 5 s after which common servers (Node, actix) close: a `POST` must not meet a dying connection.
 const POOL_IDLE: Duration = Duration::from_secs(4);
+
+/// What a connection may hold of an answer that nobody has taken yet; its header section must fit. hyper's own limit is six
+/// times that, which fast upstreams fill for each connection.
+const MAX_BUFFER: usize = 64 * 1024;
 
 /// The right to use one connection.
 pub(super) type Slot = OwnedSemaphorePermit;
@@ -80,6 +85,7 @@ impl Upstreams {
 pub(super) struct Upstream {
     pub(super) name: UpstreamName,
     pub(super) settings: UpstreamSettings,
+    pub(super) base: Base,
     pooled: Client<Connector, RequestBody>,
     fresh: Client<Connector, RequestBody>,
     /// One for each connection that may be in use.
@@ -99,6 +105,7 @@ impl fmt::Debug for Upstream {
 
 impl Upstream {
     fn new(name: UpstreamName, settings: UpstreamSettings) -> Result<Self, String> {
+        let base = Base::of(&settings.url).map_err(|error| format!("url: {error}"))?;
         let tls = tls_config(settings.ca.as_deref())?;
         let connector = Connector::new(tls, CONNECT_LIMIT);
         // No proxy from the environment, no redirects, no decompression: this client knows none of them (D14).
@@ -106,7 +113,8 @@ impl Upstream {
         builder
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(POOL_IDLE)
-            .pool_max_idle_per_host(settings.max_connections);
+            .pool_max_idle_per_host(settings.max_connections)
+            .http1_max_buf_size(MAX_BUFFER);
         let pooled = builder.build(connector.clone());
         let fresh = builder.pool_max_idle_per_host(0).build(connector);
         let slots = Arc::new(Semaphore::new(settings.max_connections));
@@ -114,6 +122,7 @@ impl Upstream {
         Ok(Self {
             name,
             settings,
+            base,
             pooled,
             fresh,
             slots,

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use http::HeaderMap;
 use http::header::{
-    AUTHORIZATION, COOKIE, FORWARDED, HeaderName, HeaderValue, InvalidHeaderValue, VIA,
+    AUTHORIZATION, COOKIE, FORWARDED, HOST, HeaderName, HeaderValue, InvalidHeaderValue, VIA,
 };
 
 use super::{ConnectionOptions, is_hop_by_hop};
@@ -17,8 +17,10 @@ const PSEUDONYM: &str = "sealgate";
 
 /// Everything the outbound headers depend on, beside those received.
 pub(in crate::proxy) struct Outbound<'a> {
+    /// The upstream's own.
+    pub(in crate::proxy) host: &'a HeaderValue,
     /// The one `Authorization` the upstream sees.
-    pub(in crate::proxy) authorization: Option<HeaderValue>,
+    pub(in crate::proxy) authorization: Option<&'a HeaderValue>,
     pub(in crate::proxy) origin: &'a Origin,
     pub(in crate::proxy) client: IpAddr,
     /// Lower-case; meant for us, so it ends here.
@@ -36,7 +38,7 @@ pub(in crate::proxy) struct Outbound<'a> {
 impl Outbound<'_> {
     /// The headers for the upstream. Names are lower-case, as every HTTP library hands them out.
     ///
-    /// `Host` and framing are left to the HTTP client, which knows them.
+    /// Framing is left to the HTTP client, which knows it.
     /// `received` begins the list anew each time.
     pub(in crate::proxy) fn headers<'h, I>(
         &self,
@@ -54,6 +56,8 @@ impl Outbound<'_> {
         let cookies = self.cookies(lines("cookie"));
 
         let mut out = HeaderMap::with_capacity(24);
+        // RFC 9110 §7.2: first of all.
+        out.insert(HOST, self.host.clone());
         for (name, value) in received() {
             if is_hop_by_hop(name) || options.name(name) || self.ends_here(name) {
                 continue;
@@ -74,7 +78,7 @@ impl Outbound<'_> {
         via: &str,
         cookies: &[u8],
     ) -> Result<(), InvalidHeaderValue> {
-        if let Some(authorization) = &self.authorization {
+        if let Some(authorization) = self.authorization {
             out.insert(AUTHORIZATION, authorization.clone());
         }
         if !cookies.is_empty() {
@@ -86,13 +90,24 @@ impl Outbound<'_> {
             "http"
         };
         let host = self.origin.authority();
-        let node = match self.client {
-            IpAddr::V4(address) => address.to_string(),
-            IpAddr::V6(address) => format!("\"[{address}]\""), // RFC 7239 §6
+        let address = self.client.to_string();
+        let (open, close) = match self.client {
+            IpAddr::V4(_) => ("", ""),
+            IpAddr::V6(_) => ("\"[", "]\""), // RFC 7239 §6
         };
-        let forwarded = format!("for={node};host=\"{host}\";proto={scheme}");
+        let forwarded = [
+            "for=",
+            open,
+            &address,
+            close,
+            ";host=\"",
+            host,
+            "\";proto=",
+            scheme,
+        ];
+        let forwarded = forwarded.concat();
         out.insert(FORWARDED, HeaderValue::try_from(forwarded)?);
-        let address = HeaderValue::try_from(self.client.to_string())?;
+        let address = HeaderValue::try_from(address)?;
         out.insert(HeaderName::from_static("x-forwarded-for"), address);
         let host = HeaderValue::from_str(host)?;
         out.insert(HeaderName::from_static("x-forwarded-host"), host);
@@ -104,27 +119,31 @@ impl Outbound<'_> {
 
     /// Whether a header is not the upstream's business: ours, the HTTP client's, or a claim only we may make.
     fn ends_here(&self, name: &str) -> bool {
-        const CLAIMS: [&str; 18] = [
+        const CLAIMS: [&str; 2] = ["client-cert", "remote-"];
+        /// After `x-`.
+        const X_CLAIMS: [&str; 16] = [
+            "accel-",
+            "amzn-oidc-",
+            "auth-request-",
+            "authenticated-",
             "client-cert",
+            "forwarded",
+            "goog-authenticated-",
+            "goog-iap-",
+            "middleware-",
+            "ms-client-principal",
+            "original-",
             "remote-",
-            "x-accel-",
-            "x-amzn-oidc-",
-            "x-auth-request-",
-            "x-authenticated-",
-            "x-client-cert",
-            "x-forwarded",
-            "x-goog-authenticated-",
-            "x-goog-iap-",
-            "x-middleware-",
-            "x-ms-client-principal",
-            "x-original-",
-            "x-remote-",
-            "x-sendfile",
-            "x-ssl-client",
-            "x-user",
-            "x-webauth-",
+            "sendfile",
+            "ssl-client",
+            "user",
+            "webauth-",
         ];
-        let is_claim = CLAIMS.iter().any(|prefix| name.starts_with(prefix))
+        let begins_as_claim = match name.strip_prefix("x-") {
+            Some(rest) => X_CLAIMS.iter().any(|prefix| rest.starts_with(prefix)),
+            None => CLAIMS.iter().any(|prefix| name.starts_with(prefix)),
+        };
+        let is_claim = begins_as_claim
             || matches!(
                 name,
                 "authorization"
@@ -213,7 +232,8 @@ mod tests {
         let mut authorization = HeaderValue::from_static("Bearer ours");
         authorization.set_sensitive(true);
         let outbound = Outbound {
-            authorization: Some(authorization),
+            host: &HeaderValue::from_static("orders.internal"),
+            authorization: Some(&authorization),
             origin: &origin,
             client: "2001:db8::7".parse().unwrap(),
             csrf_header: "x-csrf",
@@ -238,6 +258,8 @@ mod tests {
     #[test]
     fn what_belongs_to_the_connection_or_to_us_does_not_pass() {
         // D1, D3, D4, D5, D7, B54, A21
+        let headers = sent(&[("host", "spoofed"), ("host", "twice")]).unwrap();
+        assert_eq!(values(&headers, "host"), ["orders.internal"]);
         for name in [
             "connection",
             "proxy-connection",
@@ -249,7 +271,6 @@ mod tests {
             "transfer-encoding",
             "upgrade",
             "http2-settings",
-            "host",
             "content-length",
             "expect",
             "dpop",

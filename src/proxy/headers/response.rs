@@ -4,6 +4,7 @@ use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName,
     HeaderValue, VARY, X_CONTENT_TYPE_OPTIONS,
 };
+use http::Uri;
 use url::Url;
 
 use super::{ConnectionOptions, cache, is_hop_by_hop, location};
@@ -15,7 +16,7 @@ pub(in crate::proxy) struct Inbound<'a> {
     /// The path of the client's request.
     pub(in crate::proxy) path: &'a str,
     /// The URL that was asked for.
-    pub(in crate::proxy) asked: &'a str,
+    pub(in crate::proxy) asked: &'a Uri,
     /// The upstream's own URL, with its prefix.
     pub(in crate::proxy) upstream: &'a Url,
     /// Whether the answer belongs to one user.
@@ -27,12 +28,10 @@ pub(in crate::proxy) struct Inbound<'a> {
 }
 
 impl Inbound<'_> {
-    /// The headers for the client; framing is left to the server, which knows it.
-    pub(in crate::proxy) fn headers(&self, received: &http::HeaderMap) -> HeaderMap {
+    /// Puts in the headers for the client; framing is left to the server, which knows it.
+    pub(in crate::proxy) fn headers(&self, received: &http::HeaderMap, out: &mut HeaderMap) {
         let lines = |of| received.get_all(of).iter().map(http::HeaderValue::as_bytes);
         let options = ConnectionOptions::read(lines(http::header::CONNECTION));
-
-        let mut out = HeaderMap::with_capacity(received.len().saturating_add(6));
         for (name, value) in received {
             let name = name.as_str();
             if is_hop_by_hop(name) || options.name(name) || ends_here(name) {
@@ -48,8 +47,7 @@ impl Inbound<'_> {
                 out.append(name, value);
             }
         }
-        self.add(&mut out);
-        out
+        self.add(out);
     }
 
     fn add(&self, out: &mut HeaderMap) {
@@ -82,7 +80,7 @@ impl Inbound<'_> {
 
     fn location(&self, value: &[u8]) -> Option<HeaderValue> {
         let value = std::str::from_utf8(value).ok()?;
-        let asked = Url::parse(self.asked).ok()?;
+        let asked = Url::parse(&self.asked.to_string()).ok()?;
         let mount = self.route.path.mount(self.path);
         let mount = self.route.strip_prefix.then_some(mount);
         let rewritten = location::rewrite(value, &asked, self.upstream, mount)?;
@@ -211,13 +209,15 @@ mod tests {
         let inbound = Inbound {
             route: &route,
             path: "/api/orders/7",
-            asked: "http://orders.internal/v1/7",
+            asked: &Uri::from_static("http://orders.internal/v1/7"),
             upstream: &Url::parse("http://orders.internal/v1").unwrap(),
             is_private,
             is_not_modified: false,
             is_ours: |name| name.starts_with("__Host-Http-"),
         };
-        inbound.headers(&headers)
+        let mut out = HeaderMap::new();
+        inbound.headers(&headers, &mut out);
+        out
     }
 
     fn values(headers: &HeaderMap, name: &str) -> Vec<String> {
