@@ -5,7 +5,12 @@ mod mode;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use mimalloc::MiMalloc;
 use sealgate::cli::{self, Mode};
+
+/// A request takes some sixty allocations; this allocator makes them in a third of the instructions that glibc's needs.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let args = match cli::parse(std::env::args_os()) {
