@@ -37,7 +37,8 @@ await bounded(180 + (rounds + 1) * 4 * (seconds + 15), async ({ processes, dir, 
   const upstream = await startUpstream({ processes, dir, port, core: cores.load });
   const open = async (each) => {
     const profile = join(dir, `callgrind-${each.id}`);
-    const under = [valgrind, '--tool=callgrind', `--callgrind-out-file=${profile}`];
+    // Names in full: each dump would else refer to those of the dumps before it.
+    const under = [valgrind, '--tool=callgrind', '--compress-strings=no', `--callgrind-out-file=${profile}`];
     return { ...await openLane(each, { processes, dir, ends, upstream, cores, under }), profile };
   };
   const [hyper, sealgate] = [await open(bareHyper), await open(contestant)];
