@@ -211,6 +211,13 @@ impl Key {
         })
     }
 
+    /// The same key for another ring.
+    #[cfg(test)]
+    pub(crate) fn twin(&self) -> Self {
+        let secret = self.secret.clone();
+        Self::from_secret(secret, self.alg, self.created_at, self.activates_at).unwrap()
+    }
+
     /// Its name.
     pub const fn kid(&self) -> Kid {
         self.kid

@@ -18,7 +18,7 @@ use super::outcome::{Loaded, OpenResult};
 use super::set_cookie::SetCookies;
 use super::state::SessionId;
 use crate::clock::UnixTime;
-use crate::keyring::{KeyRing, OpenError};
+use crate::keyring::{KeyRing, Kid, OpenError};
 
 /// Cookies beside the session that do not count: over, another session's, or not to be opened.
 type Stale = Vec<Kind<'static>>;
@@ -127,18 +127,20 @@ impl Jar {
         let unsealed = self.session.open(chunk, keys)?;
         let mut session = unsealed.state;
         let seen = match self.last_seen(session.id, received, keys, stale) {
-            Ok(at) => {
-                session.last_seen = session.last_seen.max(at.unwrap_or(session.last_seen));
-                Ok(())
+            Ok(Some((at, kid))) => {
+                session.last_seen = session.last_seen.max(at);
+                Ok(Some(kid))
             }
+            Ok(None) => Ok(None),
             Err(error) => Err(error),
         };
         let opened = Opened {
             session: Rc::new(session.into()),
             kid: unsealed.kid,
+            seen_kid: seen.unwrap_or_default(),
             chunks: unsealed.header.chunks,
         };
-        Ok((opened, seen))
+        Ok((opened, seen.map(|_| ())))
     }
 
     /// Whether the mark names this session. A mark that is over or does not open is cleared away.
@@ -163,19 +165,19 @@ impl Jar {
         }
     }
 
-    /// Activity of this session. Another session's, or what does not open, is cleared away.
+    /// Activity of this session, and the key that sealed it. Another session's, or what does not open, is cleared away.
     fn last_seen(
         &self,
         session: SessionId,
         received: &Received<'_>,
         keys: &KeyRing,
         stale: &mut Stale,
-    ) -> Result<Option<UnixTime>, OpenError> {
+    ) -> Result<Option<(UnixTime, Kid)>, OpenError> {
         let Some(value) = received.value(Kind::Seen) else {
             return Ok(None);
         };
         match self.seen.open(|_| Some(value), keys) {
-            Ok(seen) if seen.state.session == session => Ok(Some(seen.state.at)),
+            Ok(seen) if seen.state.session == session => Ok(Some((seen.state.at, seen.kid))),
             Err(OpenError::UnknownKey) => Err(OpenError::UnknownKey),
             Ok(_) | Err(OpenError::Rejected) => {
                 stale.push(Kind::Seen);

@@ -4,7 +4,7 @@
 //!
 //! # Invariants
 //! - What is found is what opening the cookies once more would give: the whole text is compared, the frontend's name with
-//!   it, and the key must still be in the ring (G17).
+//!   it, and the keys must still be in the ring (G17).
 //! - Time is not remembered: expiry, idleness, the `-out` mark and revocation are judged on every request.
 //! - Only what opened is kept, so strangers put nothing in. Memory is bounded; what nobody asks for is forgotten by the
 //!   second request that comes a minute after the one before.
@@ -18,7 +18,7 @@
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::hash_map;
 use std::fmt;
 use std::ops::Deref;
 use std::rc::Rc;
@@ -39,8 +39,8 @@ const GENERATION: usize = 256;
 /// How long a generation takes in sessions.
 const TURN: Duration = Duration::from_mins(1);
 
-/// The first characters of a session: its header, kid, and 22 of the nonce's 24 bytes.
-type Front = [u8; 48];
+/// The first characters of a session's text: header, algorithm, kid, and 22 of the nonce's 24 bytes.
+type Prefix = [u8; 48];
 
 /// A session, and what is worked out from it once.
 pub struct OpenSession {
@@ -90,24 +90,34 @@ pub(super) struct Opened {
     /// With the activity that `-seen` tells of.
     pub(super) session: Rc<OpenSession>,
     pub(super) kid: Kid,
+    /// Of the key that sealed `-seen`, if there was one.
+    pub(super) seen_kid: Option<Kid>,
     pub(super) chunks: u8,
+}
+
+impl Opened {
+    /// Whether all of it could still be opened.
+    fn has_its_keys(&self, keys: &KeyRing) -> bool {
+        let mut kids = [Some(self.kid), self.seen_kid].into_iter().flatten();
+        kids.all(|kid| keys.key(kid).is_some())
+    }
 }
 
 /// The memory of one worker.
 #[derive(Default)]
 pub struct OpenedSessions {
-    recent: HashMap<Front, Known>,
-    older: HashMap<Front, Known>,
+    recent: HashMap<Prefix, Entry>,
+    older: HashMap<Prefix, Entry>,
     turned_at: UnixTime,
 }
 
-struct Known {
+struct Entry {
     text: Erased,
     opened: Opened,
 }
 
 impl OpenedSessions {
-    /// What these cookies held, if they are remembered and their key is still there.
+    /// What these cookies held, if they are remembered and their keys are still there.
     pub(super) fn find(
         &mut self,
         base: &str,
@@ -116,17 +126,16 @@ impl OpenedSessions {
         now: UnixTime,
     ) -> Option<Opened> {
         self.turn(now);
-        let front = front(received)?;
-        let known = match self.recent.entry(*front) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(room) => room.insert(self.older.remove(front)?),
+        let prefix = prefix(received)?;
+        let known = match self.recent.entry(*prefix) {
+            hash_map::Entry::Occupied(known) => known.into_mut(),
+            hash_map::Entry::Vacant(room) => room.insert(self.older.remove(prefix)?),
         };
-        let Opened { kid, chunks, .. } = known.opened;
         let mut rest = &*known.text;
-        for part in parts(base, chunks, received) {
+        for part in parts(base, known.opened.chunks, received) {
             rest = rest.strip_prefix(part)?;
         }
-        let is_known = rest.is_empty() && keys.key(kid).is_some();
+        let is_known = rest.is_empty() && known.opened.has_its_keys(keys);
         is_known.then(|| known.opened.clone())
     }
 
@@ -138,11 +147,11 @@ impl OpenedSessions {
         opened: Opened,
         now: UnixTime,
     ) {
-        if let Some(front) = front(received) {
+        if let Some(prefix) = prefix(received) {
             let parts = || parts(base, opened.chunks, received);
             let mut text = Erased::with_capacity(parts().map(<[u8]>::len).sum());
             parts().for_each(|part| text.push(part));
-            self.recent.insert(*front, Known { text, opened });
+            self.recent.insert(*prefix, Entry { text, opened });
         }
         self.turn(now);
     }
@@ -162,7 +171,7 @@ impl fmt::Debug for OpenedSessions {
     }
 }
 
-fn front<'r>(received: &Received<'r>) -> Option<&'r Front> {
+fn prefix<'r>(received: &Received<'r>) -> Option<&'r Prefix> {
     received.value(Kind::Session(0))?.first_chunk()
 }
 

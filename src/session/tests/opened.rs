@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::*;
+use crate::keyring::{Alg, Key};
 use crate::names::FrontendName;
 use crate::session::samples::{after, jar, session, settings};
 use crate::session::{OpenResult, OpenedSessions};
@@ -91,6 +92,34 @@ fn a_key_that_is_dropped_takes_its_sessions_with_it() {
     let (loaded, out) = again(&mut known, &jar, &header, &ring(), now());
     assert_eq!(loaded.result, OpenResult::UnknownKey);
     assert!(loaded.session.is_none() && out.is_empty());
+}
+
+#[test]
+fn a_key_that_is_dropped_takes_the_activity_it_told_of_with_it() {
+    // G17, E19, F1
+    let jar = jar();
+    let at = UnixTime::from_secs(0);
+    let [one, other] = [(); 2].map(|()| Key::generate(Alg::default(), at, at).unwrap());
+    let ring = |keys: &[&Key]| {
+        let keys = keys.iter().map(|key| key.twin());
+        KeyRing::from_keys(keys.collect(), now()).unwrap()
+    };
+    let (early, both, late) = (ring(&[&one]), ring(&[&one, &other]), ring(&[&other]));
+    let mut known = OpenedSessions::default();
+    let mut browser = holding(&jar, &session(now()), &early);
+    let (loaded, _) = again(&mut known, &jar, &browser.header(), &both, now());
+    let mut out = SetCookies::none();
+    jar.touch(&loaded.session.unwrap(), &late, after(20 * 60), &mut out);
+    browser.take(&out);
+    let header = browser.header();
+    for (keys, result) in [
+        (&both, OpenResult::Ok),
+        (&early, OpenResult::UnknownKey),
+        (&both, OpenResult::Ok),
+    ] {
+        let (loaded, _) = again(&mut known, &jar, &header, keys, after(40 * 60));
+        assert_eq!(loaded.result, result);
+    }
 }
 
 #[test]
