@@ -44,7 +44,7 @@ pub enum Problem {
     },
     /// No such route, endpoint or file.
     NotFound,
-    /// More requests than the route takes of one session or address.
+    /// More requests than are taken of one session or address.
     RateLimited {
         /// Seconds until the next one is taken.
         retry_after: u64,
@@ -58,6 +58,8 @@ pub enum Problem {
         /// Names and sizes of the biggest parts, biggest first.
         detail: String,
     },
+    /// A load that nobody asked for yet needs what only a real one is given (D44).
+    Speculative,
     /// The API asks for a stronger or fresher login (RFC 9470).
     StepUpRequired {
         /// Path of the login endpoint, with what the API asks for.
@@ -152,7 +154,7 @@ impl Problem {
     /// Seconds for `Retry-After`, for the codes that pass by themselves.
     pub const fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::IdentityProviderUnavailable => Some(5),
+            Self::IdentityProviderUnavailable | Self::Speculative => Some(5),
             Self::RateLimited { retry_after } => Some(*retry_after),
             Self::SessionRefreshConflict => Some(0),
             _ => None,
@@ -210,6 +212,8 @@ impl Problem {
                 401,
                 "The session is too large for its cookies",
             ),
+            // What it asks for can be had, but not now.
+            Self::Speculative => ("bad-request", 503, "Loads ahead of time refresh nothing"),
             Self::StepUpRequired { .. } => {
                 ("step-up-required", 401, "The API asks for a stronger login")
             }

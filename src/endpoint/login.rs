@@ -9,6 +9,7 @@ use actix_web::http::header;
 
 use super::{provider_failed, query, silent, single};
 use crate::bff::Ctx;
+use crate::guard::is_speculative;
 use crate::names::ReturnTo;
 use crate::oidc::{AuthorizationRequest, LoginParams};
 use crate::problem::Problem;
@@ -40,6 +41,9 @@ pub(super) async fn serve(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Problem> {
 
 /// The same in an iframe, with `prompt=none`. What goes wrong is told to the parent page like any other "no".
 pub(super) async fn serve_silent(ctx: &mut Ctx<'_>) -> HttpResponse {
+    if is_speculative(ctx.request.headers()) {
+        return silent::page(ctx.frontend, false);
+    }
     let asked = LoginParams {
         prompt: Some("none".to_owned()),
         ..LoginParams::default()

@@ -77,7 +77,7 @@ pub fn admit(
             check_csrf(request, frontend, Some(route))?;
             if headers.contains_key(SERVICE_WORKER) {
                 // It would answer for the pages of our origin (D24).
-                return Err(Problem::CrossSiteRequest("an API is no service worker"));
+                return Err(Problem::Forbidden("an API is no service worker".to_owned()));
             }
             if content_length(headers).is_some_and(|length| length > route.body_limit) {
                 return Err(Problem::BodyTooLarge);
@@ -102,10 +102,12 @@ pub fn check_header_size(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 /// Endpoints that a navigation reaches, and that begin or end something, are not for speculative loads (B21, D44).
-/// Browsers use no such answer but a good one, and ask again when it is meant.
+/// Browsers use no such answer but a good one, and ask again when it is meant. A silent login has an answer of its own.
 fn check_purpose(headers: &HeaderMap, endpoint: Endpoint) -> Result<(), Problem> {
     match endpoint {
-        Endpoint::Backchannel | Endpoint::Session | Endpoint::User => Ok(()),
+        Endpoint::Backchannel | Endpoint::Session | Endpoint::SilentLogin | Endpoint::User => {
+            Ok(())
+        }
         _ if !is_speculative(headers) => Ok(()),
         _ => Err(Problem::BadRequest(
             "a speculative load begins and ends nothing",

@@ -2,39 +2,39 @@
 //!
 //! A browser may throw away what they bring, or ask for it long before it is wanted. So they change nothing: they begin and
 //! end no login, end no session, spend no refresh token, and are no activity. `guard` refuses them where nothing else
-//! could be done, `token` and `endpoint::user` ask [`is_speculative`].
+//! could be done; `token`, `endpoint` and `server::response` ask [`is_speculative`].
 //!
 //! # Spec
 //! Prefetch and Prerendering (WICG) §"The Sec-Purpose header"; its forerunners of Chromium, Firefox and Safari.
 
 use actix_web::http::header::{HeaderMap, HeaderName};
 
-/// A header, and words of its value that say so.
-static SIGNS: [(HeaderName, &[&[u8]]); 4] = [
-    (
-        HeaderName::from_static("sec-purpose"),
-        &[b"prefetch", b"prerender"],
-    ),
-    (HeaderName::from_static("purpose"), &[b"prefetch"]),
-    (HeaderName::from_static("x-moz"), &[b"prefetch"]),
-    (HeaderName::from_static("x-purpose"), &[b"preview"]),
+/// Says so whatever its value: no ordinary load has it.
+const SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
+
+/// An older header, and words of its value that say so.
+static SIGNS: [(HeaderName, &[u8]); 3] = [
+    (HeaderName::from_static("purpose"), b"prefetch"),
+    (HeaderName::from_static("x-moz"), b"prefetch"),
+    (HeaderName::from_static("x-purpose"), b"preview"),
 ];
 
 /// Whether a request says that it runs ahead of what the person does.
 pub fn is_speculative(headers: &HeaderMap) -> bool {
-    SIGNS.iter().any(|(name, words)| {
-        headers
-            .get_all(name)
-            .any(|value| names_one(value.as_bytes(), words))
-    })
+    let any = |name: &HeaderName, says: &dyn Fn(&[u8]) -> bool| {
+        headers.get_all(name).any(|value| says(value.as_bytes()))
+    };
+    any(&SEC_PURPOSE, &|value| !value.trim_ascii().is_empty())
+        || SIGNS
+            .iter()
+            .any(|(name, word)| any(name, &|value| names(value, word)))
 }
 
 /// A list of tokens, each with parameters (RFC 9651): `prefetch;prerender` is two words of one.
-fn names_one(value: &[u8], words: &[&[u8]]) -> bool {
+fn names(value: &[u8], word: &[u8]) -> bool {
     value
         .split(|b| matches!(b, b',' | b';'))
-        .map(<[u8]>::trim_ascii)
-        .any(|token| words.iter().any(|word| token.eq_ignore_ascii_case(word)))
+        .any(|token| token.trim_ascii().eq_ignore_ascii_case(word))
 }
 
 #[cfg(test)]
@@ -54,8 +54,9 @@ mod tests {
             ("x-moz", "prefetch", true),
             ("x-purpose", "preview", true),
             ("sec-purpose", "", false),
-            ("sec-purpose", "prefetched", false),
-            ("sec-purpose", "preview", false),
+            ("sec-purpose", "what comes next", true),
+            ("purpose", "other, prefetch;q", true),
+            ("purpose", "prefetched", false),
             ("purpose", "payment", false),
             ("x-purpose", "prefetch", false),
             ("x-other", "prefetch", false),

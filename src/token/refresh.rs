@@ -69,7 +69,7 @@ async fn refresh(ctx: &mut Ctx<'_>) -> Result<(), Problem> {
     if is_speculative(ctx.request.headers()) {
         // What it would bring may be thrown away, the new tokens with it (D44).
         return if has_ended {
-            Err(Problem::IdentityProviderUnavailable)
+            Err(Problem::Speculative)
         } else {
             Ok(())
         };

@@ -90,7 +90,7 @@ fn an_api_is_no_service_worker() {
                 .header("sec-fetch-dest", "serviceworker"),
         );
         assert_eq!(answer.status, 403, "{path}");
-        assert_eq!(answer.problem(), "cross-site-request");
+        assert_eq!(answer.problem(), "forbidden");
     }
     assert_eq!(bff.api_calls(), 0);
 }
