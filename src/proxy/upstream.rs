@@ -31,6 +31,7 @@ use super::UpstreamSettings;
 use super::connector::{Connector, Heard};
 use super::request_body::RequestBody;
 use super::target::Base;
+use crate::guard::MAX_HEADER_BYTES;
 use crate::names::UpstreamName;
 use crate::problem::Problem;
 
@@ -40,9 +41,9 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// Below the 5 s after which common servers (Node, actix) close: a `POST` must not meet a dying connection.
 const POOL_IDLE: Duration = Duration::from_secs(4);
 
-/// What a connection may hold of an answer that nobody has taken yet; its header section must fit. hyper's own limit is six
-/// times that, which fast upstreams fill for each connection.
-const MAX_BUFFER: usize = 64 * 1024;
+/// What a connection may hold of an answer that nobody has taken yet, and so the longest header section of one: as long as
+/// those that we take. hyper's own limit is eight times that, which fast upstreams fill for each connection.
+const MAX_BUFFER: usize = MAX_HEADER_BYTES;
 
 /// The right to use one connection.
 pub(super) type Slot = OwnedSemaphorePermit;

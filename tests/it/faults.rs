@@ -279,3 +279,35 @@ fn when_all_connections_are_in_use_the_next_waits_and_no_other_upstream_suffers(
     }
     assert_eq!(upstream.connections(), 2);
 }
+
+#[test]
+fn a_header_section_of_an_upstream_may_be_as_long_as_one_of_a_client() {
+    // D13
+    let upstream = RawUpstream::start(|mut talk| {
+        while let Some(head) = talk.head() {
+            let path = head.split(' ').nth(1).unwrap();
+            let kibibytes: usize = path.rsplit('/').next().unwrap().parse().unwrap();
+            let padding = "x-padding: y\r\n".repeat(kibibytes * 1024 / 80 / 14);
+            let line = format!(
+                "x-long: {}\r\n",
+                "z".repeat(kibibytes * 1024 - padding.len())
+            );
+            let head = format!("HTTP/1.1 200 OK\r\n{padding}{line}content-length: 0\r\n\r\n");
+            if !talk.try_say(&head) {
+                return;
+            }
+        }
+    });
+    let tables = upstream.route("");
+    let bff = TestBff::with(|setup| setup.tables = tables);
+    let mut browser = bff.signed_in();
+    assert_eq!(browser.fetch("GET", "/raw/40").status, 200);
+    let answer = browser.fetch("GET", "/raw/60");
+    assert_eq!(answer.status, 502);
+    assert_eq!(answer.problem(), "upstream-unavailable");
+    assert_eq!(
+        browser.fetch("GET", "/raw/40").status,
+        200,
+        "and others go on"
+    );
+}
