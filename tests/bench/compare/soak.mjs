@@ -17,11 +17,12 @@ const SCRIPT = fileURLToPath(new URL('lib/many.lua', import.meta.url));
 const EVERY_MS = 10_000;
 /** Nothing has to be renewed for so long (sealgate's `seen` cookie: a tenth of its idle timeout of 8 h). */
 const LONGEST_MINUTES = 45;
-const given = options({ sessions: 10_000, minutes: 30 }, `\
-usage: run soak [--sessions N] [--minutes M]
+const given = options({ sessions: 10_000, minutes: 30, pause: 0 }, `\
+usage: run soak [--sessions N] [--minutes M] [--pause MS]
 
   --sessions  how many distinct sessions (10000); each is a login, of some milliseconds
-  --minutes   how long they are sent in turns (30); at most ${LONGEST_MINUTES}, the logins included`);
+  --minutes   how long they are sent in turns (30); at most ${LONGEST_MINUTES}, the logins included
+  --pause     how long each of the 32 connections waits before it asks again, in milliseconds (0)`);
 if (given.minutes > LONGEST_MINUTES) {
   console.error(`--minutes: at most ${LONGEST_MINUTES}`);
   process.exit(64);
@@ -59,7 +60,7 @@ await bounded(300 + given.sessions * 0.3 + given.minutes * 60, async ({ processe
   const sizes = [];
   const timer = setInterval(() => { sizes.push(lane.rss()); say('under load'); }, EVERY_MS);
   const { requests, micros, rss } = await measure(
-    { ...lane, path: `${lane.path}/${SIZES[0].file}`, cookie: undefined, script: SCRIPT, env: { COOKIES: file } },
+    { ...lane, path: `${lane.path}/${SIZES[0].file}`, cookie: undefined, script: SCRIPT, env: { COOKIES: file, PAUSE: String(given.pause) } },
     { processes, core: cores.load, upstream, seconds: Math.round(given.minutes * 60) },
   ).finally(() => clearInterval(timer));
   if (lane.remarks.size) throw new Error([...lane.remarks].join('; '));
