@@ -7,6 +7,7 @@
 //! - A session has a place here as long as somebody watches it: memory is bounded by the streams that are open.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
@@ -16,7 +17,14 @@ use crate::session::{Session, SessionId};
 
 /// The ends that somebody watches. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct Ends(Arc<Mutex<HashMap<SessionId, watch::Sender<UnixTime>>>>);
+pub struct Ends(Arc<Mutex<HashMap<SessionId, Place>>>);
+
+/// The end of one session, and how many watch it.
+#[derive(Debug)]
+struct Place {
+    end: watch::Sender<UnixTime>,
+    watchers: usize,
+}
 
 impl Ends {
     /// Waits for the absolute end of a session, wherever it moves meanwhile.
@@ -37,37 +45,41 @@ impl Ends {
 
     /// Says that a session ends at the latest then.
     pub fn bring_nearer(&self, session: SessionId, ends_at: UnixTime) {
-        if let Some(end) = self.table().get(&session) {
-            nearer(end, ends_at);
+        if let Some(place) = self.table().get(&session) {
+            place.bring_nearer(ends_at);
         }
     }
 
     fn watch(&self, session: &Session) -> Watched {
         let mut table = self.table();
-        let end = table
-            .entry(session.id)
-            .or_insert_with(|| watch::Sender::new(session.ends_at));
+        let place = table.entry(session.id).or_insert_with(|| Place {
+            end: watch::Sender::new(session.ends_at),
+            watchers: 0,
+        });
         // Its cookies may be newer, or older, than those of who watches already.
-        nearer(end, session.ends_at);
+        place.bring_nearer(session.ends_at);
+        place.watchers += 1;
         Watched {
             table: self.clone(),
             session: session.id,
-            end: end.subscribe(),
+            end: place.end.subscribe(),
         }
     }
 
-    fn table(&self) -> MutexGuard<'_, HashMap<SessionId, watch::Sender<UnixTime>>> {
+    fn table(&self) -> MutexGuard<'_, HashMap<SessionId, Place>> {
         // The table is consistent after every statement, so a panic elsewhere leaves nothing half-done.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn nearer(end: &watch::Sender<UnixTime>, ends_at: UnixTime) {
-    end.send_if_modified(|end| {
-        let is_nearer = ends_at < *end;
-        *end = ends_at.min(*end);
-        is_nearer
-    });
+impl Place {
+    fn bring_nearer(&self, ends_at: UnixTime) {
+        self.end.send_if_modified(|end| {
+            let is_nearer = ends_at < *end;
+            *end = ends_at.min(*end);
+            is_nearer
+        });
+    }
 }
 
 /// One who watches.
@@ -80,13 +92,13 @@ struct Watched {
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        let mut table = self.table.table();
-        // Nobody but this one.
-        if table
-            .get(&self.session)
-            .is_some_and(|end| end.receiver_count() <= 1)
-        {
-            table.remove(&self.session);
+        // Counted under the lock: of two that leave at once the second finds nobody.
+        if let Entry::Occupied(mut place) = self.table.table().entry(self.session) {
+            let watchers = &mut place.get_mut().watchers;
+            *watchers = watchers.saturating_sub(1);
+            if *watchers == 0 {
+                place.remove();
+            }
         }
     }
 }
@@ -94,6 +106,7 @@ impl Drop for Watched {
 #[cfg(test)]
 mod tests {
     use std::pin::{Pin, pin};
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::{Context, Waker};
     use std::time::Duration;
 
@@ -145,5 +158,37 @@ mod tests {
         assert_eq!(ends.table().len(), 1);
         drop(second);
         assert!(ends.table().is_empty());
+    }
+
+    #[test]
+    fn two_who_leave_at_once_leave_no_place_behind() {
+        // Two workers, whose streams end with their session.
+        let ends = Ends::default();
+        let session = samples::session(NOW);
+        // A barrier would wake them one after the other.
+        let arrived = AtomicUsize::new(0);
+        let meet = || {
+            let nth = arrived.fetch_add(1, Ordering::AcqRel);
+            while arrived.load(Ordering::Acquire) < nth / 2 * 2 + 2 {
+                std::thread::yield_now();
+            }
+        };
+        let leave_again_and_again = || {
+            let mut left = 0;
+            for _ in 0..20_000 {
+                let watched = ends.watch(&session);
+                meet();
+                drop(watched);
+                meet();
+                left = ends.table().len().max(left);
+                meet();
+            }
+            left
+        };
+        let left = std::thread::scope(|scope| {
+            let both = [(); 2].map(|()| scope.spawn(leave_again_and_again));
+            both.map(|thread| thread.join().unwrap())
+        });
+        assert_eq!(left, [0, 0]);
     }
 }
