@@ -6,6 +6,7 @@
 //!   same token.
 //! - Neither cookies nor the CSRF header play a part: the token's signature is what counts (B65).
 //! - A token that verifies is never refused for its number, nor for what else came from its address.
+//! - A token that cannot be verified for want of keys is never called junk.
 //!
 //! # Spec
 //! OpenID Connect Back-Channel Logout 1.0 §2.5–2.8.
@@ -14,7 +15,8 @@
 //! A provider is one address and may log out thousands at once, and what it does not get through it need not send again.
 //! So what counts against an address is what the provider did not sign for us, and even over the limit a good token is
 //! taken: nobody keeps a logout back by sending rubbish from the same network. What a flood of it costs is bounded: it
-//! is not logged beyond the limit, reaches no store, and makes nobody ask for new keys more often.
+//! is not logged beyond the limit, be it that the keys to tell it by are out of reach, reaches no store, and makes nobody
+//! ask for new keys more often.
 
 use std::time::Duration;
 
@@ -27,7 +29,7 @@ use super::{parse_form, single};
 use crate::bff::Ctx;
 use crate::coordination::{Coordinator, Revocation};
 use crate::guard::Admitted;
-use crate::oidc::{LogoutToken, OidcError};
+use crate::oidc::{LogoutToken, LogoutTokenError, OidcError};
 use crate::problem::Problem;
 use crate::telemetry::coordination::BackchannelResult;
 
@@ -40,10 +42,12 @@ const FORM_PATIENCE: Duration = Duration::from_secs(10);
 /// Why no session was ended.
 enum Refusal {
     /// There is no token that the provider signed for this client, and meant so.
-    Junk(&'static str, Option<OidcError>),
+    Junk(&'static str, Option<String>),
     /// The token was taken before.
     Repeated,
-    /// It may well be good.
+    /// It may well be good: there are no keys to tell.
+    Unverified(OidcError),
+    /// It is good.
     Failed(&'static str),
 }
 
@@ -64,10 +68,10 @@ pub(super) async fn serve(
             log::info!(target: "sealgate::audit", frontend = name; "back-channel logout");
             return Ok(HttpResponse::Ok().finish());
         }
-        Err(Refusal::Junk(why, error)) => {
+        Err(Refusal::Junk(why, rule)) => {
             metrics.logged_out(BackchannelResult::Refused);
             ctx.bff.bad_logout_tokens.spend(admitted.spender())?;
-            let detail = error.map_or(String::new(), |error| format!(": {error}"));
+            let detail = rule.map_or(String::new(), |rule| format!(": {rule}"));
             log::warn!(target: "sealgate::audit", frontend = name; "back-channel logout refused: {why}{detail}");
             ("invalid_request", why)
         }
@@ -76,6 +80,15 @@ pub(super) async fn serve(
             let why = "the logout token came before";
             log::warn!(target: "sealgate::audit", frontend = name; "back-channel logout refused: {why}");
             ("invalid_request", why)
+        }
+        Err(Refusal::Unverified(error)) => {
+            metrics.logged_out(BackchannelResult::Failed);
+            let why = "there are no keys to verify the logout token with";
+            // Only the line is limited: the next one may be the provider's.
+            if ctx.bff.bad_logout_tokens.spend(admitted.spender()).is_ok() {
+                log::warn!(target: "sealgate::audit", frontend = name; "back-channel logout failed: {why}: {error}");
+            }
+            ("temporarily_unavailable", why)
         }
         Err(Refusal::Failed(why)) => {
             metrics.logged_out(BackchannelResult::Failed);
@@ -96,11 +109,8 @@ async fn log_out(
     let provider = &ctx.frontend.provider;
     let verified = provider.verify_logout_token(ctx.idp, &raw).await;
     let token = verified.map_err(|error| match error {
-        OidcError::Unavailable(_) => {
-            log::warn!(frontend = ctx.frontend.name.as_str(); "logout token not verified: {error}");
-            Refusal::Failed("the provider's keys are out of reach")
-        }
-        error => Refusal::Junk("the logout token breaks a rule", Some(error)),
+        LogoutTokenError::NoKeys(error) => Refusal::Unverified(error),
+        error => Refusal::Junk("the logout token breaks a rule", Some(error.to_string())),
     })?;
     let settings = provider.settings();
     let id = format!("{} {} {}", settings.issuer, settings.client_id, token.id);

@@ -20,9 +20,9 @@ use openidconnect::JsonWebKey as _;
 use openidconnect::core::{CoreJsonWebKey, CoreJsonWebKeyUse, CoreJwsSigningAlgorithm};
 use serde_json::{Map, Value};
 
-use super::ClientSettings;
 use super::id_token::Refusal;
 use super::provider::Known;
+use super::{ClientSettings, OidcError};
 use crate::clock::UnixTime;
 
 /// The member of `events` that makes a security event a logout.
@@ -45,6 +45,18 @@ pub struct LogoutToken {
     pub id: String,
     /// `exp`
     pub expires_at: UnixTime,
+}
+
+/// Why a logout token says nothing.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LogoutTokenError {
+    /// It breaks a rule, or no key of the provider verifies it; quotes nothing of it.
+    #[error("{0}")]
+    Refused(String),
+    /// The keys that may verify it cannot be had now: it may well be good.
+    #[error(transparent)]
+    NoKeys(#[from] OidcError),
 }
 
 /// What a logout token that keeps every rule says.

@@ -55,7 +55,7 @@ use crate::clock::UnixTime;
 
 pub use self::client_token::ClientToken;
 pub use self::http::IdpClient;
-pub use self::logout_token::LogoutToken;
+pub use self::logout_token::{LogoutToken, LogoutTokenError};
 pub use self::provider::Provider;
 pub use self::refreshed::Original;
 pub use self::token::Revoked;

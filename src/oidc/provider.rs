@@ -21,7 +21,7 @@ use super::drift::Drift;
 use super::gate::{Gate, Turn};
 use super::http::{IdpClient, is_outage};
 use super::id_token::{self, Refusal};
-use super::logout_token::{self, LogoutToken};
+use super::logout_token::{self, LogoutToken, LogoutTokenError};
 use super::metadata::Metadata;
 use super::{ClientSettings, Expectation, OidcError, RepeatRefresh};
 use crate::clock::{Clock, UnixTime};
@@ -161,14 +161,15 @@ impl Provider {
         &self,
         http: &IdpClient,
         raw: &str,
-    ) -> Result<LogoutToken, OidcError> {
+    ) -> Result<LogoutToken, LogoutTokenError> {
         let known = self.known(http).await?;
         let verify = |known: &Known| logout_token::verify(&self.settings, known, self.now(), raw);
-        match verify(&known) {
+        let verdict = match verify(&known) {
+            // Where the window is closed, that says nothing about this token: somebody's junk has closed it (B65).
             Err(Refusal::Key) => verify(&*self.with_newer_keys(http, known).await?),
-            outcome => outcome,
-        }
-        .map_err(|refusal| OidcError::Invalid(format!("logout token: {refusal}")))
+            verdict => verdict,
+        };
+        verdict.map_err(|refusal| LogoutTokenError::Refused(refusal.to_string()))
     }
 
     /// Metadata and keys: fresh ones if they can be had, else the last good ones.
@@ -241,7 +242,8 @@ impl Provider {
                 Turn::Closed(why) => return Err(why),
             };
             // Before the fetch: one that is given up counts as well.
-            pass.close_for(now, KEYS_WINDOW, Refusal::Key.into());
+            let too_soon = "no key fits, and the keys were fetched a moment ago".to_owned();
+            pass.close_for(now, KEYS_WINDOW, OidcError::Invalid(too_soon));
             let keys = stale.metadata.fetch_keys(http).await.inspect_err(|error| {
                 log::warn!(
                     "{:?}: {error}; the last keys stay in use",

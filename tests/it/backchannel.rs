@@ -2,11 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use sealgate::demo::idp::{IdTokenFault, Secret};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sealgate::demo::idp::{DiscoveryFault, EndpointFault, Faults, IdTokenFault, Idp, Secret};
 use serde_json::json;
 
-use crate::support::process::{Server, eventually};
-use crate::support::{Request, Response, Site, TestBff};
+use crate::support::process::{Place, eventually};
+use crate::support::{Browser, Request, Response, Site, TestBff, logs};
 
 /// Nobody listens on the port for TCP port multiplexing.
 const NOBODY: &str = "redis://:canary-password@127.0.0.1:1/";
@@ -111,15 +113,23 @@ fn a_provider_is_never_told_of_a_success_that_was_none() {
 
 /// A token that this provider signed for this client, as a logout token is: an ID token in which all is so.
 #[cfg(feature = "redis")]
-fn logout_token(site: &Site, server: &Server) -> String {
+fn logout_token(idp: &Idp, mut browser: Browser) -> String {
     let event = "http://schemas.openid.net/event/backchannel-logout";
-    let faults = site.idp.faults();
+    let faults = idp.faults();
     faults.inject(1, IdTokenFault::WithoutClaim("nonce"));
     faults.inject(1, IdTokenFault::Claim("jti", json!("of-the-token")));
     faults.inject(1, IdTokenFault::Claim("events", json!({ event: {} })));
-    site.browser(server).log_in("/bff/login");
-    let tokens = site.idp.minted_of(Secret::IdToken);
+    browser.log_in("/bff/login");
+    let tokens = idp.minted_of(Secret::IdToken);
     tokens.last().expect("one was minted").clone()
+}
+
+/// Well-formed, and signed by nobody.
+#[cfg(feature = "redis")]
+fn unknown_key() -> String {
+    let part = |json: serde_json::Value| URL_SAFE_NO_PAD.encode(json.to_string());
+    let head = part(json!({"alg": "ES256", "kid": "of-nobody"}));
+    format!("logout_token={head}.{}.{}", part(json!({})), "A".repeat(86))
 }
 
 #[cfg(feature = "redis")]
@@ -128,7 +138,7 @@ fn junk_of_one_address_is_limited_and_a_good_token_never_is() {
     // B65, F17
     let site = site_with("trusted_proxies = [\"127.0.0.0/8\"]", "open");
     let server = site.serve();
-    let good = logout_token(&site, &server);
+    let good = logout_token(&site.idp, site.browser(&server));
     let from = |address: &str, token: &str| {
         Request::new("POST", "/bff/backchannel")
             .header("host", "shop.test")
@@ -160,6 +170,71 @@ fn junk_of_one_address_is_limited_and_a_good_token_never_is() {
     assert_eq!(limited.header("cache-control"), Some("no-store"));
     is_taken("192.0.2.1");
     assert_eq!(from("192.0.2.2", "a.b.c").status, 400, "another address");
+}
+
+#[cfg(feature = "redis")]
+#[test]
+fn junk_does_not_make_a_token_under_a_new_key_junk() {
+    // B28, B65
+    let begun = logs::install();
+    let place = Place::new();
+    let url = place.write("store.url", NOBODY);
+    let store = format!("[coordination]\nurl = {{ file = {url:?} }}\n");
+    let bff = TestBff::with(|setup| setup.tables = store);
+    drop(bff.signed_in());
+    let answer = backchannel(bff.addr, &unknown_key());
+    assert_eq!(answer.json()["error"], "invalid_request");
+    bff.idp.rotate_keys().unwrap();
+    let good = logout_token(&bff.idp, bff.browser());
+    let asked = bff.idp.observed().jwks;
+    let of = |result: &str| {
+        bff.metric(&format!(
+            "sealgate_coordination_backchannel_total{{result=\"{result}\"}}"
+        ))
+    };
+    let said = || {
+        let answer = backchannel(bff.addr, &format!("logout_token={good}"));
+        assert_eq!(answer.status, 400);
+        let said = answer.json();
+        assert_eq!(said["error"], "temporarily_unavailable");
+        said["error_description"].as_str().unwrap().to_owned()
+    };
+    assert!(said().contains("no keys"));
+    assert_eq!((of("refused"), of("failed")), (1, 1));
+    assert_eq!(bff.idp.observed().jwks, asked, "the window is closed");
+    bff.clock.advance(Duration::from_secs(30));
+    // There is no store here, and that it would be asked says that the token is good.
+    assert!(said().contains("the store"));
+    assert_eq!(bff.idp.observed().jwks, asked + 1);
+    assert_eq!((of("refused"), of("failed")), (1, 2));
+    logs::search(begun, |lines| {
+        let audit: Vec<&str> = lines
+            .lines()
+            .filter(|line| line.contains("sealgate::audit back-channel logout"))
+            .collect();
+        assert_eq!(audit.len(), 3, "{audit:?}");
+        assert!(audit[0].contains("no key of the provider fits it"));
+        assert!(!audit.concat().contains("ID token"), "{audit:?}");
+    });
+}
+
+#[cfg(feature = "redis")]
+#[test]
+fn a_flood_is_not_logged_beyond_the_limit_while_there_are_no_keys_to_tell_it_by() {
+    // F17
+    let site = site("open");
+    let down = DiscoveryFault::Endpoint(EndpointFault::Down);
+    site.idp.faults().inject(Faults::ALWAYS, down);
+    let server = site.serve();
+    let junk = unknown_key();
+    for _ in 0..400 {
+        let answer = backchannel(server.addr, &junk);
+        assert_eq!(answer.status, 400);
+        assert_eq!(answer.json()["error"], "temporarily_unavailable");
+    }
+    let log = server.process.stderr.text();
+    let lines = log.lines().filter(|line| line.contains("logout")).count();
+    assert!((100..300).contains(&lines), "{lines} lines");
 }
 
 #[cfg(feature = "redis")]
