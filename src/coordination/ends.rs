@@ -1,10 +1,12 @@
 //! Ends of sessions that have moved nearer since a stream of theirs began.
 //!
-//! A long answer in `proxy::lasting` watches, `token::refresh` tells.
+//! A long answer in `proxy::lasting` watches, and `server::pipeline` for it before it asks the upstream; `token::refresh`
+//! tells.
 //!
 //! # Invariants
 //! - An end only moves nearer (F1).
-//! - A session has a place here as long as somebody watches it: memory is bounded by the streams that are open.
+//! - A session has a place here as long as somebody watches it: memory is bounded by the streams that are open or asked
+//!   for.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -50,7 +52,8 @@ impl Ends {
         }
     }
 
-    fn watch(&self, session: &Session) -> Watched {
+    /// Keeps where the end of a session moves, until it is dropped.
+    pub fn watch(&self, session: &Session) -> Watched {
         let mut table = self.table();
         let place = table.entry(session.id).or_insert_with(|| Place {
             end: watch::Sender::new(session.ends_at),
@@ -84,7 +87,8 @@ impl Place {
 
 /// One who watches.
 #[derive(Debug)]
-struct Watched {
+#[must_use = "what is not held is not watched"]
+pub struct Watched {
     table: Ends,
     session: SessionId,
     end: watch::Receiver<UnixTime>,

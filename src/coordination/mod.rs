@@ -39,7 +39,7 @@ mod store;
 pub use alone::{BadUrl, Coordinator, Unreachable};
 #[cfg(feature = "redis")]
 pub use coordinator::{BadUrl, Coordinator};
-pub use ends::Ends;
+pub use ends::{Ends, Watched};
 pub use fruitless::Fruitless;
 pub use refreshes::{Begin, Fingerprint, Flight, Join, Landed, Outcome, Refreshes};
 pub use revocations::{Revocation, Revocations};

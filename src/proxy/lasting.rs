@@ -1,11 +1,13 @@
 //! Answers that last, server-sent events and WebSocket, and what ends them before their time.
 //!
 //! `server::pipeline` hands every upstream's answer to [`end_in_time`]; ordinary ones pass untouched. A task waits for
-//! the end beside the answer, because a body is not looked at while its client reads nothing.
+//! the end beside the answer, because a body is not looked at while its client reads nothing. Before it asks for what
+//! [`may_last`], it begins to watch the session's end: the upstream takes its time.
 //!
 //! # Invariants
-//! - No such answer outlives its session in this process: not its absolute end, if a later refresh brings it nearer too, nor
-//!   logout, nor revocation (D37).
+//! - No such answer outlives its session in this process: not its absolute end, nor logout, nor revocation (D37).
+//! - If a later refresh brings that end nearer, it holds too: from the request on where an event stream or WebSocket was
+//!   asked for, from the upstream's answer on where an event stream came unasked.
 //! - A close frame of ours stands between two frames of the upstream, never inside one, and never after a close frame.
 //! - At shutdown they end at once, so that clients turn to another replica.
 //!
@@ -25,12 +27,13 @@ use std::time::Duration;
 
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_TYPE, HeaderMap};
-use actix_web::{HttpResponse, rt};
+use actix_web::http::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
+use actix_web::{HttpRequest, HttpResponse, rt};
 use bytes::Bytes;
 use tokio::task::JoinHandle;
 
 use super::frames::{self, Frames};
+use super::target::asks_for_websocket;
 use super::tunnel::Idle;
 use crate::bff::Bff;
 use crate::coordination::Coordinator;
@@ -72,11 +75,23 @@ pub fn end_in_time(answer: HttpResponse, bff: &Bff, session: Option<&Session>) -
     answer.map_body(|_, body| Lasting::new(body, frames, ending).boxed())
 }
 
+/// Whether a request asks for an answer that lasts. An `EventSource` always says so (HTML §9.2.2).
+pub fn may_last(request: &HttpRequest) -> bool {
+    let accept = request.headers().get_all(ACCEPT);
+    asks_for_websocket(request)
+        || accept
+            .flat_map(|value| value.as_bytes().split(|b| *b == b','))
+            .any(names_event_stream)
+}
+
 fn is_event_stream(headers: &HeaderMap) -> bool {
-    headers.get_all(CONTENT_TYPE).any(|value| {
-        let essence = value.as_bytes().split(|b| *b == b';').next();
-        essence.is_some_and(|e| e.trim_ascii().eq_ignore_ascii_case(b"text/event-stream"))
-    })
+    let mut types = headers.get_all(CONTENT_TYPE);
+    types.any(|value| names_event_stream(value.as_bytes()))
+}
+
+fn names_event_stream(media_type: &[u8]) -> bool {
+    let essence = media_type.split(|b| *b == b';').next();
+    essence.is_some_and(|e| e.trim_ascii().eq_ignore_ascii_case(b"text/event-stream"))
 }
 
 fn ending(bff: &Bff, session: Option<&Session>) -> impl Future<Output = Ending> + use<> {

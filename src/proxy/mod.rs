@@ -48,7 +48,7 @@ use crate::token::Permit;
 
 pub use forward::Challenge;
 use forward::Crossing;
-pub use lasting::end_in_time;
+pub use lasting::{end_in_time, may_last};
 pub use upstream::Upstreams;
 
 /// `[upstream.<name>]`, resolved.

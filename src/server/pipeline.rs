@@ -89,6 +89,9 @@ async fn run(
         // A management endpoint answers,
         Api::Endpoint(endpoint) => endpoint::serve(endpoint, admitted, &mut ctx, body).await,
         Api::Route(route) => {
+            // Of what lasts, the end counts from here on, wherever another request's refresh moves it meanwhile (D37).
+            let streamed = ctx.session.as_ref().filter(|_| proxy::may_last(request));
+            let watched = streamed.map(|session| bff.ends.watch(session));
             // 7 or policy and refresh decide whether, and with which token: 401, 403, 429, 503;
             let permit = token::permit(admitted, route, &mut ctx).await?;
             // 8 and the upstream answers: 502, 504.
@@ -121,6 +124,7 @@ async fn run(
                 answer = ask(permit, proxy::no_body(request).await?).await?;
             }
             let answer = proxy::end_in_time(answer, bff, ctx.session.as_deref().map(|s| &**s));
+            drop(watched);
             exchange.is_upstream = true;
             Ok(answer)
         }

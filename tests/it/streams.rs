@@ -216,6 +216,48 @@ fn an_event_stream_ends_at_an_end_that_a_later_refresh_has_brought_nearer() {
 }
 
 #[test]
+fn an_event_stream_ends_at_an_end_that_was_brought_nearer_before_its_upstream_answered() {
+    // D37, B69
+    let (asked, is_asked) = mpsc::channel();
+    let (refreshed, is_refreshed) = mpsc::channel();
+    let (gone, has_gone) = mpsc::channel();
+    let ends = Mutex::new((asked, is_refreshed, gone));
+    let upstream = RawUpstream::start(move |mut talk| {
+        if talk.head().is_some() {
+            let (asked, is_refreshed, gone) = &*ends.lock().unwrap();
+            asked.send(()).unwrap();
+            is_refreshed.recv().unwrap();
+            talk.say(EVENTS);
+            talk.say("9\r\ndata: 1\n\n\r\n");
+            while !talk.hear().is_empty() {}
+            let _ = gone.send(());
+        }
+    });
+    let tables = upstream.route("").replace("\"1s\"", "\"10s\"");
+    let tables = tables.replace("\"2s\"", "\"20s\"");
+    let bff = TestBff::with(|setup| setup.tables = tables);
+    let mut browser = bff.signed_in();
+    let head = "GET /raw";
+    let mut stream = Stream::open(bff.addr, head, &browser.api_cookie_line("/raw"));
+    stream.say("accept: text/event-stream\r\n\r\n");
+    is_asked.recv_timeout(Duration::from_secs(5)).unwrap();
+    bff.clock.advance(Duration::from_secs(310));
+    let sooner = TokenFault::With("authorization_expires_in", json!(600));
+    bff.idp.faults().inject(1, sooner);
+    assert_eq!(browser.fetch("GET", "/api/echo").status, 200);
+    refreshed.send(()).unwrap();
+    stream.until("data: 1\n\n");
+    bff.clock.advance(Duration::from_secs(599));
+    let early = has_gone.recv_timeout(Duration::from_millis(200));
+    assert!(early.is_err(), "it has a second left");
+    bff.clock.advance(Duration::from_secs(1));
+    stream.until("0\r\n\r\n");
+    has_gone
+        .recv_timeout(Duration::from_secs(5))
+        .expect("cancelled");
+}
+
+#[test]
 fn an_event_stream_of_a_route_without_session_does_not_end_with_one() {
     let (upstream, has_gone) = events();
     let tables = upstream
