@@ -101,7 +101,7 @@ pub fn start(config: Config, clock: Clock, listeners: Listeners) -> Result<Runni
         coordinator: coordinator.map(Arc::new),
         fruitless: Fruitless::default(),
         ends: Ends::default(),
-        bad_logout_tokens: RateLimit::of_junk(&clock),
+        bad_logout_tokens: RateLimit::of_bad_logout_tokens(&clock),
         clock,
         metrics,
         trusted_proxies: config.server.trusted_proxies,

@@ -43,7 +43,7 @@ pub enum Revocation {
     },
     /// The sessions of a user that began before a point in time, of which the provider named none: whichever `sid` was
     /// meant, it may be one of these.
-    Unnamed {
+    WithoutSid {
         /// The issuer.
         issuer: String,
         /// What it calls the user.
@@ -67,9 +67,9 @@ impl Revocation {
         match self {
             Self::Session(id) => Key::session(id),
             Self::ProviderSession { issuer, sid } => Key::provider_session(issuer, sid),
-            Self::Unnamed {
+            Self::WithoutSid {
                 issuer, subject, ..
-            } => Key::unnamed(issuer, subject),
+            } => Key::without_sid(issuer, subject),
             Self::Subject {
                 issuer, subject, ..
             } => Key::subject(issuer, subject),
@@ -79,7 +79,7 @@ impl Revocation {
     /// Before when a session must have begun for this to end it.
     pub(super) const fn not_before(&self) -> UnixTime {
         match self {
-            Self::Subject { not_before, .. } | Self::Unnamed { not_before, .. } => *not_before,
+            Self::Subject { not_before, .. } | Self::WithoutSid { not_before, .. } => *not_before,
             Self::Session(_) | Self::ProviderSession { .. } => UnixTime::from_secs(u64::MAX),
         }
     }
@@ -98,7 +98,7 @@ impl Key {
         Self::of("sid", &[issuer.as_bytes(), sid.as_bytes()])
     }
 
-    fn unnamed(issuer: &str, subject: &str) -> Self {
+    fn without_sid(issuer: &str, subject: &str) -> Self {
         Self::of("no sid", &[issuer.as_bytes(), subject.as_bytes()])
     }
 
@@ -126,7 +126,7 @@ impl Suspect {
         let (issuer, subject) = (&session.issuer, &session.subject);
         let of_provider = match &session.idp_sid {
             Some(sid) => Key::provider_session(issuer, sid),
-            None => Key::unnamed(issuer, subject),
+            None => Key::without_sid(issuer, subject),
         };
         Self {
             keys: [
@@ -302,28 +302,28 @@ mod tests {
     #[test]
     fn sessions_without_a_sid_are_ended_by_themselves() {
         // B66
-        let unnamed = |subject: &str| Session {
+        let without_sid = |subject: &str| Session {
             subject: subject.to_owned(),
             idp_sid: None,
             ..samples::session(NOW)
         };
-        let revocation = Revocation::Unnamed {
-            issuer: unnamed("a").issuer,
+        let revocation = Revocation::WithoutSid {
+            issuer: without_sid("a").issuer,
             subject: "a".to_owned(),
             not_before: NOW.plus(Duration::from_secs(1)),
         };
         let table = Revocations::default();
         table.revoke(&revocation, LATER, NOW);
-        assert!(table.is_revoked(&unnamed("a")));
-        assert!(!table.is_revoked(&unnamed("b")));
+        assert!(table.is_revoked(&without_sid("a")));
+        assert!(!table.is_revoked(&without_sid("b")));
         let named = Session {
             idp_sid: Some("another".to_owned()),
-            ..unnamed("a")
+            ..without_sid("a")
         };
         assert!(!table.is_revoked(&named));
         let later = Session {
             started_at: NOW.plus(Duration::from_secs(1)),
-            ..unnamed("a")
+            ..without_sid("a")
         };
         assert!(!table.is_revoked(&later), "F6");
     }

@@ -149,7 +149,7 @@ fn revocations(ctx: &Ctx<'_>, token: LogoutToken) -> Vec<Revocation> {
                 issuer: issuer.clone(),
                 sid,
             },
-            Revocation::Unnamed {
+            Revocation::WithoutSid {
                 issuer,
                 subject,
                 not_before,

@@ -1,6 +1,8 @@
-//! How many requests one session, or one client address, may send along a route.
+//! How many requests one session, or one client address, may send along a route; and how many bad logout tokens one
+//! address.
 //!
-//! `guard::rate_limit` spends by address, before any cookie is opened; `token::permit` by session, once it is known.
+//! `guard::rate_limit` spends by address, before any cookie is opened; `token::permit` by session, once it is known;
+//! `endpoint::backchannel` by address, and only for what is no good.
 //! The arithmetic (GCRA) is `governor`'s; what is kept for it is here, because memory must be bounded whoever comes.
 //!
 //! # Invariants
@@ -65,7 +67,7 @@ impl RateLimit {
     }
 
     /// For what no honest client sends: a hundred of it at once, and then one a second, from each address.
-    pub fn of_junk(clock: &Clock) -> Self {
+    pub fn of_bad_logout_tokens(clock: &Clock) -> Self {
         let burst = NonZeroU32::MIN.saturating_add(99);
         let quota = Quota::per_second(NonZeroU32::MIN).allow_burst(burst);
         Self::with(quota, CountedBy::Address, clock.clone())
