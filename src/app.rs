@@ -224,8 +224,9 @@ fn coordinator(
 /// Shares facts with the other replicas, with `[coordination]`.
 async fn coordinate(bff: Arc<Bff>) {
     if let Some(coordinator) = &bff.coordinator {
+        let look_for_keys = || bff.look_for_keys(bff.clock.now());
         coordinator
-            .run(&bff.keys, &bff.clock, &bff.revocations)
+            .run(&bff.keys, &bff.clock, &bff.revocations, &look_for_keys)
             .await;
     }
 }

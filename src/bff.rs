@@ -16,8 +16,8 @@ use crate::oidc::IdpClient;
 use crate::session::{OpenSession, Received, Session, SessionId, SetCookies, StoreError};
 use crate::telemetry::metrics::{Metrics, ReloadResult};
 
-/// The shared state of the process. Only the key ring, the refreshes under way, the revocations
-/// and readiness ever change.
+/// The shared state of the process. What the configuration says never changes in it; the rest is what requests of
+/// whatever worker must know of one another.
 #[derive(Debug)]
 pub struct Bff {
     /// Every frontend, selected by `Host`.
@@ -30,7 +30,7 @@ pub struct Bff {
     pub revocations: Revocations,
     /// Ends of sessions that streams wait for.
     pub ends: Ends,
-    /// What replicas share of both, with `[coordination]`.
+    /// What replicas share of refreshes and revocations, with `[coordination]`.
     pub coordinator: Option<Arc<Coordinator>>,
     /// Sessions whose new tokens an API refused like the old ones.
     pub fruitless: Fruitless,
@@ -50,6 +50,13 @@ impl Bff {
     /// Reads the key directory again. A ring that does not load adds nothing (E21).
     pub fn reload_keys(&self) {
         self.note_reload(&self.keys.reload(self.clock.now()));
+    }
+
+    /// The same for want of a key, unless that was done in this second or another one's look does not end.
+    pub fn look_for_keys(&self, now: UnixTime) {
+        if let Some(outcome) = self.keys.reload_at_most_once_a_second(now) {
+            self.note_reload(&outcome);
+        }
     }
 
     /// Key files that others can change.
@@ -150,9 +157,7 @@ impl Ctx<'_> {
     /// A cookie may be sealed with a key that this process has not read yet: one look at the directory, unless it
     /// was read in this second, or another request's look does not end. Whether the request has other keys now.
     pub fn look_for_keys(&mut self) -> bool {
-        if let Some(outcome) = self.bff.keys.reload_at_most_once_a_second(self.now) {
-            self.bff.note_reload(&outcome);
-        }
+        self.bff.look_for_keys(self.now);
         let current = self.bff.keys.current();
         let has_changed = !Arc::ptr_eq(&current, &self.keys);
         self.keys = current;

@@ -38,7 +38,13 @@ impl Coordinator {
     }
 
     /// Never called.
-    pub async fn run(&self, _keys: &SharedRing, _clock: &Clock, _revocations: &Revocations) {
+    pub async fn run(
+        &self,
+        _keys: &SharedRing,
+        _clock: &Clock,
+        _revocations: &Revocations,
+        _look_for_keys: &dyn Fn(),
+    ) {
         match *self {}
     }
 

@@ -73,11 +73,18 @@ impl Coordinator {
         })
     }
 
-    /// Keeps the connection, follows the feed, and sends what waits; as long as it is polled.
-    pub async fn run(&self, keys: &SharedRing, clock: &Clock, revocations: &Revocations) {
+    /// Keeps the connection, follows the feed, and sends what waits; as long as it is polled. `look_for_keys` is called,
+    /// once a second at the most, while a revocation has come under a key that `keys` lacks.
+    pub async fn run(
+        &self,
+        keys: &SharedRing,
+        clock: &Clock,
+        revocations: &Revocations,
+        look_for_keys: &dyn Fn(),
+    ) {
         tokio::join!(
             self.store.keep_connected(),
-            self.follow(keys, clock, revocations),
+            self.follow(keys, clock, revocations, look_for_keys),
             self.send_queued(keys, clock),
         );
     }

@@ -19,9 +19,10 @@ use super::digest::digest_text;
 use super::entries::{self, FIELD};
 use super::sealed::Fact;
 use super::store::{PATIENCE, RETRY, Unreachable};
+use super::unopened::Unopened;
 use super::{Revocation, Revocations};
 use crate::clock::Clock;
-use crate::keyring::{KeyRing, OpenError, ReloadOutcome, SharedRing};
+use crate::keyring::{KeyRing, OpenError, SharedRing};
 use crate::telemetry::coordination::{FeedEntry, StoreCall};
 
 /// How long a read waits for news; also the longest silence of a feed that works.
@@ -32,9 +33,6 @@ const GLANCE: Duration = Duration::from_millis(1);
 
 /// Entries of one read.
 const PAGE: usize = 1000;
-
-/// Entries under unknown keys that are kept until the keys are others.
-const MAX_PUZZLES: usize = 1000;
 
 /// How far replicas' clocks, and the store's, may be apart.
 const SKEW: Duration = Duration::from_mins(2);
@@ -147,10 +145,16 @@ impl Coordinator {
     }
 
     /// Fills the table from the stream, as long as it is polled.
-    pub(super) async fn follow(&self, keys: &SharedRing, clock: &Clock, revocations: &Revocations) {
+    pub(super) async fn follow(
+        &self,
+        keys: &SharedRing,
+        clock: &Clock,
+        revocations: &Revocations,
+        look_for_keys: &dyn Fn(),
+    ) {
         let mut last = String::new();
         loop {
-            let Err(error) = self.read(keys, clock, revocations).await;
+            let Err(error) = self.read(keys, clock, revocations, look_for_keys).await;
             // Not each time: it is tried once a second.
             if error != last {
                 log::warn!("revocations of other replicas are not heard of: {error}");
@@ -165,12 +169,13 @@ impl Coordinator {
         keys: &SharedRing,
         clock: &Clock,
         revocations: &Revocations,
+        look_for_keys: &dyn Fn(),
     ) -> Result<Infallible, String> {
         let stream = self.stream();
         let mut connection = self.store.connect().await?;
         let mut cursor = "0-0".to_owned();
         let mut ring = keys.current();
-        let mut puzzles: Vec<Vec<u8>> = Vec::new();
+        let mut unopened = Unopened::default();
         loop {
             let mut command = redis::cmd("XREAD");
             command.arg("COUNT").arg(PAGE);
@@ -187,17 +192,17 @@ impl Coordinator {
             let current = keys.current();
             if !Arc::ptr_eq(&ring, &current) {
                 ring = current;
-                let unsolved = std::mem::take(&mut puzzles);
-                for entry in unsolved {
-                    self.apply(entry, &stream, &ring, clock, revocations, &mut puzzles);
-                }
+                unopened.retry(|entry| self.apply(entry, &stream, &ring, clock, revocations));
             }
             let entries = entries::read(reply).map_err(|error| error.to_string())?;
             let is_last = entries.len() < PAGE;
             for entry in entries {
                 match entry.sealed {
                     Some(sealed) => {
-                        self.apply(sealed, &stream, &ring, clock, revocations, &mut puzzles);
+                        let back = self.apply(sealed, &stream, &ring, clock, revocations);
+                        if let Some(sealed) = back {
+                            unopened.keep(sealed, clock.monotonic());
+                        }
                     }
                     None => self.metrics.fed(FeedEntry::Rejected),
                 }
@@ -206,14 +211,13 @@ impl Coordinator {
             if is_last {
                 self.note_heard();
             }
-            if !puzzles.is_empty()
-                && let Some(ReloadOutcome::Ok) = keys.reload_at_most_once_a_second(clock.now())
-            {
-                log::info!("key ring reloaded: a revocation named a key that was unknown");
+            if unopened.wants_keys(clock.monotonic()) {
+                look_for_keys();
             }
         }
     }
 
+    /// Gives an entry back whose key is unknown.
     fn apply(
         &self,
         entry: Vec<u8>,
@@ -221,8 +225,7 @@ impl Coordinator {
         keys: &KeyRing,
         clock: &Clock,
         revocations: &Revocations,
-        puzzles: &mut Vec<Vec<u8>>,
-    ) {
+    ) -> Option<Vec<u8>> {
         match Fact::open(&entry, stream, keys) {
             Ok(fact) => {
                 self.metrics.fed(FeedEntry::Ok);
@@ -231,11 +234,10 @@ impl Coordinator {
             // A replica whose keys are newer; ours will be.
             Err(OpenError::UnknownKey) => {
                 self.metrics.fed(FeedEntry::UnknownKey);
-                if puzzles.len() < MAX_PUZZLES {
-                    puzzles.push(entry);
-                }
+                return Some(entry);
             }
             Err(OpenError::Rejected) => self.metrics.fed(FeedEntry::Rejected),
         }
+        None
     }
 }

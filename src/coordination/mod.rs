@@ -1,11 +1,13 @@
 //! Short-lived facts that requests of one session share, so that they do not work against each other.
 //!
-//! In the process these are [`Refreshes`] and [`Revocations`]: every request asks them, and no request asks more. With
-//! `[coordination]` a [`Coordinator`] carries the same facts between replicas, through Valkey or Redis; without it the
-//! key ring is all that replicas share, and the program is complete.
+//! In the process these are [`Refreshes`], [`Revocations`], [`Ends`] and [`Fruitless`], and no request asks more. With
+//! `[coordination]` a [`Coordinator`] carries refreshes and revocations between replicas, through Valkey or Redis; without
+//! it the key ring is all that replicas share, and the program is complete.
 //!
-//! - `refreshes`, `revocations`, `ends`: the tables of the process · `digest`: what they are looked up by
-//! - `coordinator`: what replicas share · `lease`: one refresh for all of them · `feed`: who was signed out
+//! - `refreshes`, `revocations`, `ends`, `fruitless`: the tables of the process
+//! - `digest`: names that tell nothing of whom they are about, of revocations and in the store
+//! - `coordinator`: what replicas share · `lease`: one refresh for all of them · `feed`: who was signed out ·
+//!   `unopened`: what of it waits for a key
 //! - `store`: the connection, and when not to wait for it · `sealed`: what stands there · `entries`: and what else might
 //!
 //! # Invariants
@@ -34,6 +36,8 @@ mod sealed;
 mod settings;
 #[cfg(feature = "redis")]
 mod store;
+#[cfg(feature = "redis")]
+mod unopened;
 
 #[cfg(not(feature = "redis"))]
 pub use alone::{BadUrl, Coordinator, Unreachable};

@@ -1,8 +1,8 @@
 //! The ring in use, exchanged for a newer one while requests run.
 //!
-//! `app` calls [`SharedRing::reload`] on SIGHUP and at an interval, and `session`'s callers
-//! [`SharedRing::reload_at_most_once_a_second`] when a cookie names an unknown key. Each request
-//! takes the ring once, with [`SharedRing::current`].
+//! `bff` calls [`SharedRing::reload`] on SIGHUP and at an interval, and
+//! [`SharedRing::reload_at_most_once_a_second`] when a cookie, or a revocation of another replica,
+//! names an unknown key. Each request takes the ring once, with [`SharedRing::current`].
 //!
 //! # Invariants
 //! - There is always a ring: what cannot be loaded is reported and adds nothing (E21).

@@ -324,6 +324,8 @@ test('a revocation under a key that is new makes a replica look at its directory
     // Nobody asked it anything meanwhile that would have named the key.
     const after = await Promise.all([1, 2].map(async (n) => total(await metricsOf(replicas[n]), 'sealgate_keyring_keys')));
     assert.deepEqual(after, [keys, keys]);
+    const reloads = await Promise.all([1, 2].map(async (n) => total(await metricsOf(replicas[n]), 'sealgate_keyring_reload_total', { result: 'ok' })));
+    assert.deepEqual(reloads, [i + 1, i + 1], 'and it is counted');
     await scene.deadEverywhere(session.cookie);
     // A directory is looked at once a second at the most.
     await sleep(1100);
