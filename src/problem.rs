@@ -44,7 +44,7 @@ pub enum Problem {
     },
     /// No such route, endpoint or file.
     NotFound,
-    /// More requests than are taken of one session or address.
+    /// More requests than the route takes of one session or address, or more bad logout tokens than an address may send.
     RateLimited {
         /// Seconds until the next one is taken.
         retry_after: u64,
