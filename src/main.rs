@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use mimalloc::MiMalloc;
 use sealgate::cli::{self, Mode};
 
-/// A request takes some sixty allocations; this allocator makes them in a third of the instructions that glibc's needs.
+/// A request takes some fifty allocations; this allocator makes them in less than half the instructions that glibc's needs.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

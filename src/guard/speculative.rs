@@ -21,13 +21,12 @@ static SIGNS: [(HeaderName, &[u8]); 3] = [
 
 /// Whether a request says that it runs ahead of what the person does.
 pub fn is_speculative(headers: &HeaderMap) -> bool {
-    let any = |name: &HeaderName, says: &dyn Fn(&[u8]) -> bool| {
-        headers.get_all(name).any(|value| says(value.as_bytes()))
-    };
-    any(&SEC_PURPOSE, &|value| !value.trim_ascii().is_empty())
-        || SIGNS
-            .iter()
-            .any(|(name, word)| any(name, &|value| names(value, word)))
+    let mut purposes = headers.get_all(SEC_PURPOSE);
+    purposes.any(|value| !value.as_bytes().trim_ascii().is_empty())
+        || SIGNS.iter().any(|(name, word)| {
+            let mut values = headers.get_all(name);
+            values.any(|value| names(value.as_bytes(), word))
+        })
 }
 
 /// A list of tokens, each with parameters (RFC 9651): `prefetch;prerender` is two words of one.
