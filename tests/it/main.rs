@@ -17,6 +17,7 @@ mod backchannel;
 mod cli;
 mod client_token;
 mod configuration;
+mod connections;
 mod corpus;
 mod crossing;
 mod crowd;

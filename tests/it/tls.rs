@@ -13,7 +13,7 @@ use crate::support::{ORIGIN, Request, Site};
 const TLS: &str = "tls = { cert = \"tls.crt\", key = \"tls.key\" }";
 
 /// A configuration with certificate and key, and a client that trusts the certificate.
-fn site() -> (Site, Arc<ClientConfig>) {
+pub fn site() -> (Site, Arc<ClientConfig>) {
     let site = Site::with(ORIGIN, TLS, "");
     let certified = rcgen::generate_simple_self_signed(["shop.test".to_owned()]).unwrap();
     let pem = certified.cert.pem();
