@@ -56,5 +56,6 @@ pub mod keyring;
 
 pub mod clock;
 pub mod names;
+mod page;
 pub mod problem;
 pub mod telemetry;

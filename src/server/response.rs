@@ -20,6 +20,7 @@ use super::page;
 use crate::bff::Bff;
 use crate::frontend::{Api, Endpoint, Frontend};
 use crate::guard;
+use crate::names::ReturnTo;
 use crate::problem::Problem;
 use crate::proxy;
 use crate::session::SetCookies;
@@ -34,6 +35,8 @@ pub(super) struct Exchange {
     pub(super) route: Label,
     /// Whether the answer is an upstream's.
     pub(super) is_upstream: bool,
+    /// Where the person wanted to be in the end, as far as it is known: a page about a problem leads back there.
+    pub(super) back: Option<ReturnTo>,
     frontend: Option<Arc<Frontend>>,
     endpoint: Option<Endpoint>,
     id: String,
@@ -51,6 +54,7 @@ impl Exchange {
             cookies: SetCookies::none(),
             route: "".into(),
             is_upstream: false,
+            back: None,
             frontend: None,
             endpoint: None,
             id,
@@ -210,11 +214,14 @@ fn refuse(request: &HttpRequest, problem: &Problem, exchange: &Exchange) -> Http
     ) || (exchange.endpoint == Some(Endpoint::Logout)
         && request.method() == "GET");
     let mut response = if for_person && !prefers_json(request.headers()) {
-        let base_path = exchange
-            .frontend
-            .as_ref()
-            .map_or("", |frontend| &frontend.base_path);
-        page::problem(builder, problem, &exchange.id, base_path)
+        let frontend = exchange.frontend.as_ref();
+        let place = page::Place {
+            id: &exchange.id,
+            base_path: frontend.map(|frontend| frontend.base_path.as_str()),
+            endpoint: exchange.endpoint,
+            back: exchange.back.as_ref(),
+        };
+        page::problem(builder, problem, place)
     } else {
         builder
             .content_type("application/problem+json")

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A module may use only modules to its right.
-const LAYERS: [&str; 23] = [
+const LAYERS: [&str; 24] = [
     "main",
     "mode",
     "fuzzing",
@@ -24,6 +24,7 @@ const LAYERS: [&str; 23] = [
     "session",
     "oidc",
     "keyring",
+    "page",
     "problem",
     "telemetry",
     "clock",
@@ -31,12 +32,13 @@ const LAYERS: [&str; 23] = [
 ];
 
 /// These know nothing of the HTTP server.
-const WITHOUT_SERVER: [&str; 7] = [
+const WITHOUT_SERVER: [&str; 8] = [
     "frontend",
     "coordination",
     "session",
     "oidc",
     "keyring",
+    "page",
     "problem",
     "names",
 ];

@@ -35,6 +35,7 @@ mod login;
 mod logout;
 mod lost_answers;
 mod outages;
+mod pages;
 mod policy;
 mod proxy;
 mod readme;
