@@ -148,6 +148,8 @@ pub(super) struct Oidc {
     pub(super) extra_params: BTreeMap<String, String>,
     /// How far the provider's clock may be off.
     pub(super) clock_skew: Span,
+    /// Lifetime of an access token where the provider says nothing.
+    pub(super) expires_in: Span,
     /// `auto`, `always` or `never`: whether a refresh token that may be spent is presented again.
     pub(super) repeat_refresh: String,
 }

@@ -163,7 +163,9 @@ async fn complete(
                 OidcError::Unavailable(_) | OidcError::Lost(_) => {
                     return unavailable(ctx, &error);
                 }
-                OidcError::Invalid(_) => failed(LoginFailure::InvalidIdToken),
+                OidcError::Invalid(_) | OidcError::Unusable(_) => {
+                    failed(LoginFailure::InvalidIdToken)
+                }
             };
             log::warn!(frontend = ctx.frontend.name.as_str(); "code not redeemed: {error}");
             problem

@@ -236,6 +236,7 @@ fn at(host: &str, error: OidcError) -> OidcError {
         OidcError::Rejected(text) => OidcError::Rejected(text),
         OidcError::Unavailable(text) => OidcError::Unavailable(format!("{host}: {text}")),
         OidcError::Lost(text) => OidcError::Lost(format!("{host}: {text}")),
+        OidcError::Unusable(text) => OidcError::Unusable(format!("{host}: {text}")),
         OidcError::Invalid(text) => OidcError::Invalid(format!("{host}: {text}")),
     }
 }

@@ -35,10 +35,12 @@ mod gate;
 mod http;
 mod id_token;
 mod logout_token;
+mod members;
 mod metadata;
 pub(crate) mod probe;
 mod provider;
 mod refreshed;
+mod refusal;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -58,6 +60,7 @@ pub use self::http::IdpClient;
 pub use self::logout_token::{LogoutToken, LogoutTokenError};
 pub use self::provider::Provider;
 pub use self::refreshed::Original;
+pub use self::refusal::{OTHER, known_code, quotable};
 pub use self::token::Revoked;
 
 /// `[frontend.<name>.oidc]`, resolved.
@@ -79,6 +82,8 @@ pub struct ClientSettings {
     pub extra_params: BTreeMap<String, String>,
     /// Tolerance for `exp`, `iat`, `nbf`, `auth_time`.
     pub clock_skew: Duration,
+    /// Lifetime of an access token where its answer says nothing.
+    pub expires_in: Duration,
     /// Whether a refresh token that may be spent is presented again.
     pub repeat_refresh: RepeatRefresh,
     /// Where codes are sent.
@@ -168,7 +173,7 @@ pub struct TokenResponse {
     pub refresh_token: Option<RefreshToken>,
     /// The raw ID token, if one came. Not verified yet.
     pub id_token: Option<String>,
-    /// Lifetime of the access token; a default of five minutes where the provider says nothing
+    /// Lifetime of the access token, five seconds at the least; the configuration's where the provider says nothing
     /// (B33).
     pub expires_in: Duration,
     /// Lifetime of the refresh token, if the provider tells: `refresh_expires_in`, `refresh_token_expires_in` or
@@ -230,10 +235,13 @@ pub enum OidcError {
     /// Not reachable, too slow, 5xx, 429.
     #[error("the identity provider is unavailable: {0}")]
     Unavailable(String),
-    /// It was asked, and its answer was lost or unreadable: what was asked for may have been done. Only of a refresh, where
+    /// It was asked, and its answer was lost on the way: what was asked for may have been done. Of token requests only, where
     /// it matters.
     #[error("the identity provider's answer was lost: {0}")]
     Lost(String),
+    /// It has done what was asked for, and its answer cannot be used. It would not be another one next time.
+    #[error("the identity provider's answer cannot be used: {0}")]
+    Unusable(String),
     /// It answered, but not what the specifications ask for.
     #[error("the identity provider's answer is invalid: {0}")]
     Invalid(String),

@@ -124,6 +124,7 @@ fn settings() -> ClientSettings {
         resources: Vec::new(),
         extra_params: BTreeMap::new(),
         clock_skew: Duration::from_secs(SKEW.into()),
+        expires_in: Duration::from_mins(5),
         repeat_refresh: RepeatRefresh::Auto,
         redirect_uri: String::new(),
     }

@@ -5,12 +5,13 @@
 //!   URL.
 //! - One call, one request: a refresh that is repeated after a lost answer may end the session (RFC
 //!   9700 §4.14.2).
-//! - Of an error answer only a code that the specifications define is kept; descriptions are
-//!   dropped.
+//! - Of an error answer only a code that the specifications define is kept; its description is at most logged, at DEBUG.
+//! - Of an answer only the members that are used are judged, and an error names the one that was not understood.
 //!
 //! # Spec
 //! RFC 6749 §2.3.1, §4.1.3, §5, §6; RFC 7009; RFC 7636 §4.5; RFC 8707 §2.2.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use base64::Engine;
@@ -18,29 +19,21 @@ use base64::engine::general_purpose::STANDARD;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, StatusCode};
 use openidconnect::{AccessToken, HttpRequest, HttpResponse, PkceCodeVerifier, RefreshToken};
-use serde::Deserialize;
-use serde_json::Value;
 use url::Url;
 use url::form_urlencoded::{Serializer, byte_serialize};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::http::{Channel, is_outage};
+use super::members::{Members, NotUnderstood, Unreadable};
+use super::refusal::{known_code, quotable};
 use super::{ClientAuth, ClientSettings, IdpClient, OidcError, Provider, TokenResponse};
 
-/// Lifetime of an access token where the provider names none.
-const DEFAULT_LIFETIME: Duration = Duration::from_mins(5);
+/// The shortest lifetime of an access token that is believed: a token that had none at all would be replaced by each
+/// request.
+const SHORTEST_LIFETIME: Duration = Duration::from_secs(5);
 
-/// RFC 6749 §5.2, RFC 8707 §2, RFC 7009 §2.2.1.
-const ERROR_CODES: [&str; 8] = [
-    "invalid_request",
-    "invalid_client",
-    "invalid_grant",
-    "unauthorized_client",
-    "unsupported_grant_type",
-    "invalid_scope",
-    "invalid_target",
-    "unsupported_token_type",
-];
+/// Parameters of a token request that a provider's words must not repeat in a log.
+const SECRET_PARAMS: [&str; 4] = ["code", "code_verifier", "refresh_token", "token"];
 
 impl Provider {
     /// Code to tokens.
@@ -59,7 +52,7 @@ impl Provider {
         let (channel, request) = self.token_request(http, &grant).await?;
         let answer = channel.send(request).await;
         self.heard(&answer);
-        read_and_erase(answer?).1
+        self.read_and_erase(answer?, &grant)
     }
 
     /// Refresh token to tokens. Exactly one request, never repeated.
@@ -75,13 +68,12 @@ impl Provider {
         let (channel, request) = self.token_request(http, &grant).await?;
         let answer = channel.send_once(request).await;
         self.heard(&answer);
-        let (status, tokens) = read_and_erase(answer.map_err(lost)?);
-        // A success that cannot be read is one all the same.
-        let tokens = match tokens {
-            Err(error) if status.is_success() => return Err(lost(error)),
+        let answer = answer.map_err(lost)?;
+        let status = answer.status().as_u16();
+        let tokens = match self.read_and_erase(answer, &grant) {
             // A gateway that got no answer does not know either.
-            Err(_) if matches!(status.as_u16(), 502 | 504) => {
-                return Err(OidcError::Lost(format!("status {}", status.as_u16())));
+            Err(_) if matches!(status, 502 | 504) => {
+                return Err(OidcError::Lost(format!("status {status}")));
             }
             tokens => tokens?,
         };
@@ -112,7 +104,7 @@ impl Provider {
         if answer.status().is_success() {
             return Ok(Revoked::Done);
         }
-        Err(refusal(&answer))
+        Err(self.refusal(&answer, &form))
     }
 
     /// The client's own token (RFC 6749 §4.4); an empty scope leaves the choice to the provider.
@@ -127,7 +119,7 @@ impl Provider {
         let (channel, request) = self.token_request(http, grant).await?;
         let answer = channel.send(request).await;
         self.heard(&answer);
-        read_and_erase(answer?).1
+        self.read_and_erase(answer?, grant)
     }
 
     async fn token_request<'h>(
@@ -152,13 +144,7 @@ pub enum Revoked {
     NotOffered,
 }
 
-fn read_and_erase(mut answer: HttpResponse) -> (StatusCode, Result<TokenResponse, OidcError>) {
-    let tokens = read(&answer);
-    answer.body_mut().zeroize();
-    (answer.status(), tokens)
-}
-
-/// What the provider said is no answer, so nobody knows what it did.
+/// What came is no HTTP, so nobody knows what the provider did.
 fn lost(error: OidcError) -> OidcError {
     match error {
         OidcError::Invalid(text) => OidcError::Lost(text),
@@ -206,98 +192,113 @@ fn basic(settings: &ClientSettings) -> Result<HeaderValue, OidcError> {
     Ok(value)
 }
 
-/// RFC 6749 §5.1, and what providers and the draft oauth-refresh-token-expiration say of lifetimes. Members that are not
-/// named here are ignored.
-#[derive(Deserialize)]
-struct Answer {
-    access_token: String,
-    token_type: String,
-    expires_in: Option<Value>,
-    refresh_expires_in: Option<Value>,
-    refresh_token_expires_in: Option<Value>,
-    refresh_token_timeout: Option<Value>,
-    authorization_expires_in: Option<Value>,
-    refresh_token: Option<String>,
-    scope: Option<String>,
-    id_token: Option<String>,
-}
-
-fn read(answer: &HttpResponse) -> Result<TokenResponse, OidcError> {
-    let invalid = |why: &str| OidcError::Invalid(format!("token response: {why}"));
-    if answer.status() != StatusCode::OK {
-        return Err(refusal(answer));
-    }
-    // SECURITY: serde's message may quote a token, so it is dropped.
-    let answer: Answer = serde_json::from_slice(answer.body())
-        .map_err(|_| invalid("not JSON with the members of RFC 6749 §5.1"))?;
-    // RFC 6749 §5.1: case does not matter.
-    if !answer.token_type.eq_ignore_ascii_case("bearer") {
-        return Err(invalid("token_type is not Bearer"));
+/// RFC 6749 §5.1, and what providers and the draft oauth-refresh-token-expiration say of lifetimes.
+fn tokens(mut answer: Members, settings: &ClientSettings) -> Result<TokenResponse, NotUnderstood> {
+    let pass_over = |member: NotUnderstood| {
+        let issuer = &settings.issuer;
+        log::warn!("{issuer:?}: token response: {member}, and passed over");
+    };
+    // RFC 6749 §5.1: case does not matter. Some providers leave it out, and there is one kind of token here.
+    let token_type = answer.take_text("token_type")?;
+    if !token_type.is_none_or(|kind| kind.eq_ignore_ascii_case("bearer")) {
+        return Err(NotUnderstood("token_type"));
     }
     // RFC 6749 §A.12; it must also be a header value.
-    if answer.access_token.is_empty() || !answer.access_token.bytes().all(|b| b.is_ascii_graphic())
-    {
-        return Err(invalid("access_token is empty or not visible ASCII"));
-    }
-    let expires_in = match &answer.expires_in {
-        None => DEFAULT_LIFETIME,
-        Some(value) => seconds(value).ok_or_else(|| invalid("expires_in is not a lifetime"))?,
-    };
-    let refresh_lifetimes = [
-        answer.refresh_expires_in.as_ref(),
-        answer.refresh_token_expires_in.as_ref(),
-        answer.refresh_token_timeout.as_ref(),
+    let access_token = answer.take_text("access_token")?;
+    let access_token = access_token.filter(|token| token.bytes().all(|b| b.is_ascii_graphic()));
+    // What is written in another way than a lifetime is as good as not said.
+    let lifetime = |name| answer.lifetime(name).map_err(pass_over).ok().flatten();
+    // Keycloak writes 0 for a token without an end.
+    let stated = |name| lifetime(name).filter(|lifetime| !lifetime.is_zero());
+    let expires_in = lifetime("expires_in").unwrap_or(settings.expires_in);
+    let refresh_expires_in = [
+        "refresh_expires_in",
+        "refresh_token_expires_in",
+        "refresh_token_timeout",
     ];
+    let refresh_expires_in = refresh_expires_in.into_iter().filter_map(stated).min();
+    let authorization_expires_in = stated("authorization_expires_in");
+    // A scope that cannot be read grants nothing that a route may require.
+    let scope = answer.words("scope").map_err(pass_over);
+    let scope = scope.unwrap_or_else(|()| Some(String::new()));
+    let refresh_token = answer.take_text("refresh_token");
+    let refresh_token = refresh_token.map_err(pass_over).ok().flatten();
     Ok(TokenResponse {
-        refresh_expires_in: refresh_lifetimes.into_iter().filter_map(stated).min(),
-        authorization_expires_in: stated(answer.authorization_expires_in.as_ref()),
-        access_token: AccessToken::new(answer.access_token),
-        refresh_token: answer
-            .refresh_token
-            .filter(|token| !token.is_empty())
-            .map(RefreshToken::new),
-        id_token: answer.id_token.filter(|token| !token.is_empty()),
-        expires_in,
-        scope: answer.scope,
+        access_token: AccessToken::new(access_token.ok_or(NotUnderstood("access_token"))?),
+        refresh_token: refresh_token.map(RefreshToken::new),
+        id_token: answer.take_text("id_token")?,
+        expires_in: expires_in.max(SHORTEST_LIFETIME),
+        refresh_expires_in,
+        authorization_expires_in,
+        scope,
     })
 }
 
-/// A lifetime that a session can do without. Keycloak writes 0 for a token without an end.
-fn stated(value: Option<&Value>) -> Option<Duration> {
-    seconds(value?).filter(|lifetime| !lifetime.is_zero())
+/// Whether a server in between answered with a page for people.
+fn is_page(answer: &HttpResponse) -> bool {
+    let content_type = answer.headers().get(CONTENT_TYPE);
+    let content_type = content_type.and_then(|value| value.to_str().ok());
+    content_type.is_some_and(|kind| kind.trim_start().starts_with("text/html"))
 }
 
-/// A number; some providers write it as a string.
-fn seconds(value: &Value) -> Option<Duration> {
-    let secs = match value {
-        Value::Number(number) => number.as_f64()?,
-        Value::String(text) => text.parse().ok()?,
-        _ => return None,
-    };
-    Duration::try_from_secs_f64(secs.trunc()).ok()
-}
+impl Provider {
+    fn read_and_erase(
+        &self,
+        mut answer: HttpResponse,
+        grant: &[(&str, &str)],
+    ) -> Result<TokenResponse, OidcError> {
+        let tokens = self.read(&answer, grant);
+        answer.body_mut().zeroize();
+        tokens
+    }
 
-/// What an answer that is no success means.
-fn refusal(answer: &HttpResponse) -> OidcError {
-    #[derive(Deserialize)]
-    struct ErrorAnswer {
-        error: String,
-    }
-    let status = answer.status().as_u16();
-    if is_outage(status) {
-        return OidcError::Unavailable(format!("status {status}"));
-    }
-    let error = serde_json::from_slice(answer.body()).map(|answer: ErrorAnswer| answer.error);
-    match error.as_deref() {
-        // RFC 6749 §4.1.2.1 has these for the other endpoint; some providers answer them here.
-        Ok("temporarily_unavailable" | "server_error") => {
-            OidcError::Unavailable(format!("status {status}"))
+    fn read(
+        &self,
+        answer: &HttpResponse,
+        grant: &[(&str, &str)],
+    ) -> Result<TokenResponse, OidcError> {
+        if !answer.status().is_success() {
+            return Err(self.refusal(answer, grant));
         }
-        Ok(error) if (400..500).contains(&status) && ERROR_CODES.contains(&error) => {
-            OidcError::Rejected(error.to_owned())
+        let unusable = |why: &dyn Display| OidcError::Unusable(format!("token response: {why}"));
+        let members = match Members::parse(answer.body()) {
+            Ok(members) => members,
+            // RFC 9110 §15.3.5: after a 204 there is nothing to be cut off.
+            Err(Unreadable::CutOff) if answer.status() != StatusCode::NO_CONTENT => {
+                return Err(OidcError::Lost("token response: it is cut off".to_owned()));
+            }
+            Err(Unreadable::NoObject) if is_page(answer) => {
+                return Err(OidcError::Lost("token response: it is a page".to_owned()));
+            }
+            Err(_) => return Err(unusable(&"it is no JSON object")),
+        };
+        tokens(members, self.settings()).map_err(|member| unusable(&member))
+    }
+
+    /// What an answer that is no success means.
+    fn refusal(&self, answer: &HttpResponse, sent: &[(&str, &str)]) -> OidcError {
+        let status = answer.status().as_u16();
+        let mut members = Members::parse(answer.body()).ok();
+        let mut text = |name| members.as_mut()?.take_text(name).ok()?;
+        let code = text("error").map(|code| known_code(&code));
+        if let Some(words) = text("error_description") {
+            let sent = sent.iter().filter(|(name, _)| SECRET_PARAMS.contains(name));
+            let secret = self.settings().client_secret.secret().as_str();
+            let secrets: Vec<&str> = sent.map(|(_, value)| *value).chain([secret]).collect();
+            let issuer = &self.settings().issuer;
+            log::debug!("{issuer:?} says: {}", quotable(&words, &secrets));
         }
-        _ => OidcError::Invalid(format!(
-            "status {status} without an error code of RFC 6749 §5.2"
-        )),
+        let said = code.map_or(String::new(), |code| format!(", {code}"));
+        match code {
+            _ if is_outage(status) => OidcError::Unavailable(format!("status {status}{said}")),
+            // RFC 6749 §4.1.2.1 has these for the other endpoint; some providers answer them here.
+            Some("temporarily_unavailable" | "server_error") => {
+                OidcError::Unavailable(format!("status {status}{said}"))
+            }
+            Some(code) if (400..500).contains(&status) => OidcError::Rejected(code.to_owned()),
+            _ => OidcError::Invalid(format!(
+                "status {status} without an error code of RFC 6749 §5.2"
+            )),
+        }
     }
 }

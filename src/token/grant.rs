@@ -81,6 +81,8 @@ fn failed(frontend: &Frontend, error: &OidcError) -> Outcome {
     match error {
         // RFC 6749 §5.2: the only code that speaks of the refresh token itself.
         OidcError::Rejected(code) if code == "invalid_grant" => Outcome::Refused,
+        // It is spent, and for an answer that would be no better next time.
+        OidcError::Unusable(_) => Outcome::Refused,
         // It may be spent. Presented again it would look stolen, and its family be revoked (G8).
         OidcError::Lost(_) if !frontend.provider.may_repeat_refresh() => Outcome::Refused,
         _ => Outcome::Unavailable,

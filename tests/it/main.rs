@@ -37,6 +37,7 @@ mod lost_answers;
 mod outages;
 mod pages;
 mod policy;
+mod providers;
 mod proxy;
 mod readme;
 mod refresh;

@@ -133,6 +133,8 @@ fn a_token_that_was_renewed_for_this_request_is_not_renewed_again_even_within_a_
     let at_once = TokenFault::With("expires_in", json!(0));
     bff.idp.faults().inject(Faults::ALWAYS, at_once);
     let mut browser = bff.signed_in();
+    // Q: so long at the least
+    bff.clock.advance(SECOND * 5);
     api.refuse_next(usize::MAX);
     assert_eq!(browser.fetch("GET", "/raw").status, 401);
     assert_eq!((bff.token_calls("refresh_token"), api.seen()), (1, 1));

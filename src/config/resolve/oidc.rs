@@ -6,7 +6,7 @@ use openidconnect::ClientSecret;
 use url::Url;
 
 use super::check::is_scope;
-use super::{MINUTE, Resolver};
+use super::{DAY, MINUTE, Resolver};
 use crate::config::key_path::KeyPath;
 use crate::config::settings;
 use crate::names::{Origin, is_loopback_host};
@@ -31,6 +31,9 @@ const OURS: [&str; 13] = [
 
 /// Parameters whose effect must be checked in the ID token, which is done for those of a single login.
 const CHECKED: [&str; 2] = ["acr_values", "max_age"];
+
+/// What lives shorter is not believed of a provider either.
+const SHORTEST_TOKEN: Duration = Duration::from_secs(5);
 
 /// One frontend's client; `redirect_uri` is `None` if origin or base path are wrong.
 pub(super) fn resolve(
@@ -82,6 +85,8 @@ pub(super) fn resolve(
     }
     let clock_skew = oidc.clock_skew.0;
     resolver.within(&at.child("clock_skew"), clock_skew, Duration::ZERO, MINUTE);
+    let expires_in = oidc.expires_in.0;
+    resolver.within(&at.child("expires_in"), expires_in, SHORTEST_TOKEN, DAY);
     Some(ClientSettings {
         issuer: issuer?,
         client_id: client_id?.clone(),
@@ -91,6 +96,7 @@ pub(super) fn resolve(
         resources: resources?,
         extra_params: oidc.extra_params.clone(),
         clock_skew,
+        expires_in,
         repeat_refresh: repeat_refresh?,
         redirect_uri: redirect_uri?,
     })

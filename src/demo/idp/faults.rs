@@ -38,6 +38,8 @@ pub enum TokenFault {
         /// The body, as it is.
         body: String,
     },
+    /// Does everything, then puts a byte order mark in front of the answer.
+    ByteOrderMark,
     /// Waits before it looks at the request.
     Delay(Duration),
     /// Does everything (spends the code, rotates the refresh token), then closes the connection unanswered.
@@ -46,6 +48,8 @@ pub enum TokenFault {
     EarlyHints,
     /// `400 invalid_grant` without looking at the request.
     InvalidGrant,
+    /// Does everything, then answers with another status.
+    Status(u16),
     /// Does everything, then leaves out a member of the answer: `expires_in`, `refresh_token`, `id_token` …
     Without(&'static str),
     /// Does everything, then sets a member of the answer.

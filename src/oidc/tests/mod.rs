@@ -46,6 +46,7 @@ fn settings(issuer: &str) -> ClientSettings {
         resources: Vec::new(),
         extra_params: BTreeMap::new(),
         clock_skew: Duration::from_secs(30),
+        expires_in: Duration::from_mins(5),
         repeat_refresh: RepeatRefresh::Auto,
         redirect_uri: "https://shop.example.com/bff/callback".to_owned(),
     }

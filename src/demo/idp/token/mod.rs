@@ -126,10 +126,16 @@ fn answer(
         }
     }
     let mut body = Value::Object(tokens).to_string();
-    if faults.contains(&TokenFault::TruncatedJson) {
-        body.truncate(body.len() / 2);
+    let mut status = StatusCode::OK;
+    for fault in faults {
+        match fault {
+            TokenFault::TruncatedJson => body.truncate(body.len() / 2),
+            TokenFault::ByteOrderMark => body.insert(0, '\u{feff}'),
+            TokenFault::Status(asked) => status = StatusCode::from_u16(*asked).unwrap_or(status),
+            _ => {}
+        }
     }
-    HttpResponse::Ok()
+    HttpResponse::build(status)
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .content_type("application/json")
         .body(body)

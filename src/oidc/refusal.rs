@@ -1,0 +1,125 @@
+//! What a provider says when it refuses: a code for every reader of the log, and words for who debugs.
+//!
+//! # Invariants
+//! - Only codes that a specification defines are repeated; what a provider made up is [`OTHER`].
+//! - Its words go to the log at DEBUG only: on one line, cut, and without what they may repeat of our secrets (F14).
+//!
+//! # Spec
+//! RFC 6749 §4.1.2.1, §5.2; OpenID Connect Core §3.1.2.6; RFC 6750 §3.1; RFC 7009 §2.2.1; RFC 8628 §3.5; RFC 8707 §2;
+//! RFC 9126 §2.3; RFC 9396 §5; RFC 9449 §5, §8; RFC 9470 §3; OpenID Connect Unmet Authentication Requirements 1.0.
+
+/// In place of a code that no specification defines.
+pub const OTHER: &str = "other";
+
+/// Sorted.
+const KNOWN: [&str; 30] = [
+    "access_denied",
+    "account_selection_required",
+    "authorization_pending",
+    "consent_required",
+    "expired_token",
+    "insufficient_scope",
+    "insufficient_user_authentication",
+    "interaction_required",
+    "invalid_authorization_details",
+    "invalid_client",
+    "invalid_dpop_proof",
+    "invalid_grant",
+    "invalid_request",
+    "invalid_request_object",
+    "invalid_request_uri",
+    "invalid_scope",
+    "invalid_target",
+    "invalid_token",
+    "login_required",
+    "registration_not_supported",
+    "request_not_supported",
+    "request_uri_not_supported",
+    "server_error",
+    "slow_down",
+    "temporarily_unavailable",
+    "unauthorized_client",
+    "unmet_authentication_requirements",
+    "unsupported_grant_type",
+    "unsupported_response_type",
+    "unsupported_token_type",
+];
+
+/// Longest description in a log line, in characters.
+const MOST: usize = 200;
+
+/// Words longer than a UUID are keys, codes or tokens.
+const LONGEST_WORD: usize = 36;
+
+/// An error code as it may stand in a log.
+pub fn known_code(code: &str) -> &'static str {
+    KNOWN
+        .into_iter()
+        .find(|known| *known == code)
+        .unwrap_or(OTHER)
+}
+
+/// A provider's own words as they may stand in a log: nothing of `secrets`, nothing that looks like one, on one line.
+pub fn quotable(words: &str, secrets: &[&str]) -> String {
+    let mut words = words.to_owned();
+    for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
+        words = words.replace(secret, "…");
+    }
+    let is_of_tokens = |c: char| c.is_ascii_alphanumeric() || "-._~+/=%".contains(c);
+    let mut quotable = String::new();
+    for stretch in words.split_inclusive(|c| !is_of_tokens(c)) {
+        let word = stretch.trim_end_matches(|c| !is_of_tokens(c));
+        let rest = stretch.strip_prefix(word).unwrap_or_default();
+        quotable.push_str(if word.len() > LONGEST_WORD {
+            "…"
+        } else {
+            word
+        });
+        quotable.push_str(rest);
+    }
+    quotable
+        .chars()
+        .take(MOST)
+        .flat_map(char::escape_debug)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_of_the_specifications_is_itself_and_any_other_is_other() {
+        assert!(KNOWN.is_sorted());
+        assert_eq!(known_code("invalid_grant"), "invalid_grant");
+        for code in ["", "INVALID_GRANT", "invalid_grant ", "canary", "other"] {
+            assert_eq!(known_code(code), OTHER, "{code}");
+        }
+    }
+
+    #[test]
+    fn words_are_cut_escaped_and_repeat_no_secret() {
+        // N2, F14
+        let uuid = "0b7e3c7e-0000-4000-8000-6f1f5b9a0c11";
+        for (words, expected) in [
+            (
+                "Not allowed: PAR is required.",
+                "Not allowed: PAR is required.",
+            ),
+            ("code s e c r e t/1 was used", "code … was used"),
+            (
+                "token eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln, and more",
+                "token …, and more",
+            ),
+            (&format!("Trace ID: {uuid}"), &format!("Trace ID: {uuid}")),
+            (
+                "a\r\nFORGED line\u{1b}[31m",
+                "a\\r\\nFORGED line\\u{1b}[31m",
+            ),
+            ("", ""),
+        ] {
+            assert_eq!(quotable(words, &["s e c r e t/1", ""]), expected);
+        }
+        assert_eq!(quotable(&"ü ".repeat(500), &[]).chars().count(), MOST);
+    }
+}

@@ -1,0 +1,176 @@
+//! Identity providers as they are: what they leave out, write in their own way, or refuse.
+
+use std::time::Duration;
+
+use sealgate::demo::idp::{Fault, Faults, Secret, TokenFault};
+use serde_json::json;
+
+use crate::support::{Browser, NOON, Response, TestBff, logs};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn call(browser: &mut Browser) -> Response {
+    browser.fetch("GET", "/api/echo/x")
+}
+
+/// The lines since then that hold this text.
+fn lines(since: logs::Mark, text: &str) -> Vec<String> {
+    logs::search(since, |lines| {
+        let lines = lines.lines().filter(|line| line.contains(text));
+        lines.map(str::to_owned).collect()
+    })
+}
+
+#[test]
+fn token_answers_are_read_as_small_providers_write_them() {
+    // P05b: at the login and at a refresh
+    let answers: [&[Fault]; 5] = [
+        &[TokenFault::With("scope", json!(["openid", "profile", "orders"])).into()],
+        &[TokenFault::Without("token_type").into()],
+        &[TokenFault::ByteOrderMark.into()],
+        &[TokenFault::Status(201).into()],
+        &[
+            TokenFault::With("refresh_token_expires_in", json!("never")).into(),
+            TokenFault::With("created_at", json!({"x": []})).into(),
+        ],
+    ];
+    for faults in answers {
+        let bff = TestBff::with(|setup| {
+            setup.oidc = "scopes = [\"openid\", \"profile\", \"orders\"]".to_owned();
+            setup.tables = "[frontend.shop.route.orders]\npath = \"/api/orders\"\n\
+                            upstream = \"api\"\nrequire_scopes = [\"orders\"]"
+                .to_owned();
+        });
+        for fault in faults {
+            bff.idp.faults().inject(Faults::ALWAYS, fault.clone());
+        }
+        let mut browser = bff.signed_in();
+        for refreshes in 0..3 {
+            let answer = browser.fetch("GET", "/api/orders");
+            assert_eq!(answer.status, 200, "{faults:?}: {}", answer.text());
+            assert_eq!(bff.token_calls("refresh_token"), refreshes, "{faults:?}");
+            bff.clock.advance(SECOND * 301);
+        }
+    }
+}
+
+#[test]
+fn an_answer_that_cannot_be_used_is_refused_and_its_refresh_token_never_sent_again() {
+    // P05b: what a provider says once it says every time
+    let begun = logs::install();
+    for fault in [
+        TokenFault::With("access_token", json!(7)),
+        TokenFault::Without("access_token"),
+        TokenFault::With("token_type", json!("DPoP")),
+        TokenFault::With("id_token", json!(["x"])),
+        TokenFault::Answer {
+            status: 200,
+            body: "access_token=x&token_type=bearer".to_owned(),
+        },
+    ] {
+        let bff = TestBff::spawn();
+        let mut browser = bff.signed_in();
+        bff.idp.faults().inject(Faults::ALWAYS, fault.clone());
+        bff.clock.advance(SECOND * 301);
+        for _ in 0..3 {
+            assert_eq!(call(&mut browser).status, 401, "{fault:?}");
+        }
+        assert_eq!(call(&mut browser).problem(), "login-required", "{fault:?}");
+        assert_eq!(bff.token_calls("refresh_token"), 1, "{fault:?}");
+    }
+    let named = lines(begun, "token response: access_token is not understood");
+    assert!(named.len() >= 2, "{named:?}");
+}
+
+#[test]
+fn a_login_names_the_member_of_the_token_answer_that_was_not_understood() {
+    // P03, P05b
+    let begun = logs::install();
+    for (name, value) in [("token_type", json!([1])), ("access_token", json!({}))] {
+        let bff = TestBff::spawn();
+        bff.idp.faults().inject(1, TokenFault::With(name, value));
+        let visit = bff.log_in(&mut bff.browser(), "/bff/login");
+        assert_eq!(visit.response.status, 400, "{name}");
+        let named = lines(begun, &format!("token response: {name} is not understood"));
+        assert!(!named.is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn the_configuration_says_how_long_a_token_lives_where_the_provider_does_not() {
+    // P04, envoy#14542
+    let unsaid = [
+        TokenFault::Without("expires_in"),
+        TokenFault::With("expires_in", json!(null)),
+        TokenFault::With("expires_in", json!("soon")),
+    ];
+    for fault in unsaid {
+        for (oidc, secs) in [("", 300), ("expires_in = \"2m\"", 120)] {
+            let bff = TestBff::with(|setup| setup.oidc = oidc.to_owned());
+            bff.idp.faults().inject(Faults::ALWAYS, fault.clone());
+            let mut browser = bff.signed_in();
+            let session = browser.fetch("GET", "/bff/session").json();
+            assert_eq!(session["access_token_expires_at"], NOON + secs, "{fault:?}");
+            bff.clock.advance(SECOND * u32::try_from(secs).unwrap());
+            assert_eq!(call(&mut browser).status, 200);
+            assert_eq!(bff.token_calls("refresh_token"), 1);
+        }
+    }
+}
+
+#[test]
+fn a_token_that_is_said_to_live_no_time_is_not_replaced_by_every_request() {
+    // Q
+    for lifetime in [json!(0), json!(-1), json!("-3600")] {
+        let bff = TestBff::spawn();
+        let at_once = TokenFault::With("expires_in", lifetime.clone());
+        bff.idp.faults().inject(Faults::ALWAYS, at_once);
+        let mut browser = bff.signed_in();
+        for _ in 0..20 {
+            assert_eq!(call(&mut browser).status, 200, "{lifetime}");
+        }
+        assert_eq!(bff.token_calls("refresh_token"), 0, "{lifetime}");
+        let session = browser.fetch("GET", "/bff/session").json();
+        assert_eq!(session["access_token_expires_at"], NOON + 5);
+        bff.clock.advance(SECOND * 5);
+        for _ in 0..20 {
+            assert_eq!(call(&mut browser).status, 200, "{lifetime}");
+        }
+        assert_eq!(bff.token_calls("refresh_token"), 1, "{lifetime}");
+    }
+}
+
+#[test]
+fn the_log_says_with_which_code_the_token_endpoint_refused() {
+    // N2, V6. The code is one that no other test uses.
+    let begun = logs::install();
+    let bff = TestBff::spawn();
+    let mut browser = bff.signed_in();
+    let refuse = |code: &str, words: &str| {
+        let body = json!({"error": code, "error_description": words}).to_string();
+        let refusal = TokenFault::Answer { status: 400, body };
+        bff.idp.faults().inject(1, refusal);
+    };
+    let refresh_token = bff.idp.minted_of(Secret::RefreshToken).pop().unwrap();
+    let words = format!("purple elephants\r\nFORGED about {refresh_token}");
+    refuse("request_uri_not_supported", &words);
+    bff.clock.advance(SECOND * 280);
+    call(&mut browser);
+    let said = lines(begun, "request_uri_not_supported");
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].starts_with("WARN "), "{said:?}");
+    let described = lines(begun, "purple elephants");
+    assert_eq!(described.len(), 1, "{described:?}");
+    assert!(described[0].starts_with("DEBUG "), "{described:?}");
+    assert!(
+        described[0].ends_with("\\r\\nFORGED about …"),
+        "{described:?}"
+    );
+
+    let mut browser = bff.browser();
+    refuse("made_up_by_canaries", "");
+    let visit = bff.log_in(&mut browser, "/bff/login");
+    assert_eq!(visit.response.status, 400);
+    assert_eq!(lines(begun, "made_up_by_canaries"), [""; 0]);
+    assert!(!lines(begun, "refused: other").is_empty());
+}
