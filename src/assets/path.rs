@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 
 use crate::names::RequestPath;
 
+/// The one name with a dot in front that is for everybody (RFC 8615).
+const WELL_KNOWN: &str = ".well-known";
+
 /// A file, by its path below the directory.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) struct Wanted {
@@ -19,11 +22,8 @@ impl Wanted {
         let raw = RequestPath::parse(raw).ok()?.as_str();
         let path = decode(raw)?;
         let segments = || path.split('/').skip(1);
-        let is_well_known = segments().next() == Some(".well-known");
-        let hidden = segments()
-            .skip(usize::from(is_well_known))
-            .any(|segment| segment.starts_with('.'));
-        if hidden {
+        let is_well_known = segments().next() == Some(WELL_KNOWN);
+        if is_hidden(segments()) {
             return None;
         }
         let mut file: PathBuf = segments().collect();
@@ -55,10 +55,28 @@ fn decode(raw: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
+/// Whether one of the names on a path below the directory has a dot in front.
+fn is_hidden<'s>(mut names: impl Iterator<Item = &'s str>) -> bool {
+    let first = names.next().filter(|name| *name != WELL_KNOWN);
+    first
+        .into_iter()
+        .chain(names)
+        .any(|name| name.starts_with('.'))
+}
+
 /// The real path of a file below `root` (itself a real path), with every symbolic link followed. Blocks.
+///
+/// A link is no way to a dot-file either, and a name that is no text is no file of an app.
 pub(super) fn inside(root: &Path, file: &Path) -> Option<PathBuf> {
     let path = root.join(file).canonicalize().ok()?;
-    (path.starts_with(root) && path.is_file()).then_some(path)
+    let below = path.strip_prefix(root).ok()?;
+    let below = below.to_str()?;
+    // Kubernetes mounts files as links into a directory named `..` and its date, which it exchanges as a whole.
+    let below = match below.split_once('/') {
+        Some((mounted, rest)) if mounted.starts_with("..") => rest,
+        _ => below,
+    };
+    (!is_hidden(below.split('/')) && path.is_file()).then_some(path)
 }
 
 /// Whether a name carries a hash of its content, as bundlers write it: `app.3f9c2b1a.js`, `index-BdX9a1Qz.js`.

@@ -35,11 +35,16 @@ pub(super) struct Layer {
     origins: BTreeMap<KeyPath, String>,
     /// What relative paths in it are relative to; `None` is the working directory.
     pub(super) dir: Option<PathBuf>,
+    /// The file that it was read from.
+    pub(super) file: Option<PathBuf>,
+    /// Its place among the layers, by which its values are traced back to it. Names are for people: two layers may
+    /// bear the same one.
+    pub(super) place: usize,
 }
 
 impl Provider for Layer {
     fn metadata(&self) -> Metadata {
-        Metadata::named(self.name.clone())
+        Metadata::named(self.place.to_string())
     }
 
     fn data(&self) -> figment::Result<Map<Profile, Dict>> {
@@ -88,6 +93,7 @@ impl Layer {
             mistake
         })?;
         let mut layer = Self::new(name.escape_debug().to_string());
+        layer.file = Some(path.to_owned());
         // A pipe or /dev/stdin has no neighbours.
         if path.is_file() {
             layer.dir = path.parent().map(Path::to_path_buf);
@@ -174,6 +180,8 @@ impl Layer {
             values: Dict::new(),
             origins: BTreeMap::new(),
             dir: None,
+            file: None,
+            place: 0,
         }
     }
 

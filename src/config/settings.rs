@@ -216,10 +216,10 @@ pub(super) struct Route {
 pub(super) struct Coordination {
     /// Where the URL of Valkey or Redis is; it may hold a password. Required.
     pub(super) url: Option<SecretReference>,
-    /// `open` or `closed`: what becomes of sessions while revocations cannot be known; by default `open`.
-    pub(super) on_failure: Option<String>,
-    /// What all names in the store begin with; by default `sealgate`.
-    pub(super) prefix: Option<String>,
+    /// `open` or `closed`: what becomes of sessions while revocations cannot be known.
+    pub(super) on_failure: String,
+    /// What all names in the store begin with.
+    pub(super) prefix: String,
 }
 
 /// `frontend.<name>.route.<name>.rate_limit`
@@ -233,8 +233,8 @@ pub(super) struct RateLimit {
     pub(super) per_second: Option<Rate>,
     /// Requests at once; by default those of a second.
     pub(super) burst: Option<Count>,
-    /// `session` or `address`; by default the session.
-    pub(super) by: Option<String>,
+    /// `session` or `address`.
+    pub(super) by: String,
 }
 
 /// `frontend.<name>.login_rate_limit`

@@ -26,6 +26,9 @@ pub(super) struct Count(pub(super) usize);
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Rate(pub(super) f64);
 
+/// Requests a second. One in a quarter of an hour is the slowest; beyond a million there is no limit to speak of.
+pub(super) const RATES: std::ops::RangeInclusive<f64> = 0.001..=1_000_000.0;
+
 /// `true` or `false`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Switch(pub(super) bool);

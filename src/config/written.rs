@@ -11,6 +11,7 @@ use super::key_path::KeyPath;
 use super::layer::{Environment, Layer};
 use super::mistake::{ConfigErrors, Mistake};
 use super::settings::Settings;
+use super::units::{RATES, Rate};
 
 /// A value the command line gives: key, option (`--keys`), text.
 pub type Override = (KeyPath, String, String);
@@ -75,6 +76,9 @@ impl Sources {
         if !mistakes.is_empty() {
             return Err(ConfigErrors::new(mistakes));
         }
+        for (place, layer) in layers.iter_mut().enumerate() {
+            layer.place = place;
+        }
         replace_secrets_as_a_whole(&mut layers);
         let figment = layers.iter().cloned().fold(Figment::new(), Figment::merge);
         let mut said = figment
@@ -130,64 +134,118 @@ impl Written {
 
     fn layer_of(&self, path: &KeyPath) -> Option<&Layer> {
         let value = value_at(&self.values, path.keys())?;
-        let name = &self.figment.get_metadata(value.tag())?.name;
-        self.layers.iter().find(|layer| layer.name == **name)
+        let place: usize = self.figment.get_metadata(value.tag())?.name.parse().ok()?;
+        self.layers.get(place)
+    }
+
+    /// The files that the configuration was read from.
+    pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
+        self.layers.iter().filter_map(|layer| layer.file.as_deref())
     }
 }
 
 /// Defaults for the names that `said` uses.
 fn defaults(said: &Dict) -> Dict {
-    let template = Layer::built_in("default", include_str!("defaults.toml")).values;
-    let mut defaults = template.clone();
-    for section in ["upstream", "frontend"] {
-        let Some(each) = value_at(&template, &[section.to_owned(), "*".to_owned()]) else {
-            continue;
-        };
-        let mut named = Dict::new();
-        for (name, said) in tables(said.get(section)) {
-            let mut each = each.clone();
-            if let Some(route) = each.as_dict().and_then(|each| each.get("route")).cloned() {
-                let each_route = route.as_dict().and_then(|route| route.get("*"));
-                let routes = tables(said.get("route"))
-                    .filter_map(|(name, _)| Some((name.clone(), each_route?.clone())))
-                    .collect::<Dict>();
-                if let Value::Dict(_, each) = &mut each {
-                    each.insert("route".to_owned(), Value::from(routes));
-                }
-            }
-            named.insert(name.clone(), each);
-        }
-        defaults.remove(section);
-        if !named.is_empty() {
-            defaults.insert(section.to_owned(), Value::from(named));
-        }
+    let mut defaults = Layer::built_in("default", include_str!("defaults.toml")).values;
+    for (section, fit) in [
+        ("upstream", (|_, _| {}) as fn(&mut Dict, &Dict)),
+        ("frontend", of_frontend),
+    ] {
+        for_each_name(&mut defaults, section, said, fit);
     }
     if let Some(Value::Dict(_, server)) = defaults.get_mut("server") {
         let cores = available_parallelism().map_or(1, usize::from);
         server.insert("workers".to_owned(), Value::from(cores));
     }
+    // Without the section there is no coordination, so its defaults must not make one.
+    if said.get("coordination").and_then(Value::as_dict).is_none() {
+        defaults.remove("coordination");
+    }
     defaults
 }
 
-/// A later layer's `client_secret` replaces an earlier one; merged, they would be a file and a variable at once.
+/// Puts the template `"*"` of a section in the place of every name that `said` uses there, fitted to what it says.
+fn for_each_name(defaults: &mut Dict, section: &str, said: &Dict, fit: impl Fn(&mut Dict, &Dict)) {
+    let Some(Value::Dict(_, mut templates)) = defaults.remove(section) else {
+        return;
+    };
+    let Some(Value::Dict(_, template)) = templates.remove("*") else {
+        return;
+    };
+    let named: Dict = tables(said.get(section))
+        .map(|(name, said)| {
+            let mut each = template.clone();
+            fit(&mut each, said);
+            (name.clone(), Value::from(each))
+        })
+        .collect();
+    if !named.is_empty() {
+        defaults.insert(section.to_owned(), Value::from(named));
+    }
+}
+
+fn of_frontend(defaults: &mut Dict, said: &Dict) {
+    of_rate_limit(defaults, "login_rate_limit", said);
+    for_each_name(defaults, "route", said, |defaults, said| {
+        of_rate_limit(defaults, "rate_limit", said);
+    });
+}
+
+/// The defaults of a rate limit, if there is one: the template's, and a burst of as many requests as a second allows.
+fn of_rate_limit(defaults: &mut Dict, key: &str, said: &Dict) {
+    let template = defaults.remove(key).and_then(Value::into_dict);
+    let Some(limit) = said.get(key).and_then(Value::as_dict) else {
+        return;
+    };
+    let mut template = template.unwrap_or_default();
+    let rate = limit.get("per_second");
+    if let Some(Rate(rate)) = rate.and_then(|rate| rate.deserialize().ok())
+        && RATES.contains(&rate)
+    {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the bounds have been checked"
+        )]
+        let burst = rate.ceil() as u64;
+        template.insert("burst".to_owned(), Value::from(burst));
+    }
+    defaults.insert(key.to_owned(), Value::from(template));
+}
+
+/// A later layer's secret replaces an earlier one; merged, they would be a file and a variable at once.
+///
+/// A secret is known by its shape, so that this holds wherever one stands.
 fn replace_secrets_as_a_whole(layers: &mut [Layer]) {
     let mut rest = layers;
     while let [earlier, later @ ..] = rest {
-        if let Some(Value::Dict(_, frontends)) = earlier.values.get_mut("frontend") {
-            for (name, frontend) in frontends {
-                let path = ["frontend", name, "oidc", "client_secret"].map(str::to_owned);
-                let replaced = later
-                    .iter()
-                    .any(|layer| value_at(&layer.values, &path).is_some());
-                if let (true, Value::Dict(_, frontend)) = (replaced, frontend)
-                    && let Some(Value::Dict(_, oidc)) = frontend.get_mut("oidc")
-                {
-                    oidc.remove("client_secret");
-                }
-            }
+        for layer in &*later {
+            give_way(&mut earlier.values, &layer.values);
         }
         rest = later;
     }
+}
+
+/// Takes out of `earlier` the secrets that `later` has, too.
+fn give_way(earlier: &mut Dict, later: &Dict) {
+    earlier.retain(|key, value| {
+        let (Value::Dict(_, earlier), Some(Value::Dict(_, later))) = (value, later.get(key)) else {
+            return true;
+        };
+        if is_secret(earlier) && is_secret(later) {
+            return false;
+        }
+        give_way(earlier, later);
+        true
+    });
+}
+
+/// Whether a table is a reference to a secret: nothing but texts, named `file` or `env`.
+fn is_secret(table: &Dict) -> bool {
+    let is_of_secrets = |(key, value): (&String, &Value)| {
+        matches!(key.as_str(), "env" | "file") && value.as_str().is_some()
+    };
+    !table.is_empty() && table.iter().all(is_of_secrets)
 }
 
 fn tables(section: Option<&Value>) -> impl Iterator<Item = (&String, &Dict)> {

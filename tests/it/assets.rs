@@ -2,7 +2,7 @@
 
 use crate::support::{Request, TestBff, http};
 
-const FILES: [(&str, &str); 7] = [
+const FILES: [(&str, &str); 10] = [
     ("index.html", "<!doctype html><title>app</title>"),
     ("app.3f9c2b1a.js", "console.log(1)"),
     ("plain.js", "console.log(2)"),
@@ -10,6 +10,9 @@ const FILES: [(&str, &str); 7] = [
     (".env", "SECRET=1"),
     (".well-known/security.txt", "Contact: mailto:a@b"),
     ("sub/.git/config", "[core]"),
+    ("..2026_11_26/mounted.txt", "mounted"),
+    ("..2026_11_26/.env", "SECRET=2"),
+    ("..secret", "SECRET=3"),
 ];
 
 struct Site {
@@ -26,7 +29,18 @@ fn site() -> Site {
         std::fs::write(path, text).unwrap();
     }
     std::fs::write(dir.path().join("outside.txt"), "outside").unwrap();
-    std::os::unix::fs::symlink(dir.path().join("outside.txt"), root.join("link.txt")).unwrap();
+    for (target, link) in [
+        ("../outside.txt", "link.txt"),
+        (".env", "env.txt"),
+        ("sub/.git/config", "git.txt"),
+        // As Kubernetes mounts a ConfigMap.
+        ("..2026_11_26", "..data"),
+        ("..data/mounted.txt", "mounted.txt"),
+        ("..data/.env", "mounted-env.txt"),
+        ("..secret", "two-dots.txt"),
+    ] {
+        std::os::unix::fs::symlink(target, root.join(link)).unwrap();
+    }
     let line = format!(
         "assets = {{ dir = \"{}\", fallback = \"index.html\" }}",
         root.display()
@@ -156,6 +170,12 @@ fn nothing_outside_and_nothing_hidden_is_served() {
         "/.env",
         "/sub/.git/config",
         "/link.txt",
+        // H: the same file by another name.
+        "/env.txt",
+        "/git.txt",
+        "/mounted-env.txt",
+        "/two-dots.txt",
+        "/..data/mounted.txt",
         "/../outside.txt",
         "/%2e%2e/outside.txt",
         "/..%2foutside.txt",
@@ -180,6 +200,7 @@ fn nothing_outside_and_nothing_hidden_is_served() {
         "a directory is not listed"
     );
     assert_eq!(get(&site, "/.well-known/security.txt").status, 200);
+    assert_eq!(get(&site, "/mounted.txt").text(), "mounted");
     for method in ["POST", "DELETE"] {
         let answer = Request::new(method, "/")
             .header("host", "shop.test")

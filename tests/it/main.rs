@@ -26,6 +26,7 @@ mod demo;
 mod errors_are_opaque;
 mod explain;
 mod faults;
+mod foot_guns;
 mod fuzz_corpus;
 mod hostile_provider;
 mod keys;

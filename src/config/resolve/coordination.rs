@@ -42,10 +42,10 @@ pub(super) fn resolve(resolver: &mut Resolver<'_>) -> Option<CoordinationSetting
     });
     let on_failure = resolver.choice(
         &at.child("on_failure"),
-        section.on_failure.as_deref().unwrap_or("open"),
+        &section.on_failure,
         &[("open", OnFailure::Open), ("closed", OnFailure::Closed)],
     );
-    let prefix = section.prefix.unwrap_or_else(|| "sealgate".to_owned());
+    let prefix = section.prefix;
     let is_plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':');
     resolver.ensure(
         (1..=LONGEST_PREFIX).contains(&prefix.len()) && prefix.bytes().all(is_plain),

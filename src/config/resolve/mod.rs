@@ -79,6 +79,7 @@ pub(super) fn plan(written: &Written) -> Result<Plan, ConfigErrors> {
     let upstreams = upstream::resolve(&mut resolver);
     let frontends = frontend::resolve(&mut resolver);
     let coordination = coordination::resolve(&mut resolver);
+    assets::keep_apart(&mut resolver);
     let (Some(server), Some(log_format), Some(upstreams), Some(frontends)) =
         (server, log_format, upstreams, frontends)
     else {
@@ -137,6 +138,8 @@ struct Resolver<'w> {
     mistakes: Vec<Mistake>,
     warnings: Vec<String>,
     hints: Vec<String>,
+    /// What nobody but this process may read, with what it is.
+    private: Vec<(String, PathBuf)>,
 }
 
 impl<'w> Resolver<'w> {
@@ -146,6 +149,7 @@ impl<'w> Resolver<'w> {
             mistakes: written.mistakes.clone(),
             warnings: Vec::new(),
             hints: Vec::new(),
+            private: Vec::new(),
         }
     }
 
@@ -240,6 +244,13 @@ impl<'w> Resolver<'w> {
             );
         }
         span
+    }
+
+    /// Where a path of the file system leads that must not be served.
+    fn private_path(&mut self, at: &KeyPath, text: &str) -> PathBuf {
+        let path = self.path(at, text);
+        self.private.push((at.to_string(), path.clone()));
+        path
     }
 
     /// Where a path of the file system leads.

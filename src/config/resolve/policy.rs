@@ -6,11 +6,9 @@ use super::check::is_scope;
 use super::{Noted, Resolver};
 use crate::config::key_path::KeyPath;
 use crate::config::settings;
-use crate::config::units::{Count, Rate};
+use crate::config::units::{Count, RATES, Rate};
 use crate::frontend::{CountedBy, Policy, RateLimit, RequiredClaim, Route, TokenRequirement};
 
-/// Requests a second. One in a quarter of an hour is the slowest; beyond a million there is no limit to speak of.
-const RATES: std::ops::RangeInclusive<f64> = 0.001..=1_000_000.0;
 const MOST_AT_ONCE: usize = 1_000_000;
 
 /// The requirements of a route.
@@ -61,7 +59,7 @@ pub(super) fn rate_limit(
     };
     let by = resolver.choice(
         &at.child("by"),
-        limit.by.as_deref().unwrap_or("session"),
+        &limit.by,
         &[
             ("session", CountedBy::Session),
             ("address", CountedBy::Address),
@@ -103,17 +101,9 @@ fn buckets(
         "out of bounds",
         "write a number from 0.001 (one in 1000 seconds) to 1000000",
     );
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "the bounds have been checked, and a cast saturates"
-    )]
-    let default = rate.ceil() as usize;
     // Of a rate that is none no burst can be worked out, and one mistake is enough.
-    let has_burst = is_rate || burst.is_some();
-    let burst = burst.map_or(default, |Count(burst)| burst);
     let is_burst = resolver.ensure(
-        (1..=MOST_AT_ONCE).contains(&burst) || !has_burst,
+        burst.is_none_or(|Count(burst)| (1..=MOST_AT_ONCE).contains(&burst)),
         &at.child("burst"),
         "out of bounds",
         "write a number from 1 to 1000000",
@@ -125,7 +115,7 @@ fn buckets(
             "if a proxy is in front, name it in server.trusted_proxies, or all clients are one address",
         );
     }
-    let burst = u32::try_from(burst).ok().and_then(NonZeroU32::new);
+    let burst = burst.and_then(|Count(burst)| NonZeroU32::new(u32::try_from(burst).ok()?));
     burst
         .zip(by)
         .filter(|_| is_rate && is_burst)

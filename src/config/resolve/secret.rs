@@ -24,7 +24,7 @@ impl Resolver<'_> {
                 env: None,
             } => {
                 let at = at.child("file");
-                let path = self.path(&at, file);
+                let path = self.private_path(&at, file);
                 (at, secret::read_file(&path))
             }
             SecretReference {

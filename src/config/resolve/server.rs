@@ -106,7 +106,7 @@ pub(super) fn keys(resolver: &mut Resolver<'_>) -> KeysSettings {
         );
     }
     KeysSettings {
-        dir: resolver.path(&at.child("dir"), &settings.keys.dir),
+        dir: resolver.private_path(&at.child("dir"), &settings.keys.dir),
         activation_delay,
         reload_interval,
         retire_after,
@@ -171,7 +171,7 @@ fn tls(resolver: &mut Resolver<'_>, at: &KeyPath) -> Result<Option<TlsFiles>, No
     let (cert, key) = cert.zip(key).ok_or(Noted)?;
     let files = TlsFiles {
         cert: resolver.path(&at.child("cert"), cert),
-        key: resolver.path(&at.child("key"), key),
+        key: resolver.private_path(&at.child("key"), key),
     };
     match tls_config(&files) {
         Ok(_) => Ok(Some(files)),

@@ -175,3 +175,50 @@ fn rotation_and_health_need_no_client_secret() {
     assert!(written.keys().is_err());
     assert!(written.admin_bind().is_ok());
 }
+
+#[test]
+fn defaults_of_what_is_optional_are_shown_where_it_is_there() {
+    let printed = |change: &str| {
+        let (written, _dir) = layered(&[SHOP, change], &[]);
+        written.unwrap().print().unwrap()
+    };
+    let nothing = printed("");
+    assert!(!nothing.contains("rate_limit"), "{nothing}");
+    assert!(!nothing.contains("coordination"), "{nothing}");
+    let text = printed(
+        "coordination.url.env = \"X\"\n\
+         frontend.shop.login_rate_limit.per_second = 0.5\n\
+         frontend.shop.route.orders.rate_limit.per_second = \"20\"\n\
+         frontend.shop.route.more = { rate_limit = { per_second = 3, burst = 7, by = \"address\" } }",
+    );
+    for (key, value, origin) in [
+        ("coordination.on_failure", "\"open\"", "default"),
+        ("coordination.prefix", "\"sealgate\"", "default"),
+        ("frontend.shop.login_rate_limit.burst", "1", "default"),
+        (
+            "frontend.shop.route.orders.rate_limit.burst",
+            "20",
+            "default",
+        ),
+        (
+            "frontend.shop.route.orders.rate_limit.by",
+            "\"session\"",
+            "default",
+        ),
+        ("frontend.shop.route.more.rate_limit.burst", "7", "1.toml:4"),
+        (
+            "frontend.shop.route.more.rate_limit.by",
+            "\"address\"",
+            "1.toml:4",
+        ),
+    ] {
+        let line = text
+            .lines()
+            .find(|line| line.starts_with(&format!("{key} = {value} ")));
+        assert!(
+            line.is_some_and(|line| line.ends_with(origin)),
+            "{key}: {text}"
+        );
+    }
+    assert!(!text.contains("login_rate_limit.by"), "{text}");
+}
