@@ -70,6 +70,8 @@ pub struct RotateKeys {
     pub retire_after: Option<Duration>,
     /// Delete this key, and so end its sessions.
     pub drop: Option<String>,
+    /// Add a key even beside one that is still to come.
+    pub force: bool,
 }
 
 /// Text for the user in place of [`Args`]: help, the version, or what is wrong.
@@ -190,6 +192,10 @@ struct Flags {
     #[arg(long, value_name = "KID", requires = "rotate_keys",
           conflicts_with = "activate_in", value_parser = kid)]
     drop: Option<String>,
+
+    /// With --rotate-keys: adds a key even while that of an earlier rotation is still to activate
+    #[arg(long, requires = "rotate_keys")]
+    force: bool,
 }
 
 impl Flags {
@@ -200,11 +206,12 @@ impl Flags {
             || self.alg.is_some()
             || self.activate_in.is_some()
             || self.retire_after.is_some()
-            || self.drop.is_some();
+            || self.drop.is_some()
+            || self.force;
         let wrong = |text: &str| Err(Self::command().error(ErrorKind::ArgumentConflict, text));
         if of_rotation && !self.rotate_keys {
             wrong(
-                "--keys, --alg, --activate-in, --now, --retire-after and --drop belong to --rotate-keys",
+                "--keys, --alg, --activate-in, --now, --retire-after, --drop and --force belong to --rotate-keys",
             )
         } else if self.online && !self.check {
             wrong("--online belongs to --check")
@@ -229,6 +236,7 @@ impl Flags {
                 },
                 retire_after: self.retire_after,
                 drop: self.drop.clone(),
+                force: self.force,
             })
         } else if self.check {
             Mode::Check {
@@ -297,14 +305,14 @@ mod tests {
 
     #[test]
     fn rotation_takes_its_options() {
-        let line =
-            "--rotate-keys --keys k --alg XAES-256-GCM --activate-in 1h30m --retire-after 2d";
+        let line = "--rotate-keys --keys k --alg XAES-256-GCM --activate-in 1h30m --retire-after 2d --force";
         let expect = RotateKeys {
             keys: Some("k".into()),
             alg: Some("XAES-256-GCM".to_owned()),
             activate_in: Some(Duration::from_mins(90)),
             retire_after: Some(Duration::from_hours(48)),
             drop: None,
+            force: true,
         };
         assert_eq!(expect.overrides().len(), 1);
         assert_eq!(
@@ -335,6 +343,7 @@ mod tests {
             "--keys k",
             "--now",
             "--check --now",
+            "--check --force",
             "--health --online",
             "--explain-cookie --check",
             "--explain-cookie cookie",

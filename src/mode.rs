@@ -99,6 +99,7 @@ pub(crate) fn demo() -> Result<(), Failure> {
         activate_in: Duration::ZERO,
         retire_after: Duration::from_secs(24 * 60 * 60),
         drop: None,
+        force: false,
     };
     keyring::rotate(&demo.keys_dir(), &options, clock.now())?;
     // The environment stays out: a variable meant for another sealgate must not bend the demo.
@@ -240,10 +241,14 @@ pub(crate) fn rotate_keys(files: Vec<PathBuf>, options: &RotateKeys) -> Result<(
             .retire_after
             .unwrap_or_else(|| settings.retire_after()),
         drop,
+        force: options.force,
     };
     let rotation = keyring::rotate(&settings.dir, &options, Clock::system().now())
         .map_err(|error| Failure::Failed(error.to_string()))?;
     print(&format!("{rotation}\n"))?;
+    for stranger in rotation.ring.foreign() {
+        writeln!(io::stderr(), "warning: {stranger}")?;
+    }
     let has_retired = |removal: &Removal| matches!(removal, Removal::Retired(_));
     if is_a_guess && rotation.removed.iter().any(has_retired) {
         writeln!(

@@ -7,6 +7,13 @@
 //! - A deleted key is told from a bad file: what is listed is not gone, however bad it is.
 //! - A directory that cannot be listed is an error, and never taken for one that has lost its keys.
 //! - Nobody waits for the lock for ever: a rotation that hangs must not stop an emergency unseen.
+//! - A key counts only if nobody but root and the user we run as could have put it there: the file is theirs, and so is the
+//!   directory.
+//!
+//! # Why the key of a stranger opens nothing either
+//! Who wrote the file knows the secret. Whatever such a key seals is a session that its owner made up, with any `sub`, and
+//! opening it would believe that. It costs nobody a session unless the owner of the files is changed by mistake, and then
+//! the log and `--check` name them.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -37,11 +44,13 @@ pub(super) struct Found {
     pub(super) keys: Vec<Key>,
     /// The files that should be keys and are not, by path.
     pub(super) bad: Vec<(PathBuf, Flaw)>,
-    /// Whose files are there, by name: those of `keys`, and those of bad files that are named after
-    /// a key.
+    /// Whose files are there, by name: those of `keys`, and those of bad and foreign files that are
+    /// named after a key.
     pub(super) listed: BTreeSet<Kid>,
-    /// Those of the keys whose files somebody else can change.
+    /// The key files of strangers, whose keys are not among `keys`.
     pub(super) foreign: Vec<ForeignOwner>,
+    /// Why somebody else can put files into the directory, or exchange them.
+    pub(super) exposed: Option<KeyRingError>,
 }
 
 /// Reads every key file of a directory. A directory that is not there has none.
@@ -52,17 +61,18 @@ pub(super) fn survey(dir: &Path) -> Result<Found, KeyRingError> {
     let ourselves = rustix::process::geteuid().as_raw();
     let mut found = Found::default();
     for _ in 0..3 {
-        found = Found::default();
+        found = Found {
+            exposed: exposure(dir, ourselves),
+            ..Found::default()
+        };
         let mut is_settled = true;
         for path in list(dir)? {
             let named = file::kid(&path);
             match file::read(&path) {
-                Ok((key, owner)) => {
-                    found.keys.push(key);
-                    if is_foreign(owner, ourselves) {
-                        found.foreign.push(ForeignOwner { path, owner });
-                    }
+                Ok((_, owner)) if is_foreign(owner, ourselves) => {
+                    found.foreign.push(ForeignOwner { path, owner });
                 }
+                Ok((key, _)) => found.keys.push(key),
                 Err(Flaw::Unreadable(why)) if why.kind() == io::ErrorKind::NotFound => {
                     is_settled = false;
                     continue;
@@ -81,6 +91,42 @@ pub(super) fn survey(dir: &Path) -> Result<Found, KeyRingError> {
 /// Root can change everything anyway.
 const fn is_foreign(owner: u32, ourselves: u32) -> bool {
     owner != 0 && owner != ourselves
+}
+
+/// Why others can add or exchange keys, if they can.
+fn exposure(dir: &Path, ourselves: u32) -> Option<KeyRingError> {
+    // What cannot be examined cannot be listed either, and that is said there.
+    let metadata = fs::metadata(dir).ok()?;
+    let (mode, owner) = (metadata.mode() & 0o7777, metadata.uid());
+    // A mount through which nothing can be written is as its maker filled it: a Secret of Kubernetes, a volume `:ro`.
+    let is_read_only = || {
+        rustix::fs::statvfs(dir)
+            .is_ok_and(|found| found.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
+    };
+    let dir = dir.to_owned();
+    let error = if is_foreign(owner, ourselves) {
+        KeyRingError::ForeignDirectory { dir, owner }
+    } else if is_open_to_others(mode) {
+        KeyRingError::OpenDirectory { dir, mode }
+    } else {
+        return None;
+    };
+    (!is_read_only()).then_some(error)
+}
+
+/// Whether a directory of this mode lets others exchange files that are not theirs.
+///
+/// In a sticky one they can only add some of their own (Kubernetes' Secret volumes are 1777). A group that may write is as
+/// much as others, except with setgid: so the kubelet gives a volume to the pod's own `fsGroup` (2775).
+const fn is_open_to_others(mode: u32) -> bool {
+    const STICKY: u32 = 0o1000;
+    const SETGID: u32 = 0o2000;
+    const BY_GROUP: u32 = 0o020;
+    const BY_OTHERS: u32 = 0o002;
+
+    let by_others = mode & BY_OTHERS != 0;
+    let by_group = mode & BY_GROUP != 0 && mode & SETGID == 0;
+    mode & STICKY == 0 && (by_others || by_group)
 }
 
 /// The paths that count: `*.toml` without a leading dot (`..data` and its like are Kubernetes'
@@ -195,5 +241,26 @@ mod tests {
         )
         .unwrap();
         assert_eq!(survey(dir.path()).unwrap().foreign, []);
+    }
+
+    #[test]
+    fn a_directory_is_open_if_others_can_exchange_what_is_in_it() {
+        // J
+        for (mode, expected) in [
+            (0o700, false),
+            (0o755, false),
+            (0o777, true),
+            (0o722, true),
+            (0o702, true),
+            (0o770, true),
+            (0o775, true),
+            // A Secret of Kubernetes, without and with `fsGroup`; a volume with one; an emptyDir with one.
+            (0o1777, false),
+            (0o3777, false),
+            (0o2775, false),
+            (0o2777, true),
+        ] {
+            assert_eq!(is_open_to_others(mode), expected, "{mode:o}");
+        }
     }
 }

@@ -40,6 +40,18 @@ pub enum KeyRingError {
         /// What is wrong with it, and what to do.
         flaw: Flaw,
     },
+    /// The directory of a user who is neither root nor the one we run as.
+    #[error(
+        "the key directory {} belongs to user {owner}, who may exchange every key: run sealgate as that user, `chown` the \
+         directory to root or to the user that sealgate runs as, or mount it read-only",
+        .dir.display()
+    )]
+    ForeignDirectory {
+        /// The directory.
+        dir: PathBuf,
+        /// The user's number.
+        owner: u32,
+    },
     /// A time that no key file can hold.
     #[error("the activation would be after the year 9999: choose a shorter delay")]
     FarFuture,
@@ -58,6 +70,9 @@ pub enum KeyRingError {
         /// The process that says to hold it.
         holder: Option<u32>,
     },
+    /// Nothing but keys of strangers.
+    #[error("no key can be used: {0}")]
+    NoneOfOurs(ForeignOwner),
     /// A directory without a key file, or no directory.
     #[error(
         "there is no key in {}: run `sealgate --rotate-keys --keys {}` to make the first one",
@@ -73,6 +88,19 @@ pub enum KeyRingError {
     NoneActive {
         /// When the first key activates.
         first: UnixTime,
+    },
+    /// A directory that others may write.
+    #[error(
+        "the key directory {} has mode {mode:04o}, so that others may exchange keys: run `chmod 0700` on it (0750 for a \
+         group that reads; a sticky directory or a read-only mount is fine, too), and if others had access to the machine, \
+         rotate and drop the keys",
+        .dir.display()
+    )]
+    OpenDirectory {
+        /// The directory.
+        dir: PathBuf,
+        /// Its mode.
+        mode: u32,
     },
     /// The operating system gave no random bytes for a key.
     #[error("the operating system's random number generator failed, no key was made: try again")]
@@ -97,6 +125,18 @@ pub enum KeyRingError {
         /// Where it is not.
         dir: PathBuf,
     },
+    /// A rotation while the last one's key is still to come.
+    #[error(
+        "the key {kid} of an earlier rotation still waits, it activates at {}: rotate again after that. Nothing was changed. \
+         --force adds a key beside it, --now one that is active at once",
+        rfc3339(*activates_at).unwrap_or_default()
+    )]
+    Waiting {
+        /// The key that waits.
+        kid: Kid,
+        /// Until when.
+        activates_at: UnixTime,
+    },
     /// A secret that is no 32 random bytes (E9).
     #[error("the secret is {0}, not 32 random bytes")]
     WeakSecret(&'static str),
@@ -114,12 +154,12 @@ pub enum KeyRingError {
     },
 }
 
-/// A key file of a user who is neither root nor the one we run as. Nothing is refused for it: it may
-/// be meant so.
+/// A key file of a user who is neither root nor the one we run as: it may be a trap, so it neither
+/// seals nor opens.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
-    "the key file {} belongs to user {owner}, who may change it: `chown` it to root, or to the user \
-     that sealgate runs as",
+    "the key file {} belongs to user {owner}, who may have made it up, so its key neither seals nor opens: `chown` it to \
+     root or to the user that sealgate runs as if it is yours, else delete it",
     .path.display()
 )]
 pub struct ForeignOwner {
@@ -175,6 +215,12 @@ pub enum Flaw {
     /// The operating system does not let us read it.
     #[error("cannot be read: {0}")]
     Unreadable(io::Error),
+    /// A stranger's.
+    #[error(
+        "belongs to user {0}, who may have made it up: `chown` it to root or to the user that sealgate runs as if it is \
+         yours, else delete it"
+    )]
+    Owner(u32),
     /// A cipher that this release does not have.
     #[error(
         "names a cipher that this release does not know; it knows XAES-256-GCM and \

@@ -62,6 +62,7 @@ pub struct KeyRing {
     earliest: Arc<Key>,
     /// All others, by activation, then kid.
     later: Vec<Arc<Key>>,
+    /// Files beside them whose keys are not used.
     foreign: Vec<ForeignOwner>,
 }
 
@@ -72,11 +73,17 @@ impl KeyRing {
     }
 
     /// A ring of what is in `dir`.
-    fn of(found: Found, dir: &Path, now: UnixTime) -> Result<Self, KeyRingError> {
+    fn of(mut found: Found, dir: &Path, now: UnixTime) -> Result<Self, KeyRingError> {
+        if let Some(error) = found.exposed {
+            return Err(error);
+        }
         if let Some((path, flaw)) = found.bad.into_iter().next() {
             return Err(KeyRingError::File { path, flaw });
         }
         if found.keys.is_empty() {
+            if !found.foreign.is_empty() {
+                return Err(KeyRingError::NoneOfOurs(found.foreign.swap_remove(0)));
+            }
             return Err(KeyRingError::NoKeys(dir.to_owned()));
         }
         let ring = Self::from_keys(found.keys, now)?;
@@ -129,6 +136,15 @@ impl KeyRing {
             .unwrap_or(&self.earliest)
     }
 
+    /// The same keys, and others that were passed over beside them.
+    fn beside(&self, foreign: Vec<ForeignOwner>) -> Self {
+        Self {
+            earliest: Arc::clone(&self.earliest),
+            later: self.later.clone(),
+            foreign,
+        }
+    }
+
     /// The ring of those keys that are to be kept; if none is, of the primary alone.
     fn keeping(&self, is_kept: impl Fn(Kid) -> bool, now: UnixTime) -> Self {
         let mut kept = self.shared().filter(|key| is_kept(key.kid())).cloned();
@@ -164,7 +180,7 @@ impl KeyRing {
         self.later.len().saturating_add(1)
     }
 
-    /// What the operator should know of, though it is refused by nobody.
+    /// Key files of strangers, which were passed over: the operator should know of them.
     pub fn foreign(&self) -> &[ForeignOwner] {
         &self.foreign
     }

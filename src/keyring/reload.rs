@@ -167,15 +167,16 @@ impl SharedRing {
         };
         // The kid vouches for the secret; the rest is compared.
         let traits = |key: &Key| (key.kid(), key.alg(), key.created_at(), key.activates_at());
-        if ring
-            .keys()
-            .map(traits)
-            .eq(self.current().keys().map(traits))
-        {
-            // Keeps the subkeys that the ring in use has made.
+        let current = self.current();
+        if !ring.keys().map(traits).eq(current.keys().map(traits)) {
+            self.ring.store(Arc::new(ring));
+            return ReloadOutcome::Ok;
+        }
+        // From here on the ring in use stays, with the subkeys that it has made.
+        if ring.foreign() == current.foreign() {
             return ReloadOutcome::Unchanged;
         }
-        self.ring.store(Arc::new(ring));
+        self.ring.store(Arc::new(current.beside(ring.foreign)));
         ReloadOutcome::Ok
     }
 
@@ -207,6 +208,7 @@ mod tests {
         activate_in: Duration::from_mins(5),
         retire_after: Duration::from_hours(24),
         drop: None,
+        force: false,
     };
 
     fn at(secs: u64) -> UnixTime {
@@ -286,6 +288,25 @@ mod tests {
         fs::remove_file(path(kids[0])).unwrap();
         assert_eq!(ring.reload(NOW).label(), "rejected");
         assert!(ring.current().kids().eq([kids[0]]), "the last one stays");
+    }
+
+    #[test]
+    fn a_directory_that_was_opened_to_others_keeps_the_old_ring_but_for_deleted_keys() {
+        // J
+        let (dir, _) = running();
+        let now = RotateOptions {
+            activate_in: Duration::ZERO,
+            ..OPTIONS
+        };
+        rotate(dir.path(), &now, NOW).unwrap();
+        let ring = SharedRing::load(dir.path(), NOW).unwrap();
+        let kids: Vec<Kid> = ring.current().kids().collect();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        assert_eq!(ring.reload(NOW).label(), "rejected");
+        assert_eq!(ring.current().len(), 2);
+        fs::remove_file(file::path(dir.path(), kids[1])).unwrap();
+        assert_eq!(ring.reload(NOW).label(), "rejected");
+        assert!(ring.current().kids().eq([kids[0]]));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! `main` (and `demo`, for its first key) calls [`rotate`] and prints the [`Rotation`].
 //!
 //! # Invariants
-//! - A ring with a bad file is refused before anything is written, unless a key is to be dropped:
+//! - A ring with a bad file, or with one of a stranger, is refused before anything is written, unless a key is to be dropped:
 //!   an emergency waits for nothing to be mended. Then the key goes by its name, even if its own
 //!   file is the bad one, and the bad files that stay are told of.
 //! - Nothing is deleted before the new key is on the disk: whenever the power fails, there is a
@@ -17,6 +17,10 @@
 //! that every replica can open what it will seal; it *activates* `activate_in` later, when all have
 //! read it; its predecessor is *retired* by a later rotation, `retire_after` after it last sealed.
 //! An emergency (`drop`) skips the waiting and costs sessions.
+//!
+//! A rotation while the last one's key is still to come is a mistake nearly always, a job that ran twice: each would add a
+//! key, which stays in every ring for as long as sessions last. So it is refused, unless it is told to (`force`), or the new
+//! key is to be active at once.
 
 use std::fmt;
 use std::fs::DirBuilder;
@@ -27,7 +31,7 @@ use std::time::Duration;
 
 use super::KeyRing;
 use super::directory::{self, Found};
-use super::error::KeyRingError;
+use super::error::{Flaw, ForeignOwner, KeyRingError};
 use super::file::{self, rfc3339};
 use super::key::{Alg, Key, Kid};
 use crate::clock::UnixTime;
@@ -43,6 +47,8 @@ pub struct RotateOptions {
     pub retire_after: Duration,
     /// Emergency: delete this key, and no other.
     pub drop: Option<Kid>,
+    /// Add a key even beside one that is still to come.
+    pub force: bool,
 }
 
 /// What a rotation did, and the ring it left. `Display` is what the operator reads.
@@ -134,16 +140,31 @@ fn plan(
     keys.sort_by_key(|key| (key.activates_at(), key.kid()));
     let active = |key: &&Key| key.activates_at() <= now;
     let primary = keys.iter().rfind(active).map(Key::kid);
-    // Of a key that cannot be read nobody knows that it is not the primary.
-    let is_drop_read = |kid| keys.iter().any(|key| key.kid() == kid);
+    // Of a key that cannot be read nobody knows that it is not the primary. That of a stranger never is.
+    let is_of_stranger = |kid| {
+        let mut foreign = found.foreign.iter();
+        foreign.any(|foreign| file::kid(&foreign.path) == Some(kid))
+    };
+    let is_drop_read = |kid| keys.iter().any(|key| key.kid() == kid) || is_of_stranger(kid);
     let is_primary_known = options.drop.is_none_or(is_drop_read);
 
     let stays = |path: &Path| options.drop.is_none() || file::kid(path) != options.drop;
     let mut bad = found.bad;
     bad.retain(|(path, _)| stays(path));
-    let mut bad = bad
+    let mut foreign = found.foreign;
+    foreign.retain(|foreign| stays(&foreign.path));
+    let of_strangers = |foreign: &ForeignOwner| KeyRingError::File {
+        path: foreign.path.clone(),
+        flaw: Flaw::Owner(foreign.owner),
+    };
+    let strangers: Vec<_> = match options.drop {
+        None => foreign.iter().map(of_strangers).collect(),
+        Some(_) => Vec::new(),
+    };
+    let bad = bad
         .into_iter()
         .map(|(path, flaw)| KeyRingError::File { path, flaw });
+    let mut bad = found.exposed.into_iter().chain(bad).chain(strangers);
     let removed = match options.drop {
         None => match bad.next() {
             Some(error) => return Err(error),
@@ -159,6 +180,16 @@ fn plan(
 
     let is_left = |kid| keys.iter().any(|key| key.kid() == kid);
     let is_primary_left = is_primary_known && primary.is_some_and(is_left);
+    let may_wait = options.drop.is_none() && !options.force && !options.activate_in.is_zero();
+    if let Some(next) = keys.iter().rfind(|key| key.activates_at() > now)
+        && may_wait
+        && is_primary_left
+    {
+        return Err(KeyRingError::Waiting {
+            kid: next.kid(),
+            activates_at: next.activates_at(),
+        });
+    }
     let mut added = None;
     if !is_primary_left || options.drop.is_none() {
         let delay = if is_primary_left {
@@ -171,7 +202,7 @@ fn plan(
         keys.push(key);
     }
     Ok(Rotation {
-        ring: KeyRing::from_keys(keys, now)?,
+        ring: KeyRing::from_keys(keys, now)?.beside(foreign),
         added,
         removed,
         bad: bad.collect(),

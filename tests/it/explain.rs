@@ -26,6 +26,7 @@ fn desk() -> Desk {
         activate_in: Duration::ZERO,
         retire_after: Duration::from_hours(24),
         drop: None,
+        force: false,
     };
     keyring::rotate(&dir.path().join("keys"), &options, now).unwrap();
     let keys = KeyRing::load(&dir.path().join("keys"), now).unwrap();

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use crate::cli::sound_place;
+use crate::support::Site;
 use crate::support::process::{Place, Process, chmod, eventually};
 
 /// Names, bytes and modes of the key files.
@@ -98,7 +99,14 @@ fn the_next_key_waits_and_no_file_is_ever_written_again() {
     let now = place.rotate(&["--now"]);
     let ring = states(
         &place
-            .run(&["--rotate-keys", "--keys", "keys", "--activate-in", "2h"])
+            .run(&[
+                "--rotate-keys",
+                "--keys",
+                "keys",
+                "--activate-in",
+                "2h",
+                "--force",
+            ])
             .stdout,
     );
     assert_eq!(
@@ -117,7 +125,14 @@ fn keys_that_no_session_can_need_are_dropped() {
     assert_eq!(place.kids("keys").len(), 3, "a day has not passed");
     // A moment later the successors have been active for longer than that.
     eventually("the clock's next second", || {
-        let outcome = place.run(&["--rotate-keys", "--keys", "keys", "--retire-after", "0s"]);
+        let outcome = place.run(&[
+            "--rotate-keys",
+            "--keys",
+            "keys",
+            "--retire-after",
+            "0s",
+            "--force",
+        ]);
         assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
         let left = place.kids("keys");
         (!left.contains(&first) && !left.contains(&second)).then_some(())
@@ -338,7 +353,7 @@ fn what_a_crash_left_is_cleared_by_the_next_rotation() {
             file.set_modified(modified - Duration::from_hours(1))
                 .unwrap();
         }
-        place.rotate(&[]);
+        place.rotate(&["--force"]);
         assert_eq!(path.exists(), !is_cleared, "{name}");
     }
 }
@@ -361,22 +376,102 @@ fn a_pipe_in_the_directory_holds_nobody_up() {
 }
 
 #[test]
-fn a_key_file_of_a_stranger_is_warned_about_and_used() {
-    let place = sound_place();
-    let kid = place.rotate(&[]);
-    let path = place.path(&format!("keys/{kid}.toml"));
-    let check = ["-c", "sealgate.toml", "--check"];
-    let warning = "belongs to user 4711";
-    let own = place.run(&check);
-    assert!(!own.stderr.contains("belongs to"), "{}", own.stderr);
-    if let Err(why) = std::os::unix::fs::chown(&path, Some(4711), None) {
+fn a_key_file_of_a_stranger_seals_and_opens_nothing() {
+    // J
+    let site = Site::new();
+    let kids = || site.place.kids("keys");
+    let own = kids().remove(0);
+    let server = site.serve();
+    let mut browser = site.signed_in(&server);
+    let check = || Process::spawn(site.sealgate(&["--check"])).outcome();
+    assert!(!check().stderr.contains("belongs to"));
+    let foreign = site.place.rotate(&["--now"]);
+    let path = |kid: &str| site.place.path(&format!("keys/{kid}.toml"));
+    if let Err(why) = std::os::unix::fs::chown(path(&foreign), Some(4711), None) {
         // Only root may give files away; the unit test of `keyring::directory` has the rule itself.
         assert_eq!(why.kind(), std::io::ErrorKind::PermissionDenied);
         println!("SKIPPED the rest, which needs root: {why}");
         return;
     }
-    let outcome = place.run(&check);
+    let outcome = check();
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
-    assert!(outcome.stderr.contains(warning), "{}", outcome.stderr);
-    assert!(outcome.stderr.contains(&kid), "{}", outcome.stderr);
+    for word in ["belongs to user 4711", &foreign, "neither seals nor opens"] {
+        assert!(outcome.stderr.contains(word), "{}", outcome.stderr);
+    }
+    server.reload("ok");
+    server.process.wait_for_log("belongs to user 4711");
+    assert_eq!(server.metric("sealgate_keyring_keys"), 1);
+    assert_eq!(browser.fetch("GET", "/api/x").status, 200);
+    let login = site.signed_in(&server);
+    assert_eq!(
+        server.metric(&format!("sealgate_open_total{{kid=\"{foreign}\"}}")),
+        0
+    );
+    drop(login);
+
+    // A rotation is refused as with a bad file, and an emergency is not.
+    let rotate = ["--rotate-keys", "--keys", "keys"];
+    let before = kids();
+    site.place
+        .run(&rotate)
+        .assert_refused(1, &[&foreign, "belongs to user 4711"]);
+    assert_eq!(kids(), before);
+    let outcome = site
+        .place
+        .run(&[&rotate[..], &["--drop", &foreign]].concat());
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    assert_eq!(kids(), [&*own]);
+
+    // Nothing but keys of strangers is no ring.
+    std::os::unix::fs::chown(path(&own), Some(4711), None).unwrap();
+    check().assert_refused(78, &[&own, "belongs to user 4711"]);
+    server.reload("rejected");
+    assert_eq!(browser.fetch("GET", "/api/x").status, 200, "the old ring");
+}
+
+#[test]
+fn a_key_directory_that_others_can_write_is_refused() {
+    // J
+    let place = sound_place();
+    place.rotate(&[]);
+    let check = || place.run(&["-c", "sealgate.toml", "--check"]);
+    let dir = place.path("keys");
+    for mode in [0o777, 0o775, 0o702] {
+        chmod(&dir, mode);
+        let shown = format!("mode {mode:04o}");
+        let words = ["key directory", &shown, "chmod 0700"];
+        check().assert_refused(78, &words);
+        place
+            .run(&["-c", "sealgate.toml"])
+            .assert_refused(78, &words);
+        let rotate = ["--rotate-keys", "--keys", "keys"];
+        place.run(&rotate).assert_refused(1, &words);
+    }
+    // As orchestrators mount them.
+    for mode in [0o700, 0o755, 0o1777, 0o3777, 0o2775] {
+        chmod(&dir, mode);
+        let outcome = check();
+        assert_eq!(outcome.code, Some(0), "{mode:o}: {}", outcome.stderr);
+    }
+    if std::os::unix::fs::chown(&dir, Some(4711), None).is_ok() {
+        check().assert_refused(78, &["belongs to user 4711", "chown"]);
+    }
+}
+
+#[test]
+fn a_second_rotation_within_the_delay_is_refused_unless_forced() {
+    // N16
+    let place = Place::new();
+    let first = place.rotate(&[]);
+    let next = place.rotate(&[]);
+    let before = files(&place, "keys");
+    let rotate = |more: &[&str]| place.run(&[&["--rotate-keys", "--keys", "keys"], more].concat());
+    rotate(&[]).assert_refused(1, &[&next, "--force", "Nothing was changed"]);
+    rotate(&["--activate-in", "1h"]).assert_refused(1, &[&next]);
+    assert_eq!(files(&place, "keys"), before);
+    for more in [&["--force"][..], &["--now"], &["--drop", &first]] {
+        let outcome = rotate(more);
+        assert_eq!(outcome.code, Some(0), "{more:?}: {}", outcome.stderr);
+    }
+    assert_eq!(place.kids("keys").len(), 3);
 }

@@ -8,7 +8,7 @@ use crate::support::process::Place;
 const README: &str = include_str!("../../README.md");
 
 /// Every flag there is.
-const FLAGS: [&str; 15] = [
+const FLAGS: [&str; 16] = [
     "--config",
     "--demo",
     "--rotate-keys",
@@ -23,6 +23,7 @@ const FLAGS: [&str; 15] = [
     "--now",
     "--retire-after",
     "--drop",
+    "--force",
     "--help",
 ];
 

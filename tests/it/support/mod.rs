@@ -124,6 +124,7 @@ impl TestBff {
                 activate_in: Duration::ZERO,
                 retire_after: Duration::from_secs(86_400),
                 drop: None,
+                force: false,
             },
             clock.now(),
         )
