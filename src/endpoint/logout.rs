@@ -5,7 +5,8 @@
 //!
 //! # Invariants
 //! - Local logout never waits on the provider's good will: its failures are logged, and no more (B58).
-//! - A navigation logs out only with the session's own `sid` (B60).
+//! - A navigation logs out only with the session's own `sid` (B60), and `guard` lets only the frontend's own begin one.
+//! - The hint cookie alone ends no session: a sibling host can plant one (RFC 6265bis §8.6).
 //!
 //! # Spec
 //! OpenID Connect RP-Initiated Logout 1.0, RFC 7009.
@@ -67,16 +68,19 @@ pub(super) async fn by_navigation(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Pro
         (None, Some(hint)) => hint.session,
         (None, None) => {
             return Err(Problem::BadRequest(
-                "no session of this browser has this sid",
+                "this is not the sid of a session of this browser",
             ));
         }
     };
     if !session_id.matches(&sid) {
         return Err(Problem::BadRequest(
-            "no session of this browser has this sid",
+            "this is not the sid of a session of this browser",
         ));
     }
-    end(ctx).await;
+    // Without a session there is none to end: what is left is the provider's part.
+    if ctx.session.is_some() {
+        end(ctx).await;
+    }
     ctx.frontend.jar.delete_hint(ctx.cookies);
     let id_token = hint
         .filter(|hint| hint.session == session_id && !hint.id_token.is_empty())

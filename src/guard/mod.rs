@@ -7,6 +7,7 @@
 //! - CORS is answered here alone: no `Access-Control-Allow-*` is ever sent, so no foreign page reads an answer (A17).
 
 pub mod csrf;
+mod navigation;
 mod rate_limit;
 mod speculative;
 
@@ -19,15 +20,31 @@ use actix_web::http::header::{self, HeaderMap, HeaderName};
 use crate::frontend::{Api, Endpoint, Frontend, Route, Spender};
 use crate::problem::Problem;
 
+pub use navigation::{is_fetch, is_navigation, wants_page};
 pub use speculative::is_speculative;
 
 /// Longest header section that is taken, in bytes of names and values. Reverse proxies in front take less.
 pub const MAX_HEADER_BYTES: usize = 48 * 1024;
 
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
-const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SERVICE_WORKER: HeaderName = HeaderName::from_static("service-worker");
+
+/// What would run in the application's origin, with all its rights, or stand in its pages as if it were a part of them
+/// (Fetch Metadata §2.1, Fetch §"script-like").
+const ACTIVE: [&[u8]; 11] = [
+    b"audioworklet",
+    b"embed",
+    b"manifest",
+    b"object",
+    b"paintworklet",
+    b"script",
+    b"serviceworker",
+    b"sharedworker",
+    b"style",
+    b"worker",
+    b"xslt",
+];
 
 /// Proof that [`admit`] has run; whatever acts on a session or calls an upstream asks for it.
 #[derive(Debug)]
@@ -64,17 +81,20 @@ pub fn admit(
     match target {
         // The identity provider's own requests, or navigations that it began.
         Api::Endpoint(Endpoint::Backchannel | Endpoint::Callback | Endpoint::LoggedOut) => {}
-        Api::Endpoint(Endpoint::Login) => check_navigation(headers, &[b"document"])?,
-        Api::Endpoint(Endpoint::SilentLogin) => {
-            check_navigation(headers, &[b"iframe", b"document"])?;
+        Api::Endpoint(Endpoint::Login | Endpoint::SilentLogin) => {
+            check_navigation(headers, "a login is begun by the application itself")?;
         }
-        // A navigation that is proved by the session's own `sid` (B60).
-        Api::Endpoint(Endpoint::Logout) if request.method() == Method::GET => {}
+        // Proved by the session's own `sid` too (B60). A sibling host can plant a hint cookie and know its `sid`, and a
+        // script would see the ID token in the address it is sent to.
+        Api::Endpoint(Endpoint::Logout) if request.method() == Method::GET => {
+            check_navigation(headers, "a logout is begun by the application itself")?;
+        }
         Api::Endpoint(Endpoint::Logout | Endpoint::Session | Endpoint::User) => {
             check_csrf(request, frontend, None)?;
         }
         Api::Route(route) => {
             check_csrf(request, frontend, Some(route))?;
+            check_destination(headers)?;
             if headers.contains_key(SERVICE_WORKER) {
                 // It would answer for the pages of our origin (D24).
                 return Err(Problem::Forbidden("an API is no service worker".to_owned()));
@@ -115,24 +135,35 @@ fn check_purpose(headers: &HeaderMap, endpoint: Endpoint) -> Result<(), Problem>
     }
 }
 
-/// A login is begun by a navigation from the own origin or the user's own hand (A22, B7).
-/// Browsers too old for Fetch Metadata pass: state, nonce and PKCE protect what follows.
-fn check_navigation(headers: &HeaderMap, destinations: &[&[u8]]) -> Result<(), Problem> {
-    let value = |name: HeaderName| headers.get(name).map(header::HeaderValue::as_bytes);
-    if matches!(value(SEC_FETCH_SITE), Some(b"cross-site" | b"same-site")) {
-        return Err(Problem::CrossSiteRequest(
-            "a login is begun by the application itself",
+/// An API's answer is data. Where an API lets users store what it serves, a page that frames a document of its own could
+/// run it as a script of our origin, under our own content security policy.
+fn check_destination(headers: &HeaderMap) -> Result<(), Problem> {
+    let destination = headers
+        .get(SEC_FETCH_DEST)
+        .map(header::HeaderValue::as_bytes);
+    if destination.is_some_and(|destination| ACTIVE.contains(&destination)) {
+        return Err(Problem::Forbidden(
+            "an API serves no scripts, styles or embedded documents".to_owned(),
         ));
     }
-    let is_navigation = value(SEC_FETCH_MODE).is_none_or(|mode| mode == b"navigate")
-        && value(SEC_FETCH_DEST).is_none_or(|dest| destinations.contains(&dest));
-    if is_navigation {
-        Ok(())
-    } else {
-        Err(Problem::BadRequest(
-            "this address is for navigation, not for fetch",
-        ))
+    Ok(())
+}
+
+/// Logins and logouts are begun by a navigation from the own origin or the user's own hand (A22, B7).
+/// Browsers too old for Fetch Metadata pass: state, nonce and PKCE protect a login, the `sid` a logout.
+fn check_navigation(headers: &HeaderMap, whose: &'static str) -> Result<(), Problem> {
+    let site = headers
+        .get(SEC_FETCH_SITE)
+        .map(header::HeaderValue::as_bytes);
+    if !matches!(site, None | Some(b"same-origin" | b"none")) {
+        return Err(Problem::CrossSiteRequest(whose));
     }
+    if is_fetch(headers) {
+        return Err(Problem::BadRequest(
+            "this address is for navigation, not for fetch",
+        ));
+    }
+    Ok(())
 }
 
 fn check_csrf(

@@ -213,13 +213,16 @@ fn refuse(request: &HttpRequest, problem: &Problem, exchange: &Exchange) -> Http
         Some(Endpoint::Callback | Endpoint::LoggedOut | Endpoint::Login | Endpoint::SilentLogin)
     ) || (exchange.endpoint == Some(Endpoint::Logout)
         && request.method() == "GET");
-    let mut response = if for_person && !prefers_json(request.headers()) {
+    let headers = request.headers();
+    let for_person = guard::wants_page(headers) || (for_person && !guard::is_fetch(headers));
+    let mut response = if for_person && !prefers_json(headers) {
         let frontend = exchange.frontend.as_ref();
+        let here = here(request, problem, exchange);
         let place = page::Place {
             id: &exchange.id,
             base_path: frontend.map(|frontend| frontend.base_path.as_str()),
             endpoint: exchange.endpoint,
-            back: exchange.back.as_ref(),
+            back: exchange.back.as_ref().or(here.as_ref()),
         };
         page::problem(builder, problem, place)
     } else {
@@ -229,6 +232,17 @@ fn refuse(request: &HttpRequest, problem: &Problem, exchange: &Exchange) -> Http
     };
     own_headers(response.headers_mut());
     response
+}
+
+/// The address itself, where it can be asked for again as it is. Not after a login: it comes back from another site, so
+/// without `SameSite=Strict` cookies, and an API is not for links from elsewhere.
+fn here(request: &HttpRequest, problem: &Problem, exchange: &Exchange) -> Option<ReturnTo> {
+    let is_repeatable = exchange.endpoint.is_none()
+        && request.method() == "GET"
+        && problem.login_url().is_none()
+        && !matches!(problem, Problem::CrossSiteRequest(_));
+    let address = request.uri().path_and_query()?;
+    ReturnTo::parse(address.as_str()).filter(|_| is_repeatable)
 }
 
 /// A failed login of a person goes to the page the frontend has for it.

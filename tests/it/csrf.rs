@@ -96,6 +96,118 @@ fn an_api_is_no_service_worker() {
 }
 
 #[test]
+fn an_api_serves_nothing_that_runs_in_the_pages_of_the_origin() {
+    // Finding F: <iframe srcdoc="<script src=/api/upload.js>">
+    let bff = TestBff::spawn();
+    let mut browser = bff.signed_in();
+    let from = |browser: &mut crate::support::Browser, path: &str, dest: &str| {
+        browser.send_bare(
+            Request::new("GET", path)
+                .header("x-csrf", "1")
+                .header("sec-fetch-site", "same-origin")
+                .header("sec-fetch-mode", "no-cors")
+                .header("sec-fetch-dest", dest),
+        )
+    };
+    for dest in [
+        "script",
+        "style",
+        "worker",
+        "sharedworker",
+        "serviceworker",
+        "embed",
+        "object",
+        "audioworklet",
+        "paintworklet",
+        "xslt",
+        "manifest",
+    ] {
+        for path in ["/api/echo/upload.js", "/api/public/upload.js"] {
+            assert_eq!(
+                from(&mut browser, path, dest).problem(),
+                "forbidden",
+                "{dest}"
+            );
+        }
+    }
+    assert_eq!(bff.api_calls(), 0);
+    for dest in [
+        "empty", "image", "audio", "video", "track", "font", "iframe", "document",
+    ] {
+        assert_eq!(
+            from(&mut browser, "/api/echo/x", dest).status,
+            200,
+            "{dest}"
+        );
+    }
+}
+
+#[test]
+fn a_person_gets_a_page_and_a_script_gets_json() {
+    // B17, mako PR 870: a link to a download, and the session is over
+    let bff = TestBff::spawn();
+    let html = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+    let ask = |path: &str, accept: &str, site: &str, mode: Option<&str>| {
+        let mut request = Request::new("GET", path)
+            .header("host", "shop.test")
+            .header("accept", accept)
+            .header("sec-fetch-site", site);
+        if let Some(mode) = mode {
+            request = request.header("sec-fetch-mode", mode);
+        }
+        request.send(bff.addr)
+    };
+    for (path, site, status, code) in [
+        ("/api/echo/report.pdf", "same-origin", 401, "login-required"),
+        (
+            "/api/echo/report.pdf",
+            "cross-site",
+            403,
+            "cross-site-request",
+        ),
+        ("/api/public/x", "none", 403, "cross-site-request"),
+        ("/bff/user", "none", 403, "cross-site-request"),
+        ("/bff/login", "cross-site", 403, "cross-site-request"),
+        ("/bff/logout?sid=x", "same-site", 403, "cross-site-request"),
+        ("/bff/nothing", "same-origin", 404, "not-found"),
+        ("/nothing", "same-origin", 404, "not-found"),
+    ] {
+        for mode in [Some("navigate"), None] {
+            let page = ask(path, html, site, mode);
+            assert_eq!(page.status, status, "{path} {mode:?}");
+            assert_eq!(
+                page.header("content-type"),
+                Some("text/html; charset=utf-8"),
+                "{path} {mode:?}"
+            );
+            assert!(
+                page.text().contains(&format!("<code>{code}</code>")),
+                "{}",
+                page.text()
+            );
+            assert_eq!(page.header("cache-control"), Some("no-store"));
+        }
+        for (accept, mode) in [
+            (html, Some("cors")),
+            ("*/*", Some("cors")),
+            ("application/json", Some("navigate")),
+            ("application/json, text/html;q=0.5", Some("navigate")),
+        ] {
+            let answer = ask(path, accept, site, mode);
+            assert_eq!(answer.status, status, "{path} {accept} {mode:?}");
+            assert_eq!(answer.problem(), code, "{path} {accept} {mode:?}");
+        }
+    }
+    let elsewhere = Request::new("GET", "/")
+        .header("host", "elsewhere.test")
+        .header("accept", html)
+        .header("sec-fetch-mode", "navigate")
+        .send(bff.addr);
+    assert_eq!(elsewhere.status, 421);
+    assert!(elsewhere.text().contains("<code>unknown-frontend</code>"));
+}
+
+#[test]
 fn a_preflight_is_answered_here_and_grants_nothing() {
     // A17, D23
     let bff = TestBff::spawn();

@@ -287,7 +287,6 @@ fn login_is_a_navigation_of_the_application_itself() {
     for (site, mode, dest, want) in [
         ("same-origin", "cors", "empty", "bad-request"),
         ("same-origin", "no-cors", "image", "bad-request"),
-        ("same-origin", "navigate", "iframe", "bad-request"),
         ("cross-site", "navigate", "document", "cross-site-request"),
         ("same-site", "navigate", "document", "cross-site-request"),
     ] {
@@ -305,6 +304,26 @@ fn login_is_a_navigation_of_the_application_itself() {
     assert_eq!(browser.cookie_names(), Vec::<String>::new());
     let prefetch = Request::new("GET", "/bff/login").header("sec-purpose", "prefetch");
     assert_eq!(browser.send_bare(prefetch).status, 400);
+}
+
+#[test]
+fn a_service_worker_may_pass_a_login_on() {
+    // B7, altmount PR 534: fetch(event.request) keeps the mode of a navigation, not its destination
+    let bff = TestBff::spawn();
+    let mut browser = bff.browser();
+    for (path, dest) in [
+        ("/bff/login", "empty"),
+        ("/bff/login", "document"),
+        ("/bff/login", "iframe"),
+        ("/bff/silent-login", "empty"),
+        ("/bff/silent-login", "frame"),
+    ] {
+        let request = Request::new("GET", path)
+            .header("sec-fetch-site", "same-origin")
+            .header("sec-fetch-mode", "navigate")
+            .header("sec-fetch-dest", dest);
+        assert_eq!(browser.send_bare(request).status, 302, "{path} {dest}");
+    }
 }
 
 #[test]

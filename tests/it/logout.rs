@@ -109,6 +109,92 @@ fn a_navigation_without_the_right_sid_logs_nobody_out() {
     assert!(bff.revoked().is_empty());
 }
 
+/// Cookies that one of the headers of a sibling host's answer would plant.
+fn planted(bff: &TestBff) -> (String, crate::support::browser::Cookie) {
+    let mut attacker = bff.signed_in();
+    let address = logout_url(&mut attacker);
+    (
+        address,
+        attacker.cookie("__Http-shop-hint").unwrap().clone(),
+    )
+}
+
+#[test]
+fn a_logout_is_begun_by_the_application_itself() {
+    // Finding D: a sibling host plants its own hint with `Domain`, then navigates to the address that fits it
+    let bff = TestBff::spawn();
+    let (address, hint) = planted(&bff);
+    for initiator in ["cross-site", "same-site", "SAME-ORIGIN", ""] {
+        let mut victim = bff.signed_in();
+        victim.jar.retain(|cookie| cookie.name != hint.name);
+        victim.jar.push(hint.clone());
+        // `SameSite=Strict` keeps the session back, which the planted hint need not care about.
+        let session = victim.jar.clone();
+        victim.jar.retain(|cookie| cookie.name == hint.name);
+        let answer = victim.send_bare(
+            Request::new("GET", &address)
+                .header("accept", "text/html")
+                .header("sec-fetch-site", initiator)
+                .header("sec-fetch-mode", "navigate")
+                .header("sec-fetch-dest", "document"),
+        );
+        assert_eq!(answer.status, 403, "{initiator}");
+        assert!(answer.text().contains("<code>cross-site-request</code>"));
+        assert!(answer.headers("set-cookie").is_empty(), "{initiator}");
+        victim.jar = session;
+        assert_eq!(victim.fetch("GET", "/bff/user").status, 200);
+    }
+    assert!(bff.revoked().is_empty());
+}
+
+#[test]
+fn a_hint_alone_ends_no_session() {
+    // Finding D: a browser that says nothing of sites
+    let bff = TestBff::spawn();
+    let (address, hint) = planted(&bff);
+    let mut victim = bff.signed_in();
+    victim.jar.retain(|cookie| cookie.name != hint.name);
+    victim.jar.push(hint.clone());
+    let session = victim.jar.clone();
+    victim.jar.retain(|cookie| cookie.name == hint.name);
+    let answer = victim.send_bare(Request::new("GET", &address));
+    assert_eq!(answer.status, 302);
+    let names: Vec<_> = answer
+        .headers("set-cookie")
+        .iter()
+        .map(|line| line.split('=').next().unwrap().to_owned())
+        .collect();
+    assert_eq!(names, ["__Http-shop-hint"]);
+    victim.jar = session;
+    assert_eq!(victim.fetch("GET", "/bff/user").status, 200);
+    // Beside the session it is nobody's.
+    let answer = victim.send_bare(Request::new("GET", &address));
+    assert_eq!(answer.status, 400);
+    assert_eq!(victim.fetch("GET", "/bff/user").status, 200);
+}
+
+#[test]
+fn a_script_never_sees_the_address_with_the_id_token() {
+    // Finding E: where the provider allows CORS, `response.url` would show it
+    let bff = TestBff::spawn();
+    let mut browser = bff.signed_in();
+    let address = logout_url(&mut browser);
+    for mode in ["cors", "no-cors", "same-origin", "websocket"] {
+        let request = Request::new("GET", &address)
+            .header("sec-fetch-site", "same-origin")
+            .header("sec-fetch-mode", mode)
+            .header("sec-fetch-dest", "empty");
+        let answer = browser.send_bare(request);
+        assert_eq!(answer.problem(), "bad-request", "{mode}");
+    }
+    assert_eq!(browser.fetch("GET", "/bff/user").status, 200);
+    assert_eq!(
+        browser.navigate(&address, Initiator::User).url.as_str(),
+        "https://shop.test/",
+        "an address that is typed works"
+    );
+}
+
 #[test]
 fn a_provider_that_is_down_stops_no_logout() {
     // B58
