@@ -41,13 +41,17 @@ await bounded(120 + (rounds + 1) * 5 * (seconds + 5), async ({ processes, dir, e
     { name: 'token = user: the session', lane: sealgate },
     { name: 'bare nginx', lane: nginx },
     { name: 'bare nginx, a cookie of that length', lane: { ...nginx, cookie: anyCookie(cookieBytes) } },
-  ].map((turn) => ({ ...turn, micros: [] }));
-  const drive = async ({ lane }, span) => (await measure(
+  ].map((turn) => ({ ...turn, results: [], micros: [] }));
+  const drive = ({ lane }, span) => measure(
     { ...lane, path: `${lane.path}/${SIZES[0].file}` }, { processes, core: cores.load, upstream, seconds: span },
-  )).micros;
+  );
   for (const turn of turns) await drive(turn, 2);
   for (let round = 0; round < rounds; round += 1) {
-    for (const turn of round % 2 ? turns.toReversed() : turns) turn.micros.push(await drive(turn, seconds));
+    for (const turn of round % 2 ? turns.toReversed() : turns) {
+      const result = await drive(turn, seconds);
+      turn.results.push(result);
+      turn.micros.push(result.micros);
+    }
     console.error(`round ${round + 1} of ${rounds} done`);
   }
   await sealgate.lookBack();
@@ -57,7 +61,12 @@ await bounded(120 + (rounds + 1) * 5 * (seconds + 5), async ({ processes, dir, e
   const over = (a, b) => spread(turns[a].micros.map((micros, at) => micros - turns[b].micros[at]));
   console.log([
     `${sealgate.version}, ${nginx.version}; ${given.tokens} tokens, ${cookieBytes} bytes of cookies, answers of ${SIZES[0].name}; ${rounds} rounds of ${seconds} s`,
-    table(['CPU µs per request', 'median', 'least', 'most'], turns.map(({ name, micros }) => [name, ...spread(micros)])),
+    table(
+      ['CPU µs per request', 'median', 'least', 'most', 'req/s', 'p50 ms', 'p99 ms'],
+      turns.map(({ name, micros, results }) => [
+        name, ...spread(micros), ...['rps', 'p50', 'p99'].map((metric) => figure(median(results.map((result) => result[metric])))),
+      ]),
+    ),
     table(['differences within a round', 'median', 'least', 'most'], [
       ['a session over token = none', ...over(2, 0)],
       ['  of which receiving and dropping the cookie', ...over(1, 0)],

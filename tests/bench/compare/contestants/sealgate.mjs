@@ -8,16 +8,17 @@ import { versionOf } from '../lib/machine.mjs';
 
 // One worker, as everybody here. An idle timeout as long as the session, because wrk never takes the cookie that says
 // when the session was last seen: by default that cookie would come with every answer once the first was three minutes old.
-const configuration = ({ dir, origin, port, adminPort, upstream, op }) => `
+const configuration = ({ dir, origin, port, adminPort, upstream, op, keys, tls, streams, bodyLimit = '1MiB' }) => `
 [server]
 bind           = "127.0.0.1:${port}"
 admin_bind     = "127.0.0.1:${adminPort}"
 workers        = 1
 shutdown_delay = "0s"
 shutdown_grace = "1s"
+${tls ? `tls = { cert = "${tls.cert}", key = "${tls.key}" }` : ''}
 
 [keys]
-dir = "${dir}/keys"
+dir = "${keys}"
 
 [upstream.api]
 url = "${upstream.url}/api"
@@ -36,28 +37,41 @@ scopes        = ["openid", "profile", "email", "orders.read"]
 idle_timeout = "8h"
 
 [frontend.shop.route.api]
-path     = "/api"
-upstream = "api"
-token    = "user"
+path       = "/api"
+upstream   = "api"
+token      = "user"
+body_limit = "${bodyLimit}"
 
 [frontend.shop.route.open]
-path     = "/open"
-upstream = "api"
-token    = "none"
-`;
+path       = "/open"
+upstream   = "api"
+token      = "none"
+body_limit = "${bodyLimit}"
+${streams ? `
+[upstream.streams]
+url = "${streams.url}/streams"
+
+[frontend.shop.route.streams]
+path      = "/streams"
+upstream  = "streams"
+token     = "user"
+websocket = true
+` : ''}`;
 
 const sealgate = (id, name, more) => ({
   id,
   name,
   version: () => `sealgate ${versionOf(binary(), '--version')}`,
-  async start({ processes, core, dir, op, under = [], ...options }) {
+  /** `keys`: a key ring that is there already, another process's for instance. */
+  async start({ processes, core, dir, op, under = [], keys, ...options }) {
     const [adminPort] = await freePorts(1);
     const config = join(dir, 'sealgate.toml');
     await writeFile(join(dir, 'client-secret'), op.clientSecret, { mode: 0o600 });
     await mkdir(join(dir, 'assets'));
     await writeFile(join(dir, 'assets', 'index.html'), '<!doctype html><title>Shop</title>');
-    await writeFile(config, configuration({ dir, op, adminPort, ...options }));
-    await processes.run(binary(), ['--rotate-keys', '--keys', join(dir, 'keys')], { core });
+    const ring = keys ?? join(dir, 'keys');
+    await writeFile(config, configuration({ dir, op, adminPort, keys: ring, ...options }));
+    if (!keys) await processes.run(binary(), ['--rotate-keys', '--keys', ring], { core });
     const [program, ...args] = [...under, binary(), '-c', config];
     const started = processes.start(program, args, { core, cwd: dir });
     const ready = async () => (await request(`http://127.0.0.1:${adminPort}/readyz`)).status === 200;

@@ -26,25 +26,29 @@ class LoopbackJar extends Jar {
  *
  * @param {object} contestant `id`, `name`, `start`, `version`; `tokens` and `signIn` if it has sessions; `path`, `cookie`
  * @param {object} run `processes`, `dir`, `ends`, `upstream`, `cores`; `under`: a program with its options that is to run
- *   the contestant, valgrind for instance (not every contestant can)
+ *   the contestant, valgrind for instance (not every contestant can); `more`: what else the contestant is to be told, `tls`
+ *   for instance (only nginx and sealgate can); `place`: a name for its directory
  */
-export async function openLane(contestant, { processes, dir: parent, ends, upstream, cores, under }) {
+export async function openLane(contestant, { processes, dir: parent, ends, upstream, cores, under, more = {}, place = contestant.id }) {
   const { id, name, tokens, signIn, path = '/api' } = contestant;
   const version = await contestant.version();
-  const dir = join(parent, id);
+  const { tls } = more;
+  const dir = join(parent, place);
   await mkdir(dir);
   const [port] = await freePorts(1);
-  const origin = `http://localhost:${port}`;
+  const origin = `${tls ? 'https' : 'http'}://localhost:${port}`;
   const op = tokens && await startProvider({ origin, tokens });
   if (op) ends.push(() => op.stop());
-  const started = await contestant.start({ processes, core: cores.proxy, dir, port, origin, upstream, op, under });
+  const started = await contestant.start({ processes, core: cores.proxy, dir, port, origin, upstream, op, under, ...more });
   await until(name, started, started.ready ?? (() => request(`http://127.0.0.1:${port}/`)), { seconds: START_SECONDS });
 
   const lane = {
-    id, name, version, port, path, op, origin, pid: started.pid, host: `localhost:${port}`, cookie: contestant.cookie, remarks: new Set(),
+    id, name, version, port, tls, path, op, origin, dir, pid: started.pid, host: `localhost:${port}`, cookie: contestant.cookie,
+    remarks: new Set(),
+    stop: () => started.stop(),
     /** A new browser, signed in, on a page of the application. */
     async person() {
-      const browser = new Browser({ jar: new LoopbackJar() });
+      const browser = new Browser(tls ? { ca: tls.pem } : { jar: new LoopbackJar() });
       ends.push(() => browser.close());
       await browser.open(`${origin}${signIn}`);
       const { status } = await passSignIn(browser, op);
@@ -77,8 +81,17 @@ export async function openLane(contestant, { processes, dir: parent, ends, upstr
     },
     rss: () => rssMiB(started.pid),
   };
-  lane.browser = signIn ? await op.signIn(() => lane.person()) : new Browser();
+  lane.browser = signIn ? await op.signIn(() => lane.person()) : new Browser({ ca: tls?.pem });
   await lane.prepare();
   lane.cookieBytes = Buffer.byteLength(lane.cookie ?? '');
   return lane;
+}
+
+/** Several in turn, each in a directory named for `place` too. None of them may be absent. */
+export async function openLanes(contestants, scene, { place, ...more }) {
+  const lanes = [];
+  for (const contestant of contestants) {
+    lanes.push(await openLane(contestant, { ...scene, more, place: `${place}-${contestant.id}` }));
+  }
+  return lanes;
 }

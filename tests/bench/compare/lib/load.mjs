@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 
 import { cpuSeconds, watchRss } from './accounts.mjs';
 
-/** The same for all. */
+/** Unless a measurement says otherwise; the same for all. */
 export const CONNECTIONS = 32;
 const SCRIPT = fileURLToPath(new URL('load.lua', import.meta.url));
 
@@ -11,24 +11,29 @@ const SCRIPT = fileURLToPath(new URL('load.lua', import.meta.url));
  * Drives `url` and gives `{ rps, micros, p50, p99, rss, busy }`: requests per second, CPU µs per request, milliseconds,
  * the peak in MiB, and the share of its core that the proxy used.
  *
- * @param {object} lane `pid` of the proxy; `port`, `path`, `host`, `cookie`; `script` and `env` of wrk
- * @param {object} around `processes`, `core` for wrk, `upstream`, `seconds`
+ * @param {object} lane `pid` of the proxy; `port`, `tls`, `path`, `host`, `cookie`; `script` and `env` of wrk; `each`: how
+ *   many requests the upstream counts for one
+ * @param {object} around `processes`, `core` for wrk, `upstream`, `seconds`, `connections`
  */
-export async function measure({ pid, port, path, host, cookie, script = SCRIPT, env }, { processes, core, upstream, seconds }) {
+export async function measure(
+  { pid, port, tls, path, host, cookie, script = SCRIPT, env, each = 1 },
+  { processes, core, upstream, seconds, connections = CONNECTIONS },
+) {
   const headers = { Host: host, Accept: '*/*', 'X-CSRF': '1', ...(cookie ? { Cookie: cookie } : {}) };
   const served = await upstream.requests();
   const peak = watchRss(pid);
   const before = cpuSeconds(pid);
   const output = await processes.run('wrk', [
-    '-t1', `-c${CONNECTIONS}`, `-d${seconds}s`, '--timeout', '10s', '-s', script,
+    '-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', '10s', '-s', script,
     ...Object.entries(headers).flatMap(([name, value]) => ['-H', `${name}: ${value}`]),
-    `http://127.0.0.1:${port}${path}`,
+    // Over TLS by name: an address is not a server name (RFC 6066 §3).
+    `${tls ? 'https://localhost' : 'http://127.0.0.1'}:${port}${path}`,
   ], { core, env });
   const used = cpuSeconds(pid) - before;
   const rss = peak();
   const seen = JSON.parse(output.match(/^\{"requests".*\}$/m)[0]);
   const arrived = await upstream.requests() - served;
-  const wrong = complaints(seen, arrived);
+  const wrong = complaints(seen, arrived / each);
   if (wrong.length) throw new Error(wrong.join('; '));
   return {
     rps: seen.requests / (seen.micros / 1e6),

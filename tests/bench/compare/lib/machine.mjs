@@ -29,6 +29,9 @@ export function describeMachine({ load, proxy }) {
   return lines.join('\n');
 }
 
+/** How many files a process may have open, sockets included. */
+export const descriptors = () => Number(readFileSync('/proc/self/limits', 'utf8').match(/^Max open files\s+(\d+)/m)[1]);
+
 /** The first thing like a version in what a program prints. */
 export function versionOf(program, ...args) {
   const { stdout, stderr, error } = spawnSync(program, args, { encoding: 'utf8', timeout: 20_000 });

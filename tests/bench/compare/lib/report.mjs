@@ -1,4 +1,5 @@
-// The report of a comparison: figures, each as ratio to bare nginx and to sealgate, and what a session costs.
+// The report of a comparison: where sealgate is slower than nginx, then figures, each as ratio to bare nginx and to sealgate.
+import { Cell, METRICS as ALL, worseThanNginx } from './cells.mjs';
 import { CONNECTIONS } from './load.mjs';
 import { figure, median, ratio, table } from './table.mjs';
 import { SIZES } from './upstream.mjs';
@@ -14,9 +15,10 @@ export function report({ machine, entries, rounds, seconds }) {
     '# Sealgate and its peers',
     machine,
     `${CONNECTIONS} connections with keep-alive, one worker each; medians of ${rounds} interleaved rounds of ${seconds} s. Ratios: × n to bare nginx, × s to sealgate with a session (plain tokens).`,
+    `## Slower than nginx, with a session\n\n${slower(entries, bases)}`,
     ...SIZES.map(({ name }) => `## Answers of ${name}\n\n${speeds(entries, name, bases)}`),
     `## Memory and cookies\n\n${footprint(entries, bases)}`,
-    `## In short (1 KiB)\n\n${summary(entries, bases)}`,
+    ...SIZES.map(({ name }) => `## In short, ${name}\n\n${summary(entries, bases, name)}`),
     `## Who took part\n\n${entries.map(versionLine).join('\n')}`,
   ].join('\n\n');
 }
@@ -57,19 +59,32 @@ function footprint(entries, { nginx, sealgate }) {
   }));
 }
 
+/** What a user would feel comes before any figure that looks better. */
+function slower(entries, { nginx, sealgate }) {
+  if (!nginx || !sealgate) return 'nothing to compare';
+  const cells = SIZES.map(({ name }) => {
+    const cell = new Cell({ part: 'answers', over: 'HTTP', what: name, connections: CONNECTIONS });
+    for (const entry of [nginx, sealgate]) for (const result of entry.results.get(name)) cell.add(entry, result);
+    return cell;
+  });
+  return worseThanNginx(cells, 'session', ALL.filter(({ felt }) => felt));
+}
+
 /** The sentences that the figures are for. */
-function summary(entries, { nginx, sealgate }) {
-  const own = (id) => entries.find((entry) => entry.id === id && !entry.absent)?.medians.get(SIZES[0].name);
+function summary(entries, { nginx, sealgate }, size) {
+  const own = (id) => entries.find((entry) => entry.id === id && !entry.absent)?.medians.get(size);
   const [bare, cookie, hyper, none, session] = ['nginx', 'nginx-cookie', 'hyper', 'none', 'session'].map(own);
   const peers = entries.filter(({ id, absent }) => ['envoy', 'mod_auth_openidc', 'oauth2-proxy', 'express'].includes(id) && !absent);
+  const beside = (base) => [['rate', 'rps'], ['p50', 'p50'], ['p99', 'p99'], ['CPU time', 'micros']]
+    .map(([name, metric]) => `${name} ${ratio(session[metric], base[metric])} ×`).join(', ');
   const lines = [
+    session && bare && `- sealgate with a session beside bare nginx: ${beside(bare)}`,
+    session && hyper && `- beside a bare hyper proxy: ${beside(hyper)}`,
     session && none && `- a session costs ${figure(session.micros - none.micros)} µs more than \`token = none\` (for a finer figure: \`run session-cost\`)`,
     bare && cookie && `- forwarding a 4.3 KB cookie costs nginx ${figure(cookie.micros - bare.micros)} µs`,
-    session && nginx && `- sealgate with a session is at ${ratio(session.micros, bare.micros)} × the CPU time of bare nginx${
-      hyper ? `, ${ratio(session.micros, hyper.micros)} × that of a bare hyper proxy` : ''}`,
     ...peers.filter(() => sealgate).map((peer) => {
-      const theirs = peer.medians.get(SIZES[0].name);
-      return `- requests per CPU second: ${ratio(theirs.micros, session.micros)} × ${peer.name}; p99 ${figure(session.p99)} ms against ${figure(theirs.p99)} ms`;
+      const theirs = peer.medians.get(size);
+      return `- beside ${peer.name}: ${beside(theirs)}; requests per CPU second ${ratio(theirs.micros, session.micros)} ×`;
     }),
   ];
   return lines.filter(Boolean).join('\n') || 'nothing to compare';
