@@ -5,8 +5,8 @@
 //!
 //! # Invariants
 //! - Nothing outside the directory is served, whatever a path or a symbolic link says; nor dot-files, nor listings.
-//! - A path with an extension is that file or 404, never the fallback: a cache that goes by extensions must not be
-//!   handed a page for `/account/x.css` (web cache deception).
+//! - The fallback answers navigations only: a script, an image, a probe or a mistyped API call gets 404. It is a public file
+//!   like any other, so a cache that keeps it for `/account/x.css` gives nothing away (web cache deception).
 //! - Only names that carry a hash of their content are kept without asking again.
 //!
 //! # Spec
@@ -21,7 +21,7 @@ use actix_web::body::{BoxBody, MessageBody as _, SizedStream};
 use actix_web::http::Method;
 use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, EntityTag, HeaderName, HeaderValue,
-    IfNoneMatch, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, TryIntoHeaderValue as _,
+    IfNoneMatch, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, TryIntoHeaderValue as _, VARY,
     X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
@@ -29,6 +29,7 @@ use bytes::Bytes;
 use futures_util::stream;
 
 use crate::frontend::AssetsSettings;
+use crate::guard::is_navigation;
 use crate::names::Origin;
 use crate::problem::Problem;
 
@@ -36,12 +37,7 @@ use file::Opened;
 use path::Wanted;
 
 /// On every file: what it may load, who may frame it, what it tells others (F10, F11).
-const SECURITY: [(HeaderName, &str); 6] = [
-    (
-        CONTENT_SECURITY_POLICY,
-        "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
-         object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'",
-    ),
+const SECURITY: [(HeaderName, &str); 5] = [
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (REFERRER_POLICY, "same-origin"),
     (
@@ -58,44 +54,61 @@ const SECURITY: [(HeaderName, &str); 6] = [
     ),
 ];
 
+/// What a page may load; `frame-src` comes behind it.
+const POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; object-src 'none'; \
+                      base-uri 'none'; frame-ancestors 'none'; form-action 'self'; frame-src 'self'";
+
+/// Whose files they are.
+#[derive(Clone, Copy, Debug)]
+pub struct Site<'f> {
+    /// Where they are served.
+    pub origin: &'f Origin,
+    /// Origins that a page may frame beside its own: a silent login leads through the identity provider.
+    pub framed: &'f [String],
+}
+
 /// Serves one path of the app; `GET` and `HEAD`, as `Frontend::resolve` has made sure.
 pub async fn serve(
     request: &HttpRequest,
     assets: &AssetsSettings,
-    origin: &Origin,
+    site: Site<'_>,
 ) -> Result<HttpResponse, Problem> {
     let wanted = Wanted::parse(request.uri().path()).ok_or(Problem::NotFound)?;
     let fallback = assets
         .fallback
         .clone()
-        .filter(|_| wanted.may_fall_back && may_be_navigation(request));
+        .filter(|_| wanted.may_fall_back && is_navigation(request.headers()));
     let dir = assets.dir.clone();
     let found = web::block(move || find(&dir, &wanted.file, fallback.as_deref())).await;
-    let (path, opened) = found.map_err(|_| Problem::Internal)??;
-    Ok(answer(request, origin, &path, opened))
+    let found = found.map_err(|_| Problem::Internal)??;
+    Ok(answer(request, site, found))
 }
 
-/// Fetch Metadata tells scripts, styles and images from pages; `fetch` and old browsers get the benefit of doubt.
-fn may_be_navigation(request: &HttpRequest) -> bool {
-    request.headers().get("sec-fetch-dest").is_none_or(|dest| {
-        matches!(
-            dest.as_bytes(),
-            b"document" | b"empty" | b"frame" | b"iframe"
-        )
-    })
+/// A file that answers a request.
+struct Found {
+    path: PathBuf,
+    opened: Opened,
+    /// Whether it stands in for one that is not there.
+    is_fallback: bool,
 }
 
 /// The file that is wanted, else the fallback. Blocks.
-fn find(dir: &Path, wanted: &Path, fallback: Option<&str>) -> Result<(PathBuf, Opened), Problem> {
+fn find(dir: &Path, wanted: &Path, fallback: Option<&str>) -> Result<Found, Problem> {
     let root = dir.canonicalize().map_err(|error| {
         log::error!("assets.dir {} cannot be read: {error}", dir.display());
         Problem::Internal
     })?;
-    let path = path::inside(&root, wanted)
+    let file = path::inside(&root, wanted);
+    let is_fallback = file.is_none();
+    let path = file
         .or_else(|| path::inside(&root, Path::new(fallback?)))
         .ok_or(Problem::NotFound)?;
     match file::open(&path) {
-        Ok(opened) => Ok((path, opened)),
+        Ok(opened) => Ok(Found {
+            path,
+            opened,
+            is_fallback,
+        }),
         Err(error) => {
             log::warn!("the file {} cannot be read: {error}", path.display());
             Err(Problem::NotFound)
@@ -103,7 +116,12 @@ fn find(dir: &Path, wanted: &Path, fallback: Option<&str>) -> Result<(PathBuf, O
     }
 }
 
-fn answer(request: &HttpRequest, origin: &Origin, path: &Path, opened: Opened) -> HttpResponse {
+fn answer(request: &HttpRequest, site: Site<'_>, found: Found) -> HttpResponse {
+    let Found {
+        path,
+        opened,
+        is_fallback,
+    } = found;
     let name = path
         .file_name()
         .and_then(|name| name.to_str())
@@ -133,10 +151,18 @@ fn answer(request: &HttpRequest, origin: &Origin, path: &Path, opened: Opened) -
         "no-cache"
     };
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(control));
+    if is_fallback {
+        headers.insert(VARY, HeaderValue::from_static("Accept, Sec-Fetch-Mode"));
+    }
+    if let Ok(policy) =
+        HeaderValue::try_from([&[POLICY.to_owned()], site.framed].concat().join(" "))
+    {
+        headers.insert(CONTENT_SECURITY_POLICY, policy);
+    }
     for (name, value) in SECURITY {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    if origin.is_secure() {
+    if site.origin.is_secure() {
         headers.insert(
             STRICT_TRANSPORT_SECURITY,
             HeaderValue::from_static("max-age=31536000; includeSubDomains"),
@@ -195,12 +221,21 @@ mod tests {
     }
 
     async fn get(settings: &AssetsSettings, request: TestRequest) -> Result<HttpResponse, Problem> {
-        let origin = Origin::parse("https://shop.example.com").unwrap();
-        serve(&request.to_http_request(), settings, &origin).await
+        let site = Site {
+            origin: &Origin::parse("https://shop.example.com").unwrap(),
+            framed: &["https://id.example.com".to_owned()],
+        };
+        serve(&request.to_http_request(), settings, site).await
+    }
+
+    /// As a browser asks that says nothing of modes.
+    fn page(path: &str) -> TestRequest {
+        let accept = ("accept", "text/html,*/*;q=0.8");
+        TestRequest::get().uri(path).insert_header(accept)
     }
 
     async fn text(settings: &AssetsSettings, path: &str) -> Result<String, Problem> {
-        let response = get(settings, TestRequest::get().uri(path)).await?;
+        let response = get(settings, page(path)).await?;
         let body = to_bytes(response.into_body()).await.unwrap();
         Ok(String::from_utf8(body.to_vec()).unwrap())
     }
@@ -221,16 +256,17 @@ mod tests {
             ("/orders/7", Some("<h1>app</h1>")),
             ("/orders/7/", Some("<h1>app</h1>")),
             ("/docs", Some("<h1>app</h1>")),
-            ("/missing.js", None),
-            ("/orders/x.css", None),
-            ("/index.html/x.css", None),
+            ("/users/john.doe", Some("<h1>app</h1>")),
+            ("/missing.js", Some("<h1>app</h1>")),
+            ("/orders/x.css", Some("<h1>app</h1>")),
+            ("/index.html/x.css", Some("<h1>app</h1>")),
             ("/.env", None),
             ("/.git/config", None),
             ("/.git/", None),
             ("/docs/.hidden", None),
             ("/.well-known/unknown", None),
-            ("/link.txt", None),
-            ("/up/outside.txt", None),
+            ("/link.txt", Some("<h1>app</h1>")),
+            ("/up/outside.txt", Some("<h1>app</h1>")),
             ("/up/dist/.env", None),
             ("/../outside.txt", None),
             ("/%2e%2e/outside.txt", None),
@@ -243,27 +279,38 @@ mod tests {
             assert!(got.is_ok() || got == Err(Problem::NotFound), "{path}");
         }
         let long = format!("/{}.js", "x".repeat(5000));
-        assert_eq!(text(&settings, &long).await, Err(Problem::NotFound));
+        assert_eq!(text(&settings, &long).await.unwrap(), "<h1>app</h1>");
     }
 
     #[actix_web::test]
-    async fn scripts_and_images_never_get_the_fallback() {
-        // F12
+    async fn the_fallback_answers_navigations_only() {
+        // F12, N8, P26
         let (_dir, mut settings) = app();
-        for (dest, served) in [
-            ("document", true),
-            ("empty", true),
-            ("iframe", true),
-            ("script", false),
-            ("style", false),
-            ("image", false),
-            ("serviceworker", false),
-        ] {
-            let request = TestRequest::get()
-                .uri("/orders")
-                .insert_header(("sec-fetch-dest", dest));
-            assert_eq!(get(&settings, request).await.is_ok(), served, "{dest}");
+        for path in ["/orders", "/users/john.doe", "/livez"] {
+            for (mode, accept, served) in [
+                (Some("navigate"), "*/*", true),
+                (None, "text/html", true),
+                (Some("cors"), "text/html", false),
+                (Some("no-cors"), "*/*", false),
+                (Some("same-origin"), "*/*", false),
+                (None, "*/*", false),
+            ] {
+                let mut request = TestRequest::get()
+                    .uri(path)
+                    .insert_header(("accept", accept));
+                if let Some(mode) = mode {
+                    request = request.insert_header(("sec-fetch-mode", mode));
+                }
+                let got = get(&settings, request).await;
+                assert_eq!(got.is_ok(), served, "{path} {mode:?} {accept}");
+                if let Ok(response) = got {
+                    let vary = response.headers().get(VARY).unwrap();
+                    assert_eq!(vary, "Accept, Sec-Fetch-Mode");
+                }
+            }
         }
+        let file = get(&settings, page("/noext")).await.unwrap();
+        assert!(!file.headers().contains_key(VARY));
         settings.fallback = None;
         assert_eq!(text(&settings, "/orders").await, Err(Problem::NotFound));
         assert!(text(&settings, "/").await.is_ok());
@@ -279,7 +326,7 @@ mod tests {
             ("/noext", "no-cache"),
             ("/app.3f9c2b1a.js", "public, max-age=31536000, immutable"),
         ] {
-            let response = get(&settings, TestRequest::get().uri(path)).await.unwrap();
+            let response = get(&settings, page(path)).await.unwrap();
             assert_eq!(
                 response.headers().get(CACHE_CONTROL).unwrap(),
                 expect,
@@ -360,6 +407,10 @@ mod tests {
                     "content-security-policy",
                     "object-src 'none'; base-uri 'none'; frame-ancestors 'none'",
                 ),
+                (
+                    "content-security-policy",
+                    "; frame-src 'self' https://id.example.com",
+                ),
                 ("x-content-type-options", "nosniff"),
                 ("referrer-policy", "same-origin"),
                 ("cross-origin-opener-policy", "same-origin"),
@@ -373,7 +424,11 @@ mod tests {
         }
         let local = Origin::parse("http://localhost:8080").unwrap();
         let request = TestRequest::get().uri("/").to_http_request();
-        let response = serve(&request, &settings, &local).await.unwrap();
+        let site = Site {
+            origin: &local,
+            framed: &[],
+        };
+        let response = serve(&request, &settings, site).await.unwrap();
         assert!(!response.headers().contains_key(STRICT_TRANSPORT_SECURITY));
     }
 }

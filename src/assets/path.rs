@@ -11,7 +11,7 @@ const WELL_KNOWN: &str = ".well-known";
 #[derive(Debug, Eq, PartialEq)]
 pub(super) struct Wanted {
     pub(super) file: PathBuf,
-    /// Whether the path may be one of the app's own router: it has no extension and is no well-known resource.
+    /// Whether the path may be one of the app's own router: it is no well-known resource (RFC 8615).
     pub(super) may_fall_back: bool,
 }
 
@@ -33,7 +33,7 @@ impl Wanted {
         }
         Some(Self {
             file,
-            may_fall_back: !last.contains('.') && !is_well_known,
+            may_fall_back: !is_well_known,
         })
     }
 }

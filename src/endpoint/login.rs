@@ -36,6 +36,10 @@ pub(super) async fn serve(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Problem> {
         login_hint: bounded(&params, "login_hint")?,
         ui_locales: bounded(&params, "ui_locales")?,
     };
+    if asked.prompt.as_deref() == Some("none") && is_in_frame(ctx) {
+        // As Duende's v4 has it, in the place of an endpoint of its own.
+        return Ok(serve_silent(ctx).await);
+    }
     begin(ctx, asked, return_to, false).await
 }
 
@@ -99,6 +103,12 @@ async fn begin(
     Ok(HttpResponse::Found()
         .insert_header((header::LOCATION, url.as_str()))
         .finish())
+}
+
+/// Whether the answer goes into a frame of a page.
+fn is_in_frame(ctx: &Ctx<'_>) -> bool {
+    let destination = ctx.request.headers().get("sec-fetch-dest");
+    destination.is_some_and(|to| matches!(to.as_bytes(), b"iframe" | b"frame"))
 }
 
 fn bounded(params: &[(String, String)], name: &str) -> Result<Option<String>, Problem> {

@@ -15,6 +15,7 @@ use arc_swap::ArcSwapOption;
 use openidconnect::HttpResponse;
 use openidconnect::core::CoreJsonWebKeySet;
 use serde_json::{Map, Value};
+use url::Url;
 
 use super::client_token::ClientTokens;
 use super::drift::Drift;
@@ -74,6 +75,22 @@ impl Provider {
     /// The settings.
     pub fn settings(&self) -> &ClientSettings {
         &self.settings
+    }
+
+    /// Where its pages are: the origin of the issuer and, as soon as it is known, that of the authorization endpoint.
+    pub fn origins(&self) -> Vec<String> {
+        let issuer = Url::parse(&self.settings.issuer).ok();
+        let known = self.known.load();
+        let endpoint = known
+            .as_ref()
+            .map(|known| known.metadata.authorization_endpoint.clone());
+        let mut origins: Vec<_> = [issuer, endpoint]
+            .into_iter()
+            .flatten()
+            .map(|url| url.origin().ascii_serialization())
+            .collect();
+        origins.dedup();
+        origins
     }
 
     /// Now, by this provider's clock.

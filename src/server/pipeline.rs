@@ -58,7 +58,11 @@ async fn run(
         Target::Assets(assets) => {
             exchange.route = "assets".into();
             refuse_upgrade(request)?;
-            return assets::serve(request, assets, &frontend.origin).await;
+            let site = assets::Site {
+                origin: &frontend.origin,
+                framed: &frontend.provider.origins(),
+            };
+            return assets::serve(request, assets, site).await;
         }
         Target::Private(target) => target,
     };

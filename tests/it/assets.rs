@@ -1,6 +1,9 @@
 //! The single-page app's files.
 
-use crate::support::{Request, TestBff, http};
+use sealgate::demo::idp::{DiscoveryFault, Faults};
+use serde_json::json;
+
+use crate::support::{Request, Setup, TestBff, http};
 
 const FILES: [(&str, &str); 10] = [
     ("index.html", "<!doctype html><title>app</title>"),
@@ -21,6 +24,10 @@ struct Site {
 }
 
 fn site() -> Site {
+    site_with(|_| {})
+}
+
+fn site_with(change: impl FnOnce(&mut Setup)) -> Site {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("dist");
     for (name, text) in FILES {
@@ -46,7 +53,10 @@ fn site() -> Site {
         root.display()
     );
     Site {
-        bff: TestBff::with(move |setup| setup.frontend = line),
+        bff: TestBff::with(move |setup| {
+            setup.frontend = line;
+            change(setup);
+        }),
         _dir: dir,
     }
 }
@@ -143,7 +153,14 @@ fn an_unchanged_file_is_not_sent_again() {
 fn the_apps_own_paths_are_its_first_page_and_missing_files_are_not() {
     // F12: web cache deception
     let site = site();
-    for path in ["/orders", "/orders/7", "/orders/7?x=1"] {
+    // P26, nocodb#13217: a name with a dot may be a page's
+    for path in [
+        "/orders",
+        "/orders/7",
+        "/orders/7?x=1",
+        "/users/john.doe",
+        "/orders/x.js",
+    ] {
         let page = navigate(&site, path, "text/html");
         assert_eq!(
             (page.status, page.text().as_str()),
@@ -151,15 +168,64 @@ fn the_apps_own_paths_are_its_first_page_and_missing_files_are_not() {
             "{path}"
         );
     }
+    // N8: whoever does not navigate is told that there is nothing
     for path in [
         "/missing.css",
         "/orders/x.js",
         "/app.00000000.js",
         "/favicon.ico",
+        "/api/typo",
+        "/livez",
+        "/orders",
     ] {
+        assert_eq!(get(&site, path).problem(), "not-found", "{path}");
+        for (mode, accept) in [
+            ("cors", "*/*"),
+            ("cors", "text/html"),
+            ("no-cors", "text/css,*/*;q=0.1"),
+        ] {
+            let answer = Request::new("GET", path)
+                .header("host", "shop.test")
+                .header("accept", accept)
+                .header("sec-fetch-mode", mode)
+                .send(site.bff.addr);
+            assert_eq!(answer.problem(), "not-found", "{path} {mode} {accept}");
+        }
+    }
+    let page = Request::new("GET", "/users/john.doe")
+        .header("host", "shop.test")
+        .header("sec-fetch-mode", "navigate")
+        .send(site.bff.addr);
+    assert_eq!(page.text(), FILES[0].1);
+    assert_eq!(page.header("vary"), Some("Accept, Sec-Fetch-Mode"));
+    for path in ["/bff/x.css", "/.well-known/none", "/.none"] {
         assert_eq!(navigate(&site, path, "text/html").status, 404, "{path}");
     }
-    assert_eq!(navigate(&site, "/bff/x.css", "text/html").status, 404);
+}
+
+#[test]
+fn a_page_may_frame_the_identity_provider() {
+    // Finding G: without it a silent login is dead in an app that sealgate serves
+    let site = site_with(|setup| setup.provider_is_down = true);
+    let frames = || {
+        let page = get(&site, "/");
+        let policy = page.header("content-security-policy").unwrap().to_owned();
+        policy.split("frame-src ").nth(1).unwrap().to_owned()
+    };
+    let issuer = site.bff.idp.issuer();
+    assert_eq!(frames(), format!("'self' {issuer}"));
+    // Its pages may stand elsewhere (Amazon Cognito).
+    let faults = site.bff.idp.faults();
+    faults.clear();
+    let endpoint = json!("http://127.0.0.1:9/authorize");
+    faults.inject(
+        Faults::ALWAYS,
+        DiscoveryFault::With("authorization_endpoint", endpoint),
+    );
+    site.bff.clock.advance(std::time::Duration::from_secs(60));
+    let login = Request::new("GET", "/bff/silent-login").header("host", "shop.test");
+    assert_eq!(login.send(site.bff.addr).status, 302);
+    assert_eq!(frames(), format!("'self' {issuer} http://127.0.0.1:9"));
 }
 
 #[test]
@@ -195,7 +261,7 @@ fn nothing_outside_and_nothing_hidden_is_served() {
         );
     }
     assert_eq!(
-        get(&site, "/sub/").text(),
+        navigate(&site, "/sub/", "text/html").text(),
         FILES[0].1,
         "a directory is not listed"
     );

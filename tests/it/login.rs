@@ -815,6 +815,34 @@ fn a_silent_login_tells_its_parent_how_it_went() {
 }
 
 #[test]
+fn a_login_without_prompt_in_a_frame_is_a_silent_login() {
+    // Duende BFF v4
+    let bff = TestBff::spawn();
+    let mut browser = bff.browser();
+    for (is_signed_in, dest) in [(false, "iframe"), (true, "iframe"), (true, "frame")] {
+        if is_signed_in {
+            bff.log_in(&mut browser, "/bff/login");
+        }
+        let request = Request::new("GET", "/bff/login?prompt=none&returnUrl=/elsewhere")
+            .header("sec-fetch-site", "same-origin")
+            .header("sec-fetch-mode", "navigate")
+            .header("sec-fetch-dest", dest);
+        let answer = browser.send_bare(request);
+        let visit = browser.navigate(answer.header("location").unwrap(), Initiator::SameOrigin);
+        assert_eq!(
+            (visit.url.path(), visit.response.status),
+            ("/bff/callback", 200)
+        );
+        let said = format!("source:\"bff-silent-login\",isLoggedIn:{is_signed_in}");
+        assert!(
+            visit.response.text().contains(&said),
+            "{}",
+            visit.response.text()
+        );
+    }
+}
+
+#[test]
 fn a_late_answer_of_the_old_session_does_not_put_its_user_back() {
     // B24, G10
     let bff = TestBff::spawn();

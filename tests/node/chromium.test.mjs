@@ -195,6 +195,51 @@ test('a person in Chromium', async (t) => {
   });
 });
 
+// Finding G, Duende BFF#45: the policy of the app's own pages must let the frame through the provider. Provider and app are
+// of one site here, because Chromium keeps the provider's cookies from frames of other sites.
+test('a silent login in a frame', async (t) => {
+  const browser = await startChromium(t);
+  const scene = await setScene(t, { provider: { host: 'localhost' } });
+  const { origin, op } = scene;
+  const { context } = await openProfile(browser);
+  const page = await context.newPage();
+  const silently = (path) => page.evaluate((src) => new Promise((done) => {
+    const frame = document.createElement('iframe');
+    const over = (outcome) => {
+      clearTimeout(patience);
+      frame.remove();
+      done(outcome);
+    };
+    const patience = setTimeout(() => over({ source: 'nobody' }), 10_000);
+    addEventListener('message', ({ origin: from, data }) => over({ ...data, isOurs: from === location.origin }), { once: true });
+    frame.src = src;
+    document.body.append(frame);
+  }), path);
+  const paths = ['/bff/silent-login', '/bff/login?prompt=none&returnUrl=%2Felsewhere'];
+
+  await page.goto(`${origin}/`);
+  await page.waitForSelector('body[data-ready=yes]');
+  for (const path of paths) {
+    assert.deepEqual(await silently(path), { source: 'bff-silent-login', isLoggedIn: false, isOurs: true }, path);
+  }
+  await page.click('#login');
+  await page.waitForURL(`${op.issuer}/**`);
+  await page.fill('input[name=login]', 'ada');
+  await page.fill('input[name=password]', 'any');
+  await page.click('button[type=submit]');
+  await page.click('text=Continue');
+  await page.waitForURL(`${origin}/?welcome`);
+  for (const path of paths) {
+    // As an app whose session is over, while the provider still knows the person.
+    await context.clearCookies({ name: /^sealgate-/ });
+    assert.deepEqual(await silently(path), { source: 'bff-silent-login', isLoggedIn: true, isOurs: true }, path);
+    await page.reload();
+    await page.waitForSelector('body[data-ready=yes]');
+    assert.equal(await page.textContent('#who'), ACCOUNT.name, path);
+  }
+  await assertCleanEnd(scene);
+});
+
 /** How many requests sealgate has refused as cross-site, by its metrics. */
 async function refused({ sealgate }) {
   const { body } = await request(`${sealgate.admin}/metrics`);

@@ -37,6 +37,7 @@ export const API_SCOPE = 'orders.read';
  * @param {() => object} [options.idClaims] more claims of ID tokens; may be changed later on the returned object
  * @param {{dress: (token: string) => string, undress: (token: string) => string}} [options.refreshTokens] how refresh
  *   tokens look outside, for providers whose are long
+ * @param {string} [options.host] a loopback name; by another one than the app's, it is another site
  * @param {boolean} [options.backchannel] whether it tells the application's `/bff/backchannel` of the ends of sessions
  */
 export async function startOp({
@@ -51,11 +52,12 @@ export async function startOp({
   idClaims = () => ({}),
   refreshTokens,
   backchannel = false,
+  host = '127.0.0.1',
 }) {
   const server = createServer();
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  const issuer = `http://127.0.0.1:${server.address().port}`;
+  const issuer = `http://${host}:${server.address().port}`;
   const clientSecret = randomBytes(24).toString('base64url');
 
   const op = {
