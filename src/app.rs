@@ -17,7 +17,7 @@ use crate::bff::{Bff, Draining};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::coordination::{
-    BadUrl, CoordinationSettings, Coordinator, Ends, Fruitless, Refreshes, Revocations,
+    BadUrl, CoordinationSettings, Coordinator, Ends, Fruitless, Refreshes, Replicas, Revocations,
 };
 use crate::frontend::{Frontends, RateLimit};
 use crate::keyring::{KeyRing, KeyRingError, SharedRing};
@@ -97,6 +97,7 @@ pub fn start(config: Config, clock: Clock, listeners: Listeners) -> Result<Runni
         frontends: config.frontends,
         keys,
         refreshes: Refreshes::default(),
+        replicas: Replicas::new(now),
         revocations: Revocations::default(),
         coordinator: coordinator.map(Arc::new),
         fruitless: Fruitless::default(),

@@ -9,11 +9,16 @@ use actix_web::HttpRequest;
 use tokio::sync::watch;
 
 use crate::clock::{Clock, UnixTime};
-use crate::coordination::{Coordinator, Ends, Fruitless, Refreshes, Revocation, Revocations};
+use crate::coordination::{
+    Coordinator, Ends, Fingerprint, Fruitless, Refreshes, Replicas, Revocation, Revocations,
+};
 use crate::frontend::{Frontend, Frontends, RateLimit};
 use crate::keyring::{KeyRing, ReloadOutcome, SharedRing};
 use crate::oidc::IdpClient;
-use crate::session::{OpenSession, Received, Session, SessionId, SetCookies, StoreError};
+use crate::problem::Problem;
+use crate::session::{
+    LogoutHint, OpenResult, OpenSession, Received, Session, SessionId, SetCookies, StoreError,
+};
 use crate::telemetry::metrics::{Metrics, ReloadResult};
 
 /// The shared state of the process. What the configuration says never changes in it; the rest is what requests of
@@ -26,6 +31,8 @@ pub struct Bff {
     pub keys: SharedRing,
     /// Refreshes under way and their results.
     pub refreshes: Refreshes,
+    /// Whether another replica may have spent a refresh token, without `[coordination]`.
+    pub replicas: Replicas,
     /// Sessions that were ended before their time.
     pub revocations: Revocations,
     /// Ends of sessions that streams wait for.
@@ -143,6 +150,8 @@ pub struct Ctx<'r> {
     pub received: &'r Received<'r>,
     /// The opened session, if there is one.
     pub session: Option<Rc<OpenSession>>,
+    /// How its cookies were found.
+    pub found: OpenResult,
     /// The key ring, the same for the whole request.
     pub keys: Arc<KeyRing>,
     /// When the request came, for what happened before it and what after.
@@ -173,7 +182,56 @@ impl Ctx<'_> {
             Err(StoreError::TooLarge(error)) => self.measure(session, error.needed),
             Err(StoreError::Seal(_)) => {}
         }
+        if stored.is_ok()
+            && self.bff.coordinator.is_none()
+            && let Some(tokens) = Fingerprint::of(session)
+        {
+            self.bff.replicas.got(tokens);
+        }
         stored.map(drop)
+    }
+
+    /// Keeps the ID token for logout, in a cookie that only logout gets (C24). One that does not fit is done without:
+    /// the provider then asks the person, instead of taking the hint. Whether it fits.
+    pub fn store_hint(&mut self, session: SessionId, id_token: String) -> bool {
+        let bytes = id_token.len();
+        let hint = LogoutHint { session, id_token };
+        let jar = &self.frontend.jar;
+        let stored = jar.store_hint(&hint, &self.keys, self.now, self.cookies);
+        let name = self.frontend.name.as_str();
+        match &stored {
+            Ok(false) if self.frontend.provider.reminders.large_hint.is_due(self.now) => {
+                log::warn!(frontend = name, bytes = bytes;
+                    "the ID token is too large for its cookie; logout will go without id_token_hint, or with an older one");
+            }
+            Ok(_) => {}
+            Err(error) => log::error!(frontend = name; "no logout hint: {error}"),
+        }
+        matches!(stored, Ok(true))
+    }
+
+    /// What is told where a session has ended with its access token, because no refresh could come. The log says so once
+    /// an hour.
+    pub fn not_refreshable(&self) -> Problem {
+        self.remind_of_refresh_tokens();
+        self.frontend.login_required_because(
+            "the session has ended with its access token: the identity provider gave no refresh token",
+        )
+    }
+
+    /// Says how sessions could outlive their first access token.
+    pub fn remind_of_refresh_tokens(&self) {
+        let provider = &self.frontend.provider;
+        if provider.reminders.no_refresh_token.is_due(self.now) {
+            let asked = provider.settings().scopes.iter();
+            let remedy = if asked.clone().any(|scope| scope == "offline_access") {
+                "allow refresh tokens for this client at the identity provider"
+            } else {
+                "add \"offline_access\" to oidc.scopes, or allow refresh tokens for this client at the identity provider"
+            };
+            log::warn!(frontend = self.frontend.name.as_str();
+                "no refresh token came with a login: its session ends with its access token; {remedy}");
+        }
     }
 
     /// Parts by the size they came in, the whole by what it makes of a `Cookie` header, or of a session that was refused

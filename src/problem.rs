@@ -36,6 +36,8 @@ pub enum Problem {
     LoginRequired {
         /// Path of the login endpoint.
         login_url: String,
+        /// What the session ended for, if that is worth a sentence.
+        detail: Option<&'static str>,
     },
     /// The resource exists, the method does not.
     MethodNotAllowed {
@@ -137,6 +139,7 @@ impl Problem {
             | Self::InsufficientScope { detail }
             | Self::SessionTooLarge { detail, .. } => Some(detail),
             Self::LoginFailed(failure) => Some(failure.sentence()),
+            Self::LoginRequired { detail, .. } => *detail,
             _ => None,
         }
     }
@@ -144,7 +147,7 @@ impl Problem {
     /// Where a browser can sign in, for the codes that are mended by it.
     pub fn login_url(&self) -> Option<&str> {
         match self {
-            Self::LoginRequired { login_url } | Self::StepUpRequired { login_url } => {
+            Self::LoginRequired { login_url, .. } | Self::StepUpRequired { login_url } => {
                 Some(login_url)
             }
             _ => None,

@@ -29,7 +29,7 @@ struct Place {
 }
 
 impl Ends {
-    /// Waits for the absolute end of a session, wherever it moves meanwhile.
+    /// Waits for the latest end of a session, wherever it moves meanwhile.
     pub fn reached(&self, session: &Session, clock: &Clock) -> impl Future<Output = ()> + use<> {
         let mut watched = self.watch(session);
         let clock = clock.clone();
@@ -56,11 +56,11 @@ impl Ends {
     pub fn watch(&self, session: &Session) -> Watched {
         let mut table = self.table();
         let place = table.entry(session.id).or_insert_with(|| Place {
-            end: watch::Sender::new(session.ends_at),
+            end: watch::Sender::new(session.latest_end()),
             watchers: 0,
         });
         // Its cookies may be newer, or older, than those of who watches already.
-        place.bring_nearer(session.ends_at);
+        place.bring_nearer(session.latest_end());
         place.watchers += 1;
         Watched {
             table: self.clone(),

@@ -82,7 +82,11 @@ impl Coordinator {
             Turn::Done(outcome) => outcome,
             // The store may be back by then, and a lease of ours that it took late would have others wait in vain.
             Turn::Alone => {
-                let outcome = call.await;
+                let outcome = match call.await {
+                    // Another replica that was alone may have spent it.
+                    Outcome::Refused => Outcome::Contested,
+                    outcome => outcome,
+                };
                 self.publish(names, keys, clock.clone(), outcome.clone());
                 outcome
             }
@@ -176,13 +180,17 @@ impl Coordinator {
             let mut commands = redis::pipe();
             let sealed = sealed::seal_outcome(&outcome, &names.digest, &keys, clock.now());
             if let Some((bytes, kept)) = sealed {
-                commands
+                let set = commands
                     .cmd("SET")
                     .arg(&names.result)
                     .arg(bytes)
                     .arg("PX")
-                    .arg(millis(kept))
-                    .ignore();
+                    .arg(millis(kept));
+                if !matches!(outcome, Outcome::Refreshed(_)) {
+                    // Of replicas that were alone, one may have left new tokens here.
+                    set.arg("NX");
+                }
+                set.ignore();
             }
             commands.cmd("DEL").arg(&names.lease).ignore();
             let store = &coordinator.store;

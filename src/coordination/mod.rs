@@ -1,10 +1,10 @@
 //! Short-lived facts that requests of one session share, so that they do not work against each other.
 //!
-//! In the process these are [`Refreshes`], [`Revocations`], [`Ends`] and [`Fruitless`], and no request asks more. With
+//! In the process these are [`Refreshes`], [`Revocations`], [`Ends`], [`Fruitless`] and [`Replicas`], and no request asks more. With
 //! `[coordination]` a [`Coordinator`] carries refreshes and revocations between replicas, through Valkey or Redis; without
 //! it the key ring is all that replicas share, and the program is complete.
 //!
-//! - `refreshes`, `revocations`, `ends`, `fruitless`: the tables of the process
+//! - `refreshes`, `revocations`, `ends`, `fruitless`: the tables of the process · `replicas`: whether it is the only one
 //! - `digest`: names that tell nothing of whom they are about, of revocations and in the store
 //! - `coordinator`: what replicas share · `lease`: one refresh for all of them · `feed`: who was signed out ·
 //!   `unopened`: what of it waits for a key
@@ -30,6 +30,7 @@ mod fruitless;
 #[cfg(feature = "redis")]
 mod lease;
 mod refreshes;
+mod replicas;
 mod revocations;
 #[cfg(feature = "redis")]
 mod sealed;
@@ -45,7 +46,8 @@ pub use alone::{BadUrl, Coordinator, Unreachable};
 pub use coordinator::{BadUrl, Coordinator};
 pub use ends::{Ends, Watched};
 pub use fruitless::Fruitless;
-pub use refreshes::{Begin, Fingerprint, Flight, Join, Landed, Outcome, Refreshes};
+pub use refreshes::{Begin, Fingerprint, Flight, Join, Landed, Outcome, Refreshes, Renewal};
+pub use replicas::Replicas;
 pub use revocations::{Revocation, Revocations};
 pub use settings::{CoordinationSettings, OnFailure, is_store_url};
 #[cfg(feature = "redis")]

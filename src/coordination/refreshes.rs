@@ -1,15 +1,17 @@
 //! One token call for each refresh token, and its result for all who ask.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use openidconnect::{AccessToken, RefreshToken};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
 use crate::clock::UnixTime;
-use crate::session::{SessionId, TokenSet};
+use crate::session::{Session, SessionId, TokenSet};
 
 /// Results kept at the most; a result is a token set of a few KiB.
 const MAX_KEPT: usize = 10_000;
@@ -17,14 +19,22 @@ const MAX_KEPT: usize = 10_000;
 /// How long the memory of an outage spares the provider calls that nobody needs yet.
 const OUTAGE_MEMORY: Duration = Duration::from_secs(5);
 
-/// How long a refused refresh token is remembered as spent, here and on other replicas.
-pub(super) const SPENT_MEMORY: Duration = Duration::from_mins(10);
+/// How long a refused refresh token is remembered as spent, here and on other replicas: longer than a page waits
+/// between two calls, or it would be told to try again each time.
+pub(super) const SPENT_MEMORY: Duration = Duration::from_hours(1);
 
 /// Which session wants to spend which refresh token. A hash, so that the table holds no refresh token.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
+    /// Of a session and the refresh token in it, if it has one.
+    pub fn of(session: &Session) -> Option<Self> {
+        let tokens = &session.tokens;
+        let refresh_token = tokens.refresh_token.as_ref()?;
+        Some(Self::new(&session.id, refresh_token, &tokens.access_token))
+    }
+
     /// The session is part of it: two sessions never share a result, whatever the provider handed out.
     /// So is the access token, because a refresh token that is not rotated is spent many times (RFC 6749 §6).
     pub fn new(
@@ -39,10 +49,28 @@ impl Fingerprint {
         Self(hash.finalize().into())
     }
 
-    /// For the name of what replicas share of it.
-    #[cfg(feature = "redis")]
+    /// For names of what is remembered of it.
     pub(super) const fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+}
+
+/// What a refresh has brought.
+#[derive(Clone, Deserialize, Serialize)]
+pub struct Renewal {
+    /// The new tokens.
+    pub tokens: TokenSet,
+    /// The raw ID token, if one came: the newest hint for a logout.
+    pub id_token: Option<String>,
+}
+
+impl fmt::Debug for Renewal {
+    // SECURITY: the raw ID token is a plain `String`, so this cannot be derived.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Renewal")
+            .field("tokens", &self.tokens)
+            .field("id_token", &self.id_token.is_some())
+            .finish()
     }
 }
 
@@ -50,9 +78,11 @@ impl Fingerprint {
 #[derive(Clone, Debug)]
 pub enum Outcome {
     /// New tokens.
-    Refreshed(Arc<TokenSet>),
-    /// The provider refused the refresh token.
+    Refreshed(Arc<Renewal>),
+    /// The provider refused the refresh token, and nobody else can have spent it: the session is over.
     Refused,
+    /// The refresh token is spent, or may be, and somebody else may have what it brought.
+    Contested,
     /// The answer belongs to another user or issuer: the session must end (OpenID Connect Core §12.2).
     Mismatch,
     /// No usable answer.
@@ -144,6 +174,16 @@ impl Refreshes {
         })
     }
 
+    /// Whether the provider has refused this refresh token, so that no refresh will come of it.
+    pub fn is_refused(&self, fingerprint: Fingerprint, now: UnixTime) -> bool {
+        match self.join(fingerprint, now) {
+            Some(Join::Landed(landed)) => {
+                matches!(landed.outcome, Outcome::Mismatch | Outcome::Refused)
+            }
+            _ => false,
+        }
+    }
+
     /// The refresh that somebody has begun, if anybody has.
     pub fn join(&self, fingerprint: Fingerprint, now: UnixTime) -> Option<Join> {
         self.table().get(&fingerprint)?.join(now)
@@ -208,8 +248,8 @@ impl Flight {
     pub fn land(mut self, outcome: Outcome, now: UnixTime) {
         self.has_landed = true;
         let until = match &outcome {
-            Outcome::Mismatch | Outcome::Refused => now.plus(SPENT_MEMORY),
-            Outcome::Refreshed(tokens) => tokens.expires_at,
+            Outcome::Contested | Outcome::Mismatch | Outcome::Refused => now.plus(SPENT_MEMORY),
+            Outcome::Refreshed(renewal) => renewal.tokens.expires_at,
             Outcome::Unavailable => now.plus(OUTAGE_MEMORY),
         };
         let landed = Landed {
@@ -249,7 +289,7 @@ mod tests {
     }
 
     fn tokens() -> Outcome {
-        Outcome::Refreshed(Arc::new(TokenSet {
+        let tokens = TokenSet {
             access_token: AccessToken::new("at".into()),
             refresh_token: None,
             issued_at: NOW,
@@ -257,7 +297,9 @@ mod tests {
             refresh_ends_at: None,
             session_ends_by: None,
             scope: String::new(),
-        }))
+        };
+        let id_token = Some("canary-id".to_owned());
+        Outcome::Refreshed(Arc::new(Renewal { tokens, id_token }))
     }
 
     fn begin(table: &Refreshes, n: u8, after: u64) -> Begin {
@@ -288,6 +330,25 @@ mod tests {
     }
 
     #[test]
+    fn debug_shows_no_id_token() {
+        // F14
+        assert!(!format!("{:?}", tokens()).contains("canary"));
+    }
+
+    #[test]
+    fn a_refusal_is_known_for_longer_than_a_page_rests() {
+        // V1: asked again after every memory has gone, the frontend would be told to try again, and again
+        let table = Refreshes::default();
+        if let Begin::Lead(flight) = begin(&table, 1, 0) {
+            flight.land(Outcome::Contested, NOW);
+        }
+        for (after, is_known) in [(0, true), (3_599, true), (3_600, false)] {
+            let joined = table.join(fingerprint(1), NOW.plus(Duration::from_secs(after)));
+            assert_eq!(joined.is_some(), is_known, "{after}");
+        }
+    }
+
+    #[test]
     fn a_flight_that_is_dropped_frees_those_who_wait() {
         let table = Refreshes::default();
         let Begin::Lead(flight) = begin(&table, 1, 0) else {
@@ -309,7 +370,7 @@ mod tests {
             _ => panic!("it has landed"),
         };
         if let Begin::Lead(flight) = begin(&table, 1, 0) {
-            flight.land(Outcome::Refused, NOW);
+            flight.land(Outcome::Contested, NOW);
         }
         assert!(told_at().is_none());
         table.tell(fingerprint(1));

@@ -16,11 +16,10 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::digest::digest_text;
-use super::refreshes::{Fingerprint, Outcome, SPENT_MEMORY};
+use super::refreshes::{Fingerprint, Outcome, Renewal, SPENT_MEMORY};
 use super::revocations::{Key, Revocation};
 use crate::clock::UnixTime;
 use crate::keyring::{KeyRing, OpenError};
-use crate::session::TokenSet;
 
 /// HKDF labels: neither opens as the other, nor as a cookie.
 const RESULT: &str = "coordination result 1";
@@ -37,8 +36,9 @@ pub(super) fn refresh_name(fingerprint: &Fingerprint) -> String {
 /// An [`Outcome`] as it travels.
 #[derive(Deserialize, Serialize)]
 enum Wire {
-    Refreshed(TokenSet),
+    Refreshed(Renewal),
     Refused,
+    Contested,
     Mismatch,
     Unavailable,
 }
@@ -51,11 +51,12 @@ pub(super) fn seal_outcome(
     now: UnixTime,
 ) -> Option<(Vec<u8>, Duration)> {
     let (wire, kept) = match outcome {
-        Outcome::Refreshed(tokens) => (
-            Wire::Refreshed(TokenSet::clone(tokens)),
-            tokens.expires_at.since(now),
+        Outcome::Refreshed(renewal) => (
+            Wire::Refreshed(Renewal::clone(renewal)),
+            renewal.tokens.expires_at.since(now),
         ),
         Outcome::Refused => (Wire::Refused, SPENT_MEMORY),
+        Outcome::Contested => (Wire::Contested, SPENT_MEMORY),
         Outcome::Mismatch => (Wire::Mismatch, SPENT_MEMORY),
         Outcome::Unavailable => (Wire::Unavailable, OUTAGE_MEMORY),
     };
@@ -73,8 +74,9 @@ pub(super) fn open_outcome(
     let opened = keys.open(RESULT, name.as_bytes(), sealed)?;
     Ok(
         match serde_json::from_slice(&opened.plaintext).map_err(|_| OpenError::Rejected)? {
-            Wire::Refreshed(tokens) => Outcome::Refreshed(Arc::new(tokens)),
+            Wire::Refreshed(renewal) => Outcome::Refreshed(Arc::new(renewal)),
             Wire::Refused => Outcome::Refused,
+            Wire::Contested => Outcome::Contested,
             Wire::Mismatch => Outcome::Mismatch,
             Wire::Unavailable => Outcome::Unavailable,
         },
@@ -134,8 +136,10 @@ mod tests {
         tokens.refresh_ends_at = Some(now.plus(Duration::from_secs(7)));
         tokens.session_ends_by = Some(now.plus(Duration::from_secs(8)));
         let secret = tokens.access_token.secret().clone();
-        let all = serde_json::to_value(&tokens).unwrap();
-        let outcome = Outcome::Refreshed(Arc::new(tokens));
+        let id_token = Some("e30.e30.canary-id".to_owned());
+        let renewal = Renewal { tokens, id_token };
+        let all = serde_json::to_value(&renewal).unwrap();
+        let outcome = Outcome::Refreshed(Arc::new(renewal));
         let (sealed, kept) = seal_outcome(&outcome, "a", &keys, now).unwrap();
         assert!(kept > Duration::ZERO);
         assert!(!String::from_utf8_lossy(&sealed).contains(&secret));
@@ -152,6 +156,26 @@ mod tests {
         let mut bent = sealed;
         *bent.last_mut().unwrap() ^= 1;
         assert!(open_outcome(&bent, "a", &keys).is_err());
+    }
+
+    #[test]
+    fn a_refusal_means_the_same_at_another_replica() {
+        // V1, V10
+        let (keys, now) = (samples::ring(), samples::now());
+        let journey = |outcome: Outcome| {
+            let (sealed, kept) = seal_outcome(&outcome, "a", &keys, now).unwrap();
+            (open_outcome(&sealed, "a", &keys).unwrap(), kept)
+        };
+        for (outcome, memory) in [
+            (Outcome::Refused, SPENT_MEMORY),
+            (Outcome::Contested, SPENT_MEMORY),
+            (Outcome::Mismatch, SPENT_MEMORY),
+            (Outcome::Unavailable, OUTAGE_MEMORY),
+        ] {
+            let expected = format!("{outcome:?}");
+            let (arrived, kept) = journey(outcome);
+            assert_eq!((format!("{arrived:?}"), kept), (expected, memory));
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::bff::Ctx;
 use crate::clock::UnixTime;
 use crate::oidc::{Expectation, OidcError, TokenResponse};
 use crate::problem::{LoginFailure, Problem};
-use crate::session::{LoginAttempt, LogoutHint, Session, SessionId, StoreError, TokenSet};
+use crate::session::{LoginAttempt, Session, SessionId, StoreError, TokenSet};
 use crate::telemetry::metrics::LoginResult;
 
 /// Longest `form_post` body, in bytes: a code, a state, an issuer.
@@ -123,9 +123,13 @@ fn take_login(ctx: &mut Ctx<'_>, state: &str) -> Option<LoginAttempt> {
         let jar = &ctx.frontend.jar;
         jar.take_login(state, ctx.received, &ctx.keys, ctx.now, ctx.cookies)
     };
-    let taken = take(ctx);
+    let mut taken = take(ctx);
     if taken.is_none() && ctx.look_for_keys() {
-        return take(ctx);
+        taken = take(ctx);
+    }
+    if let Some(attempt) = &taken {
+        let replicas = &ctx.bff.replicas;
+        replicas.see_login(state, attempt.started_at, ctx.now);
     }
     taken
 }
@@ -250,28 +254,17 @@ fn begin_session(
             StoreError::Seal(_) => Problem::Internal,
         }
     })?;
-    store_hint(ctx, session.id, id_token);
+    // The id alone does for a logout here.
+    if !ctx.store_hint(session.id, id_token) {
+        ctx.store_hint(session.id, String::new());
+    }
+    if session.latest_end() < session.ends_at {
+        ctx.remind_of_refresh_tokens();
+    }
     log::info!(target: "sealgate::audit", frontend = ctx.frontend.name.as_str(),
         session = session.id.short(); "login");
     ctx.session = Some(Rc::new(session.into()));
     Ok(())
-}
-
-/// The ID token is kept for logout, in a cookie that only logout gets (C24). One that does not fit is
-/// done without: the provider then asks the person, instead of taking the hint.
-fn store_hint(ctx: &mut Ctx<'_>, session: SessionId, id_token: String) {
-    let mut hint = LogoutHint { session, id_token };
-    let jar = &ctx.frontend.jar;
-    let mut stored = jar.store_hint(&hint, &ctx.keys, ctx.now, ctx.cookies);
-    if matches!(stored, Ok(false)) {
-        log::warn!(frontend = ctx.frontend.name.as_str(), bytes = hint.id_token.len();
-            "the ID token is too large for its cookie; logout will go without id_token_hint");
-        hint.id_token.clear();
-        stored = jar.store_hint(&hint, &ctx.keys, ctx.now, ctx.cookies);
-    }
-    if let Err(error) = stored {
-        log::error!(frontend = ctx.frontend.name.as_str(); "no logout hint: {error}");
-    }
 }
 
 fn token_set(response: TokenResponse, asked_at: UnixTime, asked_scope: &str) -> TokenSet {

@@ -75,6 +75,7 @@ async fn begin(
         .authorize(ctx.idp, &asked)
         .await
         .map_err(|error| provider_failed(ctx, "no login can begin", &error))?;
+    ctx.bff.replicas.began(&state);
     let attempt = LoginAttempt {
         state,
         nonce,

@@ -149,7 +149,7 @@ async fn revoke(ctx: &Ctx<'_>, session: &Session) -> bool {
     if let Some(join) = ctx.bff.refreshes.join(fingerprint, ctx.now)
         && let Outcome::Refreshed(newer) = join.landed().await.outcome
     {
-        return revoke_set(ctx, &newer).await && is_revoked;
+        return revoke_set(ctx, &newer.tokens).await && is_revoked;
     }
     is_revoked
 }

@@ -13,10 +13,13 @@ mod user;
 use actix_web::{HttpResponse, web};
 
 use crate::bff::Ctx;
+use crate::clock::UnixTime;
+use crate::coordination::Fingerprint;
 use crate::frontend::Endpoint;
 use crate::guard::Admitted;
 use crate::oidc::OidcError;
 use crate::problem::Problem;
+use crate::session::{OpenResult, Session};
 
 /// Answers one request to an endpoint.
 pub async fn serve(
@@ -66,6 +69,44 @@ fn query(ctx: &Ctx<'_>) -> Vec<(String, String)> {
 
 fn parse_form(bytes: &[u8]) -> Vec<(String, String)> {
     url::form_urlencoded::parse(bytes).into_owned().collect()
+}
+
+/// Until when a session serves, as the API routes would have it.
+#[derive(Clone, Copy, Debug)]
+struct Times {
+    /// Unless a refresh moves it later.
+    over_at: UnixTime,
+    is_refresh_possible: bool,
+}
+
+impl Times {
+    /// Those of the session, if it still serves.
+    fn of<'c>(ctx: &'c Ctx<'_>) -> Option<(&'c Session, Self)> {
+        let session: &Session = ctx.session.as_ref()?;
+        let refuses = |tokens| ctx.bff.refreshes.is_refused(tokens, ctx.now);
+        let times = if Fingerprint::of(session).is_some_and(refuses) {
+            // What the provider has refused once ends with the access token.
+            Self {
+                over_at: session.tokens.expires_at.min(session.ends_at),
+                is_refresh_possible: false,
+            }
+        } else {
+            Self {
+                over_at: session.over_at(),
+                is_refresh_possible: session.tokens.usable_refresh_token(ctx.now).is_some(),
+            }
+        };
+        (ctx.now < times.over_at).then_some((session, times))
+    }
+}
+
+/// The problem where somebody signed in is needed, and nobody is.
+fn nobody(ctx: &Ctx<'_>) -> Problem {
+    if ctx.found == OpenResult::Unrefreshable {
+        ctx.not_refreshable()
+    } else {
+        ctx.frontend.login_required()
+    }
 }
 
 /// A call to the identity provider failed before any login was begun or ended by it.

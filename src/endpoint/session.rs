@@ -3,13 +3,13 @@
 use actix_web::HttpResponse;
 use serde_json::{Map, json};
 
+use super::Times;
 use crate::bff::Ctx;
 
 pub(super) fn serve(ctx: &Ctx<'_>) -> HttpResponse {
-    let Some(session) = &ctx.session else {
+    let Some((session, times)) = Times::of(ctx) else {
         return HttpResponse::Ok().json(json!({"active": false}));
     };
-    let over_at = session.over_at();
     let claims: Map<_, _> = session
         .claims
         .iter()
@@ -20,10 +20,10 @@ pub(super) fn serve(ctx: &Ctx<'_>) -> HttpResponse {
     HttpResponse::Ok().json(json!({
         "active": true,
         "server_now": ctx.now,
-        "session_ends_at": over_at,
-        "idle_ends_at": idle_ends_at.min(over_at),
+        "session_ends_at": times.over_at,
+        "idle_ends_at": idle_ends_at.min(times.over_at),
         "access_token_expires_at": session.tokens.expires_at,
-        "refresh_possible": session.tokens.usable_refresh_token(ctx.now).is_some(),
+        "refresh_possible": times.is_refresh_possible,
         "claims": claims,
     }))
 }

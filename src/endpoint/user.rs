@@ -3,15 +3,15 @@
 use actix_web::HttpResponse;
 use serde_json::{Value, json};
 
-use super::{logout, query, single};
+use super::{Times, logout, nobody, query, single};
 use crate::bff::Ctx;
 use crate::guard;
 use crate::problem::Problem;
 
 pub(super) fn serve(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Problem> {
     let slides = single(&query(ctx), "slide")?.is_none_or(|value| value != "false");
-    let Some(session) = &ctx.session else {
-        return Err(ctx.frontend.login_required());
+    let Some((session, times)) = Times::of(ctx) else {
+        return Err(nobody(ctx));
     };
     let mut claims = Vec::new();
     for (name, value) in &session.claims {
@@ -23,7 +23,7 @@ pub(super) fn serve(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Problem> {
         }
     }
     let logout_url = logout::url(ctx.frontend, session);
-    let expires_in = session.over_at().since(ctx.now).as_secs();
+    let expires_in = times.over_at.since(ctx.now).as_secs();
     claims.push(json!({"type": "bff:logout_url", "value": logout_url}));
     claims.push(json!({"type": "bff:session_expires_in", "value": expires_in}));
     if let Some(state) = session.claims.get("session_state")

@@ -79,8 +79,18 @@ impl Frontend {
 
     /// The problem for a request that needs somebody signed in.
     pub fn login_required(&self) -> Problem {
+        self.login_is_required(None)
+    }
+
+    /// The same, where somebody was, with a sentence about the end of their session.
+    pub fn login_required_because(&self, detail: &'static str) -> Problem {
+        self.login_is_required(Some(detail))
+    }
+
+    fn login_is_required(&self, detail: Option<&'static str>) -> Problem {
         Problem::LoginRequired {
             login_url: format!("{}/login", self.base_path),
+            detail,
         }
     }
 

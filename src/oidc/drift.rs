@@ -6,7 +6,6 @@
 //! # Spec
 //! RFC 9110 §6.6.1.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use awc::http::header::HttpDate;
@@ -14,13 +13,11 @@ use openidconnect::HttpResponse;
 
 use super::ClientSettings;
 use crate::clock::UnixTime;
-
-/// The shortest time between two warnings.
-const QUIET: Duration = Duration::from_hours(1);
+use crate::telemetry::Hourly;
 
 /// When the last warning was given.
 #[derive(Debug, Default)]
-pub(super) struct Drift(AtomicU64);
+pub(super) struct Drift(Hourly);
 
 impl Drift {
     /// Warns if the answer comes from another time than ours, and it was not said lately.
@@ -31,9 +28,7 @@ impl Drift {
         if apart <= settings.clock_skew + Duration::from_secs(1) {
             return;
         }
-        let last = UnixTime::from_secs(self.0.load(Ordering::Relaxed));
-        if last == UnixTime::from_secs(0) || now.since(last) >= QUIET {
-            self.0.store(now.as_secs(), Ordering::Relaxed);
+        if self.0.is_due(now) {
             log::warn!(
                 "{:?}: its clock and the one here are {} s apart, more than clock_skew allows",
                 settings.issuer,

@@ -167,7 +167,7 @@ impl<'c> AsyncHttpClient<'c> for Channel<'_> {
 
 /// Whether a status says "later", not "no".
 pub(super) const fn is_outage(status: u16) -> bool {
-    matches!(status, 408 | 429 | 500..=599)
+    matches!(status, 408 | 425 | 429 | 500..=599)
 }
 
 fn tls(further_roots: Option<&Path>) -> ClientConfig {

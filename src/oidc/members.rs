@@ -52,6 +52,11 @@ impl Members {
             })
     }
 
+    /// Whether there is such a member, whatever it holds.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.get(name).is_some_and(|value| !value.is_null())
+    }
+
     /// A text, taken out.
     pub(super) fn take_text(
         &mut self,

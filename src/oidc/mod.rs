@@ -58,9 +58,9 @@ use crate::clock::UnixTime;
 pub use self::client_token::ClientToken;
 pub use self::http::IdpClient;
 pub use self::logout_token::{LogoutToken, LogoutTokenError};
-pub use self::provider::Provider;
+pub use self::provider::{Provider, Reminders};
 pub use self::refreshed::Original;
-pub use self::refusal::{OTHER, known_code, quotable};
+pub use self::refusal::{OTHER, hits_every_session, known_code, quotable};
 pub use self::token::Revoked;
 
 /// `[frontend.<name>.oidc]`, resolved.

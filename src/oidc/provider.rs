@@ -26,6 +26,7 @@ use super::logout_token::{self, LogoutToken, LogoutTokenError};
 use super::metadata::Metadata;
 use super::{ClientSettings, Expectation, OidcError, RepeatRefresh};
 use crate::clock::{Clock, UnixTime};
+use crate::telemetry::Hourly;
 
 /// How long metadata and keys are used without asking again.
 const FRESH: Duration = Duration::from_hours(1);
@@ -45,7 +46,18 @@ pub struct Provider {
     has_rotated: AtomicBool,
     is_failing: AtomicBool,
     drift: Drift,
+    /// What was said lately of this provider, wherever it was noticed.
+    pub reminders: Reminders,
     pub(super) client_tokens: ClientTokens,
+}
+
+/// What is said once an hour.
+#[derive(Debug, Default)]
+pub struct Reminders {
+    /// An ID token is too large for the cookie of the logout hint.
+    pub large_hint: Hourly,
+    /// A login brought no refresh token.
+    pub no_refresh_token: Hourly,
 }
 
 /// The outcome of a discovery.
@@ -68,6 +80,7 @@ impl Provider {
             has_rotated: AtomicBool::new(false),
             is_failing: AtomicBool::new(false),
             drift: Drift::default(),
+            reminders: Reminders::default(),
             client_tokens: ClientTokens::default(),
         }
     }

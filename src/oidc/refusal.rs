@@ -59,6 +59,28 @@ pub fn known_code(code: &str) -> &'static str {
         .unwrap_or(OTHER)
 }
 
+/// Whether a code is about the client and its configuration. A refresh that is refused with it would be refused to every
+/// session, and nobody would gain by signing in again; any other code that waiting does not cure is about the session.
+///
+/// `invalid_grant` is the one code that RFC 6749 has for a refresh token that is no longer good, and providers say
+/// others: Dex `invalid_request`, those whose policies have changed `interaction_required`.
+pub fn hits_every_session(code: &str) -> bool {
+    matches!(
+        code,
+        "invalid_client"
+            | "invalid_scope"
+            | "invalid_target"
+            | "unauthorized_client"
+            | "unsupported_grant_type"
+    )
+}
+
+/// Whether a status speaks of what the request carried, though no code says so: a provider, or a gateway in front of it,
+/// that finds a refresh token malformed or too long. Any other may be about an address or a client.
+pub(super) const fn speaks_of_the_request(status: u16) -> bool {
+    matches!(status, 400 | 413 | 414 | 422 | 431)
+}
+
 /// A provider's own words as they may stand in a log: nothing of `secrets`, nothing that looks like one, on one line.
 pub fn quotable(words: &str, secrets: &[&str]) -> String {
     let mut words = words.to_owned();
@@ -94,6 +116,21 @@ mod tests {
         assert_eq!(known_code("invalid_grant"), "invalid_grant");
         for code in ["", "INVALID_GRANT", "invalid_grant ", "canary", "other"] {
             assert_eq!(known_code(code), OTHER, "{code}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_about_the_client_hits_every_session() {
+        // P01, lua-resty-openidc#50; V1, Dex
+        let of_the_client = KNOWN.into_iter().filter(|code| hits_every_session(code));
+        assert_eq!(of_the_client.count(), 5);
+        for code in [
+            "invalid_grant",
+            "invalid_request",
+            "interaction_required",
+            OTHER,
+        ] {
+            assert!(!hits_every_session(code), "{code}");
         }
     }
 

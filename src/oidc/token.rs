@@ -25,7 +25,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::http::{Channel, is_outage};
 use super::members::{Members, NotUnderstood, Unreadable};
-use super::refusal::{known_code, quotable};
+use super::refusal::{known_code, quotable, speaks_of_the_request};
 use super::{ClientAuth, ClientSettings, IdpClient, OidcError, Provider, TokenResponse};
 
 /// The shortest lifetime of an access token that is believed: a token that had none at all would be replaced by each
@@ -74,6 +74,9 @@ impl Provider {
             // A gateway that got no answer does not know either.
             Err(_) if matches!(status, 502 | 504) => {
                 return Err(OidcError::Lost(format!("status {status}")));
+            }
+            Err(OidcError::Invalid(text)) if speaks_of_the_request(status) => {
+                return Err(OidcError::Rejected(text));
             }
             tokens => tokens?,
         };
@@ -272,6 +275,10 @@ impl Provider {
             }
             Err(_) => return Err(unusable(&"it is no JSON object")),
         };
+        // Some say 200 and mean an error.
+        if members.has("error") && !members.has("access_token") {
+            return Err(self.refusal(answer, grant));
+        }
         tokens(members, self.settings()).map_err(|member| unusable(&member))
     }
 
@@ -292,10 +299,12 @@ impl Provider {
         match code {
             _ if is_outage(status) => OidcError::Unavailable(format!("status {status}{said}")),
             // RFC 6749 §4.1.2.1 has these for the other endpoint; some providers answer them here.
-            Some("temporarily_unavailable" | "server_error") => {
+            Some("temporarily_unavailable" | "server_error" | "slow_down") => {
                 OidcError::Unavailable(format!("status {status}{said}"))
             }
-            Some(code) if (400..500).contains(&status) => OidcError::Rejected(code.to_owned()),
+            Some(code) if matches!(status, 200..=299 | 400..=499) => {
+                OidcError::Rejected(code.to_owned())
+            }
             _ => OidcError::Invalid(format!(
                 "status {status} without an error code of RFC 6749 §5.2"
             )),

@@ -16,7 +16,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::{Worker, client_addr, response};
 use crate::bff::Ctx;
-use crate::coordination::Coordinator;
+use crate::coordination::{Coordinator, Fingerprint};
 use crate::frontend::{Api, Endpoint, Target};
 use crate::guard;
 use crate::problem::Problem;
@@ -79,6 +79,7 @@ async fn run(
         request,
         received: &received,
         session: None,
+        found: OpenResult::Anonymous,
         keys: bff.keys.current(),
         arrived_at: exchange.begun,
         now: bff.clock.now(),
@@ -182,6 +183,13 @@ fn open(ctx: &mut Ctx<'_>, known: &mut OpenedSessions) {
     }
     let mut result = loaded.result;
     ctx.session = loaded.session;
+    if let Some(session) = ctx.session.as_ref().filter(|_| loaded.is_new)
+        && ctx.bff.coordinator.is_none()
+    {
+        let tokens = || Fingerprint::of(session);
+        let replicas = &ctx.bff.replicas;
+        replicas.see_tokens(tokens, session.tokens.issued_at, ctx.now);
+    }
     // 6 A cookie that was copied before its session ended (F5).
     let revocations = &ctx.bff.revocations;
     if ctx
@@ -192,6 +200,7 @@ fn open(ctx: &mut Ctx<'_>, known: &mut OpenedSessions) {
         result = OpenResult::Ended;
         ctx.drop_session();
     }
+    ctx.found = result;
     ctx.bff.metrics.session_opened(result.as_str());
 }
 

@@ -209,6 +209,7 @@ impl Scene<'_> {
         let state = match self.verdict.result {
             OpenResult::Ok => "active",
             OpenResult::Ended => "ended by logout",
+            OpenResult::Unrefreshable => "over with its access token: there is no refresh token",
             OpenResult::Expired => "over: past its end",
             OpenResult::Idle => "over: idle for too long",
             OpenResult::UnknownKey => "idle, unless a key that is not in this ring tells otherwise",
@@ -226,7 +227,7 @@ impl Scene<'_> {
         }
         report.line("last activity", self.at(seen));
         report.line("idle from", self.at(seen.plus(idle_timeout)));
-        report.line("ends", self.at(session.ends_at));
+        report.line("ends", self.at(session.latest_end()));
         if let Some(ends) = tokens.refresh_ends_at {
             report.line("refresh ends", self.at(ends));
         }

@@ -53,17 +53,19 @@ impl Jar {
         }
         match (result, &opened) {
             (OpenResult::Anonymous | OpenResult::UnknownKey, _) => {}
-            (OpenResult::Ok, Some(opened)) => {
+            (OpenResult::Ok | OpenResult::Unrefreshable, Some(opened)) => {
                 self.delete_chunks_from(opened.chunks, received, out);
             }
             _ => self.delete_session(received, out),
         }
         let kid = opened.as_ref().map(|opened| opened.kid);
+        let is_new = opened.as_ref().is_some_and(|opened| opened.is_new);
         let session = opened.map(|opened| opened.session);
         Loaded {
             session: session.filter(|_| result == OpenResult::Ok),
             result,
             kid,
+            is_new,
         }
     }
 
@@ -99,14 +101,20 @@ impl Jar {
         let session = &opened.session;
         let idle_timeout = self.settings.session.idle_timeout;
         let is_too_old = |epoch: UnixTime| session.started_at < epoch;
+        let is_over = session.is_expired(now);
+        let is_at_its_end = session.is_refreshable() || now >= session.ends_at;
         let result = if self.was_ended(session.id, received, keys, now, stale)
             || self.settings.session.not_before.is_some_and(is_too_old)
         {
             OpenResult::Ended
-        } else if session.is_expired(now) {
+        } else if is_over && is_at_its_end {
             OpenResult::Expired
         } else if !session.is_idle(now, idle_timeout) {
-            OpenResult::Ok
+            if is_over {
+                OpenResult::Unrefreshable
+            } else {
+                OpenResult::Ok
+            }
         } else if seen == Err(OpenError::UnknownKey) {
             // The activity of which a newer key tells may be more recent (E19).
             OpenResult::UnknownKey
@@ -139,6 +147,7 @@ impl Jar {
             kid: unsealed.kid,
             seen_kid: seen.unwrap_or_default(),
             chunks: unsealed.header.chunks,
+            is_new: true,
         };
         Ok((opened, seen.map(|_| ())))
     }

@@ -93,6 +93,8 @@ pub(super) struct Opened {
     /// Of the key that sealed `-seen`, if there was one.
     pub(super) seen_kid: Option<Kid>,
     pub(super) chunks: u8,
+    /// For this request, and not remembered from an earlier one.
+    pub(super) is_new: bool,
 }
 
 impl Opened {
@@ -136,7 +138,10 @@ impl OpenedSessions {
             rest = rest.strip_prefix(part)?;
         }
         let is_known = rest.is_empty() && known.opened.has_its_keys(keys);
-        is_known.then(|| known.opened.clone())
+        is_known.then(|| Opened {
+            is_new: false,
+            ..known.opened.clone()
+        })
     }
 
     /// Remembers what these cookies held.

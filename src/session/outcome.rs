@@ -22,6 +22,9 @@ pub enum OpenResult {
     Rejected,
     /// Sealed with a key this replica does not know; the cookies are left alone (E19).
     UnknownKey,
+    /// Over with its access token, for want of a refresh token. Its cookies stay until its absolute end, so that each
+    /// answer can say why nobody is signed in.
+    Unrefreshable,
 }
 
 impl OpenResult {
@@ -30,7 +33,7 @@ impl OpenResult {
         match self {
             Self::Anonymous => "anonymous",
             Self::Ended => "ended",
-            Self::Expired => "expired",
+            Self::Expired | Self::Unrefreshable => "expired",
             Self::Idle => "idle",
             Self::Ok => "ok",
             Self::Rejected => "rejected",
@@ -44,6 +47,8 @@ impl OpenResult {
 pub struct Loaded {
     /// The session, if `result` is `Ok`.
     pub session: Option<Rc<OpenSession>>,
+    /// Whether its cookies were opened for this request, and not remembered.
+    pub is_new: bool,
     /// How it went.
     pub result: OpenResult,
     /// The key that opened it.

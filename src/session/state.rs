@@ -83,14 +83,30 @@ pub struct Session {
 }
 
 impl Session {
-    /// When it is over unless its tokens are refreshed before: at the absolute end, or once the refresh token and the
-    /// access token have both ended, if the issuer said when (A25). A refresh may move this later, up to the absolute end.
+    /// When it is over unless its tokens are refreshed before: at the latest end, or once the refresh token and the access
+    /// token have both ended, if the issuer said when (A25). A refresh may move this later, up to the latest end.
     pub fn over_at(&self) -> UnixTime {
         let tokens = &self.tokens;
         let last_token = |ends: UnixTime| ends.max(tokens.expires_at);
+        let ends = self.latest_end();
         tokens
             .refresh_ends_at
-            .map_or(self.ends_at, |ends| last_token(ends).min(self.ends_at))
+            .map_or(ends, |token_ends| last_token(token_ends).min(ends))
+    }
+
+    /// The end that nothing moves later: the absolute one, or that of the access token, if there is nothing to refresh it
+    /// with. A session that can call no API is none.
+    pub fn latest_end(&self) -> UnixTime {
+        if self.is_refreshable() {
+            self.ends_at
+        } else {
+            self.tokens.expires_at.min(self.ends_at)
+        }
+    }
+
+    /// Whether it came with a refresh token.
+    pub const fn is_refreshable(&self) -> bool {
+        self.tokens.refresh_token.is_some()
     }
 
     /// Whether it is over (F1).
@@ -297,6 +313,25 @@ mod tests {
         ] {
             assert_eq!(session.is_expired(at(now)), expired, "{now}");
         }
+    }
+
+    #[test]
+    fn without_a_refresh_token_a_session_ends_with_its_access_token() {
+        // N1, P04 (envoy#14542)
+        let mut session = samples::session(at(1_000));
+        session.tokens.expires_at = at(1_300);
+        session.tokens.refresh_token = None;
+        assert_eq!(
+            (session.over_at(), session.latest_end()),
+            (at(1_300), at(1_300))
+        );
+        assert!(!session.is_expired(at(1_299)) && session.is_expired(at(1_300)));
+        session.ends_at = at(1_200);
+        assert_eq!(
+            session.over_at(),
+            at(1_200),
+            "F1: never past the absolute end"
+        );
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub enum RefreshResult {
     Conflict,
     /// The provider refused for good.
     Ended,
+    /// It was due, and there is no refresh token.
+    Impossible,
     /// It failed, and the access token still serves.
     Kept,
     /// New tokens.
@@ -78,8 +80,8 @@ macro_rules! words {
 }
 pub(super) use words;
 words!(RefreshResult {
-    Conflict => "conflict", Ended => "ended", Kept => "kept", Ok => "ok", Shared => "shared",
-    Unavailable => "unavailable"
+    Conflict => "conflict", Ended => "ended", Impossible => "impossible", Kept => "kept", Ok => "ok",
+    Shared => "shared", Unavailable => "unavailable"
 });
 words!(LoginResult { Failed => "failed", Ok => "ok", Started => "started" });
 words!(ReloadResult { Ok => "ok", Rejected => "rejected", Unchanged => "unchanged" });

@@ -8,6 +8,7 @@
 //! - Other crates log at `info` at most, whatever `RUST_LOG` says: below that some print whole requests, tokens included.
 
 pub mod coordination;
+mod hourly;
 mod label;
 mod line;
 pub mod metrics;
@@ -15,6 +16,7 @@ pub mod metrics;
 use env_logger::{Builder, Env, Logger};
 use log::{LevelFilter, Log, Metadata, Record, SetLoggerError};
 
+pub use hourly::Hourly;
 pub use label::Label;
 
 /// How log lines are written.

@@ -13,9 +13,9 @@ use std::sync::Arc;
 use openidconnect::RefreshToken;
 
 use crate::clock::Clock;
-use crate::coordination::Outcome;
+use crate::coordination::{Outcome, Renewal};
 use crate::frontend::Frontend;
-use crate::oidc::{IdpClient, OidcError, Original};
+use crate::oidc::{self, IdpClient, OidcError, Original};
 use crate::session::{Session, TokenSet};
 
 /// Spends the refresh token.
@@ -59,7 +59,7 @@ pub(super) async fn call(
         }
         (Some(_), None) => None,
     };
-    Outcome::Refreshed(Arc::new(TokenSet {
+    let tokens = TokenSet {
         access_token: response.access_token,
         // RFC 6749 §6: without a new one, the old one stays.
         refresh_token: response
@@ -73,18 +73,20 @@ pub(super) async fn call(
         scope: response
             .scope
             .unwrap_or_else(|| session.tokens.scope.clone()),
-    }))
+    };
+    let id_token = response.id_token;
+    Outcome::Refreshed(Arc::new(Renewal { tokens, id_token }))
 }
 
 fn failed(frontend: &Frontend, error: &OidcError) -> Outcome {
     log::warn!(frontend = frontend.name.as_str(); "refresh failed: {error}");
     match error {
-        // RFC 6749 §5.2: the only code that speaks of the refresh token itself.
-        OidcError::Rejected(code) if code == "invalid_grant" => Outcome::Refused,
+        // Whatever the code is, waiting cures nothing; `token::refresh` knows whether another replica may have spent it.
+        OidcError::Rejected(code) if !oidc::hits_every_session(code) => Outcome::Refused,
         // It is spent, and for an answer that would be no better next time.
         OidcError::Unusable(_) => Outcome::Refused,
         // It may be spent. Presented again it would look stolen, and its family be revoked (G8).
-        OidcError::Lost(_) if !frontend.provider.may_repeat_refresh() => Outcome::Refused,
+        OidcError::Lost(_) if !frontend.provider.may_repeat_refresh() => Outcome::Contested,
         _ => Outcome::Unavailable,
     }
 }

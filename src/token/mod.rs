@@ -27,6 +27,8 @@ use crate::frontend::{CountedBy, Route, Spender};
 use crate::guard::{Admitted, is_speculative};
 use crate::names::RequestPath;
 use crate::problem::Problem;
+use crate::session::OpenResult;
+use crate::telemetry::metrics::RefreshResult;
 
 pub use permit::{Bearer, Permit};
 pub use refused::{Refused, renew};
@@ -37,8 +39,8 @@ pub async fn permit(
     route: &Route,
     ctx: &mut Ctx<'_>,
 ) -> Result<Permit, Problem> {
-    if ctx.session.is_none() && route.requires_user() {
-        return Err(ctx.frontend.login_required());
+    if ctx.session.is_none() {
+        may_go_without_session(route, ctx)?;
     }
     spend(&admitted, route, ctx)?;
     check_claims(route, ctx)?;
@@ -51,6 +53,21 @@ pub async fn permit(
         ctx.touch();
     }
     Ok(permit)
+}
+
+/// Whether the route serves requests without a session, and nobody's session is behind this one all the same.
+///
+/// What came as a user's never goes out as the client's (F23).
+fn may_go_without_session(route: &Route, ctx: &Ctx<'_>) -> Result<(), Problem> {
+    let wants_user = route.token.is_users() || route.requires_user();
+    match ctx.found {
+        OpenResult::Unrefreshable if wants_user => {
+            ctx.bff.metrics.refreshed(RefreshResult::Impossible);
+            Err(ctx.not_refreshable())
+        }
+        _ if route.requires_user() => Err(ctx.frontend.login_required()),
+        _ => Ok(()),
+    }
 }
 
 /// By session once it is known; anonymous requests of a route that takes them are counted by address.

@@ -18,10 +18,10 @@ use openidconnect::RefreshToken;
 
 use super::grant;
 use crate::bff::Ctx;
-use crate::coordination::{Begin, Fingerprint, Flight, Landed, Outcome};
+use crate::coordination::{Begin, Fingerprint, Flight, Landed, Outcome, Renewal};
 use crate::guard::is_speculative;
 use crate::problem::Problem;
-use crate::session::{Session, StoreError, TokenSet};
+use crate::session::{Session, StoreError};
 use crate::telemetry::metrics::RefreshResult;
 
 /// How long a conflict is not told: a frontend that repeats at once must not overtake the cookies of whoever won.
@@ -59,7 +59,7 @@ async fn refresh(ctx: &mut Ctx<'_>) -> Result<(), Problem> {
     };
     let has_ended = session.tokens.is_expired(ctx.now);
     let Some(refresh_token) = session.tokens.usable_refresh_token(ctx.now).cloned() else {
-        // Nothing to refresh with. The person may still be signed in, but no API can be called for them.
+        // Nothing to refresh with.
         return if has_ended {
             Err(ctx.frontend.login_required())
         } else {
@@ -94,34 +94,31 @@ async fn refresh(ctx: &mut Ctx<'_>) -> Result<(), Problem> {
         return Err(ctx.frontend.login_required());
     }
     match landed.outcome {
-        Outcome::Refreshed(tokens) => {
+        Outcome::Refreshed(renewal) => {
             ctx.bff.metrics.refreshed(result);
-            adopt(ctx, &tokens, has_ended)
+            adopt(ctx, &renewal, has_ended)
         }
         Outcome::Mismatch => {
             ctx.bff.metrics.refreshed(RefreshResult::Ended);
             ctx.end_session();
             Err(ctx.frontend.login_required())
         }
-        Outcome::Refused | Outcome::Unavailable if !has_ended => {
+        Outcome::Contested | Outcome::Refused | Outcome::Unavailable if !has_ended => {
             ctx.bff.metrics.refreshed(RefreshResult::Kept);
             Ok(())
         }
+        Outcome::Refused => Err(over(ctx)),
         // The frontend was told to try again, and this is the same spent cookie again.
-        Outcome::Refused
+        Outcome::Contested
             if landed
                 .told_at
                 .is_some_and(|told_at| ctx.arrived_at > told_at) =>
         {
-            ctx.bff.metrics.refreshed(RefreshResult::Ended);
-            log::info!(target: "sealgate::audit", frontend = ctx.frontend.name.as_str();
-                "session ended: the identity provider refuses its refresh token");
-            ctx.drop_session();
-            Err(ctx.frontend.login_required())
+            Err(over(ctx))
         }
         // Another replica may have spent the token, and its cookies may be on their way to the browser: nothing is
         // deleted, neither for the first request nor for those that were sent beside it (G7).
-        Outcome::Refused => {
+        Outcome::Contested => {
             tokio::time::sleep(CONFLICT_PAUSE).await;
             ctx.bff.refreshes.tell(fingerprint);
             ctx.bff.metrics.refreshed(RefreshResult::Conflict);
@@ -132,6 +129,15 @@ async fn refresh(ctx: &mut Ctx<'_>) -> Result<(), Problem> {
             Err(Problem::IdentityProviderUnavailable)
         }
     }
+}
+
+/// No refresh will come of this cookie, and no other cookie is on its way.
+fn over(ctx: &mut Ctx<'_>) -> Problem {
+    ctx.bff.metrics.refreshed(RefreshResult::Ended);
+    log::info!(target: "sealgate::audit", frontend = ctx.frontend.name.as_str();
+        "session ended: the identity provider refuses its refresh token");
+    ctx.drop_session();
+    ctx.frontend.login_required()
 }
 
 /// Makes the one token call, in a task of its own, and waits for it.
@@ -148,11 +154,15 @@ async fn lead(
     let refresh_token = refresh_token.clone();
     let coordinator = ctx.bff.coordinator.clone();
     let (keys, fingerprint) = (Arc::clone(&ctx.keys), flight.fingerprint());
+    let may_be_elsewhere = ctx.bff.replicas.may_have_spent(fingerprint, ctx.now);
     let task = actix_web::rt::spawn(async move {
         let calling = grant::call(&frontend, &idp, &session, &refresh_token, &clock);
         let outcome = match coordinator {
             Some(coordinator) => coordinator.once(fingerprint, keys, &clock, calling).await,
-            None => calling.await,
+            None => match calling.await {
+                Outcome::Refused if may_be_elsewhere => Outcome::Contested,
+                outcome => outcome,
+            },
         };
         flight.land(outcome.clone(), clock.now());
         outcome
@@ -165,11 +175,11 @@ async fn lead(
 }
 
 /// The session goes on with new tokens, in this request and in the browser.
-fn adopt(ctx: &mut Ctx<'_>, tokens: &TokenSet, has_ended: bool) -> Result<(), Problem> {
+fn adopt(ctx: &mut Ctx<'_>, renewal: &Renewal, has_ended: bool) -> Result<(), Problem> {
     let Some(session) = &ctx.session else {
         return Ok(());
     };
-    let renewed = session.renewed(tokens.clone(), ctx.now);
+    let renewed = session.renewed(renewal.tokens.clone(), ctx.now);
     if renewed.is_expired(ctx.now) {
         // The provider has just said that it is over (B69).
         ctx.bff.metrics.refreshed(RefreshResult::Ended);
@@ -178,7 +188,11 @@ fn adopt(ctx: &mut Ctx<'_>, tokens: &TokenSet, has_ended: bool) -> Result<(), Pr
     }
     match ctx.store(&renewed) {
         Ok(()) => {
-            ctx.bff.ends.bring_nearer(renewed.id, renewed.ends_at);
+            ctx.bff.ends.bring_nearer(renewed.id, renewed.latest_end());
+            if let Some(id_token) = &renewal.id_token {
+                // Some providers take the newest as hint, and no other. One that is too large leaves the last in place.
+                ctx.store_hint(renewed.id, id_token.clone());
+            }
             ctx.session = Some(Rc::new(renewed.into()));
             Ok(())
         }

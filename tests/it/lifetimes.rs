@@ -5,7 +5,8 @@ use std::time::Duration;
 use sealgate::demo::idp::{Faults, IdTokenFault, TokenFault};
 use serde_json::{Value, json};
 
-use crate::support::{Browser, NOON, Request, Response, TestBff};
+use crate::support::process::eventually;
+use crate::support::{Browser, NOON, Request, Response, Site, TestBff};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -41,6 +42,13 @@ fn serves(bff: &TestBff, cookies: &str) -> bool {
 fn limited_to(session: &str) -> TestBff {
     TestBff::with(|setup| setup.session = session.to_owned())
 }
+
+const EITHER: &str = r#"
+[frontend.shop.route.either]
+path = "/api/either"
+upstream = "api"
+token = "user_or_client"
+"#;
 
 #[test]
 fn a_lifetime_of_the_refresh_token_caps_the_session() {
@@ -228,16 +236,51 @@ fn session_expiry_in_the_id_token_is_a_hard_end() {
 
 #[test]
 fn without_a_refresh_token_none_is_possible_and_the_answer_says_so() {
-    // A25: `refresh_possible` tells the truth
-    let bff = TestBff::spawn();
-    bff.idp
-        .faults()
-        .inject(1, TokenFault::Without("refresh_token"));
-    let mut browser = bff.signed_in();
-    assert_eq!(session(&mut browser)["refresh_possible"], false);
-    assert_eq!(call(&mut browser).status, 200);
-    bff.clock.advance(SECOND * 301);
-    assert_eq!(call(&mut browser).problem(), "login-required");
+    // A25, N1, P04 (envoy#14542): all of it ends with the access token, and says why; `expires_in` named or not
+    for nameless in [&[][..], &["expires_in"]] {
+        let bff = TestBff::with(|setup| {
+            setup.tables = EITHER.to_owned();
+        });
+        for member in ["refresh_token"].iter().chain(nameless) {
+            bff.idp.faults().inject(1, TokenFault::Without(member));
+        }
+        let mut browser = bff.signed_in();
+        let known = session(&mut browser);
+        assert_eq!(known["refresh_possible"], false);
+        for time in ["session_ends_at", "idle_ends_at", "access_token_expires_at"] {
+            assert_eq!(known[time], NOON + 300, "{time}");
+        }
+        let user = browser.fetch("GET", "/bff/user").json();
+        let claims = user.as_array().unwrap();
+        let left = claims
+            .iter()
+            .find(|claim| claim["type"] == "bff:session_expires_in");
+        assert_eq!(left.unwrap()["value"], 300);
+        bff.clock.advance(SECOND * 299);
+        assert_eq!(call(&mut browser).status, 200);
+        assert_eq!(session(&mut browser)["active"], true);
+        bff.clock.advance(SECOND);
+        assert_eq!(session(&mut browser), json!({"active": false}));
+        for n in 1..=3 {
+            for path in ["/bff/user", "/api/echo/x"] {
+                let answer = browser.fetch("GET", path);
+                assert_eq!(answer.problem(), "login-required", "{path}");
+                let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+                assert!(detail.contains("no refresh token"), "{path}: {detail}");
+            }
+            let impossible = bff.metric("sealgate_refresh_total{result=\"impossible\"}");
+            assert_eq!(impossible, n);
+        }
+        let calls = bff.api_calls();
+        for path in ["/api/maybe", "/api/either"] {
+            let answer = browser.fetch("GET", path);
+            assert_eq!(answer.problem(), "login-required", "F23: {path}");
+        }
+        assert_eq!(bff.api_calls(), calls);
+        bff.clock.advance(SECOND * 8 * 3600);
+        call(&mut browser);
+        assert!(browser.cookie("__Host-Http-shop").is_none());
+    }
 
     // One that ends before its access token: good for nothing then, and never presented.
     let bff = TestBff::spawn();
@@ -249,6 +292,57 @@ fn without_a_refresh_token_none_is_possible_and_the_answer_says_so() {
     assert_eq!(session(&mut browser)["refresh_possible"], false);
     assert_eq!(call(&mut browser).status, 200);
     assert_eq!(bff.token_calls("refresh_token"), 0);
+}
+
+#[test]
+fn whoever_runs_it_is_told_once_an_hour_why_sessions_are_short() {
+    // N1: Entra ID, Auth0 and Okta give no refresh token without `offline_access`
+    let site = Site::new();
+    let server = site.serve();
+    site.idp
+        .faults()
+        .inject(Faults::ALWAYS, TokenFault::Without("refresh_token"));
+    for _ in 0..3 {
+        site.signed_in(&server);
+    }
+    let said = |log: &str| {
+        log.lines()
+            .filter(|line| line.contains("no refresh token"))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let lines = eventually("the warning", || {
+        let lines = said(&server.process.stderr.text());
+        (!lines.is_empty()).then_some(lines)
+    });
+    let [line] = &lines[..] else {
+        panic!("once: {lines:?}")
+    };
+    for part in ["WARN", "offline_access", "shop"] {
+        assert!(line.contains(part), "{line}");
+    }
+}
+
+#[test]
+fn a_stream_ends_with_a_session_that_cannot_be_refreshed() {
+    // N1, D37: no request could go on either
+    let bff = TestBff::spawn();
+    bff.idp
+        .faults()
+        .inject(1, TokenFault::Without("refresh_token"));
+    let browser = bff.signed_in();
+    let cookies = browser.api_cookie_line("/api/root");
+    let addr = bff.addr;
+    let stream = std::thread::spawn(move || {
+        Request::new("GET", "/api/root/events")
+            .header("host", "shop.test")
+            .header("x-csrf", "1")
+            .header("cookie", &cookies)
+            .send(addr)
+    });
+    eventually("the stream", || (bff.api_calls() == 1).then_some(()));
+    bff.clock.advance(SECOND * 301);
+    assert_eq!(stream.join().unwrap().status, 200);
 }
 
 #[test]

@@ -1,9 +1,13 @@
 //! Logout: gone here, revoked there, ended at the provider, and back where the user wants to be.
 
-use sealgate::demo::idp::{EndpointFault, Fault, Faults, TokenFault};
+use std::time::Duration;
+
+use sealgate::demo::idp::{EndpointFault, Fault, Faults, Secret, TokenFault};
 use url::Url;
 
-use crate::support::{Browser, Initiator, Request, TestBff};
+use crate::support::{Browser, Initiator, Request, TestBff, logs};
+
+const SECOND: Duration = Duration::from_secs(1);
 
 fn logout_url(browser: &mut Browser) -> String {
     let claims = browser.fetch("GET", "/bff/user").json();
@@ -62,6 +66,62 @@ fn a_navigation_with_the_sid_ends_everything() {
         page.response.text().contains("type=\"password\""),
         "the provider's session is over"
     );
+}
+
+/// The hint that a logout by navigation takes to the provider.
+fn hint_of_logout(browser: &mut Browser) -> Option<String> {
+    let address = logout_url(browser);
+    let visit = browser.navigate(&address, Initiator::SameOrigin);
+    let (_, first) = &visit.chain[0];
+    let end_session = Url::parse(first.header("location").unwrap()).unwrap();
+    parameter(&end_session, "id_token_hint")
+}
+
+#[test]
+fn the_hint_is_the_newest_id_token() {
+    // V2: Spring Authorization Server takes no other
+    let bff = TestBff::spawn();
+    let newest = || bff.idp.minted_of(Secret::IdToken).pop();
+    for calls in 1..=2 {
+        let mut browser = bff.signed_in();
+        let first = newest();
+        let mut beside = bff.browser();
+        beside.jar.clone_from(&browser.jar);
+        bff.clock.advance(SECOND * 301);
+        assert_eq!(browser.fetch("GET", "/api/echo").status, 200);
+        let refreshed = newest();
+        assert_ne!(refreshed, first);
+        // Another request of the process made the call, and this one shares its result.
+        assert_eq!(beside.fetch("GET", "/api/echo").status, 200);
+        assert_eq!(bff.token_calls("refresh_token"), calls);
+        let mut last = if calls == 1 { browser } else { beside };
+        assert_eq!(hint_of_logout(&mut last), refreshed);
+    }
+
+    // A refresh without an ID token leaves the last one in place (OpenID Connect Core §12.2).
+    let mut browser = bff.signed_in();
+    let first = newest();
+    bff.idp.faults().inject(1, TokenFault::Without("id_token"));
+    bff.clock.advance(SECOND * 301);
+    assert_eq!(browser.fetch("GET", "/api/echo").status, 200);
+    assert_eq!(hint_of_logout(&mut browser), first);
+}
+
+#[test]
+fn a_newer_hint_that_is_too_large_is_left_out() {
+    // V2, C24
+    let bff = TestBff::with(|setup| setup.session = "max_bytes = \"16KiB\"".to_owned());
+    let mut browser = bff.signed_in();
+    let first = bff.idp.minted_of(Secret::IdToken).pop();
+    let since = logs::install();
+    bff.idp.faults().pad_tokens(4_500);
+    bff.clock.advance(SECOND * 301);
+    let answer = browser.fetch("GET", "/api/echo");
+    assert_eq!(answer.status, 200);
+    let written = answer.headers("set-cookie");
+    assert!(!written.iter().any(|line| line.contains("-hint=")));
+    assert!(logs::search(since, |lines| lines.contains("too large for its cookie")));
+    assert_eq!(hint_of_logout(&mut browser), first);
 }
 
 #[test]

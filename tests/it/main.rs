@@ -42,6 +42,7 @@ mod providers;
 mod proxy;
 mod readme;
 mod refresh;
+mod refused_refresh;
 mod refused_token;
 mod replicas;
 mod routes;

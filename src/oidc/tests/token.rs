@@ -281,9 +281,28 @@ fn an_error_answer_is_told_by_its_code_and_nothing_else_of_it_is_kept() {
             let outcome = refresh(&idp).await.unwrap_err();
             assert_eq!(outcome, OidcError::Rejected("other".to_owned()));
         }
+        // P01, V1: what speaks of the request is a refusal without a code too, and so is a code with status 200
+        for (status, body, expected) in [
+            (200, error("canary").to_string(), "other"),
+            (200, error("invalid_grant").to_string(), "invalid_grant"),
+            (
+                400,
+                "canary".to_owned(),
+                "status 400 without an error code of RFC 6749 §5.2",
+            ),
+            (
+                413,
+                json!({"error": ["invalid_grant"]}).to_string(),
+                "status 413 without an error code of RFC 6749 §5.2",
+            ),
+        ] {
+            idp.reply("/token", Reply::text(status, "application/json", &body));
+            let outcome = refresh(&idp).await.unwrap_err();
+            assert_eq!(outcome, OidcError::Rejected(expected.to_owned()), "{body}");
+        }
         for (status, body) in [
-            (400, "canary".to_owned()),
-            (400, json!({"error": ["invalid_grant"]}).to_string()),
+            (401, "canary".to_owned()),
+            (404, json!({"error": ["invalid_grant"]}).to_string()),
             (403, String::new()),
             (302, error("invalid_grant").to_string()),
         ] {
@@ -295,9 +314,12 @@ fn an_error_answer_is_told_by_its_code_and_nothing_else_of_it_is_kept() {
         for (status, code) in [
             (500, "invalid_grant"),
             (503, "invalid_grant"),
+            (425, "invalid_grant"),
             (429, "invalid_grant"),
             (400, "temporarily_unavailable"),
             (400, "server_error"),
+            (400, "slow_down"),
+            (200, "server_error"),
         ] {
             idp.reply("/token", Reply::json(status, &error(code)));
             assert_unavailable(refresh(&idp).await, &format!("{status} {code}"));

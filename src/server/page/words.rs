@@ -252,6 +252,7 @@ mod tests {
             Problem::Internal,
             Problem::LoginRequired {
                 login_url: login_url(),
+                detail: Some("the session has ended with its access token"),
             },
             Problem::MethodNotAllowed {
                 allow: "GET".to_owned(),

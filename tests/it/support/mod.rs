@@ -29,6 +29,8 @@ pub use site::Site;
 /// The public origin of the frontend under test. TLS is taken to end in front of sealgate.
 pub const ORIGIN: &str = "https://shop.test";
 
+const CONFIG: &str = "sealgate.toml";
+
 /// A noon in 2026.
 pub const NOON: u64 = 1_795_262_400;
 
@@ -75,10 +77,17 @@ pub struct TestBff {
     pub clock: Clock,
     pub addr: SocketAddr,
     pub admin: SocketAddr,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
     origin: String,
     begun: logs::Mark,
     seen: Arc<Mutex<Vec<u8>>>,
+    serving: Option<Replica>,
+}
+
+/// One sealgate, as long as it is held.
+pub struct Replica {
+    pub addr: SocketAddr,
+    pub admin: SocketAddr,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -129,46 +138,26 @@ impl TestBff {
             clock.now(),
         )
         .expect("a key");
-        let public = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let operator = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let (addr, admin) = (public.local_addr().unwrap(), operator.local_addr().unwrap());
         let config = render(&setup, idp.issuer(), &api.url(), dir.path());
-        let file = dir.path().join("sealgate.toml");
-        std::fs::write(&file, config).expect("written");
-        let (stop, stopped) = tokio::sync::oneshot::channel();
-        let (ready, started) = mpsc::channel();
-        let of_server = clock.clone();
-        let thread = std::thread::spawn(move || {
-            actix_web::rt::System::new().block_on(async move {
-                let config = sealgate::config::load(
-                    &[file],
-                    std::env::vars_os()
-                        .filter_map(|(k, v)| Some((k.into_string().ok()?, v)))
-                        .collect(),
-                    &of_server,
-                )
-                .unwrap_or_else(|mistakes| panic!("the test's configuration: {mistakes}"));
-                let running = app::start(config, of_server, Listeners { public, operator })
-                    .unwrap_or_else(|error| panic!("{error}"));
-                ready.send(()).expect("the test waits");
-                let _ = stopped.await;
-                running.stop().await;
-            });
-        });
-        started.recv().expect("sealgate starts");
+        std::fs::write(dir.path().join(CONFIG), config).expect("written");
+        let serving = Replica::start(dir.path(), &clock);
         Self {
             idp,
             api,
             clock,
-            addr,
-            admin,
-            _dir: dir,
+            addr: serving.addr,
+            admin: serving.admin,
+            dir,
             origin: setup.origin,
             begun,
             seen: Arc::default(),
-            stop: Some(stop),
-            thread: Some(thread),
+            serving: Some(serving),
         }
+    }
+
+    /// Another sealgate beside this one: the same configuration, keys, provider, API and clock.
+    pub fn replica(&self) -> Replica {
+        Replica::start(self.dir.path(), &self.clock)
     }
 
     pub fn browser(&self) -> Browser {
@@ -255,7 +244,42 @@ impl TestBff {
     }
 }
 
-impl Drop for TestBff {
+impl Replica {
+    fn start(dir: &Path, clock: &Clock) -> Self {
+        let public = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let operator = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let (addr, admin) = (public.local_addr().unwrap(), operator.local_addr().unwrap());
+        let (stop, stopped) = tokio::sync::oneshot::channel();
+        let (ready, started) = mpsc::channel();
+        let (file, of_server) = (dir.join(CONFIG), clock.clone());
+        let thread = std::thread::spawn(move || {
+            actix_web::rt::System::new().block_on(async move {
+                let config = sealgate::config::load(
+                    &[file],
+                    std::env::vars_os()
+                        .filter_map(|(k, v)| Some((k.into_string().ok()?, v)))
+                        .collect(),
+                    &of_server,
+                )
+                .unwrap_or_else(|mistakes| panic!("the test's configuration: {mistakes}"));
+                let running = app::start(config, of_server, Listeners { public, operator })
+                    .unwrap_or_else(|error| panic!("{error}"));
+                ready.send(()).expect("the test waits");
+                let _ = stopped.await;
+                running.stop().await;
+            });
+        });
+        started.recv().expect("sealgate starts");
+        Self {
+            addr,
+            admin,
+            stop: Some(stop),
+            thread: Some(thread),
+        }
+    }
+}
+
+impl Drop for Replica {
     fn drop(&mut self) {
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(());
@@ -263,6 +287,12 @@ impl Drop for TestBff {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+    }
+}
+
+impl Drop for TestBff {
+    fn drop(&mut self) {
+        drop(self.serving.take());
         if !std::thread::panicking() {
             self.assert_nothing_leaked();
         }
