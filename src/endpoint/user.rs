@@ -1,4 +1,9 @@
 //! `GET /bff/user`: who is signed in, as Duende BFF answers it: an array of `{"type","value"}`.
+//!
+//! # Why claims are texts
+//! There they come from ASP.NET's claims, which are texts whatever the token had: a list is several claims, numbers and
+//! truth values are written as JSON writes them, objects and lists in lists as JSON text. Frontends made for it parse what
+//! they need. `bff:session_expires_in` is a number there too. `/bff/session` keeps the types.
 
 use actix_web::HttpResponse;
 use serde_json::{Value, json};
@@ -15,11 +20,8 @@ pub(super) fn serve(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Problem> {
     };
     let mut claims = Vec::new();
     for (name, value) in &session.claims {
-        match value {
-            _ if !ctx.frontend.shows_claim(name) => {}
-            // A claim with several values is several claims, as ASP.NET has it.
-            Value::Array(values) => claims.extend(values.iter().map(|value| claim(name, value))),
-            value => claims.push(claim(name, value)),
+        if ctx.frontend.shows_claim(name) {
+            claims.extend(texts(value).map(|text| json!({"type": name, "value": text})));
         }
     }
     let logout_url = logout::url(ctx.frontend, session);
@@ -29,7 +31,7 @@ pub(super) fn serve(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Problem> {
     if let Some(state) = session.claims.get("session_state")
         && ctx.frontend.shows_claim("session_state")
     {
-        claims.push(json!({"type": "bff:session_state", "value": state}));
+        claims.extend(texts(state).map(|text| json!({"type": "bff:session_state", "value": text})));
     }
     if slides && !guard::is_speculative(ctx.request.headers()) {
         ctx.touch();
@@ -37,6 +39,44 @@ pub(super) fn serve(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Problem> {
     Ok(HttpResponse::Ok().json(claims))
 }
 
-fn claim(name: &str, value: &Value) -> Value {
-    json!({"type": name, "value": value})
+/// The values of a claim.
+fn texts(claim: &Value) -> impl Iterator<Item = String> {
+    let values = match claim {
+        Value::Array(values) => values.as_slice(),
+        value => std::slice::from_ref(value),
+    };
+    values.iter().map(text)
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_claim_is_as_many_texts_as_it_has_values() {
+        // B10
+        for (claim, expected) in [
+            (json!("a"), &["a"][..]),
+            (json!(7), &["7"]),
+            (json!(-1.5), &["-1.5"]),
+            (json!(true), &["true"]),
+            (json!(null), &[""]),
+            (json!({"a": [1, "x"]}), &[r#"{"a":[1,"x"]}"#]),
+            (
+                json!(["a", 1, false, {"b": 2}, ["c"]]),
+                &["a", "1", "false", r#"{"b":2}"#, r#"["c"]"#],
+            ),
+            (json!([]), &[]),
+        ] {
+            assert_eq!(texts(&claim).collect::<Vec<_>>(), expected, "{claim}");
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! What a frontend may know: claims and times, never a token.
 
+use sealgate::demo::idp::IdTokenFault;
 use serde_json::json;
 
 use crate::support::{NOON, Request, TestBff};
@@ -51,6 +52,47 @@ fn a_claim_with_several_values_is_several_claims() {
         !roles.is_empty() && roles.iter().all(|role| role["value"].is_string()),
         "{claims}"
     );
+}
+
+#[test]
+fn claims_are_texts_at_user_and_keep_their_types_at_session() {
+    // B10, Duende foss PR 62
+    let claims = json!({
+        "org": {"place": "Ulm", "lines": [1, 2]},
+        "level": 7,
+        "email_verified": true,
+        "groups": ["staff", 2, {"x": null}],
+        "nothing": null,
+    });
+    let names = ["org", "level", "email_verified", "groups", "nothing"];
+    let bff = TestBff::with(|setup| setup.session = format!("claims = {names:?}"));
+    for name in names {
+        let fault = IdTokenFault::Claim(name, claims[name].clone());
+        bff.idp.faults().inject(1, fault);
+    }
+    let mut browser = bff.signed_in();
+    let user = browser.fetch("GET", "/bff/user").json();
+    let values = |name: &str| -> Vec<serde_json::Value> {
+        let claims = user.as_array().unwrap().iter();
+        claims
+            .filter(|claim| claim["type"] == name)
+            .map(|claim| claim["value"].clone())
+            .collect()
+    };
+    assert_eq!(values("org"), [r#"{"lines":[1,2],"place":"Ulm"}"#]);
+    assert_eq!(values("level"), ["7"]);
+    assert_eq!(values("email_verified"), ["true"]);
+    assert_eq!(values("groups"), ["staff", "2", r#"{"x":null}"#]);
+    assert_eq!(values("nothing"), [""]);
+    assert_eq!(
+        values("bff:session_expires_in"),
+        [8 * 3600],
+        "a number there too"
+    );
+    let session = browser.fetch("GET", "/bff/session").json();
+    for (name, value) in claims.as_object().unwrap() {
+        assert_eq!(&session["claims"][name], value);
+    }
 }
 
 #[test]
