@@ -10,7 +10,8 @@
 //!
 //! # Invariants
 //! - No upstream is called without a [`Permit`], and only this module makes one.
-//! - A route that needs a user never goes out without the user's token.
+//! - A route that needs a user never goes out without the user's token, and what came with a session's cookies never with
+//!   the client's.
 //! - A token is sent along the routes of its own frontend only: it comes from that frontend's session or client (B41).
 //! - A token that an upstream has refused is renewed at most once for a request, and not at all for some time where
 //!   that did not help.
@@ -23,7 +24,7 @@ mod refresh;
 mod refused;
 
 use crate::bff::Ctx;
-use crate::frontend::{CountedBy, Route, Spender};
+use crate::frontend::{CountedBy, Route, Spender, TokenRequirement};
 use crate::guard::{Admitted, is_speculative};
 use crate::names::RequestPath;
 use crate::problem::Problem;
@@ -57,14 +58,18 @@ pub async fn permit(
 
 /// Whether the route serves requests without a session, and nobody's session is behind this one all the same.
 ///
-/// What came as a user's never goes out as the client's (F23).
+/// What came as a user's never goes out as the client's (F23), even if it cannot be said whose it was. Nor as nobody's
+/// where it may be a live session's: another replica may know the key.
 fn may_go_without_session(route: &Route, ctx: &Ctx<'_>) -> Result<(), Problem> {
     let wants_user = route.token.is_users() || route.requires_user();
+    let is_clients = route.token == TokenRequirement::UserOrClient;
     match ctx.found {
         OpenResult::Unrefreshable if wants_user => {
             ctx.bff.metrics.refreshed(RefreshResult::Impossible);
             Err(ctx.not_refreshable())
         }
+        OpenResult::UnknownKey if wants_user => Err(ctx.frontend.login_required()),
+        OpenResult::Rejected if is_clients => Err(ctx.frontend.login_required()),
         _ if route.requires_user() => Err(ctx.frontend.login_required()),
         _ => Ok(()),
     }

@@ -201,6 +201,44 @@ fn a_user_or_client_route_prefers_the_user() {
 }
 
 #[test]
+fn a_session_that_does_not_open_never_goes_out_as_the_client() {
+    // O: the replica may lag behind the key ring, and the session be somebody's
+    let bff = bff();
+    let mut browser = bff.signed_in();
+    let name = "__Host-Http-shop";
+    let stranger = TestBff::spawn().signed_in().cookie(name).unwrap().clone();
+    for path in ["/api/either", "/api/maybe"] {
+        let answer = Request::new("GET", path)
+            .header("host", "shop.test")
+            .header("x-csrf", "1")
+            .header("cookie", &format!("{name}={}", stranger.value))
+            .send(bff.addr);
+        assert_eq!((answer.status, &*answer.problem()), (401, "login-required"));
+        assert_eq!(answer.json()["login_url"], "/bff/login", "{path}");
+        assert!(answer.headers("set-cookie").is_empty(), "E19 {path}");
+    }
+    assert_eq!(bff.api_calls(), 0);
+    assert_eq!(bff.token_calls("client_credentials"), 0);
+
+    // One that nobody can open is cleared away, and said to be; then it is the client's turn.
+    let cookie = browser.jar.iter_mut().find(|cookie| cookie.name == name);
+    let value = &mut cookie.unwrap().value;
+    let at = value.len() - 9;
+    let other = if value.as_bytes()[at] == b'A' {
+        "B"
+    } else {
+        "A"
+    };
+    value.replace_range(at..=at, other);
+    let answer = browser.fetch("GET", "/api/either");
+    assert_eq!(answer.problem(), "login-required");
+    assert!(browser.cookie(name).is_none());
+    assert_eq!(bff.api_calls(), 0);
+    let answer = browser.fetch("GET", "/api/either");
+    assert_eq!(claims(&answer)["sub"], "shop");
+}
+
+#[test]
 fn a_client_route_can_require_a_session_all_the_same() {
     let bff = bff();
     assert_eq!(ask(&bff, "/api/members").problem(), "login-required");
