@@ -8,7 +8,7 @@ import { NGINX, nginxBasics } from '../lib/nginx.mjs';
 
 // Over TLS: the versions that sealgate speaks, and nginx's defaults. Uploads are passed on while they arrive, as sealgate
 // does; by default nginx would write them to a file first. Event streams and WebSocket as nginx's documentation has them.
-const configuration = ({ dir, port, upstream, tls, streams, connections, unbuffered }) => `
+const configuration = ({ dir, port, upstream, tls, streams, connections, unbuffered, http2 }) => `
 ${nginxBasics(dir, { connections })}
   map $http_upgrade $connection_upgrade { default upgrade; "" ""; }
   upstream api {
@@ -17,7 +17,7 @@ ${nginxBasics(dir, { connections })}
     keepalive_requests 1000000000;
   }
   server {
-    listen 127.0.0.1:${port}${tls ? ' ssl' : ''} backlog=4096;
+    listen 127.0.0.1:${port}${tls ? ' ssl' : ''}${http2 ? ' http2' : ''} backlog=4096;
     ${tls ? `ssl_certificate ${tls.cert};\n    ssl_certificate_key ${tls.key};\n    ssl_protocols TLSv1.2 TLSv1.3;` : ''}
     client_max_body_size 0;
     proxy_request_buffering off;

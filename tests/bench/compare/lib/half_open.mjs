@@ -9,6 +9,10 @@ const head = ({ host }, line, ...more) => [`${line} HTTP/1.1`, `Host: ${host}`, 
 const whole = (lane) => `${head(lane, 'GET /open/1k.json')}\r\n`;
 const post = (lane) => `${head(lane, 'POST /open/upload', 'Content-Type: text/plain', 'Content-Length: 1000')}\r\n`;
 const LONG = Array.from({ length: 60 }, (_, nth) => `X-Long-${nth}: ${'x'.repeat(1000)}`);
+// RFC 9113 §3.4, §6.5, §6.2: an empty SETTINGS frame; HEADERS on stream 1 with `:method: GET` alone, and no END_HEADERS.
+const PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
+const SETTINGS = '\0\0\0\x04\0\0\0\0\0';
+const HEADERS = '\0\0\x01\x01\0\0\0\0\x01\x82';
 
 /** What each connection does; `tls`: whether the proxy has it. Nobody is signed in on them. */
 export const STATES = [
@@ -23,7 +27,9 @@ export const STATES = [
   { id: 'hello', name: 'TLS: a hello, nothing after it', tls: true, reach: async (lane) => tcp(lane, await hello()) },
   { id: 'tls-silent', name: 'TLS: the handshake, not a byte after it', tls: true, reach: (lane) => tls(lane, '') },
   { id: 'tls-head', name: 'TLS: a head without end', tls: true, reach: (lane) => tls(lane, head(lane, 'GET /open/1k.json')) },
-  { id: 'h2-preface', name: 'TLS: the preface of HTTP/2, nothing after it', tls: true, reach: (lane) => tls(lane, 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'h2') },
+  { id: 'h2-preface', name: 'HTTP/2: the preface, nothing after it', tls: true, reach: (lane) => tls(lane, PREFACE, 'h2') },
+  { id: 'h2-settings', name: 'HTTP/2: preface and settings, nothing after them', tls: true, reach: (lane) => tls(lane, PREFACE + SETTINGS, 'h2') },
+  { id: 'h2-head', name: 'HTTP/2: a head without end', tls: true, reach: (lane) => tls(lane, PREFACE + SETTINGS + HEADERS, 'h2') },
 ];
 
 /** Thrown by a state that cannot be reached, as the proxy does not offer what it begins with. */
@@ -50,7 +56,7 @@ async function tls({ port, tls: { pem } }, bytes, protocol = 'http/1.1') {
     socket.destroy();
     throw new NotOffered('HTTP/2 is not offered');
   }
-  if (bytes.length) socket.write(bytes);
+  if (bytes.length) socket.write(bytes, 'latin1');
   return socket;
 }
 
