@@ -69,6 +69,11 @@ impl Coordinator {
     }
 
     /// Never called.
+    pub async fn darkness(&self) {
+        match *self {}
+    }
+
+    /// Never called.
     pub fn feed_age(&self) -> Option<Duration> {
         match *self {}
     }

@@ -16,7 +16,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::sealed::Fact;
@@ -49,6 +49,8 @@ pub struct Coordinator {
     began_at: Instant,
     /// Milliseconds from `began_at` until the feed was last known to be complete; 0 for never.
     heard: AtomicU64,
+    /// For those who wait until it is so.
+    is_dark: watch::Sender<bool>,
     pub(super) queue: Mutex<VecDeque<Fact>>,
     pub(super) queued: Notify,
 }
@@ -68,6 +70,7 @@ impl Coordinator {
             longest_session,
             began_at: Instant::now(),
             heard: AtomicU64::new(0),
+            is_dark: watch::Sender::new(settings.on_failure == OnFailure::Closed),
             queue: Mutex::default(),
             queued: Notify::new(),
         })
@@ -86,6 +89,7 @@ impl Coordinator {
             self.store.keep_connected(),
             self.follow(keys, clock, revocations, look_for_keys),
             self.send_queued(keys, clock),
+            self.watch_feed(),
         );
     }
 
@@ -122,6 +126,36 @@ impl Coordinator {
         self.on_failure == OnFailure::Closed && self.feed_age().is_none_or(|age| age > STALE)
     }
 
+    /// Waits until [`is_in_the_dark`](Self::is_in_the_dark), however long that takes.
+    pub async fn darkness(&self) {
+        let mut is_dark = self.is_dark.subscribe();
+        // The sender lives as long as it is watched.
+        let _ = is_dark.wait_for(|is_dark| *is_dark).await;
+    }
+
+    /// Says when it becomes dark, as long as it is polled: one look for all who wait, and none where it never does.
+    async fn watch_feed(&self) {
+        if self.on_failure == OnFailure::Open {
+            return std::future::pending().await;
+        }
+        let mut is_dark = self.is_dark.subscribe();
+        loop {
+            let left = self.feed_age().and_then(|age| STALE.checked_sub(age));
+            if let Some(left) = left {
+                // At the very moment it is not over yet.
+                sleep(left + GLANCE).await;
+            } else {
+                self.set_dark(true);
+                let _ = is_dark.wait_for(|is_dark| !*is_dark).await;
+            }
+        }
+    }
+
+    fn set_dark(&self, now: bool) {
+        self.is_dark
+            .send_if_modified(|is_dark| std::mem::replace(is_dark, now) != now);
+    }
+
     /// How long ago the feed of revocations was known to be complete.
     pub fn feed_age(&self) -> Option<Duration> {
         let heard = self.heard.load(Ordering::Acquire);
@@ -135,6 +169,7 @@ impl Coordinator {
         let elapsed = self.began_at.elapsed().as_millis().max(1);
         let elapsed = u64::try_from(elapsed).unwrap_or(u64::MAX);
         self.heard.store(elapsed, Ordering::Release);
+        self.set_dark(false);
     }
 
     /// How long a session can live at the most, and a revocation count.

@@ -42,9 +42,6 @@ use crate::session::Session;
 /// How long an upstream may take to finish a frame that it has begun, before the connection is cut inside it.
 const LAST_FRAME: Duration = Duration::from_secs(1);
 
-/// How often it is asked whether revocations can still be heard of.
-const LOOK: Duration = Duration::from_secs(1);
-
 /// Why an answer ends before its upstream ends it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Ending {
@@ -124,11 +121,9 @@ fn ending(bff: &Bff, session: Option<&Session>) -> impl Future<Output = Ending> 
 
 /// Until nobody here can tell any more whether sessions were ended elsewhere, and the configuration says `closed`.
 async fn in_the_dark(coordinator: Option<Arc<Coordinator>>) {
-    let Some(coordinator) = coordinator else {
-        return std::future::pending().await;
-    };
-    while !coordinator.is_in_the_dark() {
-        tokio::time::sleep(LOOK).await;
+    match coordinator {
+        Some(coordinator) => coordinator.darkness().await,
+        None => std::future::pending().await,
     }
 }
 
