@@ -21,6 +21,7 @@ use crate::frontend::{Api, Endpoint, Frontend, Route, Spender};
 use crate::problem::Problem;
 
 pub use navigation::{is_fetch, is_navigation, wants_page};
+pub use rate_limit::spender;
 pub use speculative::is_speculative;
 
 /// Longest header section that is taken, in bytes of names and values. Reverse proxies in front take less.

@@ -27,7 +27,7 @@ pub(super) fn spend(frontend: &Frontend, target: Api<'_>, client: IpAddr) -> Res
 }
 
 /// The address as it is counted.
-pub(super) fn spender(client: IpAddr) -> Spender {
+pub fn spender(client: IpAddr) -> Spender {
     Spender::Address(match client.to_canonical() {
         IpAddr::V6(address) => {
             let network = u128::from(address) & (u128::MAX << 64);

@@ -14,10 +14,10 @@ use tokio::time::timeout;
 
 use super::headers::request::Outbound;
 use super::headers::response::{self, Inbound};
-use super::request_body::{Length, RequestBody, Upload};
-use super::response_body::{Quiet, ResponseBody};
+use super::request_body::{ClientBody, Length, RequestBody, Upload};
+use super::response_body::{Hold, Quiet, ResponseBody};
 use super::tunnel::Tunnel;
-use super::upstream::{Slot, Upstream, met_stale_connection};
+use super::upstream::{Upstream, met_stale_connection};
 use super::{Client, target, upgrade};
 use crate::frontend::Route;
 use crate::names::Origin;
@@ -52,18 +52,27 @@ impl Crossing<'_> {
         let length = Length::of(request, self.route.body_limit)?;
         let uri = target::uri(request, self.route, &self.upstream.base)?;
         let head = self.head(request, &uri, length)?;
-        let slot = self.upstream.slot(self.limit()).await?;
-
-        let (answer, upload) = if length == Length::None {
+        if length == Length::None {
+            let place = self.upstream.place(self.client.addr, self.limit()).await?;
             let again = || self.head(request, &uri, length);
-            (self.ask_without_body(head, again).await?, None)
-        } else {
-            let idle = self.upstream.settings.idle_timeout;
-            let (body, upload) = Upload::begin(payload, length, self.route.body_limit, idle);
-            let (answer, upload) = self.ask(head.map(|()| body), upload).await?;
-            (answer, Some(upload))
+            let answer = self.ask_without_body(head, again).await?;
+            return self.answer(request, &uri, (answer, Hold::Place(place)), None);
+        }
+        let body = ClientBody {
+            payload,
+            length,
+            limit: self.route.body_limit,
+            idle: self.upstream.settings.idle_timeout,
         };
-        self.answer(request, &uri, (answer, slot), upload)
+        // Nobody takes a place, and lets it wait for a body that does not come.
+        let body = body.begun().await.map_err(|failure| {
+            log::debug!("upstream {}: {failure}", self.upstream.name);
+            failure.problem()
+        })?;
+        let place = self.upstream.place(self.client.addr, self.limit()).await?;
+        let (body, upload) = body.carry(place.watch());
+        let (answer, upload) = self.ask(head.map(|()| body), upload).await?;
+        self.answer(request, &uri, (answer, Hold::Place(place)), Some(upload))
     }
 
     /// Asks for a WebSocket, always on a new connection: it would not go back to the pool, and is never stale.
@@ -76,7 +85,7 @@ impl Crossing<'_> {
         let uri = target::uri(request, self.route, &self.upstream.base)?;
         let mut head = self.head(request, &uri, Length::None)?;
         upgrade::ask(head.headers_mut());
-        let slot = self.upstream.tunnel()?;
+        let place = self.upstream.tunnel()?;
         let asked = self
             .upstream
             .send_afresh(head.map(|()| RequestBody::default()));
@@ -89,7 +98,7 @@ impl Crossing<'_> {
             return Ok(upgrade::refuse(self.answer(
                 request,
                 &uri,
-                (answer, slot),
+                (answer, Hold::Tunnel(place)),
                 None,
             )?));
         }
@@ -107,7 +116,7 @@ impl Crossing<'_> {
         let idle = self.upstream.settings.idle_timeout;
         Ok(upgrade::switch(
             headers,
-            Tunnel::new(upstream, payload, idle, slot),
+            Tunnel::new(upstream, payload, idle, place),
         ))
     }
 
@@ -274,7 +283,7 @@ impl Crossing<'_> {
         &self,
         request: &HttpRequest,
         uri: &Uri,
-        (answer, slot): (Response<Incoming>, Slot),
+        (answer, hold): (Response<Incoming>, Hold),
         upload: Option<Upload>,
     ) -> Result<HttpResponse, Problem> {
         let status = StatusCode::from_u16(answer.status().as_u16())
@@ -297,7 +306,7 @@ impl Crossing<'_> {
             size,
             quiet: Quiet::new(self.upstream.settings.idle_timeout),
             upstream: self.upstream.name.clone(),
-            slot: Some(slot),
+            hold: Some(hold),
             upload,
         };
         let mut response = HttpResponse::build(status).body(body);

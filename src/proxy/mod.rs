@@ -24,6 +24,7 @@ mod forward;
 mod frames;
 mod headers;
 mod lasting;
+mod places;
 mod request_body;
 mod response_body;
 mod target;

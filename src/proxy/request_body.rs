@@ -20,6 +20,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::places::Watch;
+use super::upstream::RETRY_AFTER;
 use crate::problem::Problem;
 
 /// How long a request's body is said to be.
@@ -126,6 +128,8 @@ pub(super) enum UploadError {
     ClientGone,
     #[error("the client's body stalled")]
     ClientStalled,
+    #[error("others wait for a connection, and the client's body does not come")]
+    PlaceNeeded,
     #[error("the client's body is over the route's limit")]
     TooLarge,
     #[error("the upstream stopped taking the body")]
@@ -137,9 +141,66 @@ impl UploadError {
         match self {
             Self::ClientGone => Problem::BadRequest("the body ended early"),
             Self::ClientStalled => Problem::BodyStalled,
+            Self::PlaceNeeded => Problem::RateLimited {
+                retry_after: RETRY_AFTER,
+            },
             Self::TooLarge => Problem::BodyTooLarge,
             Self::UpstreamStalled => Problem::UpstreamTimeout,
         }
+    }
+}
+
+/// How long a client may take for the next piece of its body, whatever the upstream is given.
+const CLIENT_IDLE: Duration = Duration::from_secs(10);
+
+/// A body that the client is sending.
+pub(super) struct ClientBody {
+    pub(super) payload: web::Payload,
+    pub(super) length: Length,
+    /// The route's, in bytes.
+    pub(super) limit: u64,
+    /// The upstream's: how long it may take nothing. A client has no longer.
+    pub(super) idle: Duration,
+}
+
+/// A body of which something has come, or that is known to be empty.
+pub(super) struct BegunBody {
+    body: ClientBody,
+    first: Option<Bytes>,
+}
+
+impl ClientBody {
+    /// Waits for the first piece.
+    pub(super) async fn begun(mut self) -> Result<BegunBody, UploadError> {
+        let first = self.next().await?;
+        Ok(BegunBody { body: self, first })
+    }
+
+    /// The next piece; `None` at the end.
+    async fn next(&mut self) -> Result<Option<Bytes>, UploadError> {
+        let idle = self.idle.min(CLIENT_IDLE);
+        let next = timeout(idle, self.payload.next()).await;
+        match next.map_err(|_| UploadError::ClientStalled)? {
+            None => Ok(None),
+            Some(Ok(piece)) => Ok(Some(piece)),
+            Some(Err(_)) => Err(UploadError::ClientGone),
+        }
+    }
+}
+
+impl BegunBody {
+    /// Begins to carry it to the body that is returned.
+    pub(super) fn carry(self, place: Watch) -> (RequestBody, Upload) {
+        let (sender, receiver) = mpsc::channel(2);
+        let left = match self.body.length {
+            Length::Exact(bytes) => Some(bytes),
+            Length::None | Length::Unknown => None,
+        };
+        let body = RequestBody {
+            parts: Some(receiver),
+            left,
+        };
+        (body, Upload(rt::spawn(carry(self, place, sender))))
     }
 }
 
@@ -148,26 +209,6 @@ impl UploadError {
 pub(super) struct Upload(JoinHandle<Result<(), UploadError>>);
 
 impl Upload {
-    /// Begins to carry `payload` to the body that is returned.
-    pub(super) fn begin(
-        payload: web::Payload,
-        length: Length,
-        limit: u64,
-        idle: Duration,
-    ) -> (RequestBody, Self) {
-        let (sender, receiver) = mpsc::channel(2);
-        let left = match length {
-            Length::Exact(bytes) => Some(bytes),
-            Length::None | Length::Unknown => None,
-        };
-        let body = RequestBody {
-            parts: Some(receiver),
-            left,
-        };
-        let task = rt::spawn(carry(payload, limit, idle, sender));
-        (body, Self(task))
-    }
-
     /// Waits until all is handed over, or the upstream wants no more.
     pub(super) async fn finished(&mut self) -> Result<(), UploadError> {
         // The task is neither aborted nor does it panic while somebody waits for it.
@@ -191,31 +232,35 @@ impl Drop for Upload {
 }
 
 async fn carry(
-    mut payload: web::Payload,
-    limit: u64,
-    idle: Duration,
+    begun: BegunBody,
+    place: Watch,
     parts: mpsc::Sender<Part>,
 ) -> Result<(), UploadError> {
-    let mut left = limit;
+    let BegunBody { mut body, first } = begun;
+    let mut left = body.limit;
+    let mut next = first;
     loop {
-        let next = timeout(idle, payload.next()).await;
-        let part = match next.map_err(|_| UploadError::ClientStalled)? {
+        let part = match next {
             None => Part::End,
-            Some(Err(_)) => return Err(UploadError::ClientGone),
-            Some(Ok(chunk)) => {
-                left = u64::try_from(chunk.len())
+            Some(piece) => {
+                left = u64::try_from(piece.len())
                     .ok()
                     .and_then(|len| left.checked_sub(len))
                     .ok_or(UploadError::TooLarge)?;
-                Part::Data(chunk)
+                Part::Data(piece)
             }
         };
         let is_end = matches!(part, Part::End);
-        let sent = timeout(idle, parts.send(part)).await;
+        let sent = timeout(body.idle, parts.send(part)).await;
         let sent = sent.map_err(|_| UploadError::UpstreamStalled)?;
         // A closed channel is an upstream that has read enough: its answer decides.
         if is_end || sent.is_err() {
             return Ok(());
         }
+        next = tokio::select! {
+            biased;
+            next = body.next() => next?,
+            () = place.is_needed() => return Err(UploadError::PlaceNeeded),
+        };
     }
 }

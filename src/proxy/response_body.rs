@@ -14,8 +14,9 @@ use bytes::Bytes;
 use hyper::body::{Body as _, Incoming};
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::places::Place;
 use super::request_body::Upload;
-use super::upstream::Slot;
+use super::upstream::TunnelPlace;
 use crate::names::UpstreamName;
 
 /// The body of an upstream's answer.
@@ -26,9 +27,17 @@ pub(super) struct ResponseBody {
     /// For the log.
     pub(super) upstream: UpstreamName,
     /// The connection is in use until the end.
-    pub(super) slot: Option<Slot>,
+    pub(super) hold: Option<Hold>,
     /// The request's body may still be on its way; it ends with the answer.
     pub(super) upload: Option<Upload>,
+}
+
+/// What an answer holds of its upstream, for as long as it lasts.
+#[derive(Debug)]
+#[expect(dead_code, reason = "held, not read")]
+pub(super) enum Hold {
+    Place(Place),
+    Tunnel(TunnelPlace),
 }
 
 /// The answer did not arrive whole; the log has the cause.
@@ -61,7 +70,7 @@ impl MessageBody for ResponseBody {
                 }
                 Poll::Ready(None) => {
                     self.upload = None;
-                    self.slot = None;
+                    self.hold = None;
                     return Poll::Ready(None);
                 }
                 Poll::Pending if self.quiet.is_too_long(cx) => {

@@ -27,7 +27,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
-use super::upstream::Slot;
+use super::upstream::TunnelPlace;
 
 /// What is read from an upstream at a time.
 const PIECE: usize = 8 * 1024;
@@ -50,7 +50,7 @@ pub(super) struct Tunnel {
     limit: Duration,
     last: Rc<Cell<Instant>>,
     timer: Pin<Box<Sleep>>,
-    _slot: Slot,
+    _place: TunnelPlace,
 }
 
 impl Tunnel {
@@ -59,7 +59,7 @@ impl Tunnel {
         upstream: Upgraded,
         client: web::Payload,
         limit: Duration,
-        slot: Slot,
+        place: TunnelPlace,
     ) -> Self {
         let (down, up) = tokio::io::split(TokioIo::new(upstream));
         let (open, closed) = oneshot::channel();
@@ -79,7 +79,7 @@ impl Tunnel {
             limit,
             last,
             timer: Box::pin(sleep(limit)),
-            _slot: slot,
+            _place: place,
         }
     }
 

@@ -12,6 +12,7 @@ use std::error::Error as _;
 use std::fmt;
 use std::fs;
 use std::io;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,13 +26,13 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
 
 use super::UpstreamSettings;
 use super::connector::{Connector, Heard};
+use super::places::{NoPlace, Place, Places};
 use super::request_body::RequestBody;
 use super::target::Base;
-use crate::guard::MAX_HEADER_BYTES;
+use crate::guard::{MAX_HEADER_BYTES, spender};
 use crate::names::UpstreamName;
 use crate::problem::Problem;
 
@@ -45,8 +46,11 @@ const POOL_IDLE: Duration = Duration::from_secs(4);
 /// those that we take. hyper's own limit is eight times that, which fast upstreams fill for each connection.
 const MAX_BUFFER: usize = MAX_HEADER_BYTES;
 
-/// The right to use one connection.
-pub(super) type Slot = OwnedSemaphorePermit;
+/// When a client that is refused a place may ask again, in seconds.
+pub(super) const RETRY_AFTER: u64 = 1;
+
+/// A place among the tunnels.
+pub(super) type TunnelPlace = OwnedSemaphorePermit;
 
 /// The upstreams of one worker, each with its own pool of connections.
 #[derive(Debug, Default)]
@@ -90,7 +94,7 @@ pub(super) struct Upstream {
     pooled: Client<Connector, RequestBody>,
     fresh: Client<Connector, RequestBody>,
     /// One for each connection that may be in use.
-    slots: Arc<Semaphore>,
+    places: Places,
     /// Half as many, for connections that last: ordinary requests always find some of the others free.
     tunnels: Arc<Semaphore>,
 }
@@ -118,7 +122,7 @@ impl Upstream {
             .http1_max_buf_size(MAX_BUFFER);
         let pooled = builder.build(connector.clone());
         let fresh = builder.pool_max_idle_per_host(0).build(connector);
-        let slots = Arc::new(Semaphore::new(settings.max_connections));
+        let places = Places::new(settings.max_connections);
         let tunnels = Arc::new(Semaphore::new(settings.max_connections.div_ceil(2)));
         Ok(Self {
             name,
@@ -126,13 +130,13 @@ impl Upstream {
             base,
             pooled,
             fresh,
-            slots,
+            places,
             tunnels,
         })
     }
 
     /// A place among the tunnels, which last; nobody waits for one.
-    pub(super) fn tunnel(&self) -> Result<Slot, Problem> {
+    pub(super) fn tunnel(&self) -> Result<TunnelPlace, Problem> {
         Arc::clone(&self.tunnels).try_acquire_owned().map_err(|_| {
             log::warn!(
                 "upstream {}: no more tunnels, half of its connections are",
@@ -143,16 +147,23 @@ impl Upstream {
     }
 
     /// A place among those who use a connection, held until the answer is over (D42). Waits for `limit`.
-    pub(super) async fn slot(&self, limit: Duration) -> Result<Slot, Problem> {
-        if let Ok(slot) = Arc::clone(&self.slots).try_acquire_owned() {
-            return Ok(slot);
-        }
-        let slot = timeout(limit, Arc::clone(&self.slots).acquire_owned()).await;
-        // Nobody closes the semaphore, so what fails is the wait.
-        slot.ok().and_then(Result::ok).ok_or_else(|| {
-            let most = self.settings.max_connections;
-            log::warn!("upstream {}: all {most} connections are in use", self.name);
-            Problem::UpstreamTimeout
+    pub(super) async fn place(&self, client: IpAddr, limit: Duration) -> Result<Place, Problem> {
+        let taken = self.places.take(spender(client), limit).await;
+        taken.map_err(|why| match why {
+            NoPlace::TooLate => {
+                let most = self.settings.max_connections;
+                log::warn!("upstream {}: all {most} connections are in use", self.name);
+                Problem::UpstreamTimeout
+            }
+            NoPlace::HoldsTooMany => {
+                log::info!(
+                    "upstream {}: others wait for a connection, and one client has over a quarter of them",
+                    self.name
+                );
+                Problem::RateLimited {
+                    retry_after: RETRY_AFTER,
+                }
+            }
         })
     }
 

@@ -37,6 +37,7 @@ mod logout;
 mod lost_answers;
 mod outages;
 mod pages;
+mod places;
 mod policy;
 mod providers;
 mod proxy;
