@@ -487,6 +487,7 @@ static TABLE: LazyLock<RouteTable> = LazyLock::new(|| {
             websocket: false,
             cookies: Vec::new(),
             set_cookies: Vec::new(),
+            strip_headers: Vec::new(),
         })
     });
     RouteTable::new(routes.collect())

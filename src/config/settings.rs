@@ -208,6 +208,8 @@ pub(super) struct Route {
     pub(super) cookies: Vec<String>,
     /// Names of upstream `Set-Cookie`s passed back.
     pub(super) set_cookies: Vec<String>,
+    /// Names of request headers that are not passed on, beside those that never are; `x-acme-*` is all that begin so.
+    pub(super) strip_headers: Vec<String>,
 }
 
 /// `[coordination]`

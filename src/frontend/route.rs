@@ -35,6 +35,8 @@ pub struct Route {
     pub cookies: Vec<String>,
     /// Names of upstream `Set-Cookie`s passed back.
     pub set_cookies: Vec<String>,
+    /// Names of request headers that are not passed on, in lower case; one that ends in `*` stands for all that begin so.
+    pub strip_headers: Vec<String>,
 }
 
 /// Which access token a route needs; the words are Duende's token types.

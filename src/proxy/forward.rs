@@ -133,6 +133,7 @@ impl Crossing<'_> {
             client: self.client.addr,
             csrf_header: self.csrf_header,
             cookies: &self.route.cookies,
+            strip_headers: &self.route.strip_headers,
             restricts_methods: !self.route.methods.is_empty(),
             protocol: match request.version() {
                 Version::HTTP_10 => "1.0",

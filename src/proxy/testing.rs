@@ -40,6 +40,7 @@ pub(super) fn route(path: &str) -> Route {
         websocket: false,
         cookies: Vec::new(),
         set_cookies: Vec::new(),
+        strip_headers: Vec::new(),
     }
 }
 

@@ -175,6 +175,7 @@ path = "/api/cookies"
 upstream = "api"
 token = "user"
 cookies = ["theme"]
+strip_headers = ["X-Acme-User", "x-corp-*"]
 "#
         .to_owned();
     });
@@ -202,6 +203,17 @@ cookies = ["theme"]
         ("x-accel-mapping", "/=/etc/"),
         ("x-sendfile-type", "X-Accel-Redirect"),
         ("x-middleware-subrequest", "middleware"),
+        // N: what other proxies say of their users
+        ("ssl-client-verify", "SUCCESS"),
+        ("oidc-claim-sub", "root"),
+        ("x-auth-subject", "root"),
+        ("x-authentik-username", "root"),
+        ("cf-access-authenticated-user-email", "root@evil.test"),
+        ("tailscale-user-login", "root"),
+        ("x-ms-token-aad-id-token", "x"),
+        ("x-goog-iap-jwt-assertion", "x"),
+        ("x-acme-user", "root"),
+        ("X-Corp-Role", "admin"),
         ("x-named", "hop"),
         ("te", "trailers"),
         ("keep-alive", "timeout=5"),
@@ -240,6 +252,16 @@ cookies = ["theme"]
         "x-accel-mapping",
         "x-sendfile-type",
         "x-middleware-subrequest",
+        "ssl-client-verify",
+        "oidc-claim-sub",
+        "x-auth-subject",
+        "x-authentik-username",
+        "cf-access-authenticated-user-email",
+        "tailscale-user-login",
+        "x-ms-token-aad-id-token",
+        "x-goog-iap-jwt-assertion",
+        "x-acme-user",
+        "x-corp-role",
         "x-named",
         "te",
         "keep-alive",

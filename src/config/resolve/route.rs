@@ -102,6 +102,7 @@ fn one(
     });
     cookie_names(resolver, &at.child("cookies"), &route.cookies);
     cookie_names(resolver, &at.child("set_cookies"), &route.set_cookies);
+    let strip_headers = strip_headers(resolver, &at.child("strip_headers"), &route.strip_headers);
     let required = policy::resolve(resolver, at, route);
     let rate_limit = policy::rate_limit(resolver, &at.child("rate_limit"), route);
     let route = Route {
@@ -118,6 +119,7 @@ fn one(
         websocket: route.websocket.0,
         cookies: route.cookies.clone(),
         set_cookies: route.set_cookies.clone(),
+        strip_headers,
     };
     policy::check_token(resolver, at, &route);
     Some(route)
@@ -175,6 +177,20 @@ fn methods(resolver: &mut Resolver<'_>, at: &KeyPath, methods: Option<&[String]>
         );
     }
     methods.to_vec()
+}
+
+/// Lower-case, as they are compared.
+fn strip_headers(resolver: &mut Resolver<'_>, at: &KeyPath, names: &[String]) -> Vec<String> {
+    for name in names {
+        let stem = name.strip_suffix('*').unwrap_or(name);
+        resolver.ensure(
+            is_token(stem) && !stem.contains('*'),
+            at,
+            &format!("{name:?} is no header name"),
+            "name headers as they are sent; one \"*\" may stand at the end: [\"X-Acme-User\", \"X-Corp-*\"]",
+        );
+    }
+    names.iter().map(|name| name.to_ascii_lowercase()).collect()
 }
 
 fn cookie_names(resolver: &mut Resolver<'_>, at: &KeyPath, names: &[String]) {

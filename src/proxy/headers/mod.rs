@@ -7,6 +7,7 @@
 //! - Hop-by-hop fields, fixed or named in `Connection`, cross in neither direction (RFC 9110 §7.6.1).
 
 mod cache;
+mod identity;
 mod location;
 pub(super) mod request;
 pub(super) mod response;

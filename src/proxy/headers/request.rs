@@ -8,6 +8,7 @@ use http::header::{
     AUTHORIZATION, COOKIE, FORWARDED, HOST, HeaderName, HeaderValue, InvalidHeaderValue, VIA,
 };
 
+use super::identity::is_claim;
 use super::{ConnectionOptions, is_hop_by_hop};
 use crate::names::Origin;
 use crate::problem::Problem;
@@ -27,6 +28,8 @@ pub(in crate::proxy) struct Outbound<'a> {
     pub(in crate::proxy) csrf_header: &'a str,
     /// Names of cookies that pass.
     pub(in crate::proxy) cookies: &'a [String],
+    /// Names that end here as well, in lower case; one that ends in `*` stands for all that begin so.
+    pub(in crate::proxy) strip_headers: &'a [String],
     /// Whether the route lists methods, so that nothing may change the method behind its back.
     pub(in crate::proxy) restricts_methods: bool,
     /// The received protocol, as `Via` writes it: `1.1`.
@@ -119,49 +122,17 @@ impl Outbound<'_> {
 
     /// Whether a header is not the upstream's business: ours, the HTTP client's, or a claim only we may make.
     fn ends_here(&self, name: &str) -> bool {
-        const CLAIMS: [&str; 2] = ["client-cert", "remote-"];
-        /// After `x-`.
-        const X_CLAIMS: [&str; 16] = [
-            "accel-",
-            "amzn-oidc-",
-            "auth-request-",
-            "authenticated-",
-            "client-cert",
-            "forwarded",
-            "goog-authenticated-",
-            "goog-iap-",
-            "middleware-",
-            "ms-client-principal",
-            "original-",
-            "remote-",
-            "sendfile",
-            "ssl-client",
-            "user",
-            "webauth-",
-        ];
-        let begins_as_claim = match name.strip_prefix("x-") {
-            Some(rest) => X_CLAIMS.iter().any(|prefix| rest.starts_with(prefix)),
-            None => CLAIMS.iter().any(|prefix| name.starts_with(prefix)),
-        };
-        let is_claim = begins_as_claim
-            || matches!(
-                name,
-                "authorization"
-                    | "cf-connecting-ip"
-                    | "client-ip"
-                    | "cookie"
-                    | "cookie2"
-                    | "dpop"
-                    | "forwarded"
-                    // CGI makes it `HTTP_PROXY`, which HTTP clients obey (CVE-2016-5385).
-                    | "proxy"
-                    | "true-client-ip"
-                    | "via"
-                    | "x-client-ip"
-                    | "x-cluster-client-ip"
-                    | "x-real-ip"
-                    | "x-rewrite-url"
-            );
+        let is_credential = matches!(
+            name,
+            "authorization"
+                | "cookie"
+                | "cookie2"
+                | "dpop"
+                | "forwarded"
+                // CGI makes it `HTTP_PROXY`, which HTTP clients obey (CVE-2016-5385).
+                | "proxy"
+                | "via"
+        );
         let is_framing = matches!(name, "content-length" | "expect" | "host");
         let is_method = matches!(
             name,
@@ -169,10 +140,12 @@ impl Outbound<'_> {
         );
         // CGI and its heirs read '_' as '-', so `x_forwarded-for` would be taken for ours (CVE-2025-64484).
         name.contains('_')
-            || is_claim
+            || is_credential
             || is_framing
+            || is_claim(name)
             || name == self.csrf_header
             || (is_method && self.restricts_methods)
+            || self.strip_headers.iter().any(|strip| is_named(strip, name))
     }
 
     /// The `Via` to send; an error if we are in it already (RFC 9110 §7.6.3).
@@ -223,6 +196,14 @@ impl Outbound<'_> {
     }
 }
 
+/// Whether an entry of `strip_headers` means this header.
+fn is_named(strip: &str, name: &str) -> bool {
+    match strip.strip_suffix('*') {
+        Some(prefix) => name.starts_with(prefix),
+        None => name == strip,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -238,6 +219,7 @@ mod tests {
             client: "2001:db8::7".parse().unwrap(),
             csrf_header: "x-csrf",
             cookies: &["theme".to_owned(), "__Host-Http-shop".to_owned()],
+            strip_headers: &["x-acme-user".to_owned(), "x-corp-*".to_owned()],
             restricts_methods: true,
             protocol: "1.1",
             is_ours: |name| name.starts_with("__Host-Http-"),
@@ -291,6 +273,10 @@ mod tests {
             "x_forwarded_user",
             "x-forwarded_for",
             "x_anything",
+            // the route's own
+            "x-acme-user",
+            "x-corp-",
+            "x-corp-role",
         ] {
             let headers = sent(&[(name, "spoofed")]).unwrap();
             assert_eq!(values(&headers, name), Vec::<String>::new(), "{name}");
@@ -315,7 +301,9 @@ mod tests {
             "traceparent",
             "upgrade-insecure-requests",
             "user-agent",
+            "x-acme-user-agent",
             "x-anything",
+            "x-corp",
         ] {
             let headers = sent(&[(name, "a"), (name, "b")]).unwrap();
             assert_eq!(values(&headers, name), ["a", "b"], "{name}");
