@@ -359,6 +359,70 @@ fn what_an_upstream_says_to_the_browser_is_ours_to_judge() {
 }
 
 #[test]
+fn an_api_gives_our_origin_nothing_to_load_keep_or_try() {
+    // R: what a browser would do for later pages of ours
+    const NAMES: [&str; 8] = [
+        "speculation-rules",
+        "use-as-dictionary",
+        "secure-session-registration",
+        "secure-session-challenge",
+        "origin-trial",
+        "accept-ch",
+        "critical-ch",
+        "supports-loading-mode",
+    ];
+    let upstream = RawUpstream::start(|mut talk| {
+        while talk.head().is_some() {
+            let lines = NAMES.map(|name| format!("{name}: x\r\n")).concat();
+            talk.say(&format!(
+                "HTTP/1.1 200 OK\r\n{lines}x-mine: stays\r\ncontent-length: 2\r\n\r\nok"
+            ));
+        }
+    });
+    let bff = bff_for(&upstream, "");
+    let answer = bff.signed_in().fetch("GET", "/raw");
+    assert_eq!(answer.header("x-mine"), Some("stays"));
+    for name in NAMES {
+        assert_eq!(answer.header(name), None, "{name}");
+    }
+}
+
+#[test]
+fn a_304_leaves_what_the_browser_has_as_it_is() {
+    // R, RFC 9111 §4.3.4: its headers replace those that were stored, so a policy in it would be the stored answer's
+    let upstream = RawUpstream::start(|mut talk| {
+        while let Some(head) = talk.head() {
+            if header(&head, "if-none-match").is_some() {
+                talk.say(
+                    "HTTP/1.1 304 Not Modified\r\netag: \"1\"\r\ncontent-type: text/html\r\n\
+                     content-security-policy: img-src *\r\n\r\n",
+                );
+            } else {
+                talk.say(
+                    "HTTP/1.1 200 OK\r\netag: \"1\"\r\ncontent-type: text/html\r\n\
+                     content-security-policy: img-src *\r\ncontent-length: 2\r\n\r\nok",
+                );
+            }
+        }
+    });
+    let bff = bff_for(&upstream, "");
+    let mut browser = bff.signed_in();
+    let first = browser.fetch("GET", "/raw");
+    assert_eq!(
+        first.headers("content-security-policy"),
+        ["img-src *", "sandbox; default-src 'none'"],
+        "D40"
+    );
+    let again = Request::new("GET", "/raw")
+        .header("x-csrf", "1")
+        .header("if-none-match", "\"1\"");
+    let again = browser.send(again);
+    assert_eq!((again.status, again.header("etag")), (304, Some("\"1\"")));
+    assert_eq!(again.header("content-security-policy"), None);
+    assert_eq!(again.header("content-type"), None);
+}
+
+#[test]
 fn a_cacheable_answer_loses_that_when_it_carries_our_cookie() {
     // D27, C18
     let upstream = RawUpstream::start(|mut talk| {

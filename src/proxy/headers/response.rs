@@ -21,7 +21,8 @@ pub(in crate::proxy) struct Inbound<'a> {
     pub(in crate::proxy) upstream: &'a Url,
     /// Whether the answer belongs to one user.
     pub(in crate::proxy) is_private: bool,
-    /// Whether a `Content-Length` passes although there is no body: only with 304 (RFC 9110 §8.6).
+    /// Whether the answer is a 304: a `Content-Length` passes although there is no body (RFC 9110 §8.6), and what decides
+    /// about documents does not.
     pub(in crate::proxy) is_not_modified: bool,
     /// Cookie names that never pass, allowed or not.
     pub(in crate::proxy) is_ours: fn(&str) -> bool,
@@ -39,6 +40,7 @@ impl Inbound<'_> {
             }
             let value = match name {
                 "content-length" if !self.is_not_modified => continue,
+                "content-security-policy" | "content-type" if self.is_not_modified => continue,
                 "set-cookie" if !self.lets_set(value.as_bytes()) => continue,
                 "content-location" | "location" => self.location(value.as_bytes()),
                 _ => HeaderValue::from_bytes(value.as_bytes()).ok(),
@@ -68,9 +70,11 @@ impl Inbound<'_> {
         );
         // D40: what a browser would show as a document of our origin must not act as one. Appended to the
         // upstream's own policies, because several are all enforced.
+        // A 304 changes what a cache has (RFC 9111 §4.3.4), whose type and policy were decided when it was stored: neither
+        // may be said anew, by the upstream or by us.
         let mut types = out.get_all(CONTENT_TYPE);
         let only = types.next().filter(|_| types.next().is_none());
-        if !only.is_some_and(is_inert) {
+        if !self.is_not_modified && !only.is_some_and(is_inert) {
             out.append(
                 CONTENT_SECURITY_POLICY,
                 HeaderValue::from_static("sandbox; default-src 'none'"),
@@ -113,20 +117,29 @@ fn ends_here(name: &str) -> bool {
         name,
         // Policy of the whole origin, or of who may read it (D26, A17).
         "accept-ch"
+            | "activate-storage-access"
             | "alt-svc"
             | "clear-site-data"
             | "critical-ch"
             | "cross-origin-resource-policy"
             | "expect-ct"
+            | "idp-signin-status"
             | "nel"
+            | "observe-browsing-topics"
             | "origin-agent-cluster"
+            | "origin-trial"
             | "report-to"
             | "reporting-endpoints"
             | "service-worker-allowed"
             | "set-login"
+            | "shared-storage-write"
             | "strict-transport-security"
+            | "supports-loading-mode"
             | "timing-allow-origin"
             | "x-content-type-options"
+            // Has the browser load or keep something for later answers of our origin (HTML §7.6.3, RFC 9842).
+            | "speculation-rules"
+            | "use-as-dictionary"
             // A challenge is for the holder of the token; a browser would show a password dialog (B57).
             | "authentication-info"
             | "dpop-nonce"
@@ -148,6 +161,11 @@ fn ends_here(name: &str) -> bool {
             | "x-aspnetmvc-version"
             | "x-powered-by"
     ) || name.starts_with("access-control-")
+        || name.starts_with("ad-auction-")
+        || name.starts_with("attribution-reporting-")
+        // Sessions bound to a device (DBSC), under both of its names: whose is ours to say.
+        || name.starts_with("sec-session-")
+        || name.starts_with("secure-session-")
         || name.starts_with("public-key-pins")
         // RFC 9213: targeted fields such as `CDN-Cache-Control` win over `Cache-Control`.
         || name.ends_with("-cache-control")
@@ -200,6 +218,14 @@ mod tests {
     use crate::proxy::testing::route;
 
     fn passed(is_private: bool, received: &[(&'static str, &'static str)]) -> HeaderMap {
+        passed_as(is_private, false, received)
+    }
+
+    fn passed_as(
+        is_private: bool,
+        is_not_modified: bool,
+        received: &[(&'static str, &'static str)],
+    ) -> HeaderMap {
         let mut headers = http::HeaderMap::new();
         for (name, value) in received {
             headers.append(*name, http::HeaderValue::from_static(value));
@@ -212,7 +238,7 @@ mod tests {
             asked: &Uri::from_static("http://orders.internal/v1/7"),
             upstream: &Url::parse("http://orders.internal/v1").unwrap(),
             is_private,
-            is_not_modified: false,
+            is_not_modified,
             is_ours: |name| name.starts_with("__Host-Http-"),
         };
         let mut out = HeaderMap::new();
@@ -253,6 +279,20 @@ mod tests {
             "cdn-cache-control",
             "x-accel-redirect",
             "via",
+            // R of the review
+            "accept-ch",
+            "activate-storage-access",
+            "attribution-reporting-register-source",
+            "critical-ch",
+            "idp-signin-status",
+            "origin-trial",
+            "sec-session-registration",
+            "secure-session-challenge",
+            "secure-session-registration",
+            "set-login",
+            "speculation-rules",
+            "supports-loading-mode",
+            "use-as-dictionary",
         ] {
             let headers = passed(false, &[(name, "x")]);
             assert_eq!(values(&headers, name), Vec::<String>::new(), "{name}");
@@ -363,6 +403,23 @@ mod tests {
             "content-security-policy",
         );
         assert_eq!(policies, ["img-src *", "sandbox; default-src 'none'"]);
+    }
+
+    #[test]
+    fn a_304_leaves_type_and_policy_of_what_a_cache_has() {
+        // R of the review, RFC 9111 §4.3.4: what it says replaces what was stored.
+        let received = [
+            ("content-type", "text/html"),
+            ("content-security-policy", "img-src *"),
+            ("etag", "\"1\""),
+            ("content-length", "7"),
+        ];
+        let headers = passed_as(false, true, &received);
+        assert_eq!(values(&headers, "content-type"), Vec::<String>::new());
+        assert!(!headers.contains_key("content-security-policy"));
+        assert_eq!(values(&headers, "etag"), ["\"1\""]);
+        assert_eq!(values(&headers, "content-length"), ["7"]);
+        assert_eq!(values(&headers, "x-content-type-options"), ["nosniff"]);
     }
 
     #[test]
