@@ -150,6 +150,10 @@ pub(super) struct Oidc {
     pub(super) clock_skew: Span,
     /// Lifetime of an access token where the provider says nothing.
     pub(super) expires_in: Span,
+    /// What signs ID tokens and logout tokens; by default what discovery offers.
+    pub(super) id_token_signed_response_alg: Option<String>,
+    /// `refuse` or `by-iat`: what becomes of a logout token without `exp`.
+    pub(super) logout_token_without_exp: String,
     /// `auto`, `always` or `never`: whether a refresh token that may be spent is presented again.
     pub(super) repeat_refresh: String,
 }

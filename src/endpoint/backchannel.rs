@@ -18,6 +18,7 @@
 //! is not logged beyond the limit, be it that the keys to tell it by are out of reach, reaches no store, and makes nobody
 //! ask for new keys more often.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use actix_web::http::header;
@@ -28,6 +29,7 @@ use serde_json::json;
 use super::{parse_form, single};
 use crate::bff::Ctx;
 use crate::coordination::{Coordinator, Revocation};
+use crate::frontend::Spender;
 use crate::guard::Admitted;
 use crate::oidc::{LogoutToken, LogoutTokenError, OidcError};
 use crate::problem::Problem;
@@ -62,7 +64,12 @@ pub(super) async fn serve(
     let name = ctx.frontend.name.as_str();
     let metrics = &ctx.bff.metrics.coordination;
     // RFC 6749 §5.2 codes, as §2.8 allows.
-    let (code, description) = match log_out(ctx, coordinator, body).await {
+    let from = match admitted.spender() {
+        Spender::Address(address) => address,
+        // Nobody is signed in here.
+        Spender::Session(_) => Ipv4Addr::UNSPECIFIED.into(),
+    };
+    let (code, description) = match log_out(ctx, coordinator, from, body).await {
         Ok(()) => {
             metrics.logged_out(BackchannelResult::Ok);
             log::info!(target: "sealgate::audit", frontend = name; "back-channel logout");
@@ -102,12 +109,13 @@ pub(super) async fn serve(
 async fn log_out(
     ctx: &Ctx<'_>,
     coordinator: &Coordinator,
+    from: IpAddr,
     body: web::Payload,
 ) -> Result<(), Refusal> {
     const STORE: Refusal = Refusal::Failed("the store for coordination does not answer");
     let raw = logout_token(ctx, body).await?;
     let provider = &ctx.frontend.provider;
-    let verified = provider.verify_logout_token(ctx.idp, &raw).await;
+    let verified = provider.verify_logout_token(ctx.idp, &raw, from).await;
     let token = verified.map_err(|error| match error {
         LogoutTokenError::NoKeys(error) => Refusal::Unverified(error),
         error => Refusal::Junk("the logout token breaks a rule", Some(error.to_string())),
@@ -119,7 +127,8 @@ async fn log_out(
     }
     let now = ctx.bff.clock.now();
     // As long as the token would be taken, whatever clock says so.
-    let valid_for = token.expires_at.since(now) + settings.clock_skew * 2;
+    let left = token.expires_at.since(now);
+    let valid_for = left.saturating_add(settings.clock_skew * 2);
     let revocations = revocations(ctx, token);
     // Here at once, and everywhere else as soon as the feed brings it.
     let until = now.plus(coordinator.longest_session());

@@ -12,12 +12,11 @@ use std::time::Duration;
 use actix_web::http::header;
 use actix_web::{HttpResponse, web};
 use futures_util::StreamExt as _;
-use serde_json::{Map, Value};
 
 use super::{Repeated, parse_form, query, silent, single};
 use crate::bff::Ctx;
 use crate::clock::UnixTime;
-use crate::oidc::{Expectation, OidcError, TokenResponse};
+use crate::oidc::{Claims, Expectation, OidcError, TokenResponse};
 use crate::problem::{LoginFailure, Problem};
 use crate::session::{LoginAttempt, Session, SessionId, StoreError, TokenSet};
 use crate::telemetry::metrics::LoginResult;
@@ -210,13 +209,12 @@ async fn complete(
 fn begin_session(
     ctx: &mut Ctx<'_>,
     tokens: TokenResponse,
-    claims: Map<String, Value>,
+    claims: Claims,
     asked_at: UnixTime,
     id_token: String,
     is_step_up: bool,
 ) -> Result<(), Problem> {
     let settings = &ctx.frontend.session;
-    let text = |name: &str| claims.get(name).and_then(Value::as_str).map(str::to_owned);
     let configured_end = ctx.now.plus(settings.absolute_timeout);
     let session_ends_by = tokens.session_ends_by(asked_at, Some(&claims));
     let session = Session {
@@ -225,17 +223,15 @@ fn begin_session(
             Problem::Internal
         })?,
         issuer: ctx.frontend.provider.settings().issuer.clone(),
-        subject: text("sub").ok_or_else(|| failed(LoginFailure::InvalidIdToken))?,
-        idp_sid: text("sid"),
+        subject: claims.subject,
+        idp_sid: claims.sid,
         started_at: ctx.now,
-        auth_time: claims
-            .get("auth_time")
-            .and_then(Value::as_u64)
-            .map(UnixTime::from_secs),
+        auth_time: claims.auth_time,
         ends_at: session_ends_by.map_or(configured_end, |ends| ends.min(configured_end)),
         last_seen: ctx.now,
         tokens: token_set(tokens, asked_at, &ctx.frontend.provider.settings().scope()),
         claims: claims
+            .all
             .into_iter()
             .filter(|(name, _)| ctx.frontend.keeps_claim(name) || (is_step_up && name == "acr"))
             .collect(),

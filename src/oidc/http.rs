@@ -1,4 +1,4 @@
-//! The HTTP client for identity providers: awc, as `openidconnect`'s [`AsyncHttpClient`].
+//! The HTTP client for identity providers: awc.
 //!
 //! [`IdpClient`] is one worker's; `Provider` borrows it for each call, bound to what that provider
 //! may be reached by.
@@ -21,12 +21,11 @@ use std::error::Error;
 use std::fs::File;
 use std::io;
 use std::path::Path;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use awc::error::{PayloadError, SendRequestError};
-use openidconnect::{AsyncHttpClient, HttpRequest, HttpResponse};
+use openidconnect::{HttpRequest, HttpResponse};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
@@ -153,15 +152,6 @@ impl Channel<'_> {
             .await
             .unwrap_or_else(|_| Err(lost(format!("no whole answer within {limit:?}"))))
             .map_err(|error| at(target.host_str().unwrap_or_default(), error))
-    }
-}
-
-impl<'c> AsyncHttpClient<'c> for Channel<'_> {
-    type Error = OidcError;
-    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, OidcError>> + 'c>>;
-
-    fn call(&'c self, request: HttpRequest) -> Self::Future {
-        Box::pin(self.send(request))
     }
 }
 

@@ -1,206 +1,144 @@
 //! The ID token: what must hold before a claim is believed.
 //!
-//! `openidconnect` checks `typ`, `crit`, `iss`, `aud`, the algorithm, the key, the signature, `exp`
-//! and the nonce, in that order. It leaves `azp`, `nbf`, `iat`, `at_hash`, `auth_time`, `acr` and
-//! the confusion with other kinds of JWT to its user: those are here.
-//!
 //! # Invariants
 //! - The signature is always verified, though OpenID Connect Core would let TLS stand in for it
 //!   (B26).
-//! - Keys come from the provider's `jwks_uri` alone; `jku`, `jwk` and `x5u` in a header are not
-//!   even read (B27).
 //! - The skew softens `exp`, `iat`, `nbf` and `auth_time`, and nothing else (B31).
+//! - Of claims only those are judged that a rule is about.
 //!
 //! # Spec
 //! OpenID Connect Core §2, §3.1.3.7, §3.1.3.8; RFC 7519; RFC 8725; OpenID Connect Back-Channel
 //! Logout §4.1.
 
-use std::fmt;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use openidconnect::core::{CoreIdToken, CoreIdTokenVerifier};
-use openidconnect::{
-    AccessTokenHash, ClaimsVerificationError, ClientId, IssuerUrl, Nonce, NonceVerifier,
-    SignatureVerificationError,
-};
+use openidconnect::AccessToken;
+use ring::digest;
 use serde_json::{Map, Value};
+use subtle::ConstantTimeEq;
 
+use super::algorithm::SigningAlgorithm;
+use super::jwt::{self, Claims, Jwt, Refusal};
 use super::provider::Known;
-use super::{ClientSettings, Expectation, OidcError};
+use super::{ClientSettings, Expectation};
 use crate::clock::UnixTime;
 
-/// Why an ID token is not believed. Quotes nothing of it.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) enum Refusal {
-    /// No key at hand fits; a newer key set may have it.
-    Key,
-    /// The key that fits does not verify it; a newer key set may have another one of that name.
-    Signature,
-    /// It breaks this rule.
-    Rule(&'static str),
-}
+/// Values of `typ` that may stand in an ID token, without `application/`.
+const TYPES: [&str; 2] = ["jwt", "jose"];
 
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Key => "no key of the provider fits it",
-            Self::Signature => "no key of the provider verifies its signature",
-            Self::Rule(rule) => rule,
-        })
-    }
-}
-
-impl From<Refusal> for OidcError {
-    fn from(refusal: Refusal) -> Self {
-        Self::Invalid(format!("ID token: {refusal}"))
-    }
-}
-
-/// The claims of an ID token that keeps every rule.
+/// The claims of an ID token that keeps every rule, and what signed it.
 pub(super) fn verify(
     settings: &ClientSettings,
     known: &Known,
     now: UnixTime,
     raw: &str,
     expect: &Expectation<'_>,
-) -> Result<Map<String, Value>, Refusal> {
-    let unreadable = Refusal::Rule("it is not a readable JWT with the required claims");
-    let Ok(token) = raw.parse::<CoreIdToken>() else {
-        return Err(unreadable);
-    };
-    let issuer = IssuerUrl::new(settings.issuer.clone())
-        .map_err(|_| Refusal::Rule("the configured issuer is not a URL"))?;
-    let tolerated = UNIX_EPOCH + Duration::from_secs(now.minus(settings.clock_skew).as_secs());
-    let verifier = CoreIdTokenVerifier::new_public_client(
-        ClientId::new(settings.client_id.clone()),
-        issuer,
-        known.keys.clone(),
-    )
-    .set_allowed_algs(known.metadata.algorithms.iter().cloned())
-    .set_time_fn(move || tolerated.into());
-
-    let standard = token
-        .claims(&verifier, ExpectedNonce(expect.nonce))
-        .map_err(why)?;
-    if let Some(stated) = standard.access_token_hash() {
-        let computed = (|| {
-            let key = token.signing_key(&verifier).ok()?;
-            let algorithm = token.signing_alg().ok()?;
-            AccessTokenHash::from_token(expect.access_token, algorithm, key).ok()
-        })();
-        if computed.as_ref() != Some(stated) {
-            return Err(Refusal::Rule("at_hash belongs to another access token"));
-        }
+) -> Result<(Claims, SigningAlgorithm), Refusal> {
+    let token = Jwt::read(raw)?;
+    let algorithm = token.check_header(&TYPES)?;
+    // Whoever it is from and for is told first: it explains more than a key that is not there.
+    check_parties(&token.claims, settings)?;
+    if !known.metadata.algorithms.contains(&algorithm) {
+        return Err(Refusal::Rule("its signature algorithm is not accepted"));
     }
-    let claims = payload(raw).ok_or(unreadable)?;
-    check(&claims, settings, now, expect).map_err(Refusal::Rule)?;
-    Ok(claims)
+    token.check_signature(algorithm, &known.keys)?;
+    check(&token.claims, settings, now, expect)?;
+    check_at_hash(&token.claims, algorithm, expect.access_token)?;
+    Ok((Claims::read(token.claims)?, algorithm))
 }
 
-/// The rules that `openidconnect` leaves to its user.
+/// `iss` and `aud`.
+pub(super) fn check_parties(
+    claims: &Map<String, Value>,
+    settings: &ClientSettings,
+) -> Result<(), Refusal> {
+    if jwt::text(claims, "iss") != Some(&settings.issuer) {
+        return Err(Refusal::Rule("iss is missing or another issuer"));
+    }
+    if !jwt::is_for(claims, &settings.client_id) {
+        return Err(Refusal::Rule("aud is not this client alone"));
+    }
+    Ok(())
+}
+
+/// The other rules for claims.
 fn check(
     claims: &Map<String, Value>,
     settings: &ClientSettings,
     now: UnixTime,
     expect: &Expectation<'_>,
-) -> Result<(), &'static str> {
-    let text = |name: &str| claims.get(name).and_then(Value::as_str);
-    let time = |name: &str| match claims.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        // RFC 7519 §2: NumericDate is a number.
-        Some(value) => value.as_f64().map(Some).ok_or("a time is not a number"),
-    };
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "seconds are exact in an f64 for aeons"
-    )]
-    let (earliest, latest) = (
-        now.minus(settings.clock_skew).as_secs() as f64,
-        now.plus(settings.clock_skew).as_secs() as f64,
-    );
+) -> Result<(), Refusal> {
+    let time = |name| jwt::time(claims, name);
+    let skew = settings.clock_skew;
+    let (earliest, latest) = (now.minus(skew), now.plus(skew));
+    let broken = |rule| Err(Refusal::Rule(rule));
 
     // B32: a logout token or another security event (RFC 8417) says nothing about a login.
     if claims.contains_key("events") {
-        return Err("it is a security event, not an ID token");
+        return broken("it is a security event, not an ID token");
     }
-    if text("sub").is_none_or(str::is_empty) {
-        return Err("sub is empty");
+    match time("exp")? {
+        None => return broken("exp is missing"),
+        Some(expires) if expires <= earliest => return broken("it has expired"),
+        Some(_) => {}
     }
-    if time("exp")?.is_none() {
-        return Err("exp is missing");
-    }
-    if time("iat")?.is_none_or(|issued| issued > latest) {
-        return Err("iat is missing or in the future");
+    match time("iat")? {
+        None => return broken("iat is missing"),
+        Some(issued) if issued > latest => return broken("iat is in the future"),
+        Some(_) => {}
     }
     if time("nbf")?.is_some_and(|begins| begins > latest) {
-        return Err("nbf is in the future");
+        return broken("nbf is in the future");
     }
-    let audiences = claims
-        .get("aud")
-        .and_then(Value::as_array)
-        .map_or(1, Vec::len);
-    match claims.get("azp") {
-        None if audiences > 1 => return Err("azp is missing though aud has several members"),
-        Some(azp) if azp.as_str() != Some(&settings.client_id) => {
-            return Err("azp is another client");
+    if let Some(expected) = expect.nonce {
+        let stated = jwt::text(claims, "nonce").unwrap_or_default();
+        if !bool::from(stated.as_bytes().ct_eq(expected.secret().as_bytes())) {
+            return broken("nonce is missing or another login's");
         }
-        _ => {}
+    }
+    let audiences = claims.get("aud").and_then(Value::as_array);
+    match claims.get("azp") {
+        None | Some(Value::Null) if audiences.is_some_and(|all| all.len() > 1) => {
+            return broken("azp is missing though aud has several members");
+        }
+        None | Some(Value::Null) => {}
+        Some(azp) if azp.as_str() == Some(&settings.client_id) => {}
+        Some(_) => return broken("azp is another client"),
     }
     if let Some(max_age) = expect.max_age {
-        let since = time("auth_time")?.ok_or("auth_time is missing though max_age was sent")?;
-        #[expect(clippy::cast_precision_loss, reason = "as above")]
-        if since > latest || since + (max_age as f64) < earliest {
-            return Err("auth_time is longer ago than max_age, or in the future");
+        let Some(since) = time("auth_time")? else {
+            return broken("auth_time is missing though max_age was sent");
+        };
+        if since > latest || since.plus(Duration::from_secs(max_age)) < earliest {
+            return broken("auth_time is longer ago than max_age, or in the future");
         }
     }
     if let Some(wanted) = expect.acr_values {
-        let acr = text("acr").unwrap_or_default();
+        let acr = jwt::text(claims, "acr").unwrap_or_default();
         if !wanted.split_ascii_whitespace().any(|value| value == acr) {
-            return Err("acr is none of those asked for");
+            return broken("acr is none of those asked for");
         }
     }
     Ok(())
 }
 
-/// The claims as they are written: after verification, the bytes that the signature covers.
-pub(super) fn payload(raw: &str) -> Option<Map<String, Value>> {
-    let encoded = raw.split('.').nth(1)?;
-    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(encoded).ok()?).ok()
-}
-
-/// After a refresh no particular nonce is expected (OpenID Connect Core §12.2).
-struct ExpectedNonce<'a>(Option<&'a Nonce>);
-
-impl NonceVerifier for ExpectedNonce<'_> {
-    fn verify(self, stated: Option<&Nonce>) -> Result<(), String> {
-        self.0.map_or(Ok(()), |expected| expected.verify(stated))
+/// OpenID Connect Core §3.1.3.8: the left half of the access token's hash, if it is there.
+fn check_at_hash(
+    claims: &Map<String, Value>,
+    algorithm: SigningAlgorithm,
+    access_token: &AccessToken,
+) -> Result<(), Refusal> {
+    let stated = match claims.get("at_hash") {
+        None | Some(Value::Null) => return Ok(()),
+        Some(Value::String(stated)) => stated,
+        Some(_) => return Err(Refusal::NotUnderstood("at_hash")),
+    };
+    let hash = digest::digest(algorithm.hash(), access_token.secret().as_bytes());
+    let half = hash.as_ref().split_at(hash.as_ref().len() / 2).0;
+    if *stated == URL_SAFE_NO_PAD.encode(half) {
+        return Ok(());
     }
-}
-
-fn why(error: ClaimsVerificationError) -> Refusal {
-    Refusal::Rule(match error {
-        ClaimsVerificationError::Expired(_) => "it has expired",
-        ClaimsVerificationError::InvalidAudience(_) => "aud is not this client alone",
-        ClaimsVerificationError::InvalidIssuer(_) => "iss is another issuer",
-        ClaimsVerificationError::InvalidNonce(_) => "nonce is missing or another login's",
-        ClaimsVerificationError::Unsupported(_) => {
-            "its header has a typ, cty, crit or alg not accepted"
-        }
-        ClaimsVerificationError::SignatureVerification(error) => match error {
-            SignatureVerificationError::NoMatchingKey
-            | SignatureVerificationError::AmbiguousKeyId(_) => return Refusal::Key,
-            // A provider that came back with new keys under old names is found out by the
-            // signature.
-            SignatureVerificationError::CryptoError(_) => return Refusal::Signature,
-            SignatureVerificationError::DisallowedAlg(_)
-            | SignatureVerificationError::NoSignature
-            | SignatureVerificationError::UnsupportedAlg(_) => {
-                "its signature algorithm is not accepted"
-            }
-            _ => "its signature cannot be verified",
-        },
-        _ => "it breaks a rule of OpenID Connect Core §3.1.3.7",
-    })
+    Err(Refusal::Rule("at_hash belongs to another access token"))
 }

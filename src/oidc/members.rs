@@ -57,6 +57,35 @@ impl Members {
         self.0.get(name).is_some_and(|value| !value.is_null())
     }
 
+    /// A text.
+    pub(super) fn text(&self, name: &'static str) -> Result<Option<&str>, NotUnderstood> {
+        match self.0.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
+            Some(_) => Err(NotUnderstood(name)),
+        }
+    }
+
+    /// A list, whatever is in it.
+    pub(super) fn list(&self, name: &'static str) -> Result<Option<&[Value]>, NotUnderstood> {
+        match self.0.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Array(list)) => Ok(Some(list)),
+            Some(_) => Err(NotUnderstood(name)),
+        }
+    }
+
+    /// A truth value, which some providers write as a text; not there, it is false.
+    pub(super) fn flag(&self, name: &'static str) -> Result<bool, NotUnderstood> {
+        match self.0.get(name) {
+            None | Some(Value::Null) => Ok(false),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(Value::String(text)) if text == "true" => Ok(true),
+            Some(Value::String(text)) if text.is_empty() || text == "false" => Ok(false),
+            Some(_) => Err(NotUnderstood(name)),
+        }
+    }
+
     /// A text, taken out.
     pub(super) fn take_text(
         &mut self,

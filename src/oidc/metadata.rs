@@ -5,40 +5,26 @@
 //! - Every endpoint is https, or plain HTTP on loopback if the issuer is so itself. `Channel` holds
 //!   every request to that; the endpoints that a browser or a secret goes to are checked here as
 //!   well.
+//! - Members that are not used are not read: whatever is in them, and whether they are there, is the provider's affair.
 //!
 //! # Spec
-//! OpenID Connect Discovery 1.0 §3, §4.3; RFC 8414 §2; RFC 9207 §3.
+//! OpenID Connect Discovery 1.0 §3, §4; RFC 8414 §2; RFC 9207 §3; RFC 9126 §5.
 
-use openidconnect::core::{
-    CoreAuthDisplay, CoreClaimName, CoreClaimType, CoreClientAuthMethod, CoreGrantType,
-    CoreJsonWebKey, CoreJsonWebKeySet, CoreJweContentEncryptionAlgorithm,
-    CoreJweKeyManagementAlgorithm, CoreJwsSigningAlgorithm, CoreResponseMode, CoreResponseType,
-    CoreSubjectIdentifierType,
-};
-use openidconnect::{
-    AdditionalProviderMetadata, DiscoveryError, IssuerUrl, JsonWebKeySet, JsonWebKeySetUrl,
-    ProviderMetadata,
-};
-use serde::{Deserialize, Serialize};
+use std::fmt::Display;
+
+use http::header::ACCEPT;
+use http::{Method, Request};
 use url::Url;
 
-use super::http::{IdpClient, is_outage};
-use super::{ClientAuth, OidcError};
+use super::algorithm::SigningAlgorithm;
+use super::http::{Channel, IdpClient, is_outage};
+use super::keys::KeySet;
+use super::members::{Members, NotUnderstood};
+use super::{ClientSettings, OidcError};
 use crate::names::is_loopback_host;
 
-/// What may sign an ID token. `none` and the HMACs never do: a client secret is no signing key (RFC
-/// 8725 §3.1).
-const ALGORITHMS: [CoreJwsSigningAlgorithm; 9] = [
-    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
-    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha384,
-    CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha512,
-    CoreJwsSigningAlgorithm::RsaSsaPssSha256,
-    CoreJwsSigningAlgorithm::RsaSsaPssSha384,
-    CoreJwsSigningAlgorithm::RsaSsaPssSha512,
-    CoreJwsSigningAlgorithm::EcdsaP256Sha256,
-    CoreJwsSigningAlgorithm::EcdsaP384Sha384,
-    CoreJwsSigningAlgorithm::EdDsa,
-];
+/// OpenID Connect Discovery §4.1: behind the issuer, with one slash between.
+const WELL_KNOWN: &str = ".well-known/openid-configuration";
 
 /// Whether a provider may be reached without TLS.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -68,179 +54,174 @@ impl PlainHttp {
 pub(super) struct Metadata {
     pub(super) authorization_endpoint: Url,
     pub(super) token_endpoint: Url,
-    pub(super) jwks_uri: JsonWebKeySetUrl,
+    pub(super) jwks_uri: Url,
     pub(super) end_session_endpoint: Option<Url>,
     pub(super) revocation_endpoint: Option<Url>,
     /// `iss` is in every authorization response (RFC 9207).
     pub(super) iss_parameter: bool,
-    /// Accepted here and offered there.
-    pub(super) algorithms: Vec<CoreJwsSigningAlgorithm>,
+    /// What may sign an ID token: what is configured, else what is offered there and accepted here.
+    pub(super) algorithms: Vec<SigningAlgorithm>,
     pub(super) plain_http: PlainHttp,
 }
 
 impl Metadata {
     /// Fetches an issuer's metadata and its keys.
     pub(super) async fn discover(
-        issuer: &str,
-        client_auth: ClientAuth,
+        settings: &ClientSettings,
         http: &IdpClient,
-    ) -> Result<(Self, CoreJsonWebKeySet), OidcError> {
-        let (issuer, plain_http) = parse_issuer(issuer)?;
-        let document = Document::discover_async(issuer, &http.within(plain_http))
-            .await
-            .map_err(|error| what_failed("discovery", error))?;
-        let keys = document.jwks().clone();
-        let metadata = Self::accept(&document, plain_http)?;
-        warn_of_mismatch(&document, client_auth);
+    ) -> Result<(Self, KeySet), OidcError> {
+        let plain_http = check_issuer(&settings.issuer)?;
+        let slash = if settings.issuer.ends_with('/') {
+            ""
+        } else {
+            "/"
+        };
+        let url = format!("{}{slash}{WELL_KNOWN}", settings.issuer);
+        let url =
+            Url::parse(&url).map_err(|_| invalid("discovery", &"no URL can be made for it"))?;
+        let document = fetch("discovery", &http.within(plain_http), &url).await?;
+        let metadata = Self::accept(&document, settings, plain_http)?;
+        warn_of_mismatch(&document, settings);
+        let keys = metadata.fetch_keys(http).await?;
         Ok((metadata, keys))
     }
 
-    /// Fetches the keys anew. Keys of unknown types are left out (RFC 7517 §5).
-    pub(super) async fn fetch_keys(
-        &self,
-        http: &IdpClient,
-    ) -> Result<CoreJsonWebKeySet, OidcError> {
-        let keys = JsonWebKeySet::fetch_async(&self.jwks_uri, &http.within(self.plain_http))
-            .await
-            .map_err(|error| what_failed("key set", error))?;
-        if keys.keys().is_empty() {
-            return Err(OidcError::Invalid(
-                "key set: no usable key in it".to_owned(),
-            ));
-        }
-        Ok(keys)
+    /// Fetches the keys anew.
+    pub(super) async fn fetch_keys(&self, http: &IdpClient) -> Result<KeySet, OidcError> {
+        let document = fetch("key set", &http.within(self.plain_http), &self.jwks_uri).await?;
+        let keys = document
+            .list("keys")
+            .map_err(|member| invalid("key set", &member))?;
+        Ok(KeySet::read(keys.unwrap_or_default()))
     }
 
-    fn accept(document: &Document, plain_http: PlainHttp) -> Result<Self, OidcError> {
-        let endpoint = |name: &str, url: &Url| {
-            let allowed = plain_http.allows(url).then(|| url.clone());
-            allowed.ok_or_else(|| OidcError::Invalid(format!("discovery: {name} is not https://")))
-        };
-        let more = document.additional_metadata();
-        let optional =
-            |name: &str, url: &Option<Url>| url.as_ref().map(|url| endpoint(name, url)).transpose();
-        let token_endpoint = document
-            .token_endpoint()
-            .ok_or_else(|| OidcError::Invalid("discovery: no token_endpoint".to_owned()))?;
-        let offered = document.id_token_signing_alg_values_supported();
-        let algorithms: Vec<_> = ALGORITHMS
-            .into_iter()
-            .filter(|algorithm| offered.contains(algorithm))
-            .collect();
-        if algorithms.is_empty() {
-            return Err(OidcError::Invalid(
-                "discovery: none of the offered ID token signature algorithms is accepted here"
-                    .to_owned(),
-            ));
+    fn accept(
+        document: &Members,
+        settings: &ClientSettings,
+        plain_http: PlainHttp,
+    ) -> Result<Self, OidcError> {
+        let fail = |why: &dyn Display| invalid("discovery", why);
+        let odd = |member: NotUnderstood| fail(&member);
+        let issuer = document.text("issuer").map_err(odd)?.unwrap_or_default();
+        if issuer != settings.issuer {
+            // Names both issuers. They are the first thing an operator needs; neither is secret.
+            let issuer: String = issuer.chars().take(200).collect();
+            let configured = &settings.issuer;
+            return Err(fail(&format!(
+                "issuer is {issuer:?} and not {configured:?}"
+            )));
         }
+        let optional = |name: &'static str| {
+            let Some(text) = document.text(name).map_err(odd)? else {
+                return Ok(None);
+            };
+            let url = Url::parse(text).map_err(|_| odd(NotUnderstood(name)))?;
+            if !plain_http.allows(&url) {
+                return Err(fail(&format!("{name} is not https://")));
+            }
+            Ok(Some(url))
+        };
+        let required = |name| optional(name)?.ok_or_else(|| fail(&format!("{name} is missing")));
         Ok(Self {
-            authorization_endpoint: endpoint(
-                "authorization_endpoint",
-                document.authorization_endpoint().url(),
-            )?,
-            token_endpoint: endpoint("token_endpoint", token_endpoint.url())?,
-            jwks_uri: document.jwks_uri().clone(),
-            end_session_endpoint: optional("end_session_endpoint", &more.end_session_endpoint)?,
-            revocation_endpoint: optional("revocation_endpoint", &more.revocation_endpoint)?,
-            iss_parameter: more
-                .authorization_response_iss_parameter_supported
-                .unwrap_or_default(),
-            algorithms,
+            authorization_endpoint: required("authorization_endpoint")?,
+            token_endpoint: required("token_endpoint")?,
+            jwks_uri: required("jwks_uri")?,
+            end_session_endpoint: optional("end_session_endpoint")?,
+            revocation_endpoint: optional("revocation_endpoint")?,
+            iss_parameter: document
+                .flag("authorization_response_iss_parameter_supported")
+                .map_err(odd)?,
+            algorithms: algorithms(document, settings)?,
             plain_http,
         })
     }
 }
 
-type Document = ProviderMetadata<
-    Further,
-    CoreAuthDisplay,
-    CoreClientAuthMethod,
-    CoreClaimName,
-    CoreClaimType,
-    CoreGrantType,
-    CoreJweContentEncryptionAlgorithm,
-    CoreJweKeyManagementAlgorithm,
-    CoreJsonWebKey,
-    CoreResponseMode,
-    CoreResponseType,
-    CoreSubjectIdentifierType,
->;
-
-/// Members that `openidconnect` does not know.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-struct Further {
-    authorization_response_iss_parameter_supported: Option<bool>,
-    code_challenge_methods_supported: Option<Vec<String>>,
-    end_session_endpoint: Option<Url>,
-    revocation_endpoint: Option<Url>,
+/// One document. What it says of its own kind does not matter: what is in it does.
+async fn fetch(what: &str, channel: &Channel<'_>, url: &Url) -> Result<Members, OidcError> {
+    let request = Request::builder()
+        .method(Method::GET)
+        .uri(url.as_str())
+        .header(ACCEPT, "application/json")
+        .body(Vec::new())
+        .map_err(|_| invalid(what, &"no request can be made for its URL"))?;
+    let answer = channel.send(request).await?;
+    match answer.status().as_u16() {
+        200..=299 => {}
+        status if is_outage(status) => {
+            return Err(OidcError::Unavailable(format!("{what}: status {status}")));
+        }
+        status => return Err(invalid(what, &format!("status {status}"))),
+    }
+    Members::parse(answer.body()).map_err(|_| invalid(what, &"it is no JSON object"))
 }
 
-impl AdditionalProviderMetadata for Further {}
+fn algorithms(
+    document: &Members,
+    settings: &ClientSettings,
+) -> Result<Vec<SigningAlgorithm>, OidcError> {
+    const NAME: &str = "id_token_signing_alg_values_supported";
+    let accepted = SigningAlgorithm::ALL.into_iter();
+    let offered = document
+        .list(NAME)
+        .map_err(|member| invalid("discovery", &member))?;
+    let is_offered =
+        |name: &str| offered.is_none_or(|offered| offered.iter().any(|one| one == name));
+    if let Some(configured) = settings.id_token_signed_response_alg {
+        let name = configured.as_str();
+        if !is_offered(name) {
+            log::warn!("{:?} does not list the algorithm {name}", settings.issuer);
+        }
+        return Ok(vec![configured]);
+    }
+    let algorithms: Vec<_> = accepted
+        .filter(|(name, _)| is_offered(name))
+        .map(|(_, algorithm)| algorithm)
+        .collect();
+    if algorithms.is_empty() {
+        let why = format!("{NAME} has none that is accepted here");
+        return Err(invalid("discovery", &why));
+    }
+    Ok(algorithms)
+}
 
-fn parse_issuer(text: &str) -> Result<(IssuerUrl, PlainHttp), OidcError> {
-    let issuer = IssuerUrl::new(text.to_owned()).ok().filter(|issuer| {
+fn check_issuer(text: &str) -> Result<PlainHttp, OidcError> {
+    let issuer = Url::parse(text).ok().filter(|issuer| {
         // OpenID Connect Discovery §3: no query, no fragment.
-        PlainHttp::OnLoopback.allows(issuer.url()) && issuer.url().query().is_none()
+        PlainHttp::OnLoopback.allows(issuer) && issuer.query().is_none()
     });
     let issuer = issuer.ok_or_else(|| {
         OidcError::Invalid(format!(
             "the issuer {text:?} is not an https:// URL without query and fragment"
         ))
     })?;
-    let plain_http = match issuer.url().scheme() {
+    Ok(match issuer.scheme() {
         "http" => PlainHttp::OnLoopback,
         _ => PlainHttp::Never,
-    };
-    Ok((issuer, plain_http))
+    })
 }
 
-fn what_failed(what: &str, error: DiscoveryError<OidcError>) -> OidcError {
-    let invalid = |why: String| OidcError::Invalid(format!("{what}: {why}"));
-    match error {
-        DiscoveryError::Request(error) => error,
-        DiscoveryError::Response(status, _, _) => match status.as_u16() {
-            200 => invalid("the content type is not application/json".to_owned()),
-            status if is_outage(status) => {
-                OidcError::Unavailable(format!("{what}: status {status}"))
-            }
-            status => invalid(format!("status {status}")),
-        },
-        DiscoveryError::Parse(error) => {
-            let place: String = error.path().to_string().escape_debug().take(80).collect();
-            invalid(format!("not readable as JSON of its kind, at {place}"))
-        }
-        // Names both issuers. They are the first thing an operator needs; neither is secret.
-        DiscoveryError::Validation(text) => {
-            invalid(text.escape_debug().take(300).collect::<String>())
-        }
-        _ => invalid("no URL can be made for it".to_owned()),
-    }
+fn invalid(what: &str, why: &dyn Display) -> OidcError {
+    OidcError::Invalid(format!("{what}: {why}"))
 }
 
 /// What the provider says of itself may be incomplete, so this only helps to find a mistake.
-fn warn_of_mismatch(document: &Document, client_auth: ClientAuth) {
-    let methods = &document
-        .additional_metadata()
-        .code_challenge_methods_supported;
-    if methods
-        .as_ref()
-        .is_some_and(|m| !m.iter().any(|m| m == "S256"))
-    {
-        log::warn!(
-            "{:?} does not list the PKCE method S256",
-            document.issuer().as_str()
-        );
-    }
-    let expected = match client_auth {
-        ClientAuth::ClientSecretBasic => CoreClientAuthMethod::ClientSecretBasic,
-        ClientAuth::ClientSecretPost => CoreClientAuthMethod::ClientSecretPost,
+fn warn_of_mismatch(document: &Members, settings: &ClientSettings) {
+    let issuer = &settings.issuer;
+    let lacks = |name, value: &str| {
+        let list = document.list(name).ok().flatten();
+        list.is_some_and(|list| !list.iter().any(|one| one == value))
     };
-    let methods = document.token_endpoint_auth_methods_supported();
-    if methods.is_some_and(|methods| !methods.contains(&expected)) {
+    if lacks("code_challenge_methods_supported", "S256") {
+        log::warn!("{issuer:?} does not list the PKCE method S256");
+    }
+    let client_auth = settings.client_auth.as_str();
+    if lacks("token_endpoint_auth_methods_supported", client_auth) {
+        log::warn!("{issuer:?} does not list the client authentication {client_auth}");
+    }
+    if document.flag("require_pushed_authorization_requests") == Ok(true) {
         log::warn!(
-            "{:?} does not list the client authentication {}",
-            document.issuer().as_str(),
-            client_auth.as_str()
+            "{issuer:?} requires pushed authorization requests (RFC 9126), which this version does not make"
         );
     }
 }

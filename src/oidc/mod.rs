@@ -26,19 +26,24 @@
 //!   tokens for other resources.
 //! - Token and revocation requests are written by hand: `openidconnect` offers no `resource` on a
 //!   refresh, insists on https for revocation, and parses ID tokens inside token answers before we
-//!   could choose the keys. Discovery, key sets, PKCE, nonces and signatures are `openidconnect`'s.
+//!   could choose the keys. Metadata and ID tokens are read by hand too: it refuses them for members that nobody here
+//!   uses. PKCE, nonces, keys and signatures are `openidconnect`'s.
 
+mod algorithm;
 mod authorize;
 mod client_token;
 mod drift;
 mod gate;
 mod http;
 mod id_token;
+mod jwt;
+mod keys;
 mod logout_token;
 mod members;
 mod metadata;
 pub(crate) mod probe;
 mod provider;
+mod refetch;
 mod refreshed;
 mod refusal;
 #[cfg(test)]
@@ -50,13 +55,14 @@ use std::fmt;
 use std::time::Duration;
 
 use openidconnect::{AccessToken, ClientSecret, Nonce, PkceCodeVerifier, RefreshToken};
-use serde_json::{Map, Value};
 use url::Url;
 
 use crate::clock::UnixTime;
 
+pub use self::algorithm::SigningAlgorithm;
 pub use self::client_token::ClientToken;
 pub use self::http::IdpClient;
+pub use self::jwt::Claims;
 pub use self::logout_token::{LogoutToken, LogoutTokenError};
 pub use self::provider::{Provider, Reminders};
 pub use self::refreshed::Original;
@@ -84,6 +90,10 @@ pub struct ClientSettings {
     pub clock_skew: Duration,
     /// Lifetime of an access token where its answer says nothing.
     pub expires_in: Duration,
+    /// What signs ID tokens and logout tokens; by default what discovery offers.
+    pub id_token_signed_response_alg: Option<SigningAlgorithm>,
+    /// Whether a logout token needs an `exp`.
+    pub logout_token_without_exp: WithoutExp,
     /// Whether a refresh token that may be spent is presented again.
     pub repeat_refresh: RepeatRefresh,
     /// Where codes are sent.
@@ -127,6 +137,16 @@ pub enum RepeatRefresh {
     Always,
     /// No: the session ends instead.
     Never,
+}
+
+/// What becomes of a logout token that does not say how long it is good. Back-Channel Logout §2.4 requires `exp`; its
+/// drafts did not, and some providers follow those.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum WithoutExp {
+    /// It is good for two minutes from its `iat`.
+    ByIat,
+    /// It is refused.
+    Refuse,
 }
 
 /// What one login may ask for beyond the configuration; only from an allow-list (B9).
@@ -188,14 +208,10 @@ pub struct TokenResponse {
 impl TokenResponse {
     /// When the provider wants the session to be over at the latest: by what is left of the authorization (A25), or by
     /// `session_expiry` among the ID token's claims (B69).
-    pub fn session_ends_by(
-        &self,
-        asked_at: UnixTime,
-        claims: Option<&Map<String, Value>>,
-    ) -> Option<UnixTime> {
+    pub fn session_ends_by(&self, asked_at: UnixTime, claims: Option<&Claims>) -> Option<UnixTime> {
         let authorization = self.authorization_expires_in;
         let authorization = authorization.map(|lifetime| asked_at.plus(lifetime));
-        let session = claims.and_then(|claims| refreshed::seconds(claims.get("session_expiry")?));
+        let session = claims.and_then(|claims| claims.session_expiry);
         authorization.into_iter().chain(session).min()
     }
 }

@@ -5,19 +5,20 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use openidconnect::core::{CoreEdDsaPrivateSigningKey, CoreJsonWebKeySet, CoreJwsSigningAlgorithm};
-use openidconnect::{
-    AccessToken, ClientSecret, JsonWebKeyId, JsonWebKeySetUrl, Nonce, PrivateSigningKey,
-};
+use openidconnect::core::{CoreEdDsaPrivateSigningKey, CoreJwsSigningAlgorithm};
+use openidconnect::{AccessToken, ClientSecret, JsonWebKeyId, Nonce, PrivateSigningKey};
 use rand::TryRng;
 use rand::rngs::SysRng;
 use serde_json::{Map, Value};
 use url::Url;
 
+use super::algorithm::SigningAlgorithm;
+use super::keys::KeySet;
 use super::metadata::{Metadata, PlainHttp};
 use super::provider::Known;
 use super::{
-    ClientAuth, ClientSettings, Expectation, LogoutToken, RepeatRefresh, id_token, logout_token,
+    ClientAuth, ClientSettings, Expectation, LogoutToken, RepeatRefresh, WithoutExp, id_token,
+    logout_token,
 };
 use crate::clock::UnixTime;
 
@@ -29,6 +30,12 @@ pub(crate) const CLIENT: &str = "fuzz";
 pub(crate) const NONCE: &str = "n-1";
 /// How much clocks may differ, in seconds.
 pub(crate) const SKEW: u32 = 30;
+
+const ALGORITHMS: [SigningAlgorithm; 3] = [
+    SigningAlgorithm::EdDsa,
+    SigningAlgorithm::Es256,
+    SigningAlgorithm::Rs256,
+];
 
 /// RFC 8410 §7: what stands before an Ed25519 seed in PKCS #8.
 const PKCS8_HEAD: [u8; 16] = [
@@ -55,23 +62,19 @@ impl Probe {
         let url = Url::parse(ISSUER).ok()?;
         let metadata = Metadata {
             authorization_endpoint: url.clone(),
-            token_endpoint: url,
-            jwks_uri: JsonWebKeySetUrl::new(ISSUER.to_owned()).ok()?,
+            token_endpoint: url.clone(),
+            jwks_uri: url,
             end_session_endpoint: None,
             revocation_endpoint: None,
             iss_parameter: false,
-            algorithms: vec![
-                CoreJwsSigningAlgorithm::EdDsa,
-                CoreJwsSigningAlgorithm::EcdsaP256Sha256,
-                CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
-            ],
+            algorithms: ALGORITHMS.to_vec(),
             plain_http: PlainHttp::Never,
         };
         Some(Self {
             settings: settings(),
             known: Known {
                 metadata,
-                keys: CoreJsonWebKeySet::new(vec![key.as_verification_key()]),
+                keys: KeySet::read(&[serde_json::to_value(key.as_verification_key()).ok()?]),
                 since: now,
             },
             key,
@@ -95,12 +98,13 @@ impl Probe {
             max_age: None,
             acr_values: None,
         };
-        id_token::verify(&self.settings, &self.known, now, raw, &expect).ok()
+        let verdict = id_token::verify(&self.settings, &self.known, now, raw, &expect);
+        verdict.ok().map(|(claims, _)| claims.all)
     }
 
     /// What a logout token says, if every rule is kept.
     pub(crate) fn verify_logout(&self, now: UnixTime, raw: &str) -> Option<LogoutToken> {
-        logout_token::verify(&self.settings, &self.known, now, raw).ok()
+        logout_token::verify(&self.settings, &self.known, &ALGORITHMS, now, raw).ok()
     }
 }
 
@@ -125,6 +129,8 @@ fn settings() -> ClientSettings {
         extra_params: BTreeMap::new(),
         clock_skew: Duration::from_secs(SKEW.into()),
         expires_in: Duration::from_mins(5),
+        id_token_signed_response_alg: None,
+        logout_token_without_exp: WithoutExp::Refuse,
         repeat_refresh: RepeatRefresh::Auto,
         redirect_uri: String::new(),
     }

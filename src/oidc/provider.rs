@@ -5,34 +5,34 @@
 //! - Workers share data only, never a client, a future or a lock across an `await`.
 //! - A provider that is down costs a live session nothing: what was good last stays in use (B40).
 //! - However many callers, one fetch at a time, and none for some seconds after a failure.
-//! - Unknown `kid`s cause at most one fetch of the keys per [`KEYS_WINDOW`] (B28).
+//! - Unknown `kid`s cause few fetches of the keys ([`Refetch`]).
 
-use std::sync::Arc;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use openidconnect::HttpResponse;
-use openidconnect::core::CoreJsonWebKeySet;
-use serde_json::{Map, Value};
 use url::Url;
 
+use super::algorithm::SigningAlgorithm;
 use super::client_token::ClientTokens;
 use super::drift::Drift;
 use super::gate::{Gate, Turn};
 use super::http::{IdpClient, is_outage};
-use super::id_token::{self, Refusal};
+use super::id_token;
+use super::jwt::{Claims, Jwt, Refusal};
+use super::keys::KeySet;
 use super::logout_token::{self, LogoutToken, LogoutTokenError};
 use super::metadata::Metadata;
+use super::refetch::{Asker, Refetch};
 use super::{ClientSettings, Expectation, OidcError, RepeatRefresh};
 use crate::clock::{Clock, UnixTime};
 use crate::telemetry::Hourly;
 
 /// How long metadata and keys are used without asking again.
 const FRESH: Duration = Duration::from_hours(1);
-
-/// The shortest time between two fetches of the keys for want of one.
-const KEYS_WINDOW: Duration = Duration::from_secs(30);
 
 /// One OpenID Provider as one client sees it: settings, and metadata and keys as they are found.
 /// `Send + Sync`.
@@ -43,6 +43,9 @@ pub struct Provider {
     known: ArcSwapOption<Known>,
     discovery: Gate,
     rotation: Gate,
+    refetch: Refetch,
+    /// What signed the last ID token that was believed.
+    signed_by: Mutex<Option<SigningAlgorithm>>,
     has_rotated: AtomicBool,
     is_failing: AtomicBool,
     drift: Drift,
@@ -64,7 +67,7 @@ pub struct Reminders {
 #[derive(Debug)]
 pub(super) struct Known {
     pub(super) metadata: Metadata,
-    pub(super) keys: CoreJsonWebKeySet,
+    pub(super) keys: KeySet,
     pub(super) since: UnixTime,
 }
 
@@ -77,6 +80,8 @@ impl Provider {
             known: ArcSwapOption::empty(),
             discovery: Gate::default(),
             rotation: Gate::default(),
+            refetch: Refetch::default(),
+            signed_by: Mutex::default(),
             has_rotated: AtomicBool::new(false),
             is_failing: AtomicBool::new(false),
             drift: Drift::default(),
@@ -144,7 +149,7 @@ impl Provider {
         http: &IdpClient,
         raw: &str,
         expect: &Expectation<'_>,
-    ) -> Result<Map<String, Value>, OidcError> {
+    ) -> Result<Claims, OidcError> {
         let verdict = self.judge_id_token(http, raw, expect).await?;
         verdict.map_err(OidcError::from)
     }
@@ -155,16 +160,21 @@ impl Provider {
         http: &IdpClient,
         raw: &str,
         expect: &Expectation<'_>,
-    ) -> Result<Result<Map<String, Value>, Refusal>, OidcError> {
+    ) -> Result<Result<Claims, Refusal>, OidcError> {
         let known = self.known(http).await?;
-        let verify =
-            |known: &Known| id_token::verify(&self.settings, known, self.now(), raw, expect);
+        let verify = |known: &Known| {
+            let verdict = id_token::verify(&self.settings, known, self.now(), raw, expect);
+            verdict.map(|(claims, algorithm)| {
+                *self.signed_by() = Some(algorithm);
+                claims
+            })
+        };
         let refusal = match verify(&known) {
             // The provider may have changed its keys (OpenID Connect Core §10.1.1), even under old names.
             Err(refusal @ (Refusal::Key | Refusal::Signature)) => refusal,
             verdict => return Ok(verdict),
         };
-        match self.with_newer_keys(http, known).await {
+        match self.with_newer_keys(http, known, Asker::IdToken).await {
             Ok(newer) => Ok(verify(&newer)),
             Err(OidcError::Unavailable(why)) => Err(OidcError::Unavailable(why)),
             // The window is closed, or there is no key in what came: those at hand must do.
@@ -191,15 +201,37 @@ impl Provider {
         &self,
         http: &IdpClient,
         raw: &str,
+        from: IpAddr,
     ) -> Result<LogoutToken, LogoutTokenError> {
         let known = self.known(http).await?;
-        let verify = |known: &Known| logout_token::verify(&self.settings, known, self.now(), raw);
+        let verify = |known: &Known| {
+            let algorithms = self.logout_algorithms(known);
+            logout_token::verify(&self.settings, known, &algorithms, self.now(), raw)
+        };
         let verdict = match verify(&known) {
-            // Where the window is closed, that says nothing about this token: somebody's junk has closed it (B65).
-            Err(Refusal::Key) => verify(&*self.with_newer_keys(http, known).await?),
+            // Where there is no fetch now, that says nothing about this token: junk may have had it (B65).
+            Err(Refusal::Key | Refusal::Signature) => {
+                let token = Jwt::read(raw).ok();
+                let kid = token.as_ref().and_then(Jwt::kid).unwrap_or_default();
+                let asker = Asker::LogoutToken { kid, from };
+                verify(&*self.with_newer_keys(http, known, asker).await?)
+            }
             verdict => verdict,
         };
         verdict.map_err(|refusal| LogoutTokenError::Refused(refusal.to_string()))
+    }
+
+    /// What may sign a logout token: what signs ID tokens (OpenID Connect Back-Channel Logout §2.6), as far as is known.
+    fn logout_algorithms(&self, known: &Known) -> Vec<SigningAlgorithm> {
+        let configured = self.settings.id_token_signed_response_alg;
+        let one = configured.or_else(|| *self.signed_by());
+        one.map_or_else(|| known.metadata.algorithms.clone(), |one| vec![one])
+    }
+
+    fn signed_by(&self) -> std::sync::MutexGuard<'_, Option<SigningAlgorithm>> {
+        self.signed_by
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Metadata and keys: fresh ones if they can be had, else the last good ones.
@@ -240,8 +272,7 @@ impl Provider {
 
     async fn fetch(&self, http: &IdpClient, now: UnixTime) -> Result<Arc<Known>, OidcError> {
         let settings = &self.settings;
-        let (metadata, keys) =
-            Metadata::discover(&settings.issuer, settings.client_auth, http).await?;
+        let (metadata, keys) = Metadata::discover(settings, http).await?;
         Ok(Arc::new(Known {
             metadata,
             keys,
@@ -249,11 +280,12 @@ impl Provider {
         }))
     }
 
-    /// What is known with keys fetched after those of `stale`, if the window allows.
+    /// What is known with keys fetched after those of `stale`, if a fetch is to be had.
     async fn with_newer_keys(
         &self,
         http: &IdpClient,
         stale: Arc<Known>,
+        asker: Asker<'_>,
     ) -> Result<Arc<Known>, OidcError> {
         loop {
             let current = self.known.load_full();
@@ -263,7 +295,8 @@ impl Provider {
                 return Ok(current);
             }
             let now = self.now();
-            let pass = match self.rotation.enter(now) {
+            // Only one at a time: this gate is never closed.
+            let _pass = match self.rotation.enter(now) {
                 Turn::Mine(pass) => pass,
                 Turn::Taken(waiting) => {
                     waiting.done().await;
@@ -272,15 +305,22 @@ impl Provider {
                 Turn::Closed(why) => return Err(why),
             };
             // Before the fetch: one that is given up counts as well.
-            let too_soon = "no key fits, and the keys were fetched a moment ago".to_owned();
-            pass.close_for(now, KEYS_WINDOW, OidcError::Invalid(too_soon));
-            let keys = stale.metadata.fetch_keys(http).await.inspect_err(|error| {
-                log::warn!(
-                    "{:?}: {error}; the last keys stay in use",
-                    self.settings.issuer
-                );
-                pass.close_for(now, KEYS_WINDOW, error.clone());
+            self.refetch.spend(asker, now)?;
+            let fetched = stale.metadata.fetch_keys(http).await;
+            let fetched = fetched.and_then(|keys| {
+                let none = || OidcError::Invalid("key set: no usable key in it".to_owned());
+                (!keys.is_empty()).then_some(keys).ok_or_else(none)
+            });
+            let keys = fetched.inspect_err(|error| {
+                let issuer = &self.settings.issuer;
+                log::warn!("{issuer:?}: {error}; the last keys stay in use");
+                self.refetch.failed(error);
             })?;
+            let missing = match asker {
+                Asker::LogoutToken { kid, .. } if !keys.has(kid) => Some(kid),
+                _ => None,
+            };
+            self.refetch.came(missing, now);
             let newer = Arc::new(Known {
                 metadata: stale.metadata.clone(),
                 keys,

@@ -17,10 +17,11 @@
 //! - The nonce is not compared: the session does not keep it, and with `sub` and `auth_time` it would tell nothing new.
 
 use openidconnect::AccessToken;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::http::IdpClient;
-use super::id_token::{self, Refusal};
+use super::id_token::check_parties;
+use super::jwt::{Claims, Jwt, Refusal, numeric_date};
 use super::provider::Provider;
 use super::{Expectation, OidcError};
 use crate::clock::UnixTime;
@@ -42,7 +43,7 @@ impl Provider {
         raw: &str,
         access_token: &AccessToken,
         original: Original<'_>,
-    ) -> Result<Map<String, Value>, OidcError> {
+    ) -> Result<Claims, OidcError> {
         let expect = Expectation {
             nonce: None,
             access_token,
@@ -55,47 +56,30 @@ impl Provider {
             Ok(Err(refusal)) => return Err(refusal.into()),
             Err(error) => self.unverified(raw, &error.to_string())?,
         };
-        let is_same = claims.get("sub").and_then(Value::as_str) == Some(original.subject)
-            && same_auth_time(&claims, original.auth_time);
+        let is_same =
+            claims.subject == original.subject && same_auth_time(&claims, original.auth_time);
         is_same
             .then_some(claims)
             .ok_or_else(|| Refusal::Rule("it is about another login").into())
     }
 
     /// The claims of a token whose key is out of reach, if they name this issuer and this client.
-    fn unverified(&self, raw: &str, why: &str) -> Result<Map<String, Value>, OidcError> {
+    fn unverified(&self, raw: &str, why: &str) -> Result<Claims, OidcError> {
         let settings = self.settings();
         log::warn!(
             "{:?}: a refreshed ID token is not verified: {why}",
             settings.issuer
         );
-        let claims = id_token::payload(raw)
-            .ok_or_else(|| OidcError::from(Refusal::Rule("it is not a readable JWT")))?;
-        let is_us = |audience: &Value| audience.as_str() == Some(&settings.client_id);
-        let is_ours = claims.get("iss").and_then(Value::as_str) == Some(&settings.issuer)
-            && match claims.get("aud") {
-                Some(Value::Array(audiences)) => audiences.iter().all(is_us),
-                Some(audience) => is_us(audience),
-                None => false,
-            };
-        is_ours
-            .then_some(claims)
-            .ok_or_else(|| Refusal::Rule("iss or aud is another").into())
+        let claims = Jwt::read(raw)?.claims;
+        check_parties(&claims, settings)?;
+        Ok(Claims::read(claims)?)
     }
 }
 
-fn same_auth_time(claims: &Map<String, Value>, original: Option<UnixTime>) -> bool {
-    match (claims.get("auth_time"), original) {
+/// A time that cannot be read is another one.
+fn same_auth_time(claims: &Claims, original: Option<UnixTime>) -> bool {
+    match (claims.all.get("auth_time"), original) {
         (None | Some(Value::Null), _) | (_, None) => true,
-        (Some(stated), Some(original)) => seconds(stated) == Some(original),
+        (Some(stated), Some(original)) => numeric_date(stated) == Some(original),
     }
-}
-
-/// RFC 7519 §2: a number of seconds, perhaps with a fraction.
-pub(super) fn seconds(value: &Value) -> Option<UnixTime> {
-    let whole = value.as_u64();
-    let fraction = || std::time::Duration::try_from_secs_f64(value.as_f64()?).ok();
-    whole
-        .or_else(|| fraction().map(|since| since.as_secs()))
-        .map(UnixTime::from_secs)
 }

@@ -4,8 +4,10 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sealgate::demo::idp::{DiscoveryFault, EndpointFault, Faults, IdTokenFault, Idp, Secret};
-use serde_json::json;
+use sealgate::demo::idp::{
+    DiscoveryFault, EndpointFault, Faults, IdTokenFault, Idp, KeyAlgorithm, Secret,
+};
+use serde_json::{Value, json};
 
 use crate::support::process::{Place, eventually};
 use crate::support::{Browser, Request, Response, Site, TestBff, logs};
@@ -172,50 +174,192 @@ fn junk_of_one_address_is_limited_and_a_good_token_never_is() {
     assert_eq!(from("192.0.2.2", "a.b.c").status, 400, "another address");
 }
 
+/// With a store that is never there: a token that is good gets as far as that.
+#[cfg(feature = "redis")]
+struct Listening {
+    bff: TestBff,
+    begun: logs::Mark,
+    _place: Place,
+}
+
+#[cfg(feature = "redis")]
+impl Listening {
+    fn with(oidc: &str) -> Self {
+        let begun = logs::install();
+        let place = Place::new();
+        let url = place.write("store.url", NOBODY);
+        let store = format!("[coordination]\nurl = {{ file = \"{}\" }}\n", url.display());
+        let bff = TestBff::with(|setup| {
+            setup.tables = store;
+            setup.oidc = oidc.to_owned();
+            setup.server = "trusted_proxies = [\"127.0.0.0/8\"]".to_owned();
+        });
+        Self {
+            bff,
+            begun,
+            _place: place,
+        }
+    }
+
+    /// The claims of a logout token, but for `iss`.
+    fn claims(&self) -> Value {
+        let now = self.bff.clock.now().as_secs();
+        let event = "http://schemas.openid.net/event/backchannel-logout";
+        json!({
+            "aud": "shop", "sub": "alice", "jti": "j-1", "iat": now, "exp": now + 120, "events": {event: {}},
+        })
+    }
+
+    fn token(&self) -> String {
+        self.bff.idp.sign(self.claims()).unwrap()
+    }
+
+    /// A token that only a signature tells from a good one.
+    fn forged(&self, kid: &str) -> String {
+        let part = |json: Value| URL_SAFE_NO_PAD.encode(json.to_string());
+        let mut claims = self.claims();
+        claims["iss"] = json!(self.bff.idp.issuer());
+        let head = part(json!({"alg": "ES256", "kid": kid}));
+        format!("{head}.{}.{}", part(claims), "A".repeat(86))
+    }
+
+    /// What is said of a token from an address.
+    fn said(&self, address: &str, token: &str) -> String {
+        let answer = Request::new("POST", "/bff/backchannel")
+            .header("host", "shop.test")
+            .header("x-forwarded-for", address)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(format!("logout_token={token}"))
+            .send(self.bff.addr);
+        assert_eq!(answer.status, 400);
+        answer.json()["error_description"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    }
+
+    /// Whether a token is as good as it can be without a store.
+    fn is_good(&self, address: &str, token: &str) -> bool {
+        self.said(address, token).contains("the store")
+    }
+
+    /// The lines of the audit that hold this text.
+    fn audit(&self, text: &str) -> Vec<String> {
+        logs::search(self.begun, |lines| {
+            lines
+                .lines()
+                .filter(|line| line.contains("sealgate::audit back-channel logout"))
+                .filter(|line| line.contains(text))
+                .map(str::to_owned)
+                .collect()
+        })
+    }
+}
+
 #[cfg(feature = "redis")]
 #[test]
-fn junk_does_not_make_a_token_under_a_new_key_junk() {
-    // B28, B65
-    let begun = logs::install();
-    let place = Place::new();
-    let url = place.write("store.url", NOBODY);
-    let store = format!("[coordination]\nurl = {{ file = {url:?} }}\n");
-    let bff = TestBff::with(|setup| setup.tables = store);
+fn junk_keeps_nobody_from_being_heard_who_comes_with_a_new_key() {
+    // B28, B65, row R
+    let listening = Listening::with("");
+    let bff = &listening.bff;
     drop(bff.signed_in());
-    let answer = backchannel(bff.addr, &unknown_key());
-    assert_eq!(answer.json()["error"], "invalid_request");
+    let asked = || bff.idp.observed().jwks;
+    let before = asked();
+    let (attacker, provider) = ("192.0.2.1", "192.0.2.2");
+    // What breaks a rule makes nobody ask for keys, whatever key it names.
+    for n in 0..20 {
+        let mut claims = listening.claims();
+        claims["aud"] = json!(["shop", n]);
+        let token = bff.idp.sign(claims).unwrap();
+        let (_, rest) = token.split_once('.').unwrap();
+        let head =
+            URL_SAFE_NO_PAD.encode(json!({"alg": "ES256", "kid": n.to_string()}).to_string());
+        let said = listening.said(attacker, &format!("{head}.{rest}"));
+        assert_eq!(said, "the logout token breaks a rule");
+    }
+    assert_eq!(asked(), before);
+    // A name that is not there is looked for once, two names in a window by one address.
+    for n in 0..20 {
+        listening.said(attacker, &listening.forged(["a", "b", "c"][n % 3]));
+    }
+    assert_eq!(asked(), before + 2);
     bff.idp.rotate_keys().unwrap();
-    let good = logout_token(&bff.idp, bff.browser());
-    let asked = bff.idp.observed().jwks;
-    let of = |result: &str| {
-        bff.metric(&format!(
-            "sealgate_coordination_backchannel_total{{result=\"{result}\"}}"
-        ))
-    };
-    let said = || {
-        let answer = backchannel(bff.addr, &format!("logout_token={good}"));
-        assert_eq!(answer.status, 400);
-        let said = answer.json();
-        assert_eq!(said["error"], "temporarily_unavailable");
-        said["error_description"].as_str().unwrap().to_owned()
-    };
-    assert!(said().contains("no keys"));
-    assert_eq!((of("refused"), of("failed")), (1, 1));
-    assert_eq!(bff.idp.observed().jwks, asked, "the window is closed");
-    bff.clock.advance(Duration::from_secs(30));
-    // There is no store here, and that it would be asked says that the token is good.
-    assert!(said().contains("the store"));
-    assert_eq!(bff.idp.observed().jwks, asked + 1);
-    assert_eq!((of("refused"), of("failed")), (1, 2));
-    logs::search(begun, |lines| {
-        let audit: Vec<&str> = lines
-            .lines()
-            .filter(|line| line.contains("sealgate::audit back-channel logout"))
-            .collect();
-        assert_eq!(audit.len(), 3, "{audit:?}");
-        assert!(audit[0].contains("no key of the provider fits it"));
-        assert!(!audit.concat().contains("ID token"), "{audit:?}");
-    });
+    let good = listening.token();
+    let said = listening.said(attacker, &good);
+    assert!(said.contains("no keys"), "it is not called junk: {said}");
+    assert!(listening.is_good(provider, &good));
+    assert_eq!(asked(), before + 3);
+    // V9: and a login finds the next key at once.
+    bff.idp.rotate_keys().unwrap();
+    drop(bff.signed_in());
+    bff.idp.rotate_keys().unwrap();
+    drop(bff.signed_in());
+    bff.idp.rotate_keys().unwrap();
+    let good = listening.token();
+    assert!(listening.is_good(provider, &good));
+    bff.clock.advance(Duration::from_secs(31));
+    bff.idp.rotate_keys().unwrap();
+    assert!(listening.is_good(attacker, &listening.token()));
+}
+
+#[cfg(feature = "redis")]
+#[test]
+fn a_logout_token_is_signed_as_id_tokens_are() {
+    // V3, oidcc-client-test-rp-backchannel-rpinitlogout-wrong-alg
+    let address = "192.0.2.1";
+    let listening = Listening::with("");
+    let bff = &listening.bff;
+    bff.idp.add_key(KeyAlgorithm::Es384).unwrap();
+    let es384 = listening.token();
+    // Before any ID token came nobody knows better.
+    assert!(listening.is_good(address, &es384));
+    bff.idp.add_key(KeyAlgorithm::Es256).unwrap();
+    drop(bff.signed_in());
+    assert!(listening.is_good(address, &listening.token()));
+    let said = listening.said(address, &es384);
+    assert_eq!(said, "the logout token breaks a rule");
+    let named = listening.audit("not that of this provider's ID tokens");
+    assert!(!named.is_empty());
+    bff.idp.add_key(KeyAlgorithm::Es384).unwrap();
+    drop(bff.signed_in());
+    assert!(listening.is_good(address, &es384), "the last ID token is");
+}
+
+#[cfg(feature = "redis")]
+#[test]
+fn the_configuration_may_name_the_one_algorithm() {
+    // V3
+    let address = "192.0.2.1";
+    let listening = Listening::with("id_token_signed_response_alg = \"ES384\"");
+    let bff = &listening.bff;
+    assert!(!listening.is_good(address, &listening.token()), "ES256");
+    let visit = bff.log_in(&mut bff.browser(), "/bff/login");
+    assert_eq!(visit.response.status, 400);
+    bff.idp.add_key(KeyAlgorithm::Es384).unwrap();
+    drop(bff.signed_in());
+    assert!(listening.is_good(address, &listening.token()));
+}
+
+#[cfg(feature = "redis")]
+#[test]
+fn a_logout_token_without_an_end_is_good_for_two_minutes_if_the_configuration_says_so() {
+    // V7: as Ory Hydra sends it
+    let address = "192.0.2.1";
+    for (oidc, is_taken) in [("", false), ("logout_token_without_exp = \"by-iat\"", true)] {
+        let listening = Listening::with(oidc);
+        let mut claims = listening.claims();
+        claims.as_object_mut().unwrap().remove("exp");
+        let token = listening.bff.idp.sign(claims).unwrap();
+        assert_eq!(listening.is_good(address, &token), is_taken, "{oidc}");
+        listening.bff.clock.advance(Duration::from_secs(150));
+        assert!(!listening.is_good(address, &token), "{oidc}");
+        let reason = if is_taken {
+            "it has expired"
+        } else {
+            "exp is missing"
+        };
+        assert!(!listening.audit(reason).is_empty(), "{reason}");
+    }
 }
 
 #[cfg(feature = "redis")]

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use sealgate::demo::idp::{DiscoveryFault, Faults, IdTokenFault, Rotation, Secret, TokenFault};
+use sealgate::demo::idp::{
+    DiscoveryFault, Faults, IdTokenFault, KeyAlgorithm, Rotation, Secret, TokenFault,
+};
 use serde_json::json;
 
 use crate::support::{Browser, Initiator, NOON, Response, TestBff};
@@ -53,7 +55,7 @@ fn a_key_without_a_name_is_taken_if_it_is_the_only_one_and_never_guessed() {
     let bff = TestBff::spawn();
     bff.idp.faults().inject(Faults::ALWAYS, IdTokenFault::NoKid);
     bff.signed_in();
-    bff.idp.add_key().unwrap();
+    bff.idp.add_key(KeyAlgorithm::Es256).unwrap();
     bff.clock.advance(SECOND * 60);
     let mut browser = bff.browser();
     assert_eq!(bff.log_in(&mut browser, "/bff/login").response.status, 400);
@@ -65,7 +67,7 @@ fn keys_may_change_between_logins_and_right_before_a_signature() {
     // B28
     let bff = TestBff::spawn();
     bff.signed_in();
-    bff.idp.add_key().unwrap();
+    bff.idp.add_key(KeyAlgorithm::Es256).unwrap();
     bff.signed_in();
     bff.clock.advance(SECOND * 31);
     let mut browser = bff.browser();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sealgate::demo::idp::{Fault, Faults, Secret, TokenFault};
+use sealgate::demo::idp::{DiscoveryFault, Fault, Faults, IdTokenFault, Secret, TokenFault};
 use serde_json::json;
 
 use crate::support::{Browser, NOON, Response, TestBff, logs};
@@ -52,6 +52,82 @@ fn token_answers_are_read_as_small_providers_write_them() {
             bff.clock.advance(SECOND * 301);
         }
     }
+}
+
+#[test]
+fn claims_that_nobody_asked_for_may_have_any_form() {
+    // P03, casdoor#1184, openidconnect-rs#110: at the login, and in a refreshed ID token
+    for (name, value) in [
+        ("address", json!("1 Main St")),
+        ("amr", json!("pwd")),
+        ("email_verified", json!("perhaps")),
+        ("updated_at", json!({"at": 1})),
+        ("locale", json!(["de", 7])),
+        ("phone_number", json!(49)),
+        ("acr", json!(2)),
+        ("sid", json!(5)),
+        ("session_expiry", json!("tomorrow")),
+    ] {
+        let bff = TestBff::spawn();
+        let claim = IdTokenFault::Claim(name, value.clone());
+        bff.idp.faults().inject(Faults::ALWAYS, claim);
+        let mut browser = bff.signed_in();
+        bff.clock.advance(SECOND * 301);
+        assert_eq!(call(&mut browser).status, 200, "{name}");
+        assert_eq!(bff.token_calls("refresh_token"), 1, "{name}");
+    }
+}
+
+#[test]
+fn a_login_names_the_claim_that_was_not_understood() {
+    // P03
+    for (name, value, said) in [
+        (
+            "exp",
+            json!("2099-01-01T00:00:00Z"),
+            "exp is not understood",
+        ),
+        ("sub", json!(4711), "sub is not understood"),
+        ("at_hash", json!({}), "at_hash is not understood"),
+    ] {
+        let begun = logs::install();
+        let bff = TestBff::spawn();
+        bff.idp.faults().inject(1, IdTokenFault::Claim(name, value));
+        let visit = bff.log_in(&mut bff.browser(), "/bff/login");
+        assert_eq!(visit.response.status, 400, "{name}");
+        assert!(!lines(begun, said).is_empty(), "{said}");
+    }
+}
+
+#[test]
+fn metadata_is_judged_by_what_is_used_alone() {
+    // P31, react-native-app-auth#880
+    for fault in [
+        DiscoveryFault::Without("response_types_supported"),
+        DiscoveryFault::Without("subject_types_supported"),
+        DiscoveryFault::Without("id_token_signing_alg_values_supported"),
+        DiscoveryFault::With("end_session_endpoint", json!("")),
+        DiscoveryFault::With("revocation_endpoint", json!("")),
+        DiscoveryFault::With("registration_endpoint", json!("")),
+        DiscoveryFault::With("userinfo_endpoint", json!(7)),
+        DiscoveryFault::With("scopes_supported", json!("openid profile")),
+    ] {
+        let bff = TestBff::with(|setup| setup.provider_is_down = true);
+        bff.idp.faults().clear();
+        bff.idp.faults().inject(Faults::ALWAYS, fault.clone());
+        bff.clock.advance(SECOND * 60);
+        bff.signed_in();
+    }
+    let begun = logs::install();
+    let bff = TestBff::with(|setup| setup.provider_is_down = true);
+    bff.idp.faults().clear();
+    let odd = DiscoveryFault::With("token_endpoint", json!(["x"]));
+    bff.idp.faults().inject(1, odd);
+    bff.clock.advance(SECOND * 60);
+    let visit = bff.log_in(&mut bff.browser(), "/bff/login");
+    assert_eq!(visit.response.status, 503);
+    let said = lines(begun, "discovery: token_endpoint is not understood");
+    assert!(said[0].contains(bff.idp.issuer()), "{said:?}");
 }
 
 #[test]

@@ -3,8 +3,10 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use sealgate::demo::idp::{Faults, IdTokenFault};
+
 use crate::support::upstream::RawUpstream;
-use crate::support::{Initiator, TestBff};
+use crate::support::{Initiator, NOON, TestBff};
 
 const STEP_UP: &str = "urn:demo:step-up";
 
@@ -134,6 +136,29 @@ fn a_provider_that_cannot_satisfy_fails_the_login_and_ends_it_there() {
         200,
         "the session there was is untouched"
     );
+}
+
+#[test]
+fn a_time_with_a_fraction_is_no_reason_for_one_login_after_the_other() {
+    // F1: `auth_time` with a fraction is legal (RFC 7519 §2)
+    let api = demanding();
+    let bff = api.bff();
+    #[expect(clippy::cast_precision_loss, reason = "seconds are exact in an f64")]
+    let fraction = NOON as f64 + 0.25;
+    let auth_time = IdTokenFault::Claim("auth_time", serde_json::json!(fraction));
+    bff.idp.faults().inject(Faults::ALWAYS, auth_time);
+    let mut browser = bff.signed_in();
+    api.demand(", max_age=300");
+    let answer = browser.fetch("GET", "/raw");
+    assert_eq!((answer.status, &*answer.problem()), (403, "forbidden"));
+    let visit = bff.log_in(&mut browser, "/bff/login?max_age=300&returnUrl=/after");
+    assert_eq!(visit.url.path(), "/after");
+    assert_eq!(browser.fetch("GET", "/raw").problem(), "forbidden");
+    // And the refreshed ID token is about the same login.
+    api.relent();
+    bff.clock.advance(Duration::from_secs(301));
+    assert_eq!(browser.fetch("GET", "/raw").status, 200);
+    assert_eq!(bff.token_calls("refresh_token"), 1);
 }
 
 #[test]

@@ -6,11 +6,11 @@ use openidconnect::ClientSecret;
 use url::Url;
 
 use super::check::is_scope;
-use super::{DAY, MINUTE, Resolver};
+use super::{DAY, MINUTE, Noted, Resolver};
 use crate::config::key_path::KeyPath;
 use crate::config::settings;
 use crate::names::{Origin, is_loopback_host};
-use crate::oidc::{ClientAuth, ClientSettings, RepeatRefresh};
+use crate::oidc::{ClientAuth, ClientSettings, RepeatRefresh, SigningAlgorithm, WithoutExp};
 
 /// Parameters that sealgate sets itself, each login anew.
 const OURS: [&str; 13] = [
@@ -78,6 +78,15 @@ pub(super) fn resolve(
             ("never", RepeatRefresh::Never),
         ],
     );
+    let signed_by = signed_by(resolver, &at.child("id_token_signed_response_alg"), oidc);
+    let logout_token_without_exp = resolver.choice(
+        &at.child("logout_token_without_exp"),
+        &oidc.logout_token_without_exp,
+        &[
+            ("refuse", WithoutExp::Refuse),
+            ("by-iat", WithoutExp::ByIat),
+        ],
+    );
     scopes(resolver, &at.child("scopes"), &oidc.scopes);
     let resources = resources(resolver, &at.child("resources"), &oidc.resources);
     for (name, value) in &oidc.extra_params {
@@ -97,6 +106,8 @@ pub(super) fn resolve(
         extra_params: oidc.extra_params.clone(),
         clock_skew,
         expires_in,
+        id_token_signed_response_alg: signed_by.ok()?,
+        logout_token_without_exp: logout_token_without_exp?,
         repeat_refresh: repeat_refresh?,
         redirect_uri: redirect_uri?,
     })
@@ -146,6 +157,18 @@ fn client_secret(
     let example = "write { file = \"/run/secrets/shop\" } or { env = \"SHOP_CLIENT_SECRET\" }";
     let text = resolver.secret(at, oidc.client_secret.as_ref(), example)?;
     Some(ClientSecret::new(text.as_str().to_owned()))
+}
+
+fn signed_by(
+    resolver: &mut Resolver<'_>,
+    at: &KeyPath,
+    oidc: &settings::Oidc,
+) -> Result<Option<SigningAlgorithm>, Noted> {
+    let Some(text) = &oidc.id_token_signed_response_alg else {
+        return Ok(None);
+    };
+    let algorithm = resolver.choice(at, text, &SigningAlgorithm::ALL);
+    algorithm.map(Some).ok_or(Noted)
 }
 
 fn scopes(resolver: &mut Resolver<'_>, at: &KeyPath, scopes: &[String]) {

@@ -19,7 +19,7 @@ pub(super) fn id_token(
         _ => None,
     });
     let keys = idp.keys();
-    let mut header = json!({ "alg": "ES256", "kid": keys.kid(), "typ": "JWT" });
+    let mut header = json!({ "alg": keys.algorithm().as_str(), "kid": keys.kid(), "typ": "JWT" });
     for fault in &faults {
         match fault {
             IdTokenFault::Claim(name, value) => set(&mut claims, name, value.clone()),

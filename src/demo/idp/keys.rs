@@ -1,12 +1,14 @@
-//! ES256 keys: what signs, what the JWKS shows, what once signed (RFC 7515, RFC 7517, RFC 7518 §3.4).
+//! Signing keys, ES256 or ES384: what signs, what the JWKS shows, what once signed (RFC 7515, RFC 7517, RFC 7518 §3.4).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::digest;
 use ring::error::Unspecified;
 use ring::rand::SystemRandom;
 use ring::signature::{
-    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair,
-    UnparsedPublicKey,
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED,
+    ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, EcdsaSigningAlgorithm,
+    EcdsaVerificationAlgorithm, KeyPair, UnparsedPublicKey,
 };
 use serde_json::{Map, Value, json};
 
@@ -23,9 +25,59 @@ impl From<Unspecified> for KeyFailure {
     }
 }
 
+/// What a key signs with (RFC 7518 §3.4).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum KeyAlgorithm {
+    /// ECDSA with P-256 and SHA-256.
+    Es256,
+    /// ECDSA with P-384 and SHA-384.
+    Es384,
+}
+
+impl KeyAlgorithm {
+    /// The value of `alg`.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Es256 => "ES256",
+            Self::Es384 => "ES384",
+        }
+    }
+
+    /// What `at_hash` is made with (OpenID Connect Core §3.1.3.6).
+    pub(super) fn hash(self) -> &'static digest::Algorithm {
+        match self {
+            Self::Es256 => &digest::SHA256,
+            Self::Es384 => &digest::SHA384,
+        }
+    }
+
+    fn signing(self) -> &'static EcdsaSigningAlgorithm {
+        match self {
+            Self::Es256 => &ECDSA_P256_SHA256_FIXED_SIGNING,
+            Self::Es384 => &ECDSA_P384_SHA384_FIXED_SIGNING,
+        }
+    }
+
+    fn verification(self) -> &'static EcdsaVerificationAlgorithm {
+        match self {
+            Self::Es256 => &ECDSA_P256_SHA256_FIXED,
+            Self::Es384 => &ECDSA_P384_SHA384_FIXED,
+        }
+    }
+
+    /// `crv`, and the bytes of a coordinate.
+    const fn curve(self) -> (&'static str, usize) {
+        match self {
+            Self::Es256 => ("P-256", 32),
+            Self::Es384 => ("P-384", 48),
+        }
+    }
+}
+
 #[derive(Debug)]
 struct SigningKey {
     kid: String,
+    algorithm: KeyAlgorithm,
     pair: EcdsaKeyPair,
 }
 
@@ -39,22 +91,22 @@ pub(super) struct KeySet {
 impl KeySet {
     pub(super) fn new() -> Result<Self, KeyFailure> {
         Ok(Self {
-            published: vec![SigningKey::generate()?],
+            published: vec![SigningKey::generate(KeyAlgorithm::Es256)?],
             retired: Vec::new(),
         })
     }
 
     /// A new key signs; the old ones leave the JWKS.
     pub(super) fn rotate(&mut self) -> Result<(), KeyFailure> {
-        let next = SigningKey::generate()?;
+        let next = SigningKey::generate(self.algorithm())?;
         self.retired.append(&mut self.published);
         self.published.push(next);
         Ok(())
     }
 
     /// A new key signs; the old ones stay in the JWKS.
-    pub(super) fn add(&mut self) -> Result<(), KeyFailure> {
-        self.published.push(SigningKey::generate()?);
+    pub(super) fn add(&mut self, algorithm: KeyAlgorithm) -> Result<(), KeyFailure> {
+        self.published.push(SigningKey::generate(algorithm)?);
         Ok(())
     }
 
@@ -65,6 +117,12 @@ impl KeySet {
     /// The `kid` of the key that signs.
     pub(super) fn kid(&self) -> &str {
         self.published.last().map_or("", |key| key.kid.as_str())
+    }
+
+    /// What the key that signs signs with.
+    pub(super) fn algorithm(&self) -> KeyAlgorithm {
+        let last = self.published.last();
+        last.map_or(KeyAlgorithm::Es256, |key| key.algorithm)
     }
 
     /// A JWS in compact serialisation.
@@ -80,7 +138,7 @@ impl KeySet {
         let (input, signature) = jws.rsplit_once('.')?;
         let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
         let ours = self.published.iter().chain(&self.retired).any(|key| {
-            UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, key.pair.public_key())
+            UnparsedPublicKey::new(key.algorithm.verification(), key.pair.public_key())
                 .verify(input.as_bytes(), &signature)
                 .is_ok()
         });
@@ -90,28 +148,30 @@ impl KeySet {
 }
 
 impl SigningKey {
-    fn generate() -> Result<Self, KeyFailure> {
+    fn generate(algorithm: KeyAlgorithm) -> Result<Self, KeyFailure> {
         let random = SystemRandom::new();
-        let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
-        let pkcs8 = EcdsaKeyPair::generate_pkcs8(algorithm, &random)?;
+        let signing = algorithm.signing();
+        let pkcs8 = EcdsaKeyPair::generate_pkcs8(signing, &random)?;
         let pair =
-            EcdsaKeyPair::from_pkcs8(algorithm, pkcs8.as_ref(), &random).map_err(|_| KeyFailure)?;
+            EcdsaKeyPair::from_pkcs8(signing, pkcs8.as_ref(), &random).map_err(|_| KeyFailure)?;
         Ok(Self {
             kid: mint::random_text(8),
+            algorithm,
             pair,
         })
     }
 
     fn jwk(&self) -> Value {
-        // SEC 1 §2.3.3: 0x04, then x and y, 32 bytes each.
+        // SEC 1 §2.3.3: 0x04, then x and y.
+        let (curve, bytes) = self.algorithm.curve();
         let point = self.pair.public_key().as_ref();
         let (x, y) = point
             .get(1..)
             .unwrap_or_default()
-            .split_at_checked(32)
+            .split_at_checked(bytes)
             .unwrap_or_default();
         json!({
-            "alg": "ES256", "crv": "P-256", "kid": self.kid, "kty": "EC", "use": "sig",
+            "alg": self.algorithm.as_str(), "crv": curve, "kid": self.kid, "kty": "EC", "use": "sig",
             "x": URL_SAFE_NO_PAD.encode(x), "y": URL_SAFE_NO_PAD.encode(y),
         })
     }
@@ -142,7 +202,11 @@ mod tests {
         assert_eq!(keys.jwks()["keys"].as_array().unwrap().len(), 1);
         assert_eq!(keys.verify(&jws).unwrap()["sub"], "x");
         assert!(keys.verify(&jws.replacen("eyJ", "eyK", 1)).is_none());
-        keys.add().unwrap();
+        keys.add(KeyAlgorithm::Es384).unwrap();
         assert_eq!(keys.jwks()["keys"].as_array().unwrap().len(), 2);
+        let jws = keys
+            .sign(&json!({"alg": "ES384"}), &json!({"sub": "y"}))
+            .unwrap();
+        assert_eq!(keys.verify(&jws).unwrap()["sub"], "y");
     }
 }

@@ -57,7 +57,7 @@ fn metadata(issuer: &str) -> Value {
         "grant_types_supported": ["authorization_code", "client_credentials", "refresh_token"],
         "acr_values_supported": [ACR_PASSWORD, ACR_STEP_UP],
         "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": ["ES256"],
+        "id_token_signing_alg_values_supported": ["ES256", "ES384"],
         "token_endpoint_auth_methods_supported": auth_methods,
         "revocation_endpoint_auth_methods_supported": auth_methods,
         "claims_supported": [

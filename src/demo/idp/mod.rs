@@ -51,6 +51,7 @@ use crate::clock::UnixTime;
 pub use self::faults::{
     AuthorizationFault, DiscoveryFault, EndpointFault, Fault, Faults, IdTokenFault, TokenFault,
 };
+pub use self::keys::KeyAlgorithm;
 pub use self::mint::Secret;
 pub use self::observed::Observed;
 pub use self::options::{IdpOptions, Rotation, TokenFormat};
@@ -140,8 +141,20 @@ impl Idp {
     }
 
     /// A new key signs; the old ones stay in the JWKS.
-    pub fn add_key(&self) -> io::Result<()> {
-        self.shared.keys().add().map_err(io::Error::other)
+    pub fn add_key(&self, algorithm: KeyAlgorithm) -> io::Result<()> {
+        self.shared.keys().add(algorithm).map_err(io::Error::other)
+    }
+
+    /// A JWT with these claims, signed as ID tokens are: a logout token, for instance. `iss` is added.
+    pub fn sign(&self, mut claims: Value) -> io::Result<String> {
+        if let Some(claims) = claims.as_object_mut() {
+            claims.insert("iss".to_owned(), json!(self.shared.issuer));
+        }
+        let keys = self.shared.keys();
+        let header = json!({ "alg": keys.algorithm().as_str(), "kid": keys.kid() });
+        let token = keys.sign(&header, &claims).map_err(io::Error::other)?;
+        self.shared.minted.record(Secret::IdToken, &token);
+        Ok(token)
     }
 
     /// Ends everybody's session and revokes all tokens.

@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use openidconnect::core::{CoreJsonWebKeySet, CoreJwsSigningAlgorithm};
-use openidconnect::{AccessToken, JsonWebKeySetUrl, Nonce};
+use openidconnect::{AccessToken, Nonce};
 use ring::digest;
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::super::id_token::{Refusal, verify};
+use super::super::SigningAlgorithm;
+use super::super::id_token::verify;
+use super::super::jwt::Refusal;
+use super::super::keys::KeySet;
 use super::super::metadata::{Metadata, PlainHttp};
 use super::super::provider::Known;
 use super::super::{ClientSettings, Expectation};
@@ -20,30 +22,34 @@ use super::{NOW, settings};
 
 pub(super) const ISSUER: &str = "https://id.example.com";
 
+/// All but one.
+pub(super) const ALGORITHMS: [SigningAlgorithm; 9] = [
+    SigningAlgorithm::EdDsa,
+    SigningAlgorithm::Es256,
+    SigningAlgorithm::Es512,
+    SigningAlgorithm::Ps256,
+    SigningAlgorithm::Ps384,
+    SigningAlgorithm::Ps512,
+    SigningAlgorithm::Rs256,
+    SigningAlgorithm::Rs384,
+    SigningAlgorithm::Rs512,
+];
+
 /// What a provider at [`ISSUER`] with these keys is known as.
 pub(super) fn known(keys: &[Value]) -> Known {
     let url = Url::parse(ISSUER).unwrap();
     Known {
         metadata: Metadata {
             authorization_endpoint: url.clone(),
-            token_endpoint: url,
-            jwks_uri: JsonWebKeySetUrl::new(ISSUER.to_owned()).unwrap(),
+            token_endpoint: url.clone(),
+            jwks_uri: url,
             end_session_endpoint: None,
             revocation_endpoint: None,
             iss_parameter: false,
-            algorithms: vec![
-                CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256,
-                CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha384,
-                CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha512,
-                CoreJwsSigningAlgorithm::RsaSsaPssSha256,
-                CoreJwsSigningAlgorithm::RsaSsaPssSha384,
-                CoreJwsSigningAlgorithm::RsaSsaPssSha512,
-                CoreJwsSigningAlgorithm::EcdsaP256Sha256,
-                CoreJwsSigningAlgorithm::EdDsa,
-            ],
+            algorithms: ALGORITHMS.to_vec(),
             plain_http: PlainHttp::Never,
         },
-        keys: serde_json::from_value::<CoreJsonWebKeySet>(json!({ "keys": keys })).unwrap(),
+        keys: KeySet::read(keys),
         since: NOW,
     }
 }
@@ -74,7 +80,8 @@ impl Case {
             max_age: self.max_age,
             acr_values: self.acr_values,
         };
-        verify(&self.settings, known, NOW, raw, &expect)
+        let verdict = verify(&self.settings, known, NOW, raw, &expect);
+        verdict.map(|(claims, _)| claims.all)
     }
 
     /// Signs the sound claims with these merged in (`null` takes one away) and says how that ends.
@@ -115,19 +122,24 @@ fn every_rule_for_claims_refuses_what_breaks_it() {
         // B25
         (json!({"iss": "https://id.example.com/"}), "iss"),
         (json!({"iss": "https://ID.example.com"}), "iss"),
-        (json!({"iss": null}), "required claims"),
+        (json!({"iss": null}), "iss"),
+        (json!({"iss": [ISSUER]}), "iss"),
         (json!({"aud": ["shop"]}), "ok"),
         (json!({"aud": "other"}), "aud"),
         (json!({"aud": ["shop", "other"]}), "aud"),
         (json!({"aud": ["shop", "other"], "azp": "shop"}), "aud"),
         (json!({"aud": []}), "aud"),
         (json!({"aud": null}), "aud"),
-        (json!({"sub": null}), "required claims"),
-        (json!({"sub": ""}), "sub"),
-        (json!({"sub": 7}), "required claims"),
-        (json!({"exp": null}), "required claims"),
-        (json!({"exp": "2099-01-01T00:00:00Z"}), "not a number"),
-        (json!({"iat": null}), "required claims"),
+        (json!({"sub": null}), "sub is missing"),
+        (json!({"sub": ""}), "sub is empty"),
+        (json!({"sub": 7}), "sub is not understood"),
+        (json!({"exp": null}), "exp is missing"),
+        (
+            json!({"exp": "2099-01-01T00:00:00Z"}),
+            "exp is not understood",
+        ),
+        (json!({"iat": null}), "iat is missing"),
+        (json!({"iat": [1]}), "iat is not understood"),
         // B31
         (json!({"exp": at(-29)}), "ok"),
         (json!({"exp": at(-30)}), "expired"),
@@ -136,23 +148,39 @@ fn every_rule_for_claims_refuses_what_breaks_it() {
         // B29
         (json!({"azp": "shop"}), "ok"),
         (json!({"azp": "other"}), "azp"),
-        (json!({"azp": ["shop"]}), "required claims"),
+        (json!({"azp": ["shop"]}), "azp"),
         (json!({"aud": ["shop", "shop"]}), "azp"),
         (json!({"aud": ["shop", "shop"], "azp": "shop"}), "ok"),
         (json!({"nbf": at(30)}), "ok"),
         (json!({"nbf": at(31)}), "nbf"),
-        (json!({"nbf": "soon"}), "not a number"),
+        (json!({"nbf": "soon"}), "nbf is not understood"),
         // B3
         (json!({"nonce": null}), "nonce"),
         (json!({"nonce": "n-2"}), "nonce"),
         (json!({"nonce": ""}), "nonce"),
         // B32
         (json!({"events": {}}), "security event"),
-        // Loose providers: neither is our business.
+        // P03, casdoor#1184, openidconnect-rs#110: what nobody asked for is nobody's business here.
         (
             json!({"email_verified": "true", "updated_at": "2026-01-02T03:04:05Z"}),
             "ok",
         ),
+        (json!({"address": "1 Main St", "amr": "pwd"}), "ok"),
+        (
+            json!({"email": 7, "name": [], "picture": {}, "locale": false}),
+            "ok",
+        ),
+        (
+            json!({"email_verified": "yes", "updated_at": {}, "birthdate": 1}),
+            "ok",
+        ),
+        (
+            json!({"acr": 1, "auth_time": "then", "c_hash": 5, "s_hash": []}),
+            "ok",
+        ),
+        (json!({"sid": 5, "session_expiry": "late"}), "ok"),
+        // F1
+        (json!({"iat": 1_795_262_400.25, "nbf": 1.5}), "ok"),
     ] {
         login.ends(&changes, expected);
     }
@@ -180,7 +208,13 @@ fn max_age_needs_an_auth_time_that_is_recent_enough() {
     case.ends(&json!({"auth_time": at(-631)}), "longer ago");
     case.ends(&json!({"auth_time": at(30)}), "ok");
     case.ends(&json!({"auth_time": at(31)}), "in the future");
-    case.ends(&json!({"auth_time": "yesterday"}), "required claims");
+    case.ends(
+        &json!({"auth_time": "yesterday"}),
+        "auth_time is not understood",
+    );
+    #[expect(clippy::cast_precision_loss, reason = "seconds are exact in an f64")]
+    let fraction = at(-630) as f64 + 0.5;
+    case.ends(&json!({ "auth_time": fraction }), "ok");
     Case::new().ends(&json!({"auth_time": at(-100_000)}), "ok");
 }
 
@@ -209,6 +243,7 @@ fn at_hash_ties_the_id_token_to_its_access_token() {
     case.ends(&json!({"at_hash": half("at-1")}), "ok");
     case.ends(&json!({"at_hash": half("at-2")}), "at_hash");
     case.ends(&json!({"at_hash": ""}), "at_hash");
+    case.ends(&json!({"at_hash": 7}), "at_hash is not understood");
 }
 
 #[test]
@@ -222,8 +257,8 @@ fn claims_come_back_whole_from_the_signed_bytes() {
 }
 
 const BAD_ALGORITHM: Refusal = Refusal::Rule("its signature algorithm is not accepted");
-const BAD_HEADER: Refusal = Refusal::Rule("its header has a typ, cty, crit or alg not accepted");
-const UNREADABLE: Refusal = Refusal::Rule("it is not a readable JWT with the required claims");
+const BAD_TYPE: Refusal = Refusal::Rule("its typ is that of another token");
+const UNREADABLE: Refusal = Refusal::Rule("it is not a readable JWT");
 
 #[test]
 fn only_the_providers_own_keys_and_accepted_algorithms_verify() {
@@ -247,7 +282,7 @@ fn only_the_providers_own_keys_and_accepted_algorithms_verify() {
         (signed(json!({"alg": "ES256"})), Ok(())),
         (format!("{unsigned}."), Err(BAD_ALGORITHM)),
         (signed(json!({"alg": "none"})), Err(BAD_ALGORITHM)),
-        (signed(json!({"alg": "NONE"})), Err(UNREADABLE)),
+        (signed(json!({"alg": "NONE"})), Err(BAD_ALGORITHM)),
         (with_mac("canary-secret"), Err(BAD_ALGORITHM)),
         (
             with_mac(key.jwk()["x"].as_str().unwrap()),
@@ -273,7 +308,7 @@ fn only_the_providers_own_keys_and_accepted_algorithms_verify() {
         ),
         (format!("{body}."), Err(Refusal::Signature)),
         (
-            format!("{body}.{}", &signature[..43]),
+            format!("{body}.{}", &signature[..44]),
             Err(Refusal::Signature),
         ),
     ] {
@@ -294,27 +329,27 @@ fn another_kind_of_jwt_is_no_id_token() {
         (signed(json!({"alg": "ES256", "typ": "JWT"})), Ok(())),
         (
             signed(json!({"alg": "ES256", "typ": "logout+jwt"})),
-            Err(BAD_HEADER),
+            Err(BAD_TYPE),
         ),
         (
             signed(json!({"alg": "ES256", "typ": "at+jwt"})),
-            Err(BAD_HEADER),
+            Err(BAD_TYPE),
         ),
         (
             signed(json!({"alg": "ES256", "crit": ["exp"]})),
-            Err(BAD_HEADER),
+            Err(Refusal::Rule("its header has a crit")),
         ),
         (
             signed(json!({"alg": "ES256", "cty": "JWT"})),
-            Err(BAD_HEADER),
+            Err(Refusal::Rule("its header has a cty")),
         ),
-        (signed(json!({"alg": "A128GCM"})), Err(BAD_HEADER)),
-        (signed(json!({})), Err(UNREADABLE)),
+        (signed(json!({"alg": "A128GCM"})), Err(BAD_ALGORITHM)),
+        (signed(json!({})), Err(BAD_ALGORITHM)),
         (body.to_owned(), Err(UNREADABLE)),
         (format!("{whole}.x"), Err(UNREADABLE)),
         (format!("{whole}=="), Err(UNREADABLE)),
         (String::new(), Err(UNREADABLE)),
-        ("e30.e30.e30".to_owned(), Err(UNREADABLE)),
+        ("e30.e30.e30".to_owned(), Err(BAD_ALGORITHM)),
     ] {
         let outcome = Case::new().verify(&known, &raw).map(drop);
         assert_eq!(outcome, expected, "{raw}");
@@ -394,6 +429,50 @@ fn rsa_and_eddsa_signatures_verify() {
     let signature = URL_SAFE_NO_PAD.encode(pair.sign(input.as_bytes()));
     let outcome = case.verify(&eddsa, &format!("{input}.{signature}"));
     assert_eq!(outcome.map(drop), Ok(()));
+}
+
+#[test]
+fn es512_signatures_verify_under_their_own_curve_alone() {
+    // V3: with members that no signature needs, in whatever form
+    use p521::ecdsa::signature::Signer as _;
+    let case = Case {
+        nonce: None,
+        ..Case::new()
+    };
+    let mut secret = [7; 66];
+    secret[..2].fill(0);
+    let key = p521::ecdsa::SigningKey::from_slice(&secret).unwrap();
+    let point = p521::ecdsa::VerifyingKey::from(&key).to_sec1_point(false);
+    let coordinate = |bytes: &[u8]| json!(URL_SAFE_NO_PAD.encode(bytes));
+    let jwk = json!({
+        "kty": "EC", "crv": "P-521", "kid": "k5", "key_ops": 7, "x5c": {}, "oth": [],
+        "x": coordinate(&point.as_bytes()[1..67]), "y": coordinate(&point.as_bytes()[67..]),
+    });
+    let mut claims = sound();
+    let hash = digest::digest(&digest::SHA512, b"at-1");
+    claims["at_hash"] = json!(URL_SAFE_NO_PAD.encode(&hash.as_ref()[..32]));
+    let signed = |header: Value| {
+        let input = signing_input(&header, &claims);
+        let signature: p521::ecdsa::Signature = key.sign(input.as_bytes());
+        format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature.to_bytes()))
+    };
+    let raw = signed(json!({"alg": "ES512", "kid": "k5"}));
+    let keys = [SigningKey::new("k1").jwk(), jwk.clone()];
+    assert_eq!(case.verify(&known(&keys), &raw).map(drop), Ok(()));
+    // Of two curves one fits, so no name is needed.
+    let nameless = signed(json!({"alg": "ES512"}));
+    assert_eq!(case.verify(&known(&keys), &nameless).map(drop), Ok(()));
+    let renamed = signed(json!({"alg": "ES256", "kid": "k5"}));
+    let outcome = case.verify(&known(&keys), &renamed);
+    assert_eq!(outcome, Err(Refusal::Key));
+    let (body, _) = raw.rsplit_once('.').unwrap();
+    let forged = format!("{body}.{}", "A".repeat(176));
+    let outcome = case.verify(&known(&keys), &forged);
+    assert_eq!(outcome, Err(Refusal::Signature));
+    let mut off_curve = jwk;
+    off_curve["y"] = off_curve["x"].clone();
+    let outcome = case.verify(&known(&[off_curve]), &raw);
+    assert_eq!(outcome, Err(Refusal::Key));
 }
 
 #[test]

@@ -2,9 +2,11 @@
 
 use serde_json::{Value, json};
 
+use super::super::jwt::Refusal;
 use super::super::logout_token::{LogoutToken, verify};
+use super::super::{SigningAlgorithm, WithoutExp};
 use super::hostile::SigningKey;
-use super::id_token::{ISSUER, at, known};
+use super::id_token::{ALGORITHMS, ISSUER, at, known};
 use super::{NOW, settings};
 
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
@@ -16,7 +18,7 @@ fn sound() -> Value {
     })
 }
 
-fn outcome(token: Result<LogoutToken, super::super::id_token::Refusal>) -> String {
+fn outcome(token: Result<LogoutToken, Refusal>) -> String {
     match token {
         Ok(_) => "ok".to_owned(),
         Err(refusal) => refusal.to_string(),
@@ -32,7 +34,8 @@ fn every_rule_for_claims_refuses_what_breaks_it() {
         (json!({"sub": null}), "ok"),
         (json!({"sub": null, "sid": null}), "neither"),
         (json!({"sid": ""}), "usual length"),
-        (json!({"sub": 7}), "usual length"),
+        (json!({"sub": 7}), "sub is not understood"),
+        (json!({"address": 7, "sid": null, "amr": "pwd"}), "ok"),
         (json!({"iss": "https://id.example.com/"}), "iss"),
         (json!({"iss": null}), "iss"),
         (json!({"aud": "other"}), "aud"),
@@ -42,10 +45,14 @@ fn every_rule_for_claims_refuses_what_breaks_it() {
         (json!({"aud": null}), "aud"),
         (json!({"iat": null}), "iat"),
         (json!({"iat": at(31)}), "iat"),
-        (json!({"exp": null}), "exp"),
-        (json!({"exp": at(-30)}), "exp"),
+        (json!({"iat": "now"}), "iat is not understood"),
+        // V7: what is missing is told from what is over.
+        (json!({"exp": null}), "exp is missing"),
+        (json!({"exp": at(-30)}), "expired"),
         (json!({"exp": at(-29)}), "ok"),
-        (json!({"exp": "soon"}), "exp"),
+        (json!({"exp": u64::MAX}), "ok"),
+        (json!({"exp": 1e300}), "exp is not understood"),
+        (json!({"exp": "soon"}), "exp is not understood"),
         (json!({"jti": null}), "jti"),
         (json!({"jti": ""}), "usual length"),
         (json!({"events": null}), "events"),
@@ -63,7 +70,8 @@ fn every_rule_for_claims_refuses_what_breaks_it() {
             }
         }
         let known = known(&[key.jwk()]);
-        let said = outcome(verify(&settings(ISSUER), &known, NOW, &key.sign(&claims)));
+        let raw = key.sign(&claims);
+        let said = outcome(verify(&settings(ISSUER), &known, &ALGORITHMS, NOW, &raw));
         assert!(said.contains(expected), "{changes}: {said}");
     }
 }
@@ -72,7 +80,7 @@ fn every_rule_for_claims_refuses_what_breaks_it() {
 fn signature_and_header_follow_the_rules_of_an_id_token() {
     let (key, other) = (SigningKey::new("k1"), SigningKey::new("k1"));
     let known = known(&[key.jwk()]);
-    let verify = |raw: &str| outcome(verify(&settings(ISSUER), &known, NOW, raw));
+    let verify = |raw: &str| outcome(verify(&settings(ISSUER), &known, &ALGORITHMS, NOW, raw));
     for (header, expected) in [
         (
             json!({"alg": "ES256", "kid": "k1", "typ": "logout+jwt"}),
@@ -119,6 +127,7 @@ fn what_it_says_is_what_was_signed() {
     let token = verify(
         &settings(ISSUER),
         &known(&[key.jwk()]),
+        &ALGORITHMS,
         NOW,
         &key.sign(&sound()),
     );
@@ -127,4 +136,68 @@ fn what_it_says_is_what_was_signed() {
     assert_eq!(token.subject.as_deref(), Some("ada"));
     assert_eq!(token.id, "j-1");
     assert_eq!(token.expires_at.as_secs(), NOW.as_secs() + 120);
+}
+
+#[test]
+fn a_token_without_an_end_is_good_for_two_minutes_if_the_configuration_says_so() {
+    // V7: Ory Hydra, LemonLDAP::NG
+    let key = SigningKey::new("k1");
+    let known = known(&[key.jwk()]);
+    let mut settings = settings(ISSUER);
+    settings.logout_token_without_exp = WithoutExp::ByIat;
+    for (iat, exp, expected) in [
+        (0, None, "ok"),
+        (-149, None, "ok"),
+        (-150, None, "expired"),
+        (31, None, "iat"),
+        (-10, Some(-30), "expired"),
+        (-1_000, Some(1), "ok"),
+    ] {
+        let mut claims = sound();
+        claims["iat"] = json!(at(iat));
+        claims.as_object_mut().unwrap().remove("exp");
+        if let Some(exp) = exp {
+            claims["exp"] = json!(at(exp));
+        }
+        let verdict = verify(&settings, &known, &ALGORITHMS, NOW, &key.sign(&claims));
+        let said = outcome(verdict);
+        assert!(said.contains(expected), "{iat} {exp:?}: {said}");
+    }
+}
+
+#[test]
+fn what_does_not_sign_id_tokens_signs_no_logout_token() {
+    // V3
+    let key = SigningKey::new("k1");
+    let known = known(&[key.jwk()]);
+    let raw = key.sign(&sound());
+    let said = |algorithm| outcome(verify(&settings(ISSUER), &known, &[algorithm], NOW, &raw));
+    assert_eq!(said(SigningAlgorithm::Es256), "ok");
+    assert!(said(SigningAlgorithm::Rs256).contains("not that of this provider's ID tokens"));
+}
+
+#[test]
+fn a_token_that_breaks_a_rule_wants_no_newer_keys() {
+    // Row R, B28
+    let (key, other) = (SigningKey::new("k1"), SigningKey::new("k2"));
+    let known = known(&[key.jwk()]);
+    let verify = |claims: &Value| {
+        verify(
+            &settings(ISSUER),
+            &known,
+            &ALGORITHMS,
+            NOW,
+            &other.sign(claims),
+        )
+    };
+    assert_eq!(verify(&sound()), Err(Refusal::Key));
+    for (name, value) in [
+        ("iss", json!("x")),
+        ("events", json!({})),
+        ("exp", json!(1)),
+    ] {
+        let mut claims = sound();
+        claims[name] = value;
+        assert!(matches!(verify(&claims), Err(Refusal::Rule(_))), "{name}");
+    }
 }

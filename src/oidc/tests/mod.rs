@@ -16,7 +16,9 @@ use openidconnect::ClientSecret;
 use tokio::task::LocalSet;
 
 use self::hostile::Hostile;
-use super::{ClientAuth, ClientSettings, IdpClient, OidcError, Provider, RepeatRefresh};
+use super::{
+    ClientAuth, ClientSettings, IdpClient, OidcError, Provider, RepeatRefresh, WithoutExp,
+};
 use crate::clock::{Clock, UnixTime};
 
 const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
@@ -47,6 +49,8 @@ fn settings(issuer: &str) -> ClientSettings {
         extra_params: BTreeMap::new(),
         clock_skew: Duration::from_secs(30),
         expires_in: Duration::from_mins(5),
+        id_token_signed_response_alg: None,
+        logout_token_without_exp: WithoutExp::Refuse,
         repeat_refresh: RepeatRefresh::Auto,
         redirect_uri: "https://shop.example.com/bff/callback".to_owned(),
     }

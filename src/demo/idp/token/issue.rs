@@ -11,7 +11,7 @@ use super::super::client_auth::OAuthError;
 use super::super::forge;
 use super::super::params::Params;
 use super::super::store::Grant;
-use super::super::{KeyFailure, Rotation, Secret, Shared, TokenFormat, mint};
+use super::super::{KeyAlgorithm, KeyFailure, Rotation, Secret, Shared, TokenFormat, mint};
 use super::Tokens;
 
 impl From<KeyFailure> for OAuthError {
@@ -72,7 +72,8 @@ pub(super) fn for_client(
                 "jti": mint::random_text(16),
             });
             let keys = idp.keys();
-            let header = json!({ "alg": "ES256", "kid": keys.kid(), "typ": "at+jwt" });
+            let header =
+                json!({ "alg": keys.algorithm().as_str(), "kid": keys.kid(), "typ": "at+jwt" });
             let token = keys.sign(&header, &claims)?;
             idp.minted.record(Secret::AccessToken, &token);
             token
@@ -154,7 +155,8 @@ fn access_token(idp: &Shared, grant: &Grant, lifetime: Duration) -> Result<Strin
             });
             pad(idp, &mut claims);
             let keys = idp.keys();
-            let header = json!({ "alg": "ES256", "kid": keys.kid(), "typ": "at+jwt" });
+            let header =
+                json!({ "alg": keys.algorithm().as_str(), "kid": keys.kid(), "typ": "at+jwt" });
             let token = keys.sign(&header, &claims)?;
             idp.minted.record(Secret::AccessToken, &token);
             token
@@ -191,7 +193,7 @@ fn id_token(
         "auth_time": grant.sign_on.auth_time.as_secs(),
         "acr": grant.sign_on.acr,
         "sid": grant.sign_on.sid,
-        "at_hash": at_hash(access_token),
+        "at_hash": at_hash(idp.keys().algorithm(), access_token),
         "name": user.name,
         "email": user.email,
         "roles": user.roles,
@@ -206,9 +208,10 @@ fn id_token(
 }
 
 /// OpenID Connect Core §3.1.3.6: the left half of the hash that the signature uses.
-fn at_hash(access_token: &str) -> String {
-    let hash = digest::digest(&digest::SHA256, access_token.as_bytes());
-    let (left, _) = hash.as_ref().split_at_checked(16).unwrap_or_default();
+fn at_hash(algorithm: KeyAlgorithm, access_token: &str) -> String {
+    let hash = digest::digest(algorithm.hash(), access_token.as_bytes());
+    let half = hash.as_ref().len() / 2;
+    let (left, _) = hash.as_ref().split_at_checked(half).unwrap_or_default();
     URL_SAFE_NO_PAD.encode(left)
 }
 
@@ -230,6 +233,9 @@ mod tests {
     fn at_hash_is_that_of_openid_connect_core_appendix_a() {
         // The example of §A.3 is of this access token.
         let token = "jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y";
-        assert_eq!(at_hash(token), "77QmUPtjPfzWtF2AnpK9RQ");
+        assert_eq!(
+            at_hash(KeyAlgorithm::Es256, token),
+            "77QmUPtjPfzWtF2AnpK9RQ"
+        );
     }
 }

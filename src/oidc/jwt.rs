@@ -1,0 +1,294 @@
+//! Signed JWTs of a provider: taken apart, verified, and what their claims say.
+//!
+//! ID tokens and logout tokens have rules of their own (`id_token`, `logout_token`); what both obey is here.
+//!
+//! # Invariants
+//! - Keys come from the provider's `jwks_uri` alone; `jku`, `jwk` and `x5u` in a header are not even read (B27).
+//! - Which algorithms are good is ours to say, never the token's (RFC 8725 §3.1).
+//! - A claim is judged when it is used, and not before: one that nobody asked for may have any form.
+//! - Every time is read by [`numeric_date`].
+//!
+//! # Spec
+//! RFC 7515 §5.2; RFC 7519 §2, §4.1; RFC 8725.
+
+use std::fmt;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use serde_json::{Map, Value};
+
+use super::OidcError;
+use super::algorithm::SigningAlgorithm;
+use super::keys::KeySet;
+use crate::clock::UnixTime;
+
+/// Why a token is not believed. Quotes nothing of it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) enum Refusal {
+    /// No key at hand fits; a newer key set may have it.
+    Key,
+    /// The key that fits does not verify it; a newer key set may have another one of that name.
+    Signature,
+    /// This claim, which is used, has another form than it must have.
+    NotUnderstood(&'static str),
+    /// It breaks this rule.
+    Rule(&'static str),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Key => f.write_str("no key of the provider fits it"),
+            Self::Signature => f.write_str("no key of the provider verifies its signature"),
+            Self::NotUnderstood(name) => write!(f, "{name} is not understood"),
+            Self::Rule(rule) => f.write_str(rule),
+        }
+    }
+}
+
+impl From<Refusal> for OidcError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Invalid(format!("ID token: {refusal}"))
+    }
+}
+
+/// A signed JWT (RFC 7519 §7.2), not verified yet.
+pub(super) struct Jwt<'r> {
+    header: Map<String, Value>,
+    pub(super) claims: Map<String, Value>,
+    signed: &'r str,
+    signature: Vec<u8>,
+}
+
+impl<'r> Jwt<'r> {
+    /// Takes the compact serialisation apart.
+    pub(super) fn read(raw: &'r str) -> Result<Self, Refusal> {
+        let read = || {
+            let (signed, signature) = raw.rsplit_once('.')?;
+            let (header, claims) = signed.split_once('.')?;
+            Some(Self {
+                header: object(header)?,
+                claims: object(claims)?,
+                signed,
+                signature: URL_SAFE_NO_PAD.decode(signature).ok()?,
+            })
+        };
+        read().ok_or(Refusal::Rule("it is not a readable JWT"))
+    }
+
+    /// The name of the key that signed it, as it says.
+    pub(super) fn kid(&self) -> Option<&str> {
+        self.header.get("kid").and_then(Value::as_str)
+    }
+
+    /// The algorithm, if the header is that of a signed token of one of these types: lower-case values of `typ`, without
+    /// `application/`.
+    pub(super) fn check_header(&self, types: &[&str]) -> Result<SigningAlgorithm, Refusal> {
+        // RFC 7515 §4.1.11: an extension that must be understood is not.
+        if self.header.contains_key("crit") {
+            return Err(Refusal::Rule("its header has a crit"));
+        }
+        // RFC 7519 §5.2: a JWT within a JWT, or no JWT at all.
+        if self.header.contains_key("cty") {
+            return Err(Refusal::Rule("its header has a cty"));
+        }
+        let is_type = |text: &str| {
+            let text = text.to_ascii_lowercase();
+            let text = text.strip_prefix("application/").unwrap_or(&text);
+            types.contains(&text)
+        };
+        match self.header.get("typ") {
+            None => {}
+            Some(Value::String(text)) if is_type(text) => {}
+            Some(_) => return Err(Refusal::Rule("its typ is that of another token")),
+        }
+        let algorithm = self.header.get("alg").and_then(Value::as_str);
+        let algorithm = algorithm.and_then(SigningAlgorithm::parse);
+        algorithm.ok_or(Refusal::Rule("its signature algorithm is not accepted"))
+    }
+
+    /// Whether one of the keys made the signature.
+    pub(super) fn check_signature(
+        &self,
+        algorithm: SigningAlgorithm,
+        keys: &KeySet,
+    ) -> Result<(), Refusal> {
+        let fitting = keys.fitting(self.kid(), algorithm);
+        let verifies = |key: &&super::keys::Key| {
+            key.verifies(algorithm, self.signed.as_bytes(), &self.signature)
+        };
+        match fitting.len() {
+            0 => Err(Refusal::Key),
+            _ if fitting.iter().any(verifies) => Ok(()),
+            _ => Err(Refusal::Signature),
+        }
+    }
+}
+
+fn object(part: &str) -> Option<Map<String, Value>> {
+    let unique: Unique = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()?;
+    Some(unique.0)
+}
+
+/// Members of which none is there twice (RFC 7515 §4, RFC 7519 §4): readers that take another one of the two would see
+/// another token.
+struct Unique(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Unique {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Unique;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut read: A) -> Result<Unique, A::Error> {
+                let mut members = Map::new();
+                while let Some((name, value)) = read.next_entry()? {
+                    if members.insert(name, value).is_some() {
+                        return Err(A::Error::custom("a member is there twice"));
+                    }
+                }
+                Ok(Unique(members))
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
+}
+
+/// Whether `aud` is this client, once or several times, and nobody else.
+pub(super) fn is_for(claims: &Map<String, Value>, client_id: &str) -> bool {
+    let is_us = |value: &Value| value.as_str() == Some(client_id);
+    match claims.get("aud") {
+        Some(Value::Array(all)) => !all.is_empty() && all.iter().all(is_us),
+        Some(one) => is_us(one),
+        None => false,
+    }
+}
+
+/// A claim that is a text.
+pub(super) fn text<'c>(claims: &'c Map<String, Value>, name: &str) -> Option<&'c str> {
+    claims.get(name).and_then(Value::as_str)
+}
+
+/// A claim that is a time.
+pub(super) fn time(
+    claims: &Map<String, Value>,
+    name: &'static str,
+) -> Result<Option<UnixTime>, Refusal> {
+    match claims.get(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => numeric_date(value)
+            .map(Some)
+            .ok_or(Refusal::NotUnderstood(name)),
+    }
+}
+
+/// RFC 7519 §2, `NumericDate`: a number of seconds, perhaps with a fraction, of which whole seconds are kept. What is before
+/// the epoch is as long ago as can be; what no clock could ever show is no time.
+pub(super) fn numeric_date(value: &Value) -> Option<UnixTime> {
+    let fraction = || Duration::try_from_secs_f64(value.as_f64()?.max(0.0)).ok();
+    let whole = value.as_u64();
+    whole
+        .or_else(|| fraction().map(|since| since.as_secs()))
+        .map(UnixTime::from_secs)
+}
+
+/// What an ID token says that keeps every rule.
+#[derive(Clone)]
+pub struct Claims {
+    /// `sub`
+    pub subject: String,
+    /// `sid`: the provider's session.
+    pub sid: Option<String>,
+    /// `auth_time`: when the user last proved who they are.
+    pub auth_time: Option<UnixTime>,
+    /// `session_expiry`: when the provider wants the session to be over.
+    pub session_expiry: Option<UnixTime>,
+    /// All claims, these among them, as they are written.
+    pub all: Map<String, Value>,
+}
+
+impl Claims {
+    /// Reads what sessions use. What a session can do without, and cannot be understood, is named in the log.
+    pub(super) fn read(all: Map<String, Value>) -> Result<Self, Refusal> {
+        let subject = match all.get("sub") {
+            None | Some(Value::Null) => return Err(Refusal::Rule("sub is missing")),
+            Some(Value::String(text)) if text.is_empty() => {
+                return Err(Refusal::Rule("sub is empty"));
+            }
+            Some(Value::String(text)) => text.clone(),
+            Some(_) => return Err(Refusal::NotUnderstood("sub")),
+        };
+        let pass_over =
+            |name: &str| log::warn!("ID token: {name} is not understood, and passed over");
+        let time = |name| {
+            let time = time(&all, name);
+            time.inspect_err(|_| pass_over(name)).ok().flatten()
+        };
+        let (auth_time, session_expiry) = (time("auth_time"), time("session_expiry"));
+        let sid = match all.get("sid") {
+            Some(Value::String(sid)) => Some(sid.clone()),
+            None | Some(Value::Null) => None,
+            Some(_) => {
+                pass_over("sid");
+                None
+            }
+        };
+        Ok(Self {
+            subject,
+            sid,
+            auth_time,
+            session_expiry,
+            all,
+        })
+    }
+}
+
+impl fmt::Debug for Claims {
+    // SECURITY: names and addresses of people are in there (F14).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Claims(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn no_member_is_there_twice() {
+        // RFC 7519 §4
+        let read = |text: &str| object(&URL_SAFE_NO_PAD.encode(text)).is_some();
+        assert!(read("{\"a\":1,\"b\":{}}"));
+        for text in ["{\"a\":1,\"a\":1}", "[]", "7", "", "{\"a\":1}x"] {
+            assert!(!read(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_time_may_have_a_fraction() {
+        // F1, RFC 7519 §2
+        for (written, read) in [
+            (json!(1_795_262_400), Some(1_795_262_400)),
+            (json!(1_795_262_400.25), Some(1_795_262_400)),
+            (json!(1_795_262_400.99), Some(1_795_262_400)),
+            (json!(1.795_262_4e9), Some(1_795_262_400)),
+            (json!(-1), Some(0)),
+            (json!(-0.5), Some(0)),
+            (json!(1e300), None),
+            (json!(u64::MAX), Some(u64::MAX)),
+            (json!("1795262400"), None),
+            (json!(true), None),
+            (json!([1]), None),
+        ] {
+            let secs = numeric_date(&written).map(UnixTime::as_secs);
+            assert_eq!(secs, read, "{written}");
+        }
+    }
+}
