@@ -79,7 +79,7 @@ pub(crate) fn serve(files: Vec<PathBuf>) -> Result<(), Failure> {
 /// Serves; says `banner` once connections are not refused any more.
 fn run(config: Config, clock: Clock, banner: &str) -> Result<(), Failure> {
     // Only an earlier call makes it fail, and there is none.
-    let _ = telemetry::init(config.log_format);
+    let _ = telemetry::init(config.log_format, &config.log_filter);
     for warning in &config.warnings {
         log::warn!("{warning}");
     }

@@ -36,7 +36,7 @@ use crate::coordination::CoordinationSettings;
 use crate::frontend::Frontends;
 use crate::names::UpstreamName;
 use crate::proxy::UpstreamSettings;
-use crate::telemetry::LogFormat;
+use crate::telemetry::{LogFilter, LogFormat};
 
 pub use key_path::KeyPath;
 pub use layer::Environment;
@@ -63,6 +63,8 @@ pub struct Config {
     pub coordination: Option<CoordinationSettings>,
     /// How log lines are written.
     pub log_format: LogFormat,
+    /// Which log lines are written.
+    pub log_filter: LogFilter,
     /// What works, but should be known: for the log at start, and for `--check`.
     pub warnings: Vec<String>,
     /// What programs around sealgate may have to be told: for `--check` alone.
@@ -76,6 +78,8 @@ pub struct ServerSettings {
     pub bind: SocketAddr,
     /// The listener for `/livez`, `/readyz` and `/metrics`.
     pub admin_bind: SocketAddr,
+    /// Names by which it is called, in lower case, beside `localhost` and addresses.
+    pub admin_hosts: Vec<String>,
     /// Threads that answer requests.
     pub workers: usize,
     /// Networks whose `Forwarded` and `X-Forwarded-*` headers are believed.

@@ -41,6 +41,8 @@ pub(super) struct Server {
     pub(super) bind: String,
     /// Address and port for `/livez`, `/readyz` and `/metrics`.
     pub(super) admin_bind: String,
+    /// Names by which that listener is called, beside `localhost` and addresses; by default none.
+    pub(super) admin_hosts: Vec<String>,
     /// Threads that answer requests; by default one for each core.
     pub(super) workers: Count,
     /// Networks whose `Forwarded` and `X-Forwarded-*` headers are believed; by default none.

@@ -1,11 +1,14 @@
 //! How environment variables name keys and spell values.
 
-use figment::value::Value;
+use figment::value::{Dict, Value};
 
 use super::key_path::KeyPath;
 
 /// `SEALGATE__SERVER__BIND` is `server.bind`.
 const PREFIX: &str = "SEALGATE__";
+
+/// Names the files.
+pub(super) const CONFIG: &str = "SEALGATE_CONFIG";
 
 /// `SEALGATE__FRONTEND__MY_SHOP__BASE_PATH` is `frontend.my-shop.base_path`: names have hyphens, keys have underscores.
 /// `None` for other programs' variables.
@@ -28,6 +31,63 @@ pub(super) fn path_of(variable: &str) -> Option<KeyPath> {
         _ => {}
     }
     Some(KeyPath::of(keys))
+}
+
+/// The variable that was probably meant by one that is none of ours: with single underscores, or in small letters.
+///
+/// `None` for other programs' variables; those that Kubernetes makes for a Service named `sealgate-…` are such.
+pub(super) fn meant_by(variable: &str, values: &Dict) -> Option<String> {
+    const SECTIONS: [&str; 6] = [
+        "COORDINATION",
+        "FRONTEND",
+        "KEYS",
+        "SERVER",
+        "TELEMETRY",
+        "UPSTREAM",
+    ];
+    let upper = variable.to_uppercase();
+    let rest = upper.strip_prefix("SEALGATE_")?;
+    if variable.starts_with(PREFIX) || variable == CONFIG {
+        return None;
+    }
+    if upper == CONFIG {
+        return Some(upper);
+    }
+    let is_of_kubernetes = rest.contains("_SERVICE_HOST")
+        || rest.contains("_SERVICE_PORT")
+        || rest.contains("_PORT_")
+        || rest.ends_with("_PORT");
+    let words: Vec<&str> = rest.split('_').filter(|word| !word.is_empty()).collect();
+    let [section, below @ ..] = &words[..] else {
+        return None;
+    };
+    if is_of_kubernetes || below.is_empty() || !SECTIONS.contains(section) {
+        return None;
+    }
+    let mut known = Vec::new();
+    collect(values, &KeyPath::default(), &mut known);
+    let is_same = |name: &String| {
+        name.split('_')
+            .filter(|word| !word.is_empty())
+            .skip(1)
+            .eq(words.iter().copied())
+    };
+    let meant = known.into_iter().find(is_same);
+    Some(meant.unwrap_or_else(|| match *section {
+        "FRONTEND" | "UPSTREAM" => format!("{PREFIX}{section}__<name>__<key>"),
+        _ => format!("{PREFIX}{section}__{}", below.join("_")),
+    }))
+}
+
+/// The variables that would set what is set already.
+fn collect(table: &Dict, at: &KeyPath, names: &mut Vec<String>) {
+    for (key, value) in table {
+        let path = at.child(key);
+        names.push(name_of(&path));
+        if let Value::Dict(_, inner) = value {
+            collect(inner, &path, names);
+        }
+    }
 }
 
 /// The variable that sets a key, for remedies.
@@ -67,6 +127,51 @@ mod tests {
         }
         assert_eq!(path_of("SEALGATE_CONFIG"), None);
         assert_eq!(path_of("sealgate__keys__dir"), None);
+    }
+
+    #[test]
+    fn a_name_that_nearly_names_a_key_is_told_from_others() {
+        // N11
+        let port = Value::from(8080);
+        let server = Value::from(Dict::from([("bind".to_owned(), port.clone())]));
+        let shop = Value::from(Dict::from([("base_path".to_owned(), port)]));
+        let frontends = Value::from(Dict::from([("my-shop".to_owned(), shop)]));
+        let values = Dict::from([
+            ("server".to_owned(), server),
+            ("frontend".to_owned(), frontends),
+        ]);
+        for (name, meant) in [
+            ("SEALGATE_SERVER_BIND", Some("SEALGATE__SERVER__BIND")),
+            ("SEALGATE_SERVER__BIND", Some("SEALGATE__SERVER__BIND")),
+            ("sealgate__server__bind", Some("SEALGATE__SERVER__BIND")),
+            (
+                "SEALGATE_KEYS_RETIRE_AFTER",
+                Some("SEALGATE__KEYS__RETIRE_AFTER"),
+            ),
+            (
+                "SEALGATE_FRONTEND_MY_SHOP_BASE_PATH",
+                Some("SEALGATE__FRONTEND__MY_SHOP__BASE_PATH"),
+            ),
+            (
+                "SEALGATE_FRONTEND_OTHER_ORIGIN",
+                Some("SEALGATE__FRONTEND__<name>__<key>"),
+            ),
+            ("Sealgate_Config", Some("SEALGATE_CONFIG")),
+            ("SEALGATE_CONFIG", None),
+            ("SEALGATE__SERVER__BIND", None),
+            ("SEALGATE_SERVER", None),
+            ("SEALGATE_VERSION", None),
+            ("MY_SEALGATE_SERVER_BIND", None),
+            // Kubernetes, for Services named sealgate and sealgate-server.
+            ("SEALGATE_SERVICE_HOST", None),
+            ("SEALGATE_PORT_8080_TCP_ADDR", None),
+            ("SEALGATE_SERVER_SERVICE_HOST", None),
+            ("SEALGATE_SERVER_SERVICE_PORT_HTTP", None),
+            ("SEALGATE_SERVER_PORT", None),
+            ("SEALGATE_SERVER_PORT_8080_TCP", None),
+        ] {
+            assert_eq!(meant_by(name, &values).as_deref(), meant, "{name}");
+        }
     }
 
     #[test]

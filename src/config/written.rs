@@ -12,6 +12,7 @@ use super::layer::{Environment, Layer};
 use super::mistake::{ConfigErrors, Mistake};
 use super::settings::Settings;
 use super::units::{RATES, Rate};
+use super::variable;
 
 /// A value the command line gives: key, option (`--keys`), text.
 pub type Override = (KeyPath, String, String);
@@ -44,7 +45,7 @@ impl Sources {
         let environment: Environment = std::env::vars_os()
             .map(|(name, value)| (name.to_string_lossy().into_owned(), value))
             .collect();
-        let files = match environment.get("SEALGATE_CONFIG") {
+        let files = match environment.get(variable::CONFIG) {
             Some(list) if files.is_empty() => std::env::split_paths(list)
                 .filter(|path| !path.as_os_str().is_empty())
                 .collect(),

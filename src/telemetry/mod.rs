@@ -9,14 +9,16 @@
 
 pub mod coordination;
 mod hourly;
+mod filter;
 mod label;
 mod line;
 pub mod metrics;
 
-use env_logger::{Builder, Env, Logger};
+use env_logger::{Builder, Logger};
 use log::{LevelFilter, Log, Metadata, Record, SetLoggerError};
 
 pub use hourly::Hourly;
+pub use filter::LogFilter;
 pub use label::Label;
 
 /// How log lines are written.
@@ -29,9 +31,10 @@ pub enum LogFormat {
     Text,
 }
 
-/// Starts logging to stderr; the level is `RUST_LOG`, or `info`. An error means that it was started before.
-pub fn init(format: LogFormat) -> Result<(), SetLoggerError> {
-    let logger = Builder::from_env(Env::default().default_filter_or("info"))
+/// Starts logging to stderr. An error means that it was started before.
+pub fn init(format: LogFormat, filter: &LogFilter) -> Result<(), SetLoggerError> {
+    let logger = Builder::new()
+        .parse_filters(filter.spec())
         .format(move |out, record| {
             let at = out.timestamp_millis().to_string();
             match format {

@@ -1,6 +1,7 @@
 //! Configurations that work and should not: refused or warned about before a socket is bound.
 
 use crate::cli::sound_place;
+use crate::support::Site;
 use crate::support::process::{Outcome, Place, Process};
 
 /// `--check` of a sound configuration with these lines on top, written as a file of their own.
@@ -139,4 +140,222 @@ fn every_layer_keeps_its_own_provenance_whatever_it_is_called() {
     command.env("SEALGATE__KEYS__DIR", "keys");
     let outcome = Process::spawn(command).outcome();
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+}
+
+#[test]
+fn a_header_that_others_send_too_proves_nothing() {
+    // K
+    let place = sound_place();
+    place.rotate(&[]);
+    let with = |name: &str| {
+        check(
+            &place,
+            &format!("[frontend.shop]\ncsrf_header = \"{name}\"\n"),
+        )
+    };
+    for name in [
+        "Accept",
+        "Accept-Datetime",
+        "Content-Language",
+        "Range",
+        "DPR",
+        "Save-Data",
+        "Priority",
+        "TE",
+        "Trailer",
+        "DNT",
+        "Ping-From",
+        "Sec-GPC",
+        "If-Modified-Since",
+        "Authorization",
+        "Via",
+        "Forwarded",
+        "X-Forwarded-For",
+        "X-Forwarded-Proto",
+        "X-Real-IP",
+        "X-Request-ID",
+        "X-Amzn-Trace-Id",
+        "Cf-Connecting-Ip",
+        "traceparent",
+        "not a header",
+    ] {
+        with(name).assert_refused(78, &["frontend.shop.csrf_header (more.toml:2)", "X-CSRF"]);
+    }
+    for (name, is_warned) in [
+        ("X-CSRF", false),
+        ("X-XSRF-Token", false),
+        ("Test", false),
+        ("X-Requested-With", true),
+    ] {
+        let outcome = with(name);
+        assert_eq!(outcome.code, Some(0), "{name}: {}", outcome.stderr);
+        let warning = outcome.stderr.contains("csrf_header");
+        assert_eq!(warning, is_warned, "{name}: {}", outcome.stderr);
+    }
+}
+
+#[test]
+fn settings_that_trust_or_show_too_much_are_warned_about() {
+    // K
+    let place = sound_place();
+    place.rotate(&[]);
+    let proxies = "server.trusted_proxies";
+    for (line, key) in [
+        ("admin_bind = \"0.0.0.0:9090\"", Some("server.admin_bind")),
+        ("admin_bind = \"[::]:9090\"", Some("server.admin_bind")),
+        (
+            "admin_bind = \"203.0.113.7:9090\"",
+            Some("server.admin_bind"),
+        ),
+        ("admin_bind = \"10.1.2.3:9090\"", None),
+        ("admin_bind = \"[fd00::1]:9090\"", None),
+        ("trusted_proxies = [\"0.0.0.0/0\"]", Some(proxies)),
+        (
+            "trusted_proxies = [\"128.0.0.0/1\", \"0.0.0.0/1\"]",
+            Some(proxies),
+        ),
+        (
+            "trusted_proxies = [\"::/2\", \"4000::/2\", \"8000::/1\", \"10.0.0.0/8\"]",
+            Some(proxies),
+        ),
+        ("trusted_proxies = [\"2000::/3\"]", Some(proxies)),
+        ("trusted_proxies = [\"64.0.0.0/2\"]", Some(proxies)),
+        (
+            "trusted_proxies = [\"10.0.0.0/8\", \"fc00::/7\", \"192.0.2.0/24\", \"127.0.0.1\"]",
+            None,
+        ),
+    ] {
+        let outcome = check(&place, &format!("[server]\n{line}\n"));
+        assert_eq!(outcome.code, Some(0), "{line}: {}", outcome.stderr);
+        let warnings: Vec<_> = outcome
+            .stderr
+            .lines()
+            .filter(|line| line.starts_with("warning: "))
+            .collect();
+        match key {
+            None => assert!(warnings.is_empty(), "{line}: {warnings:?}"),
+            Some(key) => assert!(
+                warnings.len() == 1 && warnings[0].contains(&format!("{key} (more.toml:2)")),
+                "{line}: {warnings:?}"
+            ),
+        }
+    }
+    for (hosts, word) in [
+        ("[\"*\"]", "no host name"),
+        ("[\"sealgate:9090\"]", "without scheme and port"),
+        ("[\"http://sealgate\"]", "no host name"),
+        ("[\"127.0.0.1\"]", "needs no entry"),
+    ] {
+        check(&place, &format!("[server]\nadmin_hosts = {hosts}\n"))
+            .assert_refused(78, &["server.admin_hosts (more.toml:2)", word]);
+    }
+}
+
+#[test]
+fn a_star_that_would_stand_for_itself_is_refused() {
+    // N11
+    let place = sound_place();
+    place.rotate(&[]);
+    let route = |lines: &str| {
+        let tables = "[upstream.api]\nurl = \"http://127.0.0.1:1\"\n[frontend.shop.route.api]\nupstream = \"api\"\n";
+        check(&place, &format!("{tables}{lines}\n"))
+    };
+    for (lines, key, remedy) in [
+        ("path = \"/api/*\"", "path", "write \"/api\""),
+        ("path = \"/api/**/\"", "path", "write \"/api\""),
+        ("path = \"/api*\"", "path", "write \"/api\""),
+        ("path = \"/*\"", "path", "write \"/\""),
+        ("path = \"/api/*/items\"", "path", "name the path above it"),
+        (
+            "path = \"/a\"\nmethods = [\"*\"]",
+            "methods",
+            "remove the key",
+        ),
+        ("path = \"/a\"\ncookies = [\"*\"]", "cookies", "each cookie"),
+        (
+            "path = \"/a\"\nset_cookies = [\"*\"]",
+            "set_cookies",
+            "each cookie",
+        ),
+    ] {
+        let key = format!("frontend.shop.route.api.{key} (");
+        route(lines).assert_refused(78, &[&key, "star", remedy]);
+    }
+    for (lines, is_warned) in [
+        ("path = \"/api/%2A\"", false),
+        ("path = \"/api/:id\"", true),
+    ] {
+        let outcome = route(lines);
+        assert_eq!(outcome.code, Some(0), "{lines}: {}", outcome.stderr);
+        assert_eq!(
+            outcome.stderr.contains("route.api.path"),
+            is_warned,
+            "{}",
+            outcome.stderr
+        );
+    }
+}
+
+#[test]
+fn variables_that_nobody_reads_and_levels_that_are_none_are_warned_about() {
+    // N11
+    let site = Site::new();
+    let mut command = site.sealgate(&["--check"]);
+    command
+        .env("RUST_LOG", "verbose")
+        .env("SEALGATE_SERVER_BIND", "127.0.0.1:1")
+        .env("SEALGATE_FRONTEND_SHOP_BASE_PATH", "/auth")
+        .env("SEALGATE_SERVER_PORT", "tcp://10.0.0.1:8080");
+    let outcome = Process::spawn(command).outcome();
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    for warning in [
+        "warning: RUST_LOG: \"verbose\" is no level",
+        "warning: SEALGATE_SERVER_BIND: the variable is not read: did you mean SEALGATE__SERVER__BIND?",
+        "did you mean SEALGATE__FRONTEND__SHOP__BASE_PATH?",
+    ] {
+        assert!(
+            outcome.stderr.contains(warning),
+            "no {warning} in\n{}",
+            outcome.stderr
+        );
+    }
+    assert!(
+        !outcome.stderr.contains("SERVER_PORT"),
+        "{}",
+        outcome.stderr
+    );
+    // The process speaks all the same, and says so itself.
+    for level in ["verbose", "", "hyper=debug"] {
+        let server = site.serve_as(|command| {
+            command.env("RUST_LOG", level);
+        });
+        let log = server.process.stderr.text();
+        let is_warning = |line: &str| line.contains(" WARN ") && line.contains(": RUST_LOG: ");
+        assert_eq!(log.lines().any(is_warning), !level.is_empty(), "{log}");
+    }
+}
+
+#[test]
+fn an_https_origin_without_tls_and_without_proxies_is_noted() {
+    // N11
+    let place = sound_place();
+    place.rotate(&[]);
+    let note = "note: server.trusted_proxies (default): an origin is https://";
+    for (lines, is_noted) in [
+        ("", true),
+        ("[server]\ntrusted_proxies = [\"10.0.0.0/8\"]\n", false),
+        (
+            "[frontend.shop]\norigin = \"http://localhost:8080\"\n",
+            false,
+        ),
+    ] {
+        let outcome = check(&place, lines);
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+        assert_eq!(
+            outcome.stdout.contains(note),
+            is_noted,
+            "{lines}: {}",
+            outcome.stdout
+        );
+    }
 }

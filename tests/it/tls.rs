@@ -7,7 +7,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-use crate::support::process::Process;
+use crate::support::process::{Process, chmod};
 use crate::support::{ORIGIN, Request, Site};
 
 const TLS: &str = "tls = { cert = \"tls.crt\", key = \"tls.key\" }";
@@ -88,4 +88,68 @@ fn a_pair_that_does_not_fit_is_refused_before_any_socket() {
     }
     std::fs::remove_file(site.place.path("tls.crt")).unwrap();
     serve().assert_refused(78, &["server.tls", "tls.crt"]);
+}
+
+#[test]
+fn a_certificate_that_no_browser_takes_is_warned_about() {
+    // N6
+    let (site, _) = site();
+    let pair = |names: &[&str], from: i32, until: i32| {
+        let names = names.iter().map(|name| (*name).to_owned());
+        let mut params = rcgen::CertificateParams::new(names.collect::<Vec<_>>()).unwrap();
+        params.not_before = rcgen::date_time_ymd(from, 1, 1);
+        params.not_after = rcgen::date_time_ymd(until, 1, 1);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let cert = params.self_signed(&key).unwrap();
+        site.place.write("tls.crt", &cert.pem());
+        site.place.write("tls.key", &key.serialize_pem());
+    };
+    let warnings = || {
+        let outcome = Process::spawn(site.sealgate(&["--check"])).outcome();
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+        outcome.stderr
+    };
+    let (expired, early) = (
+        "expired at 2020-01-01T00:00:00Z",
+        "valid only from 2090-01-01",
+    );
+    for (names, from, until, words) in [
+        (&["shop.test"][..], 2020, 2090, &[][..]),
+        (&["other.test", "shop.test"], 2020, 2090, &[]),
+        (&["shop.test"], 2010, 2020, &[expired]),
+        (&["shop.test"], 2090, 2091, &[early]),
+        (
+            &["other.test", "a.shop.test"],
+            2020,
+            2060,
+            &["is not for https://shop.test"],
+        ),
+        (
+            &["other.test"],
+            2010,
+            2020,
+            &[expired, "is not for https://shop.test"],
+        ),
+    ] {
+        pair(names, from, until);
+        let said = warnings();
+        assert_eq!(
+            said.matches("warning: server.tls").count(),
+            words.len(),
+            "{said}"
+        );
+        for word in words {
+            assert!(said.contains(word), "no {word} in {said}");
+        }
+    }
+    // Others may read the key.
+    pair(&["shop.test"], 2020, 2090);
+    chmod(&site.place.path("tls.key"), 0o644);
+    let said = warnings();
+    assert!(
+        said.contains("server.tls.key") && said.contains("0644"),
+        "{said}"
+    );
+    let server = site.serve();
+    server.process.wait_for_log("tls.key has mode 0644");
 }

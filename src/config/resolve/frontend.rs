@@ -2,8 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::check::is_token;
-use super::{Noted, Resolver, assets, oidc, policy, route, session};
+use super::{Noted, Resolver, assets, csrf_header, oidc, policy, route, session};
 use crate::clock::Clock;
 use crate::config::key_path::KeyPath;
 use crate::config::settings;
@@ -11,33 +10,6 @@ use crate::frontend::{AssetsSettings, Frontend, RateLimit, Route, RouteTable};
 use crate::names::{FrontendName, Origin, ReturnTo};
 use crate::oidc::{ClientSettings, Provider};
 use crate::session::{Jar, JarSettings, SameSite, SessionSettings};
-
-/// Headers that a browser sends by itself or lets a foreign page send (Fetch, "CORS-safelisted request-header"):
-/// their presence proves nothing.
-const PROVES_NOTHING: [&str; 22] = [
-    "accept",
-    "accept-charset",
-    "accept-encoding",
-    "accept-language",
-    "access-control-request-headers",
-    "access-control-request-method",
-    "authorization",
-    "cache-control",
-    "connection",
-    "content-language",
-    "content-length",
-    "content-type",
-    "cookie",
-    "date",
-    "host",
-    "if-none-match",
-    "origin",
-    "pragma",
-    "range",
-    "referer",
-    "upgrade-insecure-requests",
-    "user-agent",
-];
 
 /// A frontend that has been checked, but not built.
 pub(in crate::config) struct FrontendPlan {
@@ -133,7 +105,8 @@ fn one(
         resolver.wrong(at, error.to_string(), "choose another name");
     }
     let base_path = base_path(resolver, &at.child("base_path"), &frontend.base_path);
-    let csrf_header = csrf_header(resolver, &at.child("csrf_header"), &frontend.csrf_header);
+    let csrf_header =
+        csrf_header::resolve(resolver, &at.child("csrf_header"), &frontend.csrf_header);
     let error_page = error_page(resolver, &at.child("error_page"), frontend);
     let redirect_uri = origin
         .as_ref()
@@ -246,25 +219,6 @@ fn base_path(resolver: &mut Resolver<'_>, at: &KeyPath, text: &str) -> Option<St
         "write one such as \"/bff\"",
     );
     fine.then_some(path)
-}
-
-fn csrf_header(resolver: &mut Resolver<'_>, at: &KeyPath, text: &str) -> Option<String> {
-    let name = text.to_ascii_lowercase();
-    let proves = !PROVES_NOTHING.contains(&name.as_str())
-        && !name.starts_with("sec-")
-        && !name.starts_with("proxy-");
-    let fine = resolver.ensure(
-        is_token(&name),
-        at,
-        "not the name of a header",
-        "write one such as \"X-CSRF\"",
-    ) && resolver.ensure(
-        proves,
-        at,
-        "a foreign page can make a browser send this header, so it proves nothing",
-        "write one such as \"X-CSRF\"",
-    );
-    fine.then_some(name)
 }
 
 fn error_page(

@@ -3,8 +3,11 @@
 //! Plans are made first, frontends are built from them only when nothing is wrong.
 
 mod assets;
+mod certificate;
 mod check;
 mod coordination;
+mod csrf_header;
+mod environment;
 mod frontend;
 mod oidc;
 mod policy;
@@ -33,7 +36,7 @@ use crate::coordination::CoordinationSettings;
 use crate::frontend::Frontends;
 use crate::names::UpstreamName;
 use crate::proxy::UpstreamSettings;
-use crate::telemetry::LogFormat;
+use crate::telemetry::{LogFilter, LogFormat};
 
 pub use tls::tls_config;
 
@@ -45,6 +48,7 @@ pub(super) struct Plan {
     pub(super) upstreams: HashMap<UpstreamName, UpstreamSettings>,
     pub(super) coordination: Option<CoordinationSettings>,
     pub(super) log_format: LogFormat,
+    pub(super) log_filter: LogFilter,
     pub(super) warnings: Vec<String>,
     pub(super) hints: Vec<String>,
 }
@@ -52,6 +56,11 @@ pub(super) struct Plan {
 impl Plan {
     /// Builds cookie jars and providers.
     pub(super) fn build(self, clock: &Clock) -> Config {
+        let mut warnings = self.warnings;
+        if let Some(tls) = &self.server.tls {
+            let origins = self.frontends.iter().map(|plan| &plan.origin);
+            warnings.extend(certificate::doubts(tls, origins, clock.now()));
+        }
         let frontends = self.frontends.into_iter();
         Config {
             server: self.server,
@@ -60,7 +69,8 @@ impl Plan {
             upstreams: self.upstreams,
             coordination: self.coordination,
             log_format: self.log_format,
-            warnings: self.warnings,
+            log_filter: self.log_filter,
+            warnings,
             hints: self.hints,
         }
     }
@@ -80,6 +90,8 @@ pub(super) fn plan(written: &Written) -> Result<Plan, ConfigErrors> {
     let frontends = frontend::resolve(&mut resolver);
     let coordination = coordination::resolve(&mut resolver);
     assets::keep_apart(&mut resolver);
+    environment::check_names(&mut resolver);
+    let log_filter = environment::log_filter(&mut resolver);
     let (Some(server), Some(log_format), Some(upstreams), Some(frontends)) =
         (server, log_format, upstreams, frontends)
     else {
@@ -93,6 +105,7 @@ pub(super) fn plan(written: &Written) -> Result<Plan, ConfigErrors> {
         upstreams: upstreams.into_iter().collect(),
         coordination,
         log_format,
+        log_filter,
         warnings,
         hints,
     })
@@ -140,6 +153,8 @@ struct Resolver<'w> {
     hints: Vec<String>,
     /// What nobody but this process may read, with what it is.
     private: Vec<(String, PathBuf)>,
+    /// Variables that hold secrets, by name.
+    secret_variables: Vec<String>,
 }
 
 impl<'w> Resolver<'w> {
@@ -150,6 +165,7 @@ impl<'w> Resolver<'w> {
             warnings: Vec::new(),
             hints: Vec::new(),
             private: Vec::new(),
+            secret_variables: Vec::new(),
         }
     }
 

@@ -70,7 +70,10 @@ fn one(
             "write the path it serves, such as \"/api/orders\"",
         )
         .and_then(|text| match RoutePath::parse(text) {
-            Ok(path) => Some(path),
+            Ok(path) => {
+                check_spelling(resolver, &path_at, text);
+                Some(path)
+            }
             Err(error) => {
                 let remedy = "write a path such as \"/api/orders\" or \"/api/users/{sub}\"";
                 resolver.wrong(&path_at, format!("{text:?} is not usable: {error}"), remedy);
@@ -125,6 +128,42 @@ fn one(
     Some(route)
 }
 
+/// What other routers write for "and all below it", or for a segment of any value, is literal here.
+fn check_spelling(resolver: &mut Resolver<'_>, at: &KeyPath, path: &str) {
+    let plain = path.trim_end_matches(['*', '/', '.', '{', '}']);
+    let plain = if plain.is_empty() { "/" } else { plain };
+    let above = if plain.contains('*') {
+        "name the path above it".to_owned()
+    } else {
+        format!("write {plain:?}")
+    };
+    let remedy = format!("{above}: a path takes in all below it; a star in a path is written %2A");
+    resolver.ensure(
+        !path.contains('*'),
+        at,
+        &format!("{path:?} has a star, which stands for nothing but itself"),
+        &remedy,
+    );
+    if path.split('/').any(|segment| segment.starts_with(':')) {
+        resolver.warn(
+            at,
+            "a segment that begins with a colon stands for itself; a path takes in all below it, and only {claim} has a \
+             meaning of its own",
+        );
+    }
+}
+
+/// Names are written one by one; in a list of them a star would be a name, and match nothing.
+pub(super) fn refuse_star(
+    resolver: &mut Resolver<'_>,
+    at: &KeyPath,
+    names: &[String],
+    remedy: &str,
+) {
+    let is_star = names.iter().any(|name| name == "*");
+    resolver.ensure(!is_star, at, "a star stands for nothing but itself", remedy);
+}
+
 fn upstream(
     resolver: &mut Resolver<'_>,
     at: &KeyPath,
@@ -160,6 +199,7 @@ fn methods(resolver: &mut Resolver<'_>, at: &KeyPath, methods: Option<&[String]>
         "no method is allowed",
         "name some, or remove the key to allow all",
     );
+    refuse_star(resolver, at, methods, "remove the key to allow all methods");
     for method in methods {
         // Methods are case-sensitive (RFC 9110 §9.1), and nobody means "get".
         let upper = is_token(method) && !method.bytes().any(|b| b.is_ascii_lowercase());
@@ -194,6 +234,7 @@ fn strip_headers(resolver: &mut Resolver<'_>, at: &KeyPath, names: &[String]) ->
 }
 
 fn cookie_names(resolver: &mut Resolver<'_>, at: &KeyPath, names: &[String]) {
+    refuse_star(resolver, at, names, "name each cookie");
     for name in names {
         resolver.ensure(
             is_token(name),

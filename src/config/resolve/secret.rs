@@ -30,10 +30,13 @@ impl Resolver<'_> {
             SecretReference {
                 file: None,
                 env: Some(name),
-            } => (
-                at.child("env"),
-                secret::read_variable(name, &self.written.environment),
-            ),
+            } => {
+                self.secret_variables.push(name.clone());
+                (
+                    at.child("env"),
+                    secret::read_variable(name, &self.written.environment),
+                )
+            }
             SecretReference { file: Some(_), .. } => {
                 self.wrong(at, "file and env are both given", example);
                 return None;

@@ -1,12 +1,13 @@
 //! `[server]` and `[keys]`.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use ipnet::IpNet;
 
 use super::{DAY, HOUR, Noted, Resolver, SECOND, tls_config};
 use crate::config::key_path::KeyPath;
+use crate::config::settings;
 use crate::config::{KeysSettings, ServerSettings, TlsFiles};
 
 /// `[server]`
@@ -24,6 +25,14 @@ pub(super) fn resolve(resolver: &mut Resolver<'_>) -> Option<ServerSettings> {
             "give server.admin_bind another port: metrics are not for the public",
         );
     }
+    if admin_bind.is_some_and(|address| is_for_everybody(address.ip())) {
+        resolver.warn(
+            &at.child("admin_bind"),
+            "metrics are shown to whoever reaches this machine: bind a loopback address, or see that nobody but probes and \
+             monitoring reaches this port",
+        );
+    }
+    let admin_hosts = names(resolver, &at.child("admin_hosts"));
     let workers = settings.workers.0;
     resolver.ensure(
         (1..=1024).contains(&workers),
@@ -47,9 +56,22 @@ pub(super) fn resolve(resolver: &mut Resolver<'_>) -> Option<ServerSettings> {
         HOUR,
     );
     let tls = tls(resolver, &at.child("tls"));
+    let is_https = |frontend: &settings::Frontend| {
+        let origin = frontend.origin.as_ref();
+        origin.is_some_and(|origin| origin.starts_with("https:"))
+    };
+    let mut frontends = resolver.written.settings.frontend.values();
+    if settings.tls.is_none() && settings.trusted_proxies.is_empty() && frontends.any(is_https) {
+        resolver.hint(
+            &at.child("trusted_proxies"),
+            "an origin is https:// and there is no server.tls: if a proxy ends TLS in front, name its network here, or its \
+             address is taken for every client's; if none does, add server.tls",
+        );
+    }
     Some(ServerSettings {
         bind: bind?,
         admin_bind: admin_bind?,
+        admin_hosts,
         workers,
         trusted_proxies: trusted_proxies?,
         shutdown_delay,
@@ -126,6 +148,67 @@ fn address(resolver: &mut Resolver<'_>, at: &KeyPath, text: &str) -> Option<Sock
     address
 }
 
+/// Whether an address is every one of this machine, or one that the whole world can route to.
+fn is_for_everybody(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(address) => {
+            let [a, b, ..] = address.octets();
+            let is_shared = a == 100 && (64..128).contains(&b);
+            address.is_unspecified()
+                || !(address.is_loopback()
+                    || address.is_private()
+                    || address.is_link_local()
+                    || is_shared)
+        }
+        IpAddr::V6(address) => {
+            address.is_unspecified()
+                || !(address.is_loopback()
+                    || address.is_unique_local()
+                    || address.is_unicast_link_local())
+        }
+    }
+}
+
+/// Wider than 10.0.0.0/8 and than `fc00::/7`, the widest private networks (RFC 1918, RFC 4193), or than a provider's.
+fn is_too_wide(network: &IpNet) -> bool {
+    match network {
+        IpNet::V4(network) => network.prefix_len() < 8,
+        IpNet::V6(network) => {
+            network.prefix_len()
+                < if network.network().is_unique_local() {
+                    7
+                } else {
+                    16
+                }
+        }
+    }
+}
+
+/// `server.admin_hosts`
+fn names(resolver: &mut Resolver<'_>, at: &KeyPath) -> Vec<String> {
+    let texts = &resolver.written.settings.server.admin_hosts;
+    for text in texts {
+        let is_name = !text.is_empty()
+            && text.len() <= 253
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'));
+        resolver.ensure(
+            is_name,
+            at,
+            &format!("{text:?} is no host name"),
+            "write names without scheme and port, each in full: [\"sealgate.internal\"]",
+        );
+        resolver.ensure(
+            text.parse::<IpAddr>().is_err() && text != "localhost",
+            at,
+            &format!("{text:?} needs no entry"),
+            "remove it: addresses and localhost are answered in any case",
+        );
+    }
+    texts.iter().map(|text| text.to_ascii_lowercase()).collect()
+}
+
 fn collide(a: SocketAddr, b: SocketAddr) -> bool {
     let same = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
     a.port() != 0 && a.port() == b.port() && same
@@ -138,7 +221,7 @@ fn networks(resolver: &mut Resolver<'_>, at: &KeyPath) -> Option<Vec<IpNet>> {
         .filter_map(|text| {
             let network = text
                 .parse()
-                .or_else(|_| text.parse().map(|address: std::net::IpAddr| address.into()));
+                .or_else(|_| text.parse().map(|address: IpAddr| address.into()));
             if network.is_err() {
                 resolver.wrong(
                     at,
@@ -149,13 +232,20 @@ fn networks(resolver: &mut Resolver<'_>, at: &KeyPath) -> Option<Vec<IpNet>> {
             network.ok()
         })
         .collect();
-    let all_addresses = networks
-        .iter()
-        .any(|network: &IpNet| network.prefix_len() == 0);
-    if all_addresses {
+    // Put together, for everything may be written in parts.
+    let whole = IpNet::aggregate(&networks);
+    if whole.iter().any(|network| network.prefix_len() == 0) {
         resolver.warn(
             at,
             "every client can claim any address: trust your proxies' networks only",
+        );
+    } else if let Some(network) = whole.iter().find(|network| is_too_wide(network)) {
+        resolver.warn(
+            at,
+            &format!(
+                "{network} is wider than any network of proxies, and whoever is in it can claim any address: trust your \
+                 proxies' networks only"
+            ),
         );
     }
     (networks.len() == texts.len()).then_some(networks)

@@ -63,11 +63,11 @@ pub(super) fn resolve(
     let claims_at = at.child("claims");
     let mut claims: Vec<String> = Vec::new();
     for claim in &session.claims {
-        let fine = !claim.is_empty() && !claim.chars().any(char::is_control);
+        let fine = !matches!(claim.as_str(), "" | "*") && !claim.chars().any(char::is_control);
         resolver.ensure(
             fine && !claims.contains(claim),
             &claims_at,
-            "a claim's name is empty, repeated or has control characters",
+            "a claim's name is empty, a star, repeated or has control characters",
             "name each claim once",
         );
         claims.push(claim.clone());

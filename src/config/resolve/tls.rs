@@ -40,7 +40,7 @@ pub(super) fn check_trust_anchors(path: &Path) -> Result<(), String> {
     Ok(())
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     const MOST: u64 = 4 << 20;
     let shown = path.display();
     let mut text = Vec::new();

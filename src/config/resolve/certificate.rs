@@ -1,0 +1,192 @@
+//! What is doubtful about `server.tls`: works here, and nowhere that a browser is.
+//!
+//! # Spec
+//! RFC 5280 §4.1.2.5 (validity), RFC 6125 (names).
+
+use std::os::unix::fs::MetadataExt as _;
+
+use jiff::Timestamp;
+use rustls::pki_types::{CertificateDer, ServerName};
+use webpki::EndEntityCert;
+
+use super::tls::certificates;
+use crate::clock::UnixTime;
+use crate::config::TlsFiles;
+use crate::names::Origin;
+
+/// Warnings of certificates that are not valid now or for an origin, and of a key that others may read.
+pub(super) fn doubts<'o>(
+    files: &TlsFiles,
+    origins: impl Iterator<Item = &'o Origin>,
+    now: UnixTime,
+) -> Vec<String> {
+    let mut doubts = Vec::new();
+    let chain = certificates(&files.cert).unwrap_or_default();
+    let cert = files.cert.display().to_string();
+    let cert = cert.escape_debug();
+    for (index, certificate) in chain.iter().enumerate() {
+        let which = match index {
+            0 => "the certificate".to_owned(),
+            _ => format!("certificate {} of the chain", index.saturating_add(1)),
+        };
+        let Some((from, until)) = validity(certificate) else {
+            continue;
+        };
+        if from > now {
+            doubts.push(format!(
+                "server.tls.cert: {which} in {cert} is valid only from {}: set the clock right, or use another one",
+                in_words(from)
+            ));
+        } else if until < now {
+            doubts.push(format!(
+                "server.tls.cert: {which} in {cert} expired at {}: renew it",
+                in_words(until)
+            ));
+        }
+    }
+    for origin in origins {
+        if chain.first().is_some_and(|leaf| !is_for(leaf, origin)) {
+            doubts.push(format!(
+                "server.tls.cert: the certificate in {cert} is not for {origin}: browsers refuse it there; use one that has \
+                 this name"
+            ));
+        }
+    }
+    let mode = std::fs::metadata(&files.key).map_or(0, |metadata| metadata.mode() & 0o7777);
+    if mode & 0o006 != 0 || mode & 0o020 != 0 {
+        let key = files.key.display().to_string();
+        let key = key.escape_debug();
+        doubts.push(format!(
+            "server.tls.key: the file {key} has mode {mode:04o}, so that others may read or change it; chmod 600 is better"
+        ));
+    }
+    doubts
+}
+
+fn is_for(leaf: &CertificateDer<'_>, origin: &Origin) -> bool {
+    let host = origin.host().trim_matches(['[', ']']);
+    let Ok(name) = ServerName::try_from(host) else {
+        return false;
+    };
+    // What cannot be read has been refused as no usable pair.
+    EndEntityCert::try_from(leaf)
+        .is_ok_and(|leaf| leaf.verify_is_valid_for_subject_name(&name).is_ok())
+}
+
+fn in_words(at: UnixTime) -> String {
+    let second = i64::try_from(at.as_secs()).unwrap_or(i64::MAX);
+    Timestamp::from_second(second)
+        .map_or_else(|_| "the end of time".to_owned(), |at| at.to_string())
+}
+
+const SEQUENCE: u8 = 0x30;
+const UTC_TIME: u8 = 0x17;
+const GENERALIZED_TIME: u8 = 0x18;
+/// The end of a certificate that has none (RFC 5280 §4.1.2.5).
+const NEVER: &str = "99991231235959Z";
+/// The version, which certificates of the first one lack.
+const VERSION: u8 = 0xa0;
+
+/// From when and until when a certificate is valid; `None` if it is not one of RFC 5280.
+fn validity(certificate: &CertificateDer<'_>) -> Option<(UnixTime, UnixTime)> {
+    let (_, certificate, _) = element(certificate).filter(|(tag, ..)| *tag == SEQUENCE)?;
+    let (_, mut rest, _) = element(certificate)?;
+    if let Some((VERSION, _, behind)) = element(rest) {
+        rest = behind;
+    }
+    // Serial number, signature algorithm, issuer.
+    for _ in 0..3 {
+        (_, _, rest) = element(rest)?;
+    }
+    let (_, validity, _) = element(rest).filter(|(tag, ..)| *tag == SEQUENCE)?;
+    let (from_tag, from, rest) = element(validity)?;
+    let (until_tag, until, _) = element(rest)?;
+    Some((time(from_tag, from)?, time(until_tag, until)?))
+}
+
+/// Tag, content, and what follows of the first element in DER.
+fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let [tag, first, rest @ ..] = bytes else {
+        return None;
+    };
+    let (len, rest) = if *first < 0x80 {
+        (usize::from(*first), rest)
+    } else {
+        let (len, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
+        // A certificate of more than 16 MiB is none.
+        let len = match len {
+            [a] => usize::from(*a),
+            [a, b] => usize::from(*a) << 8 | usize::from(*b),
+            [a, b, c] => usize::from(*a) << 16 | usize::from(*b) << 8 | usize::from(*c),
+            _ => return None,
+        };
+        (len, rest)
+    };
+    let (content, rest) = rest.split_at_checked(len)?;
+    Some((*tag, content, rest))
+}
+
+/// `YYMMDDHHMMSSZ` before 2050, `YYYYMMDDHHMMSSZ` from then on.
+fn time(tag: u8, text: &[u8]) -> Option<UnixTime> {
+    let text = str::from_utf8(text).ok()?;
+    if tag == GENERALIZED_TIME && text == NEVER {
+        return Some(UnixTime::from_secs(u64::MAX));
+    }
+    let (year, rest) = match tag {
+        UTC_TIME => {
+            let (year, rest) = text.split_at_checked(2)?;
+            let century = if year < "50" { "20" } else { "19" };
+            (format!("{century}{year}"), rest)
+        }
+        GENERALIZED_TIME => {
+            let (year, rest) = text.split_at_checked(4)?;
+            (year.to_owned(), rest)
+        }
+        _ => return None,
+    };
+    let (date, clock) = rest.strip_suffix('Z')?.split_at_checked(4)?;
+    let at: Timestamp = format!("{year}{date}T{clock}Z").parse().ok()?;
+    // Before 1970 is long ago in any case.
+    Some(UnixTime::from_secs(
+        u64::try_from(at.as_second()).unwrap_or(0),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_of_both_forms_are_read() {
+        for (tag, text, expect) in [
+            (UTC_TIME, "261126120000Z", Some("2026-11-26T12:00:00Z")),
+            (UTC_TIME, "500101000000Z", Some("1970-01-01T00:00:00Z")),
+            (
+                GENERALIZED_TIME,
+                "20510101000000Z",
+                Some("2051-01-01T00:00:00Z"),
+            ),
+            (GENERALIZED_TIME, NEVER, Some("the end of time")),
+            (UTC_TIME, "2611261200Z", None),
+            (UTC_TIME, "", None),
+            (UTC_TIME, "ü", None),
+            (SEQUENCE, "261126120000Z", None),
+        ] {
+            let read = time(tag, text.as_bytes()).map(in_words);
+            assert_eq!(read.as_deref(), expect, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_certificate_has_no_validity() {
+        for bytes in [
+            &b""[..],
+            b"\x30",
+            b"\x30\x80",
+            b"\x30\x84\xff\xff\xff\xff",
+            b"\x30\x02\x30\x00",
+        ] {
+            assert_eq!(validity(&CertificateDer::from(bytes)), None, "{bytes:?}");
+        }
+    }
+}
