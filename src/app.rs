@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::bff::{Bff, Draining};
 use crate::clock::Clock;
@@ -19,11 +19,13 @@ use crate::config::{self, Config};
 use crate::coordination::{
     BadUrl, CoordinationSettings, Coordinator, Ends, Fruitless, Refreshes, Replicas, Revocations,
 };
-use crate::frontend::{Frontends, RateLimit};
+use crate::frontend::{Endpoint, Frontends, RateLimit};
 use crate::keyring::{KeyRing, KeyRingError, SharedRing};
 use crate::oidc::IdpClient;
 use crate::server;
-use crate::telemetry::metrics::Metrics;
+use crate::session::OpenResult;
+use crate::telemetry::metrics::{Known, Metrics};
+use crate::telemetry::{Label, Seldom};
 
 /// Why the process could not start.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +85,11 @@ pub fn listen(config: &Config, clock: &Clock) -> Result<Listeners, StartError> {
 
 /// Serves until a signal ends it.
 pub async fn serve(config: Config, clock: Clock, listeners: Listeners) -> Result<(), StartError> {
+    // Operators of other servers send these to reopen logs or to upgrade; unhandled, they end the process.
+    for kind in [SignalKind::user_defined1(), SignalKind::user_defined2()] {
+        let signals = signal(kind).map_err(StartError::System)?;
+        actix_web::rt::spawn(say_that_it_does_nothing(kind, signals));
+    }
     let running = start(config, clock, listeners)?;
     running.until_signalled().await.map_err(StartError::System)
 }
@@ -91,7 +98,7 @@ pub async fn serve(config: Config, clock: Clock, listeners: Listeners) -> Result
 pub fn start(config: Config, clock: Clock, listeners: Listeners) -> Result<Running, StartError> {
     let now = clock.now();
     let keys = SharedRing::load(&config.keys.dir, now)?;
-    let metrics = Metrics::new();
+    let metrics = metrics(&config);
     let coordinator = coordinator(config.coordination.as_ref(), &config.frontends, &metrics)?;
     let bff = Arc::new(Bff {
         frontends: config.frontends,
@@ -106,6 +113,8 @@ pub fn start(config: Config, clock: Clock, listeners: Listeners) -> Result<Runni
         clock,
         metrics,
         trusted_proxies: config.server.trusted_proxies,
+        admin_hosts: config.server.admin_hosts,
+        unknown_hosts: Seldom::default(),
         draining: Draining::default(),
     });
     let tls = config
@@ -183,6 +192,12 @@ impl Running {
     }
 }
 
+async fn say_that_it_does_nothing(kind: SignalKind, mut signals: Signal) {
+    while signals.recv().await.is_some() {
+        log::info!(signal = kind.as_raw_value(); "this signal does nothing; SIGHUP reads the keys again");
+    }
+}
+
 /// Reloads the key ring every `interval` and on SIGHUP. A ring that does not load adds nothing.
 async fn keep_keys_fresh(bff: Arc<Bff>, interval: Duration) {
     let mut signals = signal(SignalKind::hangup()).ok();
@@ -220,6 +235,53 @@ fn coordinator(
     settings
         .map(|settings| Coordinator::new(settings, longest, metrics.coordination.clone()))
         .transpose()
+}
+
+/// What requests come to on a route; the rest is rare, and is born with its first answer.
+const OF_ROUTES: [&str; 11] = [
+    "2xx",
+    "3xx",
+    "4xx",
+    "5xx",
+    "forbidden",
+    "identity-provider-unavailable",
+    "internal",
+    "login-required",
+    "rate-limited",
+    "upstream-timeout",
+    "upstream-unavailable",
+];
+
+/// And at an endpoint.
+const OF_ENDPOINTS: [&str; 4] = [
+    "identity-provider-unavailable",
+    "internal",
+    "login-failed",
+    "ok",
+];
+
+/// All metrics, at zero wherever the labels are known.
+fn metrics(config: &Config) -> Metrics {
+    let names: Vec<_> = config
+        .frontends
+        .iter()
+        .map(|frontend| &frontend.name)
+        .collect();
+    let mut answers = Vec::new();
+    for frontend in config.frontends.iter() {
+        for route in frontend.routes.iter() {
+            answers.push((&frontend.name, Label::from(&route.name), &OF_ROUTES[..]));
+        }
+        for endpoint in Endpoint::all() {
+            answers.push((&frontend.name, endpoint.name().into(), &OF_ENDPOINTS[..]));
+        }
+    }
+    Metrics::new(&Known {
+        coordination: config.coordination.is_some(),
+        frontends: &names,
+        sessions: &OpenResult::ALL.map(OpenResult::as_str),
+        answers: &answers,
+    })
 }
 
 /// Shares facts with the other replicas, with `[coordination]`.
@@ -281,7 +343,7 @@ pub async fn reach(config: &Config) -> Vec<String> {
 }
 
 async fn reach_store(config: &Config) -> Result<(), String> {
-    let metrics = Metrics::new();
+    let metrics = Metrics::default();
     let settings = config.coordination.as_ref();
     match coordinator(settings, &config.frontends, &metrics) {
         Ok(Some(coordinator)) => coordinator.reach().await,

@@ -19,6 +19,7 @@ use crate::problem::Problem;
 use crate::session::{
     LogoutHint, OpenResult, OpenSession, Received, Session, SessionId, SetCookies, StoreError,
 };
+use crate::telemetry::Seldom;
 use crate::telemetry::metrics::{Metrics, ReloadResult};
 
 /// The shared state of the process. What the configuration says never changes in it; the rest is what requests of
@@ -49,6 +50,10 @@ pub struct Bff {
     pub metrics: Metrics,
     /// Who may say `X-Forwarded-For`.
     pub trusted_proxies: Vec<ipnet::IpNet>,
+    /// Names by which the operator's listener is called, beside `localhost` and addresses.
+    pub admin_hosts: Vec<String>,
+    /// Hosts that nobody has here, and that the log has told of.
+    pub unknown_hosts: Seldom,
     /// Set when shutdown begins: readiness fails before connections do.
     pub draining: Draining,
 }
@@ -139,7 +144,7 @@ impl Draining {
 /// One request on its way: what was found out so far, and the cookies its answer will set.
 pub struct Ctx<'r> {
     /// The shared state.
-    pub bff: &'r Bff,
+    pub bff: &'r Arc<Bff>,
     /// The selected frontend.
     pub frontend: &'r Arc<Frontend>,
     /// This worker's client for identity providers.
@@ -165,8 +170,13 @@ pub struct Ctx<'r> {
 impl Ctx<'_> {
     /// A cookie may be sealed with a key that this process has not read yet: one look at the directory, unless it
     /// was read in this second, or another request's look does not end. Whether the request has other keys now.
-    pub fn look_for_keys(&mut self) -> bool {
-        self.bff.look_for_keys(self.now);
+    pub async fn look_for_keys(&mut self) -> bool {
+        let (bff, now) = (Arc::clone(self.bff), self.now);
+        // Other requests of this worker do not wait for the disk.
+        let look = actix_web::rt::task::spawn_blocking(move || bff.look_for_keys(now));
+        if let Err(error) = look.await {
+            log::error!("the key directory was not read: {error}");
+        }
         let current = self.bff.keys.current();
         let has_changed = !Arc::ptr_eq(&current, &self.keys);
         self.keys = current;

@@ -68,7 +68,10 @@ pub enum Problem {
         login_url: String,
     },
     /// No frontend has this `Host`.
-    UnknownFrontend,
+    UnknownFrontend {
+        /// A sentence with the host that was asked for, if it is one that can be shown.
+        detail: Option<String>,
+    },
     /// The upstream did not answer in time.
     UpstreamTimeout,
     /// The upstream cannot be reached or does not speak HTTP.
@@ -140,6 +143,7 @@ impl Problem {
             | Self::SessionTooLarge { detail, .. } => Some(detail),
             Self::LoginFailed(failure) => Some(failure.sentence()),
             Self::LoginRequired { detail, .. } => *detail,
+            Self::UnknownFrontend { detail } => detail.as_deref(),
             _ => None,
         }
     }
@@ -220,7 +224,9 @@ impl Problem {
             Self::StepUpRequired { .. } => {
                 ("step-up-required", 401, "The API asks for a stronger login")
             }
-            Self::UnknownFrontend => ("unknown-frontend", 421, "No frontend has this host name"),
+            Self::UnknownFrontend { .. } => {
+                ("unknown-frontend", 421, "No frontend has this host name")
+            }
             Self::UpstreamTimeout => ("upstream-timeout", 504, "The API did not answer in time"),
             Self::UpstreamUnavailable => ("upstream-unavailable", 502, "The API is unavailable"),
             // RFC 6455 §4.4 has a status of its own for it.

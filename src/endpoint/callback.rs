@@ -43,7 +43,10 @@ pub(super) async fn serve(ctx: &mut Ctx<'_>, body: web::Payload) -> Result<HttpR
         Err(Repeated) => None,
     };
     // Whatever comes of it, this attempt is over (B20).
-    let attempt = state.and_then(|state| take_login(ctx, &state));
+    let attempt = match state {
+        Some(state) => take_login(ctx, &state).await,
+        None => None,
+    };
     let is_silent = attempt.as_ref().is_some_and(|attempt| attempt.silent);
     let result = match (parsed, attempt) {
         (Err(Repeated), _) => Err(failed(LoginFailure::InvalidResponse)),
@@ -117,13 +120,13 @@ async fn read(mut body: web::Payload) -> Result<Vec<u8>, Problem> {
 }
 
 /// Another replica may have sealed it, with a key that is new here.
-fn take_login(ctx: &mut Ctx<'_>, state: &str) -> Option<LoginAttempt> {
+async fn take_login(ctx: &mut Ctx<'_>, state: &str) -> Option<LoginAttempt> {
     let take = |ctx: &mut Ctx<'_>| {
         let jar = &ctx.frontend.jar;
         jar.take_login(state, ctx.received, &ctx.keys, ctx.now, ctx.cookies)
     };
     let mut taken = take(ctx);
-    if taken.is_none() && ctx.look_for_keys() {
+    if taken.is_none() && ctx.look_for_keys().await {
         taken = take(ctx);
     }
     if let Some(attempt) = &taken {

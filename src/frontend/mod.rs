@@ -13,7 +13,7 @@ mod route;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::names::{FrontendName, Origin, ReturnTo};
+use crate::names::{Authority, FrontendName, Origin, ReturnTo};
 use crate::oidc::Provider;
 use crate::problem::Problem;
 use crate::session::{Jar, SessionSettings};
@@ -120,7 +120,10 @@ impl Frontends {
         self.0
             .iter()
             .find(|frontend| frontend.origin.matches_host(host))
-            .ok_or(Problem::UnknownFrontend)
+            .ok_or_else(|| Problem::UnknownFrontend {
+                detail: Authority::parse(host)
+                    .map(|host| format!("no frontend has the host {}", host.as_str())),
+            })
     }
 
     /// Every frontend.

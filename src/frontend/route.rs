@@ -174,6 +174,11 @@ impl Endpoint {
         ("user", Self::User, "GET"),
     ];
 
+    /// Every one.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::ALL.iter().map(|row| row.1)
+    }
+
     /// The name for logs and metrics: the last path segment.
     pub fn name(self) -> &'static str {
         Self::ALL

@@ -8,10 +8,12 @@
 //! # Spec
 //! RFC 3986 (URI), RFC 6454 (origin), RFC 9700 §4.11 (open redirection).
 
+mod authority;
 mod origin;
 mod request_path;
 mod return_to;
 
+pub use authority::Authority;
 pub use origin::{InvalidOrigin, Origin, is_loopback_host};
 pub use request_path::{InvalidPath, RequestPath, decode_alike, decodes_to};
 pub use return_to::ReturnTo;

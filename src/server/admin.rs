@@ -1,26 +1,81 @@
 //! The operator's listener: is it alive, is it ready, how does it fare. Never on the public one (F13).
+//!
+//! # Invariants
+//! - Only who calls it by an address, `localhost` or a configured name is answered.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use actix_web::http::header;
-use actix_web::{HttpResponse, web};
+use actix_web::http::{Method, StatusCode, Version, header};
+use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::bff::Bff;
+use crate::names::Authority;
 
 /// Adds `/livez`, `/readyz` and `/metrics`.
 pub(super) fn configure(app: &mut web::ServiceConfig) {
-    app.route(
-        "/livez",
-        web::get().to(async || HttpResponse::Ok().body("alive\n")),
+    app.default_service(web::to(answer));
+}
+
+async fn answer(request: HttpRequest, bff: web::Data<Arc<Bff>>) -> HttpResponse {
+    if let Some(refusal) = refuse_host(&request, &bff) {
+        return refusal;
+    }
+    let serve = match request.uri().path() {
+        "/livez" => |_: &Bff| HttpResponse::Ok().body("alive\n"),
+        "/readyz" => ready,
+        "/metrics" => metrics,
+        _ => return HttpResponse::NotFound().finish(),
+    };
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let mut refusal = HttpResponse::MethodNotAllowed();
+        return refusal.insert_header((header::ALLOW, "GET, HEAD")).finish();
+    }
+    serve(&bff)
+}
+
+/// Any page may make its own name lead here and read the answers (DNS rebinding), so names must be known. An address or
+/// `localhost` is nothing that a page could have chosen; orchestrators' probes use the pod's address.
+fn refuse_host(request: &HttpRequest, bff: &Bff) -> Option<HttpResponse> {
+    let mut hosts = request.headers().get_all(header::HOST);
+    let host = match (hosts.next(), hosts.next()) {
+        // Simple probes still speak HTTP/1.0, which has no Host; browsers do not.
+        (None, _) if request.version() == Version::HTTP_10 => return None,
+        (Some(host), None) => host.to_str().unwrap_or_default(),
+        _ => return Some(HttpResponse::BadRequest().body("exactly one Host is needed\n")),
+    };
+    let is_known = |host: Authority<'_>| {
+        let mut names = bff
+            .admin_hosts
+            .iter()
+            .map(String::as_str)
+            .chain(["localhost"]);
+        host.is_address() || names.any(|name| name.eq_ignore_ascii_case(host.host()))
+    };
+    let named = Authority::parse(host);
+    let target = request
+        .uri()
+        .authority()
+        .map(actix_web::http::uri::Authority::as_str);
+    if named.is_some_and(is_known) && target.is_none_or(|target| target == host) {
+        return None;
+    }
+    if let Some(host) = named
+        && bff.unknown_hosts.may_tell(host.as_str(), bff.clock.now())
+    {
+        log::warn!(host = host.as_str(); "the admin listener was called by a name that it does not know: if it is yours, add it \
+            to server.admin_hosts");
+    }
+    Some(
+        HttpResponse::build(StatusCode::MISDIRECTED_REQUEST).body(
+            "this listener answers addresses, localhost and the names in server.admin_hosts\n",
+        ),
     )
-    .route("/readyz", web::get().to(ready))
-    .route("/metrics", web::get().to(metrics));
 }
 
 /// Ready while the process takes traffic. An identity provider that is down makes no process unready: live
 /// sessions go on without it, and taking every replica out of the balancer would end them (B40). It is shown.
-async fn ready(bff: web::Data<Arc<Bff>>) -> HttpResponse {
+fn ready(bff: &Bff) -> HttpResponse {
     let mut text = String::new();
     for frontend in bff.frontends.iter() {
         let provider = &frontend.provider;
@@ -44,12 +99,13 @@ async fn ready(bff: web::Data<Arc<Bff>>) -> HttpResponse {
     HttpResponse::Ok().body(format!("ready\n{text}"))
 }
 
-async fn metrics(bff: web::Data<Arc<Bff>>) -> HttpResponse {
+fn metrics(bff: &Bff) -> HttpResponse {
     let ring = bff.keys.current();
     let now = bff.clock.now();
     let primary_age = now.since(ring.primary(now).activates_at());
+    let kids: Vec<_> = ring.kids().map(|kid| *kid.as_bytes()).collect();
     bff.metrics
-        .keyring(ring.len(), primary_age.as_secs(), &ring.fingerprint());
+        .keyring(&kids, primary_age.as_secs(), &ring.fingerprint());
     let feed_age = bff
         .coordinator
         .as_ref()

@@ -15,13 +15,14 @@ use actix_web::http::header::{self, HeaderMap};
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::{Worker, client_addr, response};
-use crate::bff::Ctx;
+use crate::bff::{Bff, Ctx};
 use crate::coordination::{Coordinator, Fingerprint};
 use crate::frontend::{Api, Endpoint, Target};
 use crate::guard;
+use crate::names::Authority;
 use crate::problem::Problem;
 use crate::proxy;
-use crate::session::{OpenResult, OpenedSessions};
+use crate::session::OpenResult;
 use crate::{assets, endpoint, token};
 
 /// Takes one request from its first byte to its answer.
@@ -45,7 +46,9 @@ async fn run(
     // 1 Who is really calling.
     let client = client_addr::of(peer(request), request.headers(), &bff.trusted_proxies);
     // 2 Which frontend: 421 if none has this Host.
-    let frontend = bff.frontends.select(host(request)?)?;
+    let host = host(request)?;
+    let frontend = bff.frontends.select(host);
+    let frontend = frontend.inspect_err(|_| tell_of_unknown(host, bff))?;
     exchange.select(Arc::clone(frontend));
     let received = frontend.jar.read(cookie_lines(request.headers()));
     if let Err(problem) = guard::check_header_size(request.headers()) {
@@ -73,7 +76,7 @@ async fn run(
     // 4 May it come in at all: CSRF, sizes, rates by address; 403, 413, 429.
     let admitted = guard::admit(request, frontend, target, client.addr)?;
     let mut ctx = Ctx {
-        bff,
+        bff: &worker.bff,
         frontend,
         idp: &worker.idp,
         request,
@@ -87,7 +90,7 @@ async fn run(
     };
     // 5 Whose session, and 6 was it ended: bad and dead cookies are nobody's, and are cleared.
     if needs_session(target) {
-        open(&mut ctx, &mut worker.opened.borrow_mut());
+        open(&mut ctx, worker).await;
         check_knowledge(&ctx, target)?;
     }
     match target {
@@ -171,12 +174,15 @@ fn check_knowledge(ctx: &Ctx<'_>, target: Api<'_>) -> Result<(), Problem> {
 }
 
 /// Opens the session cookies, with another look at the key directory if they name a key nobody here knows.
-fn open(ctx: &mut Ctx<'_>, known: &mut OpenedSessions) {
-    let frontend = ctx.frontend;
-    let jar = &frontend.jar;
-    let mut loaded = jar.load_again(known, ctx.received, &ctx.keys, ctx.now, ctx.cookies);
-    if loaded.result == OpenResult::UnknownKey && ctx.look_for_keys() {
-        loaded = jar.load_again(known, ctx.received, &ctx.keys, ctx.now, ctx.cookies);
+async fn open(ctx: &mut Ctx<'_>, worker: &Worker) {
+    let load = |ctx: &mut Ctx<'_>| {
+        let known = &mut worker.opened.borrow_mut();
+        let jar = &ctx.frontend.jar;
+        jar.load_again(known, ctx.received, &ctx.keys, ctx.now, ctx.cookies)
+    };
+    let mut loaded = load(ctx);
+    if loaded.result == OpenResult::UnknownKey && ctx.look_for_keys().await {
+        loaded = load(ctx);
     }
     if let Some(kid) = loaded.kid {
         ctx.bff.metrics.opened_with(*kid.as_bytes());
@@ -202,6 +208,17 @@ fn open(ctx: &mut Ctx<'_>, known: &mut OpenedSessions) {
     }
     ctx.found = result;
     ctx.bff.metrics.session_opened(result.as_str());
+}
+
+/// Nearly always it is a proxy in front that rewrites `Host`, and nothing else would say so.
+fn tell_of_unknown(host: &str, bff: &Bff) {
+    let Some(host) = Authority::parse(host) else {
+        return;
+    };
+    if bff.unknown_hosts.may_tell(host.as_str(), bff.clock.now()) {
+        log::warn!(host = host.as_str(); "a request for a host that no frontend has: if a proxy in front writes Host anew, let \
+            it pass on what the browser sent, or else correct the frontend's origin");
+    }
 }
 
 fn peer(request: &HttpRequest) -> std::net::IpAddr {

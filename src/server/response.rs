@@ -2,7 +2,7 @@
 //!
 //! # Invariants
 //! - Any answer with a `Set-Cookie` of ours is `no-store` (D27): a shared cache never hands out a session.
-//! - Nothing of a request is reflected into an answer but its own request id.
+//! - Nothing of a request is reflected into an answer but its own request id, and in a 421 the host, if it is one.
 //!
 //! # Spec
 //! RFC 9457 (problem details), RFC 9111 §5.2.2.5 (`no-store`).

@@ -28,6 +28,17 @@ pub enum OpenResult {
 }
 
 impl OpenResult {
+    /// Every one.
+    pub const ALL: [Self; 7] = [
+        Self::Anonymous,
+        Self::Ended,
+        Self::Expired,
+        Self::Idle,
+        Self::Ok,
+        Self::Rejected,
+        Self::UnknownKey,
+    ];
+
     /// The metric's label value.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -142,6 +142,19 @@ struct Fingerprint {
     fingerprint: String,
 }
 
+/// What is known of labels before anything is counted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Known<'k> {
+    /// Whether replicas are coordinated.
+    pub coordination: bool,
+    /// Every frontend.
+    pub frontends: &'k [&'k FrontendName],
+    /// How cookies can be found.
+    pub sessions: &'k [&'static str],
+    /// Every frontend with each of its routes and endpoints, and what their answers can come to.
+    pub answers: &'k [(&'k FrontendName, Label, &'k [&'static str])],
+}
+
 /// All metrics of the process.
 #[derive(Debug)]
 pub struct Metrics {
@@ -164,13 +177,13 @@ pub struct Metrics {
 
 impl Default for Metrics {
     fn default() -> Self {
-        Self::new()
+        Self::new(&Known::default())
     }
 }
 
 impl Metrics {
     /// All of them, at zero.
-    pub fn new() -> Self {
+    pub fn new(known: &Known<'_>) -> Self {
         let metrics = Self {
             registry: Registry::with_prefix("sealgate"),
             coordination: CoordinationMetrics::default(),
@@ -196,8 +209,30 @@ impl Metrics {
             let result = result.as_str();
             let _ = metrics.keyring_reload.get_or_create(&Outcome { result });
         }
-        metrics.coordination.begin();
-        metrics.register()
+        for frontend in known.frontends {
+            for result in LoginResult::ALL {
+                let (frontend, result) = ((*frontend).into(), result.as_str());
+                let _ = metrics.logins.get_or_create(&Login { frontend, result });
+            }
+        }
+        for result in known.sessions {
+            let _ = metrics.session_open.get_or_create(&Outcome { result });
+        }
+        for (frontend, route, outcomes) in known.answers {
+            for outcome in *outcomes {
+                let frontend = (*frontend).into();
+                let route = route.clone();
+                let _ = metrics.requests.get_or_create(&Answer {
+                    frontend,
+                    route,
+                    outcome,
+                });
+            }
+        }
+        if known.coordination {
+            metrics.coordination.begin();
+        }
+        metrics.register(known.coordination)
     }
 
     /// One answer: `route` is a route's or endpoint's name, `outcome` a class of status, a problem code, or `ok`.
@@ -262,11 +297,14 @@ impl Metrics {
         self.keyring_reload.get_or_create(&Outcome { result }).inc();
     }
 
-    /// The ring in use: equal fingerprints mean equal rings.
-    pub fn keyring(&self, keys: usize, primary_age_seconds: u64, fingerprint: &str) {
+    /// The ring in use, by the names of its keys: equal fingerprints mean equal rings.
+    pub fn keyring(&self, kids: &[[u8; 8]], primary_age_seconds: u64, fingerprint: &str) {
         let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         self.keyring_keys
-            .set(i64::try_from(keys).unwrap_or(i64::MAX));
+            .set(i64::try_from(kids.len()).unwrap_or(i64::MAX));
+        for kid in kids {
+            let _ = self.open.get_or_create(&Key { kid: Hex(*kid) });
+        }
         self.keyring_primary_age.set(whole(primary_age_seconds));
         let fingerprint = Fingerprint {
             fingerprint: fingerprint.to_owned(),
@@ -285,9 +323,11 @@ impl Metrics {
         prometheus_text(&encoded)
     }
 
-    fn register(mut self) -> Self {
+    fn register(mut self, has_coordination: bool) -> Self {
         let r = &mut self.registry;
-        self.coordination.register(r);
+        if has_coordination {
+            self.coordination.register(r);
+        }
         r.register("requests", "Answers by outcome", self.requests.clone());
         r.register(
             "request_seconds",
@@ -369,8 +409,12 @@ fn seconds() -> Histogram {
     Histogram::new(exponential_buckets(0.001, 2.0, 16))
 }
 
+/// Finer where it matters: just below the default of `session.max_bytes`, and about a cookie's size.
 fn bytes() -> Histogram {
-    Histogram::new(exponential_buckets(64.0, 2.0, 11))
+    Histogram::new([
+        64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 3072.0, 4096.0, 5120.0, 6144.0, 7168.0, 8192.0,
+        16_384.0, 32_768.0, 65_536.0,
+    ])
 }
 
 #[cfg(test)]
@@ -379,7 +423,7 @@ mod tests {
 
     #[test]
     fn every_metric_has_its_published_name() {
-        let metrics = Metrics::new();
+        let metrics = Metrics::default();
         let shop = FrontendName::parse("shop").unwrap();
         metrics.request((&shop).into(), "orders".into(), "2xx", 0.012);
         metrics.session_opened("unknown-key");
@@ -389,8 +433,8 @@ mod tests {
         metrics.upstream_answered(&UpstreamName::parse("orders").unwrap(), 0.5);
         metrics.opened_with([0, 0x11, 0x22, 0x33, 0xaa, 0xbb, 0xcc, 0xdd]);
         metrics.keyring_reloaded(ReloadResult::Unchanged);
-        metrics.keyring(2, 3600, "old");
-        metrics.keyring(3, 60, "f00d");
+        metrics.keyring(&[[1; 8], [2; 8]], 3600, "old");
+        metrics.keyring(&[[1; 8], [2; 8], [3; 8]], 60, "f00d");
         let text = metrics.encode();
         for line in [
             "# TYPE sealgate_requests_total counter",
@@ -398,12 +442,15 @@ mod tests {
             "# TYPE sealgate_request_seconds histogram",
             "sealgate_request_seconds_count{frontend=\"shop\",route=\"orders\"} 1",
             "sealgate_session_open_total{result=\"unknown-key\"} 1",
+            "sealgate_session_bytes_bucket{le=\"3072.0\",frontend=\"shop\",part=\"access_token\"} 1",
+            "sealgate_session_bytes_bucket{le=\"7168.0\",frontend=\"shop\",part=\"access_token\"} 1",
             "sealgate_session_bytes_sum{frontend=\"shop\",part=\"access_token\"} 1250.0",
             "sealgate_refresh_total{result=\"shared\"} 1",
             "sealgate_refresh_total{result=\"conflict\"} 0",
             "sealgate_logins_total{frontend=\"shop\",result=\"started\"} 1",
             "sealgate_upstream_seconds_count{upstream=\"orders\"} 1",
             "sealgate_open_total{kid=\"00112233aabbccdd\"} 1",
+            "sealgate_open_total{kid=\"0303030303030303\"} 0",
             "# TYPE sealgate_keyring_keys gauge",
             "sealgate_keyring_keys 3",
             "sealgate_keyring_primary_age_seconds 60",
@@ -419,7 +466,7 @@ mod tests {
 
     #[test]
     fn every_sample_belongs_to_a_declared_type() {
-        let metrics = Metrics::new();
+        let metrics = Metrics::default();
         metrics.request("shop".into(), "orders".into(), "2xx", 0.012);
         let text = metrics.encode();
         let mut declared = "";
@@ -431,5 +478,27 @@ mod tests {
             }
         }
         assert!(text.contains("# HELP sealgate_requests_total Answers by outcome."));
+    }
+
+    #[test]
+    fn what_is_known_beforehand_is_born_at_zero_and_nothing_else_is_there() {
+        // N14
+        let shop = FrontendName::parse("shop").unwrap();
+        let orders = (&shop, "orders".into(), &["2xx", "5xx"][..]);
+        let metrics = Metrics::new(&Known {
+            coordination: false,
+            frontends: &[&shop],
+            sessions: &["ok", "rejected"],
+            answers: &[orders],
+        });
+        let text = metrics.encode();
+        for line in [
+            "sealgate_logins_total{frontend=\"shop\",result=\"failed\"} 0",
+            "sealgate_session_open_total{result=\"rejected\"} 0",
+            "sealgate_requests_total{frontend=\"shop\",route=\"orders\",outcome=\"5xx\"} 0",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line}\n\n{text}");
+        }
+        assert!(!text.contains("coordination"), "{text}");
     }
 }

@@ -13,6 +13,7 @@ mod filter;
 mod label;
 mod line;
 pub mod metrics;
+mod seldom;
 
 use env_logger::{Builder, Logger};
 use log::{LevelFilter, Log, Metadata, Record, SetLoggerError};
@@ -20,6 +21,7 @@ use log::{LevelFilter, Log, Metadata, Record, SetLoggerError};
 pub use hourly::Hourly;
 pub use filter::LogFilter;
 pub use label::Label;
+pub use seldom::Seldom;
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

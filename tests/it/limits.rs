@@ -48,7 +48,7 @@ fn a_session_has_its_own_burst_and_then_the_rate() {
     bff.clock.advance(Duration::from_secs(10));
     assert_eq!(statuses(&mut one, 2), [200, 429]);
     let metrics = Request::new("GET", "/metrics")
-        .header("host", "admin")
+        .header("host", "localhost")
         .send(bff.admin)
         .text();
     assert!(metrics.contains("outcome=\"rate-limited\""), "{metrics}");

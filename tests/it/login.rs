@@ -754,7 +754,7 @@ fn a_provider_that_is_down_at_the_start_is_a_clear_page_until_it_is_up() {
             .contains("<code>identity-provider-unavailable</code>")
     );
     let ready = Request::new("GET", "/readyz")
-        .header("host", "admin")
+        .header("host", "localhost")
         .send(bff.admin);
     assert_eq!(ready.status, 200, "the process itself is ready");
     assert!(

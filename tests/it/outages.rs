@@ -16,7 +16,7 @@ fn call(browser: &mut Browser) -> Response {
 
 fn ready(bff: &TestBff) -> String {
     let answer = Request::new("GET", "/readyz")
-        .header("host", "admin")
+        .header("host", "localhost")
         .send(bff.admin);
     assert_eq!(answer.status, 200, "the process itself is ready");
     answer.text()

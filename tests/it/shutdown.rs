@@ -96,3 +96,25 @@ fn requests_in_flight_are_cut_when_the_grace_is_over() {
     assert!(took >= Duration::from_millis(900), "cut after {took:?}");
     assert!(took < Duration::from_secs(6), "cut after {took:?}");
 }
+
+#[test]
+fn signals_that_mean_something_elsewhere_end_nothing() {
+    // N15
+    let site = Site::new();
+    let mut server = site.serve();
+    for signal in ["USR1", "USR2"] {
+        server.process.signal(signal);
+    }
+    let said = || {
+        server
+            .process
+            .stderr
+            .text()
+            .matches("this signal does nothing")
+            .count()
+            == 2
+    };
+    eventually("both are heard", || said().then_some(()));
+    assert!(server.process.has_ended().is_none());
+    assert_eq!(server.admin("/livez").status, 200);
+}

@@ -182,7 +182,7 @@ const fn elsewhere(problem: &Problem) -> Said {
             "Your browser loaded it before you asked for it. Open it again.",
             AGAIN,
         ),
-        Problem::UnknownFrontend => (
+        Problem::UnknownFrontend { .. } => (
             "There is no application here",
             "No application has this host name. Check the address.",
             HOME,
@@ -265,7 +265,10 @@ mod tests {
             Problem::StepUpRequired {
                 login_url: login_url(),
             },
-            Problem::UnknownFrontend,
+            Problem::UnknownFrontend { detail: None },
+            Problem::UnknownFrontend {
+                detail: Some("no frontend has the host a.test".to_owned()),
+            },
             Problem::UpstreamTimeout,
             Problem::UpstreamUnavailable,
             Problem::WebSocketVersion,

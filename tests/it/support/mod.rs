@@ -202,7 +202,7 @@ impl TestBff {
 
     /// The value of a metric, written as in `/metrics` with its labels; 0 if it is not there.
     pub fn metric(&self, name: &str) -> u64 {
-        let request = Request::new("GET", "/metrics").header("host", "admin");
+        let request = Request::new("GET", "/metrics").header("host", "localhost");
         let answer = request.send(self.admin);
         answer
             .text()

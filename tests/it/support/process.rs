@@ -259,7 +259,7 @@ pub struct Server {
 impl Server {
     pub fn admin(&self, path: &str) -> Response {
         Request::new("GET", path)
-            .header("host", "admin")
+            .header("host", "localhost")
             .send(self.admin)
     }
 
