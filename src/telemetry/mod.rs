@@ -8,8 +8,8 @@
 //! - Other crates log at `info` at most, whatever `RUST_LOG` says: below that some print whole requests, tokens included.
 
 pub mod coordination;
-mod hourly;
 mod filter;
+mod hourly;
 mod label;
 mod line;
 pub mod metrics;
@@ -18,8 +18,8 @@ mod seldom;
 use env_logger::{Builder, Logger};
 use log::{LevelFilter, Log, Metadata, Record, SetLoggerError};
 
-pub use hourly::Hourly;
 pub use filter::LogFilter;
+pub use hourly::Hourly;
 pub use label::Label;
 pub use seldom::Seldom;
 
