@@ -56,14 +56,18 @@ pub struct Listeners {
 impl Listeners {
     /// Binds what the configuration names.
     pub fn bind(config: &Config) -> Result<Self, StartError> {
-        let bind = |addr: SocketAddr| {
-            TcpListener::bind(addr).map_err(|error| StartError::Listen(addr, error))
-        };
-        Ok(Self {
-            public: bind(config.server.bind)?,
-            operator: bind(config.server.admin_bind)?,
-        })
+        Self::beside(bind(config.server.bind)?, config)
     }
+
+    /// Binds the operator's socket beside a public one that is bound already.
+    pub fn beside(public: TcpListener, config: &Config) -> Result<Self, StartError> {
+        let operator = bind(config.server.admin_bind)?;
+        Ok(Self { public, operator })
+    }
+}
+
+fn bind(addr: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(addr).map_err(|error| StartError::Listen(addr, error))
 }
 
 /// A process that serves.

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use sealgate::app::{self, StartError};
+use sealgate::app::{self, Listeners, StartError};
 use sealgate::cli::{self, RotateKeys};
 use sealgate::clock::Clock;
 use sealgate::config::{self, Config, ConfigErrors, Sources};
@@ -73,18 +73,21 @@ impl From<io::Error> for Failure {
 pub(crate) fn serve(files: Vec<PathBuf>) -> Result<(), Failure> {
     let clock = Clock::system();
     let config = Sources::of_process(files).read()?.resolve(&clock)?;
-    run(config, clock, "")
+    begin(&config, None);
+    let listeners = app::listen(&config, &clock)?;
+    run(config, clock, listeners)
 }
 
-/// Serves; says `banner` once connections are not refused any more.
-fn run(config: Config, clock: Clock, banner: &str) -> Result<(), Failure> {
+/// From here on the log speaks, to `listener` too.
+fn begin(config: &Config, listener: Option<Box<dyn log::Log>>) {
     // Only an earlier call makes it fail, and there is none.
-    let _ = telemetry::init(config.log_format, &config.log_filter);
+    let _ = telemetry::init(config.log_format, &config.log_filter, listener);
     for warning in &config.warnings {
         log::warn!("{warning}");
     }
-    let listeners = app::listen(&config, &clock)?;
-    print(banner)?;
+}
+
+fn run(config: Config, clock: Clock, listeners: Listeners) -> Result<(), Failure> {
     actix_web::rt::System::new().block_on(app::serve(config, clock, listeners))?;
     Ok(())
 }
@@ -93,7 +96,7 @@ fn run(config: Config, clock: Clock, banner: &str) -> Result<(), Failure> {
 #[cfg(feature = "demo")]
 pub(crate) fn demo() -> Result<(), Failure> {
     let clock = Clock::system();
-    let demo = sealgate::demo::Demo::prepare(8080)?;
+    let (demo, public) = sealgate::demo::Demo::prepare(8080)?;
     let options = RotateOptions {
         alg: Alg::default(),
         activate_in: Duration::ZERO,
@@ -108,7 +111,10 @@ pub(crate) fn demo() -> Result<(), Failure> {
         config::Environment::default(),
         &clock,
     )?;
-    run(config, clock, &demo.banner())
+    begin(&config, Some(demo.witness()));
+    let listeners = Listeners::beside(public, &config)?;
+    print(&demo.banner())?;
+    run(config, clock, listeners)
 }
 
 /// Reports every mistake, in configuration and key ring, and with `online` whatever cannot be reached.

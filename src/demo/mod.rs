@@ -8,33 +8,36 @@
 //! - The demo's configuration is a configuration file like any other: nothing is special-cased for it.
 
 mod loopback;
+mod witness;
 
 pub mod api;
 pub mod idp;
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, Write as _};
+use std::net::TcpListener;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tempfile::TempDir;
 
-use self::api::Api;
+use self::api::{Api, Stage};
 use self::idp::{Idp, IdpOptions, Rotation, USERS};
 use self::loopback::Loopback;
+use self::witness::Witness;
 
 const TEMPLATE: &str = include_str!("sealgate.toml");
 const CLIENT_ID: &str = "sealgate-demo";
-/// Short, so that a visitor sees a refresh.
-const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_mins(1);
+/// Short, so that a visitor sees a refresh without waiting for it.
+const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_secs(20);
 /// Two tabs may refresh with the same cookie at the same time.
 const ROTATION: Rotation = Rotation::RotateWithLeeway(Duration::from_secs(10));
-const APP: [(&str, &[u8]); 4] = [
-    ("app.css", include_bytes!("spa/app.css")),
-    ("app.js", include_bytes!("spa/app.js")),
-    ("favicon.svg", include_bytes!("spa/favicon.svg")),
-    ("index.html", include_bytes!("spa/index.html")),
+const APP: [(&str, &str); 4] = [
+    ("app.css", include_str!("spa/app.css")),
+    ("app.js", include_str!("spa/app.js")),
+    ("favicon.svg", include_str!("spa/favicon.svg")),
+    ("index.html", include_str!("spa/index.html")),
 ];
 
 /// All around the program, ready; it ends when it is dropped.
@@ -42,20 +45,18 @@ pub struct Demo {
     origin: String,
     idp: Idp,
     api: Api,
+    witness: Witness,
     dir: TempDir,
 }
 
 impl Demo {
     /// Starts identity provider and API on free ports of 127.0.0.1 and writes the configuration, for an
-    /// application on `port`, or on any free port if that one is taken or 0.
+    /// application on `port`, or on any free port if that one is taken or 0; its socket is bound, and the caller's.
     ///
     /// The key directory is there and empty: the first key is the caller's to make.
-    pub fn prepare(port: u16) -> io::Result<Self> {
-        // Closed again at once: the application binds it. Nobody else is likely to in between.
-        let port = Loopback::bind(port)
-            .or_else(|_| Loopback::bind(0))?
-            .local_addr()?
-            .port();
+    pub fn prepare(port: u16) -> io::Result<(Self, TcpListener)> {
+        let public = Loopback::bind(port).or_else(|_| Loopback::bind(0))?;
+        let port = public.local_addr()?.port();
         let origin = format!("http://localhost:{port}");
         let idp = Idp::start(IdpOptions {
             access_token_lifetime: ACCESS_TOKEN_LIFETIME,
@@ -69,7 +70,12 @@ impl Demo {
             &[&format!("{origin}/bff/callback")],
             &[&format!("{origin}/bff/logged-out")],
         );
-        let api = Api::start_with(Some(idp.introspection()))?;
+        let witness = Witness::default();
+        let stage = Stage {
+            origin: origin.clone(),
+            witness: witness.clone(),
+        };
+        let api = Api::start_on(stage, idp.introspection())?;
         let dir = tempfile::Builder::new()
             .prefix("sealgate-demo-")
             .permissions(Permissions::from_mode(0o700))
@@ -78,10 +84,11 @@ impl Demo {
             origin,
             idp,
             api,
+            witness,
             dir,
         };
         demo.write(port, &secret)?;
-        Ok(demo)
+        Ok((demo, public))
     }
 
     /// The rendered configuration file.
@@ -109,6 +116,16 @@ impl Demo {
         &self.api
     }
 
+    /// Listens to the log, for the demo's page.
+    pub fn witness(&self) -> Box<dyn log::Log> {
+        Box::new(self.witness.clone())
+    }
+
+    /// Where the page is that attacks the application: the API's own port, by the application's host name.
+    fn elsewhere(&self) -> String {
+        self.api.url().replacen("127.0.0.1", "localhost", 1)
+    }
+
     /// What to tell the person in front of the terminal.
     pub fn banner(&self) -> String {
         let accounts = USERS.iter().fold(String::new(), |lines, user| {
@@ -119,9 +136,10 @@ impl Demo {
             "\n  sealgate demo: open  {url}\n\n  \
              Sign in as\n{accounts}\n  \
              Look at\n      \
-             the browser's cookies: sealed, HttpOnly, and no token in them that anybody could use\n      \
-             \"Call the API\": the access token reaches the API, never the page\n      \
-             the session's times: the access token lives {lifetime} s and is refreshed on the way\n\n  \
+             the first call: the access token reaches the API, never the page\n      \
+             the attacks: each is a real request, and is refused before your eyes\n      \
+             the token's time: it lives {lifetime} s and is refreshed on the way of a call\n      \
+             the cookies: sealed, HttpOnly, and no token in them that anybody could use\n\n  \
              Identity provider  {issuer}\n  \
              API                {api}\n  \
              Configuration      {config}\n\n  \
@@ -139,6 +157,7 @@ impl Demo {
         fs::DirBuilder::new().mode(0o700).create(self.keys_dir())?;
         fs::create_dir(dir.join("spa"))?;
         for (name, content) in APP {
+            let content = content.replace("${elsewhere}", &self.elsewhere());
             fs::write(dir.join("spa").join(name), content)?;
         }
         write_private(&dir.join("client-secret"), secret.as_bytes())?;
@@ -175,8 +194,6 @@ fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::TcpListener;
-
     use super::*;
 
     #[test]
@@ -189,7 +206,7 @@ mod tests {
 
     #[test]
     fn what_is_prepared_is_whole_private_and_gone_afterwards() {
-        let demo = Demo::prepare(0).unwrap();
+        let (demo, _public) = Demo::prepare(0).unwrap();
         let text = fs::read_to_string(demo.config_file()).unwrap();
         assert!(
             !text.lines().skip(1).any(|line| line.contains("${")),
@@ -226,7 +243,7 @@ mod tests {
     fn a_taken_port_is_stepped_aside_from() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = taken.local_addr().unwrap().port();
-        let demo = Demo::prepare(port).unwrap();
+        let (demo, _public) = Demo::prepare(port).unwrap();
         assert!(!demo.url().contains(&format!(":{port}/")));
     }
 
@@ -249,6 +266,7 @@ mod tests {
             page.matches("<script src=\"/").count()
         );
         for id in [
+            "headline",
             "login",
             "user-name",
             "call-api",

@@ -115,6 +115,10 @@ pub(super) fn finish(
             headers.remove(name);
         }
         set(headers, header::CACHE_CONTROL, "no-store");
+        for (name, bytes, attributes) in exchange.cookies.described() {
+            log::debug!(id = exchange.id.as_str(), cookie = name, bytes = bytes, attributes = attributes;
+                "cookie");
+        }
         for line in exchange.cookies.lines() {
             if let Ok(value) = HeaderValue::try_from(line) {
                 headers.append(header::SET_COOKIE, value);

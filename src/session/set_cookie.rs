@@ -77,6 +77,15 @@ impl SetCookies {
         self.put(name, line, true);
     }
 
+    /// Name, octets of name and value, and attributes of each line: what may be told of a cookie.
+    pub fn described(&self) -> impl Iterator<Item = (&str, usize, &str)> {
+        self.0.iter().map(|cookie| {
+            let line = cookie.line.as_str();
+            let (pair, attributes) = line.split_once("; ").unwrap_or((line, ""));
+            (cookie.name.as_str(), pair.len(), attributes)
+        })
+    }
+
     fn put(&mut self, name: String, line: String, deletes: bool) {
         self.0.retain(|cookie| cookie.name != name);
         self.0.push(SetCookie {
@@ -135,6 +144,15 @@ mod tests {
                  Expires=Thu, 01 Jan 1970 00:00:00 GMT",
             ]
         );
+    }
+
+    #[test]
+    fn a_description_has_no_value() {
+        let mut cookies = SetCookies::none();
+        cookies.set("a".to_owned(), "VALUE", STRICT, Some(600));
+        let described: Vec<_> = cookies.described().collect();
+        let attributes = "Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=600";
+        assert_eq!(described, [("a", 7, attributes)]);
     }
 
     #[test]

@@ -34,7 +34,13 @@ pub enum LogFormat {
 }
 
 /// Starts logging to stderr. An error means that it was started before.
-pub fn init(format: LogFormat, filter: &LogFilter) -> Result<(), SetLoggerError> {
+///
+/// `listener` hears what this crate says, as far as it wants to, whatever the filter.
+pub fn init(
+    format: LogFormat,
+    filter: &LogFilter,
+    listener: Option<Box<dyn Log>>,
+) -> Result<(), SetLoggerError> {
     let logger = Builder::new()
         .parse_filters(filter.spec())
         .format(move |out, record| {
@@ -45,34 +51,53 @@ pub fn init(format: LogFormat, filter: &LogFilter) -> Result<(), SetLoggerError>
             }
         })
         .build();
-    let level = logger.filter();
-    log::set_boxed_logger(Box::new(Capped(logger)))?;
+    let level = match listener {
+        Some(_) => logger.filter().max(LevelFilter::Debug),
+        None => logger.filter(),
+    };
+    log::set_boxed_logger(Box::new(Capped { logger, listener }))?;
     log::set_max_level(level);
     Ok(())
 }
 
 /// A logger that hears `debug` and `trace` from this crate alone.
-struct Capped(Logger);
+struct Capped {
+    logger: Logger,
+    listener: Option<Box<dyn Log>>,
+}
+
+impl Capped {
+    fn listener(&self, metadata: &Metadata<'_>) -> Option<&dyn Log> {
+        let listener = self.listener.as_deref()?;
+        (is_ours(metadata) && listener.enabled(metadata)).then_some(listener)
+    }
+}
 
 impl Log for Capped {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        may_speak(metadata) && self.0.enabled(metadata)
+        may_speak(metadata) && (self.logger.enabled(metadata) || self.listener(metadata).is_some())
     }
 
     fn log(&self, record: &Record<'_>) {
         if may_speak(record.metadata()) {
-            self.0.log(record);
+            self.logger.log(record);
+        }
+        if let Some(listener) = self.listener(record.metadata()) {
+            listener.log(record);
         }
     }
 
     fn flush(&self) {
-        self.0.flush();
+        self.logger.flush();
     }
 }
 
+fn is_ours(metadata: &Metadata<'_>) -> bool {
+    metadata.target().split("::").next() == Some(env!("CARGO_CRATE_NAME"))
+}
+
 fn may_speak(metadata: &Metadata<'_>) -> bool {
-    let ours = metadata.target().split("::").next() == Some(env!("CARGO_CRATE_NAME"));
-    ours || metadata.level() <= LevelFilter::Info
+    is_ours(metadata) || metadata.level() <= LevelFilter::Info
 }
 
 #[cfg(test)]

@@ -5,8 +5,10 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::support::process::{Place, Process};
-use crate::support::{Browser, Initiator};
+use serde_json::Value;
+
+use crate::support::process::{Place, Process, Server};
+use crate::support::{Browser, Initiator, Request};
 
 /// The listening sockets of a process, as Linux tells them.
 #[cfg(target_os = "linux")]
@@ -49,6 +51,166 @@ fn address_of(hex: &str) -> IpAddr {
     }
     let bytes: Vec<u8> = [0, 8, 16, 24].into_iter().flat_map(word).collect();
     IpAddr::from(<[u8; 16]>::try_from(bytes).unwrap())
+}
+
+/// A demo that serves, and a browser in front of it.
+fn demo(place: &Place) -> (Server, Browser) {
+    let server = Process::spawn(place.sealgate(&["--demo"])).serving();
+    let app = format!("http://localhost:{}", server.addr.port());
+    let browser = Browser::new(&app, server.addr, Arc::default());
+    (server, browser)
+}
+
+/// What the demo's page is told of sealgate's log.
+fn witness(browser: &mut Browser) -> Value {
+    let answer = browser.fetch("GET", "/api/public/witness");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.json()
+}
+
+#[test]
+fn the_demo_shows_cookies_by_name_size_and_flags_and_never_a_value() {
+    // N13
+    let place = Place::new();
+    let (_server, mut browser) = demo(&place);
+    browser.log_in("/bff/login");
+    let told = witness(&mut browser);
+    let cookies = told["cookies"].as_array().unwrap();
+    let mut names: Vec<_> = cookies
+        .iter()
+        .map(|c| c["name"].as_str().unwrap())
+        .collect();
+    names.sort_unstable();
+    let mut held: Vec<_> = browser
+        .jar
+        .iter()
+        .filter(|cookie| cookie.host == "localhost")
+        .collect();
+    held.sort_by(|a, b| a.name.cmp(&b.name));
+    assert_eq!(names, held.iter().map(|c| &*c.name).collect::<Vec<_>>());
+    assert!(names.contains(&"sealgate-shop"), "{names:?}");
+    for cookie in held {
+        let told = cookies.iter().find(|c| c["name"] == *cookie.name).unwrap();
+        let bytes = cookie.name.len() + 1 + cookie.value.len();
+        assert_eq!(told["bytes"], bytes, "{told}");
+        let attributes = told["attributes"].as_str().unwrap();
+        let path = format!("Path={}; HttpOnly; SameSite=Strict", cookie.path);
+        assert!(attributes.starts_with(&path), "{attributes}");
+        assert!(!told.to_string().contains(&cookie.value));
+    }
+}
+
+#[test]
+fn the_demo_shows_how_attacks_were_refused() {
+    // N13
+    let place = Place::new();
+    let (server, mut browser) = demo(&place);
+    browser.log_in("/bff/login");
+    let page = browser.navigate("/", Initiator::User).response.text();
+    let (_, rest) = page.split_once("data-elsewhere=\"").unwrap();
+    let elsewhere = rest.split('"').next().unwrap().to_owned();
+    assert!(elsewhere.starts_with("http://localhost:"), "{elsewhere}");
+    let api: SocketAddr = elsewhere
+        .replace("http://localhost", "127.0.0.1")
+        .parse()
+        .unwrap();
+    assert_ne!(api, server.addr, "another origin");
+    let attacker = Request::new("GET", "/elsewhere")
+        .header("host", &api.to_string())
+        .send(api);
+    assert_eq!(attacker.status, 200);
+    let app = browser.app().origin().ascii_serialization();
+    let policy = attacker.header("content-security-policy").unwrap();
+    assert!(policy.starts_with("default-src 'none';"), "{policy}");
+    assert!(policy.contains(&format!("form-action {app};")), "{policy}");
+    assert!(
+        attacker
+            .text()
+            .contains(&format!("action=\"{app}/api/echo/forged\""))
+    );
+
+    // As its form and its WebSocket come: with the cookies, since the host is the same.
+    let cookies = browser.api_cookie_line("/api/echo");
+    assert!(cookies.contains("sealgate-shop="), "{cookies}");
+    let host = app.strip_prefix("http://").unwrap();
+    let forge = |method, path| {
+        Request::new(method, path)
+            .header("host", host)
+            .header("cookie", &cookies)
+            .header("origin", &elsewhere)
+            .header("sec-fetch-site", "same-site")
+    };
+    let form = forge("POST", "/api/echo/forged").body("transfer=everything");
+    let socket = forge("GET", "/api/echo/ws")
+        .header("connection", "Upgrade")
+        .header("upgrade", "websocket")
+        .header("sec-websocket-version", "13")
+        .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+    let before = witness(&mut browser)["count"].as_u64().unwrap();
+    for request in [form, socket] {
+        assert_eq!(request.send(server.addr).status, 403);
+        let told = witness(&mut browser);
+        let answers = told["answers"].as_array().unwrap();
+        let answer = answers
+            .iter()
+            .find(|answer| answer["path"] == *request.target)
+            .unwrap_or_else(|| panic!("{told}"));
+        assert!(answer["n"].as_u64().unwrap() > before, "{answer}");
+        assert_eq!(
+            (&answer["status"], &answer["outcome"]),
+            (&403.into(), &"cross-site-request".into())
+        );
+        assert_eq!(told["forged"], 0, "nothing reached the API");
+    }
+    // The count is worth something: what is not forged does arrive there.
+    let own = Request::new("POST", "/api/echo/forged").header("x-csrf", "1");
+    assert_eq!(browser.send(own).status, 200);
+    assert_eq!(witness(&mut browser)["forged"], 1);
+}
+
+#[test]
+fn the_demo_renews_its_token_within_half_a_minute_and_ends_where_it_says_so() {
+    // N13
+    let place = Place::new();
+    let (_server, mut browser) = demo(&place);
+    browser.log_in("/bff/login");
+    let session = browser.fetch("GET", "/bff/session").json();
+    let time = |name: &str| session[name].as_u64().unwrap();
+    let lifetime = time("access_token_expires_at") - time("server_now");
+    assert!(lifetime <= 20, "{session}");
+    let url = browser.send(Request::new("POST", "/bff/logout").header("x-csrf", "1"));
+    let url = url.json()["logout_url"].as_str().unwrap().to_owned();
+    let visit = browser.navigate(
+        &format!("{url}&returnUrl=/signed-out"),
+        Initiator::SameOrigin,
+    );
+    assert_eq!(
+        (visit.url.path(), visit.response.status),
+        ("/signed-out", 200)
+    );
+    assert!(
+        visit
+            .response
+            .text()
+            .contains("<h1>Both sessions are over.</h1>")
+    );
+    assert!(
+        visit
+            .chain
+            .iter()
+            .any(|(url, _)| url.path() == "/end_session")
+    );
+    let told = witness(&mut browser);
+    let left: Vec<_> = told["cookies"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|c| &c["name"])
+        .collect();
+    assert_eq!(left, ["sealgate-shop-out"], "the mark alone");
+    // The provider asks for a password again.
+    let login = browser.navigate("/bff/login", Initiator::SameOrigin);
+    assert!(login.response.text().contains("id=\"password\""));
 }
 
 #[test]

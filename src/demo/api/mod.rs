@@ -5,6 +5,7 @@
 //!   a JWT by its claims. Tests look for tokens in all that a browser sees.
 
 mod echo;
+mod elsewhere;
 mod paths;
 mod websocket;
 
@@ -20,6 +21,8 @@ use ring::digest;
 
 use super::idp::Introspection;
 use super::loopback::Loopback;
+
+pub(super) use self::elsewhere::Stage;
 
 /// How many requests are remembered, and how much of each body.
 const REMEMBERED: usize = 512;
@@ -62,11 +65,16 @@ pub struct Api {
 impl Api {
     /// Binds a free port of 127.0.0.1 and serves, in a thread of its own. It looks at no token's validity.
     pub fn start() -> io::Result<Self> {
-        Self::start_with(None)
+        Self::serve(None, None)
     }
 
-    /// The same, and each answer says whether the provider holds the token for live.
-    pub fn start_with(introspection: Option<Introspection>) -> io::Result<Self> {
+    /// The same for the demo: each answer says whether the provider holds the token for live, and another origin's
+    /// page attacks the application from here.
+    pub(super) fn start_on(stage: Stage, introspection: Introspection) -> io::Result<Self> {
+        Self::serve(Some(stage), Some(introspection))
+    }
+
+    fn serve(stage: Option<Stage>, introspection: Option<Introspection>) -> io::Result<Self> {
         let shared = Arc::new(Shared {
             introspection,
             received: Mutex::default(),
@@ -76,6 +84,10 @@ impl Api {
         let data = Data::from(Arc::clone(&shared));
         let server = Loopback::serve("demo-api", Loopback::bind(0)?, move |config| {
             config.app_data(data.clone());
+            if let Some(stage) = &stage {
+                config.app_data(Data::new(stage.clone()));
+                elsewhere::services(config);
+            }
             services(config);
         })?;
         Ok(Self { server, shared })

@@ -25,8 +25,8 @@ pub(super) async fn submit_script() -> HttpResponse {
 }
 
 pub(super) async fn welcome() -> HttpResponse {
-    let body = "<h1>Development identity provider</h1>\
-        <p>It signs people in for applications on this machine. Begin at the application.</p>";
+    let body = "<h1>Nothing to do here</h1>\
+        <p class=\"lead\">This identity provider signs people in for applications on this machine. Begin at the application.</p>";
     page(StatusCode::OK, "Welcome", body, None)
 }
 
@@ -52,7 +52,7 @@ pub(super) fn login(
         // Writing to a String cannot fail.
         let _ = write!(
             accounts,
-            "<li><code>{}</code> / <code>{}</code></li>",
+            "<li><code>{}</code> with the password <code>{}</code></li>",
             user.username, user.password
         );
     }
@@ -71,7 +71,7 @@ pub(super) fn login(
          <button id=\"sign-in\" type=\"submit\">Sign in</button>\
          <button id=\"cancel\" type=\"submit\" name=\"cancel\" value=\"1\" class=\"quiet\">Cancel</button>\
          </div></form>\
-         <aside><p>Development accounts</p><ul>{accounts}</ul></aside>",
+         <div class=\"accounts\"><p>Accounts of this demo</p><ul>{accounts}</ul></div>",
         application = escaped(&application),
         login = escaped(login),
         username = escaped(username),
@@ -125,7 +125,7 @@ pub(super) fn confirm_logout(sid: &str, params: &Params) -> HttpResponse {
         .and_then(|uri| Url::parse(uri).ok())
         .map(|uri| uri.origin().ascii_serialization());
     let body = format!(
-        "<h1>Sign out?</h1><p class=\"lead\">An application asks to end your session here.</p>\
+        "<h1>Sign out?</h1><p class=\"lead\">An application asks to end your session at this identity provider.</p>\
          <form method=\"post\" action=\"/end_session\">{fields}\
          <input type=\"hidden\" name=\"confirm\" value=\"{}\">\
          <div class=\"actions\"><button id=\"sign-out\" type=\"submit\">Sign out</button></div></form>",
@@ -135,7 +135,7 @@ pub(super) fn confirm_logout(sid: &str, params: &Params) -> HttpResponse {
 }
 
 pub(super) fn signed_out() -> HttpResponse {
-    let body = "<h1>Signed out</h1><p class=\"lead\">You may close this page.</p>";
+    let body = "<h1>You are signed out</h1><p class=\"lead\">Your session at this identity provider is over. You may close this page.</p>";
     page(StatusCode::OK, "Signed out", body, None)
 }
 

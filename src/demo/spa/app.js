@@ -3,11 +3,23 @@
 
 const element = (id) => document.getElementById(id);
 const text = (id, value) => { element(id).textContent = value; };
+const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
+
+/** An element with a text, or with others inside. */
+function make(tag, ...inside) {
+  const made = document.createElement(tag);
+  made.append(...inside);
+  return made;
+}
 
 // --- calls ---------------------------------------------------------------------------------------------------
 
 // A page of another origin cannot set this header without asking first: that is the whole anti-forgery token.
 const CSRF = { 'X-CSRF': '1' };
+// What a token of the demo's provider looks like (RFC 7519).
+const TOKEN = /eyJ[\w-]+\.[\w-]+\.[\w-]+/g;
+let answers = 0;
+let tokensSeen = 0;
 
 /**
  * A refresh may have happened in another tab while this call was on its way: then, and only then, once more, when its cookies
@@ -17,9 +29,11 @@ async function call(path, options = {}) {
   const send = () => fetch(path, { ...options, headers: { Accept: 'application/json', ...CSRF, ...options.headers } });
   let answer = await send();
   if (answer.status === 401 && (await problem(answer)).code === 'session-refresh-conflict') {
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    await pause(500);
     answer = await send();
   }
+  answers += 1;
+  tokensSeen += ((await answer.clone().text()).match(TOKEN) ?? []).length;
   return answer;
 }
 
@@ -62,126 +76,96 @@ function notice(message) {
 
 let signedIn = false;
 
-async function start() {
-  const answer = await callSignedIn('/bff/user');
-  if (answer) showSignedIn(await answer.json());
+function show(view) {
+  for (const id of ['signed-out', 'both-over', 'signed-in']) element(id).hidden = id !== view;
+  signedIn = view === 'signed-in';
+  element('account').hidden = !signedIn;
 }
 
-async function showSignedIn(claims) {
-  signedIn = true;
+async function start() {
+  const answer = await callSignedIn('/bff/user');
+  if (!answer) return;
+  const claims = await answer.json();
   const claim = (type) => claims.find((one) => one.type === type)?.value;
   text('user-name', claim('name') ?? claim('sub') ?? 'somebody');
-  element('claims').replaceChildren(...claims.map(({ type, value }) => {
-    const row = document.createElement('tr');
-    for (const cell of [type, typeof value === 'object' ? JSON.stringify(value) : String(value)]) {
-      row.appendChild(document.createElement('td')).textContent = cell;
-    }
-    return row;
-  }));
-  element('account').hidden = element('signed-in').hidden = false;
-  element('signed-out').hidden = true;
-  showWhatScriptsSee();
-  await readTimes();
+  element('claims').replaceChildren(...claims.map(({ type, value }) => (
+    make('tr', make('td', type), make('td', typeof value === 'object' ? JSON.stringify(value) : String(value))))));
+  show('signed-in');
+  // The address of a page that says otherwise.
+  if (location.pathname === '/signed-out') history.replaceState(null, '', '/');
+  await echo('/api/echo/hello');
 }
 
 function showSignedOut(message) {
-  signedIn = false;
   stopEvents('Not connected.');
   times = null;
-  element('account').hidden = element('signed-in').hidden = true;
-  element('signed-out').hidden = false;
+  const isAfterLogout = !signedIn && location.pathname === '/signed-out';
+  show(isAfterLogout ? 'both-over' : 'signed-out');
+  if (isAfterLogout) showWhatIsLeft();
   notice(message);
+}
+
+async function showWhatIsLeft() {
+  const { active } = await (await call('/bff/session')).json();
+  const { cookies } = await witness();
+  const left = cookies.map(({ name }) => name).join(', ');
+  element('left').replaceChildren(
+    make('li', make('code', '/bff/session'), ' answers ', make('code', `active: ${active}`), '.'),
+    left === '' ? make('li', 'No cookie is left.')
+      : make('li', 'What is left of the cookies is ', make('code', left), ', the mark of a session that has ended.'),
+  );
 }
 
 element('logout').addEventListener('click', async () => {
   const answer = await callSignedIn('/bff/logout', { method: 'POST' });
+  if (!answer) return;
   // The session is over by now. The identity provider's own session ends by a visit there.
-  if (answer) location.assign((await answer.json()).logout_url);
+  const there = new URL((await answer.json()).logout_url, location.origin);
+  there.searchParams.set('returnUrl', '/signed-out');
+  location.assign(there);
 });
 
-// --- what scripts see ----------------------------------------------------------------------------------------
-
-function showWhatScriptsSee() {
-  const show = (id, seen) => {
-    text(id, seen === '' ? 'nothing' : seen);
-    element(id).className = seen === '' ? 'nothing' : 'something';
-  };
-  show('cookies', document.cookie);
-  show('local-storage', Object.keys(localStorage).join(', '));
-  show('session-storage', Object.keys(sessionStorage).join(', '));
-}
-
-// --- times ---------------------------------------------------------------------------------------------------
-
-let times = null;
-const longest = {};
-
-async function readTimes() {
-  const answer = await callSignedIn('/bff/session');
-  if (!answer) return;
-  const session = await answer.json();
-  if (!session.active) {
-    showSignedOut('The session has ended. Please sign in again.');
-    return;
-  }
-  // The server's clock counts, not this computer's.
-  times = { ...session, ahead: session.server_now - Date.now() / 1000 };
-  showTimes();
-}
-
-function showTimes() {
-  if (!times) return;
-  const now = Date.now() / 1000 + times.ahead;
-  showTime('access', times.access_token_expires_at, now);
-  showTime('idle', times.idle_ends_at, now);
-  showTime('session', times.session_ends_at, now);
-}
-
-function showTime(name, end, now) {
-  const known = Number.isFinite(end);
-  const left = known ? Math.max(0, Math.round(end - now)) : 0;
-  longest[name] = Math.max(longest[name] ?? 1, left);
-  element(`bar-${name}`).max = longest[name];
-  element(`bar-${name}`).value = left;
-  const renewed = name === 'access' && left === 0 && times.refresh_possible;
-  text(`time-${name}`, known ? (renewed ? 'ended; the next call refreshes it' : span(left)) : 'unknown');
-}
-
-function span(seconds) {
-  const two = (n) => String(n).padStart(2, '0');
-  const [h, m, s] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
-  return h > 0 ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
-}
-
-setInterval(showTimes, 1000);
-setInterval(() => { if (signedIn && !document.hidden) readTimes(); }, 15000);
-document.addEventListener('visibilitychange', () => { if (signedIn && !document.hidden) readTimes(); });
-
 // --- calling the API -----------------------------------------------------------------------------------------
+
+let token = null;
 
 /** Calls the echo API and shows both ends; gives the API's view of the credentials. */
 async function echo(path) {
   const answer = await callSignedIn(path);
-  if (!answer) return null;
+  if (!answer) return;
   const received = await answer.json();
   text('page-sent', `GET ${path}\nX-CSRF: 1\nCookie: (sealed; this page cannot read it)\nAuthorization: none`);
   text('api-echo', describe(received));
   text('api-answer', JSON.stringify(received, null, 2));
-  showWhatScriptsSee();
-  await readTimes();
-  return received;
+  if (received.authorization) {
+    element('headline').replaceChildren('The API got a token.', make('br'), 'This page did not.');
+    noteToken(received.authorization.fingerprint);
+  }
+  await Promise.all([readTimes(), showCookies()]);
+  text('searched', `Tokens in the ${answers} answers that this page has got so far: ${tokensSeen}.`);
 }
 
 function describe({ method, path, headers, authorization }) {
   const lines = [`${method} ${path}`, `Cookie: ${headers.cookie ?? 'none'}`];
   if (authorization) {
     const { token_claims: claims, fingerprint, active } = authorization;
-    lines.push(`Authorization: ${headers.authorization}`, '', `token no. ${fingerprint}${active === false ? ' (not valid!)' : ''}`);
-    if (typeof claims === 'object') lines.push(`for ${claims.sub}, by ${claims.iss}`, `scope: ${claims.scope}`);
+    lines.push(`Authorization: ${headers.authorization}`, '', `token ${fingerprint}${active === false ? ' (not valid!)' : ''}`);
+    if (typeof claims === 'object') lines.push(`for ${claims.sub}, by ${claims.iss}`, `scope ${claims.scope}`);
   } else {
     lines.push('Authorization: none');
   }
   return lines.join('\n');
+}
+
+function noteToken(fingerprint) {
+  if (token !== null && token !== fingerprint) {
+    const line = make('li', make('b', 'Refreshed'), ` at ${new Date().toLocaleTimeString()}: token `, make('code', token),
+      ' became ', make('code', fingerprint), '. This page did nothing for it.');
+    element('refreshes').prepend(line);
+    while (element('refreshes').children.length > 3) element('refreshes').lastChild.remove();
+  }
+  token = fingerprint;
+  text('token', fingerprint);
 }
 
 /** One at a time: the button rests until its work is done. */
@@ -199,29 +183,125 @@ function onClick(id, work) {
 onClick('call-api', () => echo('/api/echo/hello'));
 onClick('call-public', () => echo('/api/public/hello'));
 
-// --- refresh -------------------------------------------------------------------------------------------------
+// --- times ---------------------------------------------------------------------------------------------------
 
-const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
+let times = null;
+let calledAt = 0;
 
-onClick('refresh', async () => {
-  const first = await echo('/api/echo/refresh');
-  const before = first?.authorization;
-  if (!before) {
-    text('refresh-state', 'No token arrived at the API.');
+async function readTimes() {
+  const answer = await callSignedIn('/bff/session');
+  if (!answer) return;
+  const session = await answer.json();
+  if (!session.active) {
+    showSignedOut('The session has ended. Please sign in again.');
     return;
   }
-  for (let calls = 1; signedIn; calls += 1) {
-    text('refresh-state', `Token ${before.fingerprint}, the same in ${calls} ${calls === 1 ? 'call' : 'calls'} …`);
-    await pause(2000);
-    const now = (await echo('/api/echo/refresh'))?.authorization;
-    if (!now) break;
-    if (now.fingerprint !== before.fingerprint) {
-      text('refresh-state', `Refreshed: token ${before.fingerprint} became ${now.fingerprint} after ${calls + 1} calls. This page did nothing for it.`);
-      return;
-    }
+  // The server's clock counts, not this computer's.
+  times = { ...session, ahead: session.server_now - Date.now() / 1000 };
+  showTimes();
+}
+
+function showTimes() {
+  if (!times || document.hidden) return;
+  const left = (end) => (Number.isFinite(end) ? Math.max(0, Math.round(end - times.ahead - Date.now() / 1000)) : 0);
+  const access = left(times.access_token_expires_at);
+  element('bar-access').value = access;
+  text('time-access', access > 0 ? `ends in ${access} s` : 'has ended');
+  text('time-idle', span(left(times.idle_ends_at)));
+  text('time-session', span(left(times.session_ends_at)));
+  // A provider that is away for a while is not asked each second.
+  if (access === 0 && times.refresh_possible && Date.now() - calledAt > 5000) {
+    calledAt = Date.now();
+    echo('/api/echo/again');
   }
-  text('refresh-state', 'Stopped.');
+}
+
+function span(seconds) {
+  const two = (n) => String(n).padStart(2, '0');
+  const [h, m, s] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60, seconds % 60];
+  return h > 0 ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
+}
+
+setInterval(showTimes, 1000);
+document.addEventListener('visibilitychange', () => { if (signedIn && !document.hidden) readTimes(); });
+
+// --- what sealgate's log says ----------------------------------------------------------------------------------
+
+let heard = 0;
+
+/** `{ count, answers: [{ n, method, path, status, outcome }], cookies: [{ name, bytes, attributes }], forged }` */
+async function witness() {
+  const report = await (await call('/api/public/witness')).json();
+  heard = report.count;
+  return report;
+}
+
+const PURPOSES = [
+  [/-seen$/, 'when you were last active'],
+  [/-hint$/, 'the ID token, sent to logout only'],
+  [/-out$/, 'the mark of a session that has ended'],
+  [/-login\./, 'a login that was begun'],
+  [/\.\d+$/, 'more of the session'],
+  [/^/, 'the session, tokens included'],
+];
+
+async function showCookies() {
+  const { cookies } = await witness();
+  element('cookie-list').replaceChildren(...cookies.map(({ name, bytes, attributes }) => {
+    const purpose = make('span', PURPOSES.find(([pattern]) => pattern.test(name))[1]);
+    const flags = attributes.split('; ').filter((flag) => !flag.startsWith('Expires')).flatMap((flag) => [make('code', flag), ' ']);
+    return make('tr', make('td', make('code', name), purpose), make('td', `${bytes} B`), make('td', ...flags));
+  }));
+  text('cookies', document.cookie === '' ? 'none' : document.cookie);
+}
+
+// --- attacks -------------------------------------------------------------------------------------------------
+
+function verdict(name, code, told) {
+  element(`verdict-${name}`).replaceChildren(make('code', code), ` ${told}`);
+}
+
+/** `forged` is what the API itself has counted. */
+const refused = (status, why, { forged }) => (status < 400 || forged > 0 ? 'It was let through!'
+  : `Refused: ${why}. Forged calls that reached the API: ${forged}.`);
+
+onClick('attack-script', async () => {
+  const jar = await globalThis.cookieStore?.getAll() ?? [];
+  const seen = [document.cookie, ...jar.map(({ name }) => name), ...Object.keys(localStorage), ...Object.keys(sessionStorage)]
+    .filter((one) => one !== '');
+  verdict('script', seen.length === 0 ? 'nothing' : seen.join(' '),
+    'is in document.cookie, in cookieStore and in both storages: the cookies are HttpOnly.');
 });
+
+onClick('attack-header', async () => {
+  const answer = await fetch('/api/echo/forged', { method: 'POST', headers: { Accept: 'application/json' }, body: 'everything' });
+  const { code = 'let through!', detail = '' } = await problem(answer);
+  verdict('header', `${answer.status} ${code}`, refused(answer.status, detail, await witness()));
+});
+
+/** Another origin's page makes a request that this page cannot follow; the log tells how it was answered. */
+function attackFromElsewhere(name, path, why) {
+  onClick(`attack-${name}`, async () => {
+    const before = heard;
+    window.open(`${element('attacks').dataset.elsewhere}/elsewhere?attack=${name}`, '_blank', 'popup,width=560,height=520,noopener');
+    text(`verdict-${name}`, 'Waiting for the other page …');
+    for (let tries = 0; tries < 40; tries += 1) {
+      await pause(250);
+      const report = await witness();
+      const answer = report.answers.find((one) => one.n > before && one.path === path);
+      if (answer) {
+        verdict(name, `${answer.status} ${answer.outcome}`, refused(answer.status, why, report));
+        await readTimes();
+        return;
+      }
+    }
+    text(`verdict-${name}`, 'No request came from the other page. Was its window blocked?');
+  });
+}
+
+attackFromElsewhere('form', '/api/echo/forged', 'the form’s Origin is another one');
+attackFromElsewhere('socket', '/api/echo/ws', 'the handshake’s Origin is another one');
+attackFromElsewhere('logout', '/bff/logout', 'only the application’s own links sign out, and you are still signed in');
 
 // --- events --------------------------------------------------------------------------------------------------
 

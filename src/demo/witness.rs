@@ -1,0 +1,203 @@
+//! What sealgate's own log says of each answer, for a page that cannot see it.
+//!
+//! A browser hides from a page which cookies an answer sets, and what became of a request that another origin's page
+//! made. The log of this very process has both at the level `debug`: the demo listens to it, and its API tells the page.
+//!
+//! # Invariants
+//! - A log has no token and no value of a cookie (F14), so nor has what is told here.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use log::{Level, Log, Metadata, Record};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// How many requests are kept in mind.
+const REMEMBERED: usize = 64;
+
+/// Listens; what is cloned shares what was heard.
+#[derive(Clone, Default)]
+pub(super) struct Witness(Arc<Mutex<Heard>>);
+
+#[derive(Default)]
+struct Heard {
+    /// How many answers there have been.
+    count: u64,
+    requests: VecDeque<Exchange>,
+    cookies: Vec<Cookie>,
+}
+
+/// A request, and what it was answered.
+#[derive(Serialize)]
+struct Exchange {
+    id: String,
+    method: String,
+    path: String,
+    /// The answer's number; nothing while there is none.
+    n: Option<u64>,
+    status: Option<u64>,
+    outcome: Option<String>,
+}
+
+/// A cookie as it was last set.
+#[derive(Serialize)]
+struct Cookie {
+    name: String,
+    bytes: u64,
+    attributes: String,
+    /// From when on a browser has it no longer; nothing lasts as long as the browser runs.
+    #[serde(skip)]
+    until: Option<Instant>,
+}
+
+impl Witness {
+    /// What was heard, as JSON, and how many `forged` calls the API got.
+    pub(super) fn report(&self, forged: usize) -> Value {
+        let mut heard = self.heard();
+        let now = Instant::now();
+        let lives = |cookie: &Cookie| cookie.until.is_none_or(|until| now < until);
+        heard.cookies.retain(lives);
+        let answered = |exchange: &&Exchange| exchange.n.is_some();
+        let answers: Vec<_> = heard.requests.iter().filter(answered).collect();
+        json!({ "count": heard.count, "answers": answers, "cookies": heard.cookies, "forged": forged })
+    }
+
+    fn heard(&self) -> MutexGuard<'_, Heard> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Log for Witness {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.level() == Level::Debug && metadata.target().starts_with("sealgate::server")
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        let text = |key: &str| {
+            let value = record.key_values().get(key.into());
+            value.map(|value| value.to_string()).unwrap_or_default()
+        };
+        let number = |key: &str| record.key_values().get(key.into())?.to_u64();
+        let mut heard = self.heard();
+        match record.args().as_str() {
+            Some("request") => heard.request(text("id"), text("method"), text("path")),
+            Some("answer") => heard.answer(&text("id"), number("status"), text("outcome")),
+            Some("cookie") => {
+                let attributes = text("attributes");
+                heard.cookie(Cookie {
+                    name: text("cookie"),
+                    bytes: number("bytes").unwrap_or_default(),
+                    until: max_age(&attributes).and_then(|age| Instant::now().checked_add(age)),
+                    attributes,
+                });
+            }
+            _ => {}
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+impl Heard {
+    fn request(&mut self, id: String, method: String, path: String) {
+        if self.requests.len() == REMEMBERED {
+            self.requests.pop_front();
+        }
+        self.requests.push_back(Exchange {
+            id,
+            method,
+            path,
+            n: None,
+            status: None,
+            outcome: None,
+        });
+    }
+
+    fn answer(&mut self, id: &str, status: Option<u64>, outcome: String) {
+        self.count += 1;
+        let known = self.requests.iter_mut().find(|request| request.id == id);
+        if let Some(request) = known {
+            request.n = Some(self.count);
+            request.status = status;
+            request.outcome = Some(outcome);
+        }
+    }
+
+    fn cookie(&mut self, cookie: Cookie) {
+        self.cookies.retain(|known| known.name != cookie.name);
+        self.cookies.push(cookie);
+    }
+}
+
+/// RFC 6265 §5.2.2. Zero deletes.
+fn max_age(attributes: &str) -> Option<Duration> {
+    let seconds = attributes
+        .split("; ")
+        .find_map(|one| one.strip_prefix("Max-Age="))?;
+    Some(Duration::from_secs(seconds.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn say(witness: &Witness, message: &'static str, pairs: &[(&str, &str)]) {
+        let record = |args| {
+            Record::builder()
+                .level(Level::Debug)
+                .target("sealgate::server::response")
+                .key_values(&pairs)
+                .args(args)
+                .build()
+        };
+        match message {
+            "request" => witness.log(&record(format_args!("request"))),
+            "answer" => witness.log(&record(format_args!("answer"))),
+            _ => witness.log(&record(format_args!("cookie"))),
+        }
+    }
+
+    #[test]
+    fn answers_find_their_requests_and_cookies_come_and_go() {
+        let witness = Witness::default();
+        say(
+            &witness,
+            "request",
+            &[("id", "1"), ("method", "POST"), ("path", "/a")],
+        );
+        say(
+            &witness,
+            "request",
+            &[("id", "2"), ("method", "GET"), ("path", "/b")],
+        );
+        say(
+            &witness,
+            "answer",
+            &[("id", "1"), ("outcome", "cross-site-request")],
+        );
+        let cookie = |attributes| [("cookie", "c"), ("attributes", attributes)];
+        say(&witness, "cookie", &cookie("Path=/; HttpOnly"));
+        let report = witness.report(0);
+        assert_eq!(report["answers"][0]["path"], "/a");
+        assert_eq!(report["answers"][0]["outcome"], "cross-site-request");
+        assert_eq!(report["answers"].as_array().map(Vec::len), Some(1));
+        assert_eq!(report["cookies"][0]["attributes"], "Path=/; HttpOnly");
+        say(&witness, "cookie", &cookie("Path=/; Max-Age=0; Expires=x"));
+        assert_eq!(witness.report(0)["cookies"], json!([]));
+    }
+
+    #[test]
+    fn it_forgets_what_is_long_ago() {
+        let witness = Witness::default();
+        for id in 0..200 {
+            let id = id.to_string();
+            say(&witness, "request", &[("id", &id)]);
+            say(&witness, "answer", &[("id", &id)]);
+        }
+        let report = witness.report(0);
+        assert_eq!(report["answers"].as_array().map(Vec::len), Some(REMEMBERED));
+        assert_eq!(report["count"], 200);
+    }
+}
