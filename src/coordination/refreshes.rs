@@ -49,6 +49,11 @@ impl Fingerprint {
         Self(hash.finalize().into())
     }
 
+    /// As a browser says that it was refused.
+    pub fn mark(&self) -> [u8; 16] {
+        self.0.first_chunk().copied().unwrap_or_default()
+    }
+
     /// For names of what is remembered of it.
     pub(super) const fn as_bytes(&self) -> &[u8] {
         &self.0

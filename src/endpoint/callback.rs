@@ -201,7 +201,14 @@ async fn complete(
     begin_session(ctx, tokens, claims, asked_at, id_token, is_step_up)?;
     if let (Some(replaced), Some(session)) = (attempt.replaces, &ctx.session) {
         let jar = &ctx.frontend.jar;
-        jar.mark_replaced(replaced, session, &ctx.keys, ctx.now, ctx.cookies);
+        jar.mark_replaced(
+            replaced,
+            session,
+            ctx.received,
+            &ctx.keys,
+            ctx.now,
+            ctx.cookies,
+        );
         // A copy of its cookies, and its open streams, end with it (B24).
         ctx.revoke(replaced);
     }

@@ -133,7 +133,7 @@ async fn end(ctx: &mut Ctx<'_>) {
     if !is_revoked {
         // A late answer could bring a refresh token that works for hours (G10).
         let jar = &ctx.frontend.jar;
-        jar.mark_unrevoked(&session, &ctx.keys, ctx.now, ctx.cookies);
+        jar.mark_unrevoked(&session, ctx.received, &ctx.keys, ctx.now, ctx.cookies);
     }
 }
 

@@ -14,7 +14,7 @@ use super::envelope::Envelope;
 use super::jar::Jar;
 use super::names::Kind;
 use super::outcome::TooLarge;
-use super::state::{EndedMark, LoginAttempt, Seen, Session, SessionId};
+use super::state::{EndedMark, EndedMarks, LoginAttempt, Seen, Session, SessionId};
 use super::token_text;
 use crate::clock::UnixTime;
 use crate::names::ReturnTo;
@@ -57,12 +57,13 @@ impl Jar {
         in_header(self.names.name(Kind::Seen).len(), len)
     }
 
-    /// Bytes of `-out`.
+    /// Bytes of `-out` at its longest.
     fn ended_bytes(&self) -> usize {
-        let ended = EndedMark {
+        let mark = EndedMark {
             session: SessionId([0; 16]),
             until: SOME_TIME,
         };
+        let ended = EndedMarks(vec![mark; EndedMarks::MOST]);
         let len = text_len(&self.ended, &ended);
         in_header(self.names.name(Kind::Ended).len(), len)
     }

@@ -10,7 +10,8 @@ use super::envelope::Purpose;
 use super::pack::{self, Packing};
 use super::settings::Compression;
 use super::state::{
-    EndedMark, LoginAttempt, LogoutHint, LogoutState, Seen, Session, SessionId, TokenSet,
+    EndedMark, EndedMarks, LoginAttempt, LogoutHint, LogoutState, Seen, Session, SessionId,
+    TokenSet,
 };
 use super::{claims, token_text};
 use crate::keyring::Erased;
@@ -280,20 +281,40 @@ impl State for Seen {
     }
 }
 
-impl State for EndedMark {
+impl State for EndedMarks {
     const PURPOSE: Purpose = Purpose::Ended;
     const VARIES: bool = false;
 
     fn write(&self, w: &mut Writer) {
-        w.loose(&self.session.0);
-        w.time(self.until);
+        let count = self.0.len();
+        w.require((1..=Self::MOST).contains(&count));
+        if count > 1 {
+            w.number(count as u64);
+        }
+        for mark in &self.0 {
+            w.loose(&mark.session.0);
+            w.time(mark.until);
+        }
     }
 
     fn read(r: &mut Reader<'_>) -> Result<Self, Malformed> {
-        Ok(Self {
-            session: SessionId(r.loose_array()?),
-            until: r.time()?,
-        })
+        let count = if r.is_packed_used_up() {
+            1
+        } else {
+            let count = usize::try_from(r.number()?).map_err(|_| Malformed)?;
+            // One is written without a number.
+            if !(2..=Self::MOST).contains(&count) {
+                return Err(Malformed);
+            }
+            count
+        };
+        let read = |_| {
+            Ok(EndedMark {
+                session: SessionId(r.loose_array()?),
+                until: r.time()?,
+            })
+        };
+        Ok(Self((0..count).map(read).collect::<Result<_, _>>()?))
     }
 }
 

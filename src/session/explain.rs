@@ -105,9 +105,11 @@ impl Scene<'_> {
                 true
             }),
             Kind::Ended => self.open(kind, &jar.ended, |report, opened| {
-                report.line("session", opened.state.session.short());
-                report.line("ended, until", self.at(opened.state.until));
-                opened.state.until > self.now
+                for mark in &opened.state.0 {
+                    report.line("session", mark.session.short());
+                    report.line("ended, until", self.at(mark.until));
+                }
+                opened.state.0.iter().any(|mark| mark.until > self.now)
             }),
             Kind::Hint => self.open(kind, &jar.hint, |report, opened| {
                 report.line("session", opened.state.session.short());

@@ -12,7 +12,7 @@ use super::envelope::Envelope;
 use super::names::{self, Kind, Names};
 use super::set_cookie::{Attributes, SetCookies};
 use super::settings::JarSettings;
-use super::state::{EndedMark, LoginAttempt, LogoutHint, LogoutState, Seen, Session};
+use super::state::{EndedMarks, LoginAttempt, LogoutHint, LogoutState, Seen, Session};
 
 /// Reads and writes the cookies of one frontend.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub struct Jar {
     logout_path: String,
     pub(super) session: Envelope<Session>,
     pub(super) seen: Envelope<Seen>,
-    pub(super) ended: Envelope<EndedMark>,
+    pub(super) ended: Envelope<EndedMarks>,
     /// Of no login in particular.
     pub(super) login: Envelope<LoginAttempt>,
     pub(super) hint: Envelope<LogoutHint>,

@@ -16,7 +16,7 @@ use super::names::Kind;
 use super::opened::{Opened, OpenedSessions};
 use super::outcome::{Loaded, OpenResult};
 use super::set_cookie::SetCookies;
-use super::state::SessionId;
+use super::state::{EndedMark, SessionId};
 use crate::clock::UnixTime;
 use crate::keyring::{KeyRing, Kid, OpenError};
 
@@ -152,7 +152,7 @@ impl Jar {
         Ok((opened, seen.map(|_| ())))
     }
 
-    /// Whether the mark names this session. A mark that is over or does not open is cleared away.
+    /// Whether a mark names this session. A cookie whose marks are over, or that does not open, is cleared away.
     fn was_ended(
         &self,
         session: SessionId,
@@ -161,17 +161,32 @@ impl Jar {
         now: UnixTime,
         stale: &mut Stale,
     ) -> bool {
-        let Some(value) = received.value(Kind::Ended) else {
-            return false;
-        };
-        match self.ended.open(|_| Some(value), keys) {
-            Ok(mark) if mark.state.until > now => mark.state.session == session,
+        match self.marks(received, keys, now) {
+            Ok(marks) => marks.iter().any(|mark| mark.session == session),
             Err(OpenError::UnknownKey) => false,
-            Ok(_) | Err(OpenError::Rejected) => {
+            Err(OpenError::Rejected) => {
                 stale.push(Kind::Ended);
                 false
             }
         }
+    }
+
+    /// The marks that count, the latest first. If all are over, they are as good as none that opens.
+    pub(super) fn marks(
+        &self,
+        received: &Received<'_>,
+        keys: &KeyRing,
+        now: UnixTime,
+    ) -> Result<Vec<EndedMark>, OpenError> {
+        let Some(value) = received.value(Kind::Ended) else {
+            return Ok(Vec::new());
+        };
+        let mut marks = self.ended.open(|_| Some(value), keys)?.state.0;
+        marks.retain(|mark| mark.until > now);
+        if marks.is_empty() {
+            return Err(OpenError::Rejected);
+        }
+        Ok(marks)
     }
 
     /// Activity of this session, and the key that sealed it. Another session's, or what does not open, is cleared away.

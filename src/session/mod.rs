@@ -17,7 +17,7 @@
 //! |---|---|---|---|
 //! | `<p><f>`, `<p><f>.1` … `.15` | `session` | [`Session`] | Path=/, `same_site` |
 //! | `<p><f>-seen` | `seen` | session id, last activity | the same |
-//! | `<p><f>-out` | `out` | id of an ended session, until when | the same, Max-Age |
+//! | `<p><f>-out` | `out` | ids of ended sessions and names of refused refreshes, until when | the same, Max-Age |
 //! | `<p><f>-login.<id>` | `login` | [`LoginAttempt`]; `<id>`: the first 8 characters of its `state` | Path=/, `login_same_site`, Max-Age=600 |
 //! | `__Http-<f>-hint` | `hint` | [`LogoutHint`] | Path=`<base_path>/logout`, `same_site` |
 //! | none: a `state` parameter | `logout-state` | where to go after logout, when it was sealed | |
@@ -73,7 +73,7 @@
 //! With packing 1, the packed section stands here as one zstd frame (RFC 8878) made with the dictionary. The frame states its
 //! content size, which is at most 65536; a reader refuses what states more or nothing before it takes memory for it. No checksum,
 //! no dictionary id (the file's own is 65537), nothing behind the frame: readers refuse what has them. Only `session` and `hint` may have packing 1. Writers
-//! use it if it makes the section shorter. `seen` and `out`, whose length says nothing, are padded to 1, all others to `pad_to`.
+//! use it if it makes the section shorter. `seen` and `out`, whose length says nothing of the user, are padded to 1, all others to `pad_to`.
 //!
 //! ## From the sections to the state
 //!
@@ -84,10 +84,13 @@
 //! |---|---|
 //! | session | id · sealed at(time) · started at(time) · ends at(time) · `auth_time`(time?) · access token(token) · refresh token(token?) · received at(time) · expires at(time) · issuer(text) · subject(text) · `sid`(text?) · scope(text) · claims(members) · further fields |
 //! | seen | session(id) · activity(time) |
-//! | out | session(id) · until(time) |
+//! | out | number of marks(number), 2 to 4, or nothing for one · of each, the latest first: session(id) · until(time) |
 //! | login | state(text) · nonce(text) · verifier(text) · issuer(text) · return to(text) · begun at(time) · silent(flag) · `max_age`(number?) · `acr_values`(text?) · replaced session(id?) |
 //! | hint | session(id) · ID token(token) |
 //! | logout-state | return to(text) · begun at(time) |
+//!
+//! In `out` the place of a session's id may be taken by the name of a refresh that was refused: the first 16 bytes of
+//! SHA-256 of the session's id and the SHA-256 of its refresh token and of its access token.
 //!
 //! | field | bytes |
 //! |---|---|

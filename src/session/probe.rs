@@ -6,7 +6,7 @@ use super::envelope::Envelope;
 use super::jar::Jar;
 use super::pack::{self, Packing};
 use super::settings::Compression;
-use super::state::{EndedMark, LoginAttempt, LogoutHint, LogoutState, Seen, Session};
+use super::state::{EndedMarks, LoginAttempt, LogoutHint, LogoutState, Seen, Session};
 use crate::clock::UnixTime;
 use crate::keyring::KeyRing;
 
@@ -41,7 +41,7 @@ impl Jar {
             }
             2 => probe::<LogoutHint>(&self.hint, keys, chosen),
             3 => probe::<Seen>(&self.seen, keys, chosen),
-            4 => probe::<EndedMark>(&self.ended, keys, chosen),
+            4 => probe::<EndedMarks>(&self.ended, keys, chosen),
             _ => probe::<LogoutState>(&self.logout_state, keys, chosen),
         }
     }

@@ -268,10 +268,20 @@ pub(super) struct Seen {
     pub(super) at: UnixTime,
 }
 
-/// The content of `-out`: a session that was ended, and must not come back with a late answer (G10).
-#[derive(Debug)]
+/// The content of `-out`, from one to [`EndedMarks::MOST`], the latest first.
+#[derive(Clone, Debug)]
+pub(super) struct EndedMarks(pub(super) Vec<EndedMark>);
+
+impl EndedMarks {
+    /// What more are there than this is forgotten.
+    pub(super) const MOST: usize = 4;
+}
+
+/// A session that was ended, and must not come back with a late answer (G10); or a refusal of its refresh token, which
+/// must not be told a second time.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct EndedMark {
-    /// Which session.
+    /// Which session, or the name of the refusal.
     pub(super) session: SessionId,
     /// Until when the mark counts.
     pub(super) until: UnixTime,

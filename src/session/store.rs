@@ -7,6 +7,8 @@
 //! - Only [`Jar::store`] writes tokens; activity has its own cookie (G9).
 //! - A session that was ended stays ended, even if an answer that was under way brings its cookies back (G10).
 
+use std::time::Duration;
+
 use log::error;
 
 use super::budget;
@@ -17,12 +19,15 @@ use super::jar::Jar;
 use super::names::Kind;
 use super::outcome::StoreError;
 use super::set_cookie::SetCookies;
-use super::state::{EndedMark, Seen, Session, SessionId};
+use super::state::{EndedMark, EndedMarks, Seen, Session, SessionId};
 use crate::clock::UnixTime;
 use crate::keyring::KeyRing;
 
 /// The shortest life of an `-out` mark, in seconds: longer than an answer is under way.
 const SHORTEST_MARK: u64 = 60;
+
+/// How long a browser remembers that a refresh was refused: as long as the process that was told so.
+const REFUSAL_MARK: Duration = Duration::from_hours(1);
 
 impl Jar {
     /// Writes the session, clears chunks the browser has beyond it. Over budget, nothing is written.
@@ -92,7 +97,8 @@ impl Jar {
         self.delete(Kind::Session(0), out);
         self.delete(Kind::Seen, out);
         if let Some(session) = session {
-            self.mark(session.id, mark_until(session, now), keys, now, out);
+            let mark = (session.id, mark_until(session, now));
+            self.mark(mark, received, keys, now, out);
         }
     }
 
@@ -102,11 +108,13 @@ impl Jar {
         &self,
         replaced: SessionId,
         by: &Session,
+        received: &Received<'_>,
         keys: &KeyRing,
         now: UnixTime,
         out: &mut SetCookies,
     ) {
-        self.mark(replaced, mark_until(by, now), keys, now, out);
+        let mark = (replaced, mark_until(by, now));
+        self.mark(mark, received, keys, now, out);
     }
 
     /// Lets the `-out` mark of a session that was just ended live for as long as a late answer of it could be of use,
@@ -114,6 +122,7 @@ impl Jar {
     pub fn mark_unrevoked(
         &self,
         session: &Session,
+        received: &Received<'_>,
         keys: &KeyRing,
         now: UnixTime,
         out: &mut SetCookies,
@@ -121,19 +130,50 @@ impl Jar {
         let soonest = mark_until(session, now);
         let idle = soonest.plus(self.settings.session.idle_timeout);
         let until = idle.min(session.ends_at).max(soonest);
-        self.mark(session.id, until, keys, now, out);
+        self.mark((session.id, until), received, keys, now, out);
     }
 
-    fn mark(
+    /// Lets the browser say that its refresh token was refused, to whichever replica it asks next.
+    pub fn mark_refused(
         &self,
-        session: SessionId,
-        until: UnixTime,
+        refusal: [u8; 16],
+        received: &Received<'_>,
         keys: &KeyRing,
         now: UnixTime,
         out: &mut SetCookies,
     ) {
-        if let Some(text) = seal_small(&self.ended, &EndedMark { session, until }, keys, now) {
-            self.set(Kind::Ended, &text, Some(until.since(now).as_secs()), out);
+        let mark = (SessionId(refusal), now.plus(REFUSAL_MARK));
+        self.mark(mark, received, keys, now, out);
+    }
+
+    /// Whether the browser says so.
+    pub fn is_marked_refused(
+        &self,
+        refusal: [u8; 16],
+        received: &Received<'_>,
+        keys: &KeyRing,
+        now: UnixTime,
+    ) -> bool {
+        let marks = self.marks(received, keys, now).unwrap_or_default();
+        marks.iter().any(|mark| mark.session.0 == refusal)
+    }
+
+    /// Puts a mark before those that came and still count.
+    fn mark(
+        &self,
+        (session, until): (SessionId, UnixTime),
+        received: &Received<'_>,
+        keys: &KeyRing,
+        now: UnixTime,
+        out: &mut SetCookies,
+    ) {
+        let mut marks = self.marks(received, keys, now).unwrap_or_default();
+        marks.retain(|mark| mark.session != session);
+        marks.insert(0, EndedMark { session, until });
+        marks.truncate(EndedMarks::MOST);
+        let last = marks.iter().map(|mark| mark.until).max().unwrap_or(until);
+        if let Some(text) = seal_small(&self.ended, &EndedMarks(marks), keys, now) {
+            self.set(Kind::Ended, &text, Some(last.since(now).as_secs()), out);
         }
     }
 

@@ -78,6 +78,14 @@ async fn refresh(ctx: &mut Ctx<'_>) -> Result<(), Problem> {
     if has_ended {
         ctx.bff.refreshes.forget_outage(fingerprint);
     }
+    // Another replica has told this browser to try again, and nobody here has anything newer for it.
+    let was_told =
+        ctx.frontend
+            .jar
+            .is_marked_refused(fingerprint.mark(), ctx.received, &ctx.keys, ctx.now);
+    if has_ended && was_told && ctx.bff.refreshes.join(fingerprint, ctx.now).is_none() {
+        return Err(over(ctx));
+    }
     let (landed, result) = match ctx.bff.refreshes.begin(fingerprint, ctx.now) {
         Begin::Lead(flight) => (
             lead(flight, session, &refresh_token, ctx).await,
@@ -110,9 +118,10 @@ async fn refresh(ctx: &mut Ctx<'_>) -> Result<(), Problem> {
         Outcome::Refused => Err(over(ctx)),
         // The frontend was told to try again, and this is the same spent cookie again.
         Outcome::Contested
-            if landed
-                .told_at
-                .is_some_and(|told_at| ctx.arrived_at > told_at) =>
+            if was_told
+                || landed
+                    .told_at
+                    .is_some_and(|told_at| ctx.arrived_at > told_at) =>
         {
             Err(over(ctx))
         }
@@ -121,6 +130,13 @@ async fn refresh(ctx: &mut Ctx<'_>) -> Result<(), Problem> {
         Outcome::Contested => {
             tokio::time::sleep(CONFLICT_PAUSE).await;
             ctx.bff.refreshes.tell(fingerprint);
+            let bff = ctx.bff;
+            if bff.coordinator.is_none() && bff.replicas.may_have_spent(fingerprint, ctx.now) {
+                // The next try may reach a replica that knows nothing of this one.
+                let jar = &ctx.frontend.jar;
+                let name = fingerprint.mark();
+                jar.mark_refused(name, ctx.received, &ctx.keys, ctx.now, ctx.cookies);
+            }
             ctx.bff.metrics.refreshed(RefreshResult::Conflict);
             Err(Problem::SessionRefreshConflict)
         }

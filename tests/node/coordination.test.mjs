@@ -56,9 +56,9 @@ test('one refresh for all replicas under strict rotation', { timeout: 120_000 },
 });
 
 test('a refused refresh token is presented once by all replicas together', { timeout: 60_000 }, async (t) => {
-  const scene = await setScene(t, { provider: { accessTokenSeconds: 3 } });
+  const scene = await setScene(t, { provider: { accessTokenSeconds: 5 } });
   const session = await scene.signIn();
-  await sleep(3300);
+  await sleep(5300);
   const { refresh_token: token } = scene.op.newest();
   await scene.op.revoke(token);
   const answers = [];

@@ -57,7 +57,19 @@ fn the_largest_session_with_all_that_may_stand_beside_it_is_within_the_budget() 
         let session = largest(&jar, &keys);
         let mut browser = holding(&jar, &session, &keys);
         let mut out = SetCookies::none();
-        jar.mark_replaced(SessionId([9; 16]), &session, &keys, now(), &mut out);
+        for n in 0..9 {
+            let header = browser.header();
+            let received = read(&jar, &header);
+            jar.mark_replaced(
+                SessionId([n; 16]),
+                &session,
+                &received,
+                &keys,
+                now(),
+                &mut out,
+            );
+            browser.take(&out);
+        }
         jar.touch(&session, &keys, after(900), &mut out);
         browser.take(&out);
         for n in 0..7 {

@@ -61,6 +61,67 @@ fn a_new_login_is_not_affected_by_the_mark_of_the_old_one() {
 }
 
 #[test]
+fn marks_of_the_latest_sessions_stand_beside_each_other() {
+    // R, G10: who signs out of one session after another is put back into none of them
+    let (jar, keys) = (jar(), ring());
+    let mut browser = Browser::default();
+    let sessions: Vec<Session> = (0..6_u8)
+        .map(|n| {
+            let mut session = session(now());
+            session.id = SessionId([n; 16]);
+            session.tokens.expires_at = after(300 + u64::from(n));
+            session
+        })
+        .collect();
+    for session in &sessions {
+        browser.0.append(&mut holding(&jar, session, &keys).0);
+        end(&mut browser, &jar, session, &keys, now());
+    }
+    let found = |session: &Session, at: u64| {
+        let mut browser = Browser(browser.0.clone());
+        browser.0.append(&mut holding(&jar, session, &keys).0);
+        let (loaded, out) = load(&jar, &browser.header(), &keys, after(at));
+        (loaded.result, deleted(&out).contains(&OUT))
+    };
+    for (n, session) in sessions.iter().enumerate() {
+        let expected = if n < 2 {
+            OpenResult::Ok
+        } else {
+            OpenResult::Ended
+        };
+        assert_eq!(found(session, 60), (expected, false), "{n}");
+    }
+    // Each for its own time; a cookie of marks that are all over is cleared away.
+    assert_eq!(found(&sessions[3], 303), (OpenResult::Ok, false));
+    assert_eq!(found(&sessions[5], 304), (OpenResult::Ended, false));
+    let mut longer = sessions[5].clone();
+    longer.tokens.expires_at = after(9_000);
+    assert_eq!(found(&longer, 305), (OpenResult::Ok, true));
+}
+
+#[test]
+fn a_refusal_is_told_by_the_browser_and_ends_no_session() {
+    // V1, G7
+    let (jar, keys) = (jar(), ring());
+    let session = session(now());
+    let mut browser = holding(&jar, &session, &keys);
+    let refusal = [3; 16];
+    let says = |browser: &Browser, refusal, at| {
+        let header = browser.header();
+        jar.is_marked_refused(refusal, &read(&jar, &header), &keys, after(at))
+    };
+    assert!(!says(&browser, refusal, 0));
+    let mut out = SetCookies::none();
+    let header = browser.header();
+    jar.mark_refused(refusal, &read(&jar, &header), &keys, now(), &mut out);
+    browser.take(&out);
+    assert!(says(&browser, refusal, 3_599) && !says(&browser, refusal, 3_600));
+    assert!(!says(&browser, [4; 16], 0));
+    let (loaded, _) = load(&jar, &browser.header(), &keys, now());
+    assert_eq!(loaded.result, OpenResult::Ok);
+}
+
+#[test]
 fn the_mark_lives_as_long_as_a_late_access_token_could() {
     // G10, C15
     let keys = ring();

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::hex;
 use crate::clock::UnixTime;
 use crate::session::encode::State;
-use crate::session::state::{EndedMark, LogoutState, Seen};
+use crate::session::state::{EndedMark, EndedMarks, LogoutState, Seen};
 use crate::session::{LoginAttempt, LogoutHint, Session};
 
 /// A state in words.
@@ -56,9 +56,13 @@ impl Described for Seen {
     }
 }
 
-impl Described for EndedMark {
+impl Described for EndedMarks {
     fn described(&self) -> Value {
-        json!({ "session": hex(&self.session.0), "until": self.until.as_secs() })
+        let describe = |mark: &EndedMark| json!({ "session": hex(&mark.session.0), "until": mark.until.as_secs() });
+        match &self.0[..] {
+            [one] => describe(one),
+            several => several.iter().map(describe).collect(),
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::session::envelope::Envelope;
 use crate::session::names::Kind;
 use crate::session::pack::{self, Packing};
 use crate::session::samples::now;
-use crate::session::state::{EndedMark, LogoutState, Seen};
+use crate::session::state::{EndedMark, EndedMarks, LogoutState, Seen};
 use crate::session::{
     Compression, Jar, JarSettings, LogoutHint, Session, SessionId, base64url, samples,
 };
@@ -209,10 +209,10 @@ fn write_all() {
                     at: now(),
                 };
                 others.push(place.case("activity", Some(Kind::Seen), &place.jar.seen, &seen));
-                let mark = EndedMark {
+                let mark = EndedMarks(vec![EndedMark {
                     session: SessionId([7; 16]),
                     until: now(),
-                };
+                }]);
                 others.push(place.case(
                     "a session that was ended",
                     Some(Kind::Ended),
