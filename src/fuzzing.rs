@@ -161,6 +161,7 @@ fn settings() -> Option<JarSettings> {
         client_id: "fuzz".to_owned(),
         base_path: "/bff".to_owned(),
         login_same_site: SameSite::Lax,
+        login_timeout: Duration::from_mins(10),
         session: SessionSettings {
             absolute_timeout: HOUR,
             idle_timeout: HOUR,

@@ -112,7 +112,7 @@ impl LoginFailure {
                 "The answer came from another identity provider than the one that was asked."
             }
             Self::NoLoginAttempt => {
-                "This login was not begun in this browser, is over ten minutes old, or is already done."
+                "This login was not begun in this browser, took too long, or is already done."
             }
         }
     }

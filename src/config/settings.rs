@@ -152,6 +152,8 @@ pub(super) struct Oidc {
     pub(super) clock_skew: Span,
     /// Lifetime of an access token where the provider says nothing.
     pub(super) expires_in: Span,
+    /// How long a login may take.
+    pub(super) login_timeout: Span,
     /// What signs ID tokens and logout tokens; by default what discovery offers.
     pub(super) id_token_signed_response_alg: Option<String>,
     /// `refuse` or `by-iat`: what becomes of a logout token without `exp`.

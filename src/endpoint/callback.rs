@@ -267,6 +267,7 @@ fn begin_session(
     if session.latest_end() < session.ends_at {
         ctx.remind_of_refresh_tokens();
     }
+    ctx.frontend.remind_of_missing_claims(&session, ctx.now);
     log::info!(target: "sealgate::audit", frontend = ctx.frontend.name.as_str(),
         session = session.id.short(); "login");
     ctx.session = Some(Rc::new(session.into()));

@@ -10,13 +10,15 @@ mod policy;
 mod rate_limit;
 mod route;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::clock::UnixTime;
 use crate::names::{Authority, FrontendName, Origin, ReturnTo};
 use crate::oidc::Provider;
 use crate::problem::Problem;
-use crate::session::{Jar, SessionSettings};
+use crate::session::{Jar, Session, SessionSettings};
 
 pub use path::{InvalidRoutePath, RoutePath};
 pub use policy::{Policy, RequiredClaim};
@@ -75,6 +77,21 @@ impl Frontend {
     /// Whether a claim of the session is for the app to see.
     pub fn shows_claim(&self, name: &str) -> bool {
         self.session.claims.iter().any(|shown| shown == name)
+    }
+
+    /// Names the claims that a route requires and a new session does not have: a provider that puts them into no ID token
+    /// makes those routes 403 for everybody.
+    pub fn remind_of_missing_claims(&self, session: &Session, now: UnixTime) {
+        let routes = self.routes.iter();
+        let missing = routes.flat_map(|route| route.policy.missing(&route.path, session));
+        let missing: BTreeSet<&str> = missing.collect();
+        if missing.is_empty() || !self.provider.reminders.missing_claim.is_due(now) {
+            return;
+        }
+        let missing = Vec::from_iter(missing).join(", ");
+        log::warn!(frontend = self.name.as_str(), claims = missing.as_str();
+            "a login brought no claim {missing}, and routes that require it answer 403; \
+             let the identity provider put it into the ID token, or ask for a scope that brings it (oidc.scopes)");
     }
 
     /// The problem for a request that needs somebody signed in.

@@ -79,6 +79,17 @@ impl Policy {
         })
     }
 
+    /// The required claims of which a session has no value that any could be.
+    pub fn missing<'p>(
+        &'p self,
+        route: &'p RoutePath,
+        session: &'p Session,
+    ) -> impl Iterator<Item = &'p str> {
+        let required = self.claims.iter().map(|claim| claim.name.as_str());
+        let all = required.chain(route.claim_names());
+        all.filter(|name| !has(session, name, |_| true))
+    }
+
     /// The claims to be kept for a route although nobody may want to see them.
     pub fn claims_to_keep<'p>(
         &'p self,

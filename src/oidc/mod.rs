@@ -90,6 +90,8 @@ pub struct ClientSettings {
     pub clock_skew: Duration,
     /// Lifetime of an access token where its answer says nothing.
     pub expires_in: Duration,
+    /// How long a login may take.
+    pub login_timeout: Duration,
     /// What signs ID tokens and logout tokens; by default what discovery offers.
     pub id_token_signed_response_alg: Option<SigningAlgorithm>,
     /// Whether a logout token needs an `exp`.

@@ -59,6 +59,8 @@ pub struct Provider {
 pub struct Reminders {
     /// An ID token is too large for the cookie of the logout hint.
     pub large_hint: Hourly,
+    /// A login brought no claim that a route requires.
+    pub missing_claim: Hourly,
     /// A login brought no refresh token.
     pub no_refresh_token: Hourly,
 }

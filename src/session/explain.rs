@@ -250,7 +250,7 @@ impl Scene<'_> {
     }
 
     fn login(&self, report: &mut Report, attempt: &LoginAttempt) -> bool {
-        let ends = attempt.started_at.plus(LoginAttempt::LIFETIME);
+        let ends = attempt.started_at.plus(self.jar.settings.login_timeout);
         report.line("issuer", &attempt.issuer);
         report.line("begun", self.at(attempt.started_at));
         report.line("ends", self.at(ends));
@@ -258,7 +258,7 @@ impl Scene<'_> {
             "return to",
             format_args!("{} bytes", attempt.return_to.as_str().len()),
         );
-        !attempt.is_expired(self.now)
+        !attempt.is_expired(self.now, self.jar.settings.login_timeout)
     }
 
     fn failure(&self, failure: &Failure) -> String {

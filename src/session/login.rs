@@ -1,7 +1,7 @@
 //! The cookies of logins under way: one for each, so that logins in several tabs do not meet (B8).
 //!
 //! # Invariants
-//! - At most five live, as long as they fit (`budget`), none older than ten minutes; a cookie is deleted when its callback comes, whatever comes of it.
+//! - At most five live, as long as they fit (`budget`), none older than `login_timeout`; a cookie is deleted when its callback comes, whatever comes of it.
 //! - An attempt is given out only for the whole `state`, compared in constant time, and the issuer it was begun with (B4).
 
 use subtle::ConstantTimeEq;
@@ -22,7 +22,7 @@ use crate::names::ReturnTo;
 const MAX_LOGINS: usize = 5;
 
 impl Jar {
-    /// Writes a login cookie; drops the oldest beyond five or beyond the budget, and all that are over ten minutes old.
+    /// Writes a login cookie; drops the oldest beyond five or beyond the budget, and all that are too old.
     ///
     /// A `returnUrl` that takes up too much room is done without: the login leads to `/` then.
     pub fn store_login(
@@ -55,7 +55,7 @@ impl Jar {
         })?;
         let text = envelope.seal(&draft, keys, now)?;
         self.drop_logins(room - needed, received, keys, now, out);
-        let max_age = Some(LoginAttempt::LIFETIME.as_secs());
+        let max_age = Some(self.settings.login_timeout.as_secs());
         self.set(Kind::Login(&id), &text, max_age, out);
         Ok(())
     }
@@ -79,7 +79,7 @@ impl Jar {
         opened.ok().filter(|attempt| {
             bool::from(attempt.state.as_bytes().ct_eq(state.as_bytes()))
                 && attempt.issuer == self.settings.issuer
-                && !attempt.is_expired(now)
+                && !attempt.is_expired(now, self.settings.login_timeout)
         })
     }
 
@@ -117,7 +117,7 @@ impl Jar {
             let bytes = in_header(name.len(), value.len());
             match self.open_login(id, received, keys) {
                 _ if out.deletes(&name) => {}
-                Ok(attempt) if !attempt.is_expired(now) => {
+                Ok(attempt) if !attempt.is_expired(now, self.settings.login_timeout) => {
                     live.push((Some(attempt.started_at), id, bytes));
                 }
                 Err(OpenError::UnknownKey) => live.push((None, id, bytes)),

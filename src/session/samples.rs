@@ -32,6 +32,7 @@ pub(super) fn settings() -> JarSettings {
         client_id: "shop".to_owned(),
         base_path: "/bff".to_owned(),
         login_same_site: SameSite::Lax,
+        login_timeout: Duration::from_mins(10),
         session: SessionSettings {
             absolute_timeout: Duration::from_hours(8),
             idle_timeout: Duration::from_mins(30),

@@ -74,6 +74,8 @@ pub struct JarSettings {
     pub base_path: String,
     /// `SameSite` of login cookies: `Lax`, or `None` for `form_post`.
     pub login_same_site: SameSite,
+    /// How long a login may take.
+    pub login_timeout: Duration,
     /// Times and sizes.
     pub session: SessionSettings,
 }

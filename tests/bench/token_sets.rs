@@ -82,6 +82,7 @@ impl Tokens {
             client_id: "storefront".to_owned(),
             base_path: "/bff".to_owned(),
             login_same_site: SameSite::Lax,
+            login_timeout: Duration::from_mins(10),
             session: SessionSettings {
                 absolute_timeout: Duration::from_hours(8),
                 idle_timeout: Duration::from_mins(30),

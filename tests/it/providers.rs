@@ -5,7 +5,7 @@ use std::time::Duration;
 use sealgate::demo::idp::{DiscoveryFault, Fault, Faults, IdTokenFault, Secret, TokenFault};
 use serde_json::json;
 
-use crate::support::{Browser, NOON, Response, TestBff, logs};
+use crate::support::{Browser, Initiator, NOON, Response, TestBff, logs};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -249,4 +249,68 @@ fn the_log_says_with_which_code_the_token_endpoint_refused() {
     assert_eq!(visit.response.status, 400);
     assert_eq!(lines(begun, "made_up_by_canaries"), [""; 0]);
     assert!(!lines(begun, "refused: other").is_empty());
+}
+
+#[test]
+fn the_configuration_says_how_long_a_login_may_take() {
+    // P04
+    for (oidc, secs, is_taken) in [
+        ("", 600, true),
+        ("", 601, false),
+        ("login_timeout = \"1h\"", 3_500, true),
+        ("login_timeout = \"30s\"", 31, false),
+    ] {
+        let bff = TestBff::with(|setup| setup.oidc = oidc.to_owned());
+        let mut browser = bff.signed_in();
+        let begun = browser.navigate("/bff/login?prompt=login", Initiator::SameOrigin);
+        let login = browser
+            .jar
+            .iter()
+            .find(|cookie| cookie.name.contains("-login."));
+        assert!(login.is_some());
+        bff.clock.advance(SECOND * secs);
+        bff.fill_in(&mut browser, &begun, "bob", "builder");
+        let user = browser.fetch("GET", "/bff/user").text();
+        assert_eq!(user.contains("bob"), is_taken, "{oidc} {secs}: {user}");
+    }
+}
+
+#[test]
+fn a_claim_that_routes_require_and_no_login_brings_is_named_once_an_hour() {
+    // P16, mod_auth_openidc#392
+    let begun = logs::install();
+    let route = |name: &str, more: &str| {
+        format!("[frontend.shop.route.{name}]\nupstream = \"api\"\n{more}\n")
+    };
+    let bff = TestBff::with(|setup| {
+        let tables = [
+            route(
+                "a",
+                "path = \"/api/a\"\nrequire_claims = { purple_dept = [\"x\"], email = [\"y\"] }",
+            ),
+            route("b", "path = \"/api/b/{orange_team}/{sub}\""),
+        ];
+        setup.tables = tables.concat();
+    });
+    let said = || lines(begun, "purple_dept");
+    let mut browser = bff.signed_in();
+    let line = said().pop().unwrap();
+    assert!(
+        line.starts_with("WARN ") && line.contains("frontend=shop"),
+        "{line}"
+    );
+    assert!(line.contains("claim orange_team, purple_dept,"), "{line}");
+    assert_eq!(browser.fetch("GET", "/api/a").status, 403);
+    drop(bff.signed_in());
+    assert_eq!(said().len(), 1);
+    bff.clock.advance(SECOND * 3_601);
+    drop(bff.signed_in());
+    assert_eq!(said().len(), 2);
+    bff.clock.advance(SECOND * 3_601);
+    for name in ["purple_dept", "orange_team"] {
+        let claim = IdTokenFault::Claim(name, json!(["x"]));
+        bff.idp.faults().inject(Faults::ALWAYS, claim);
+    }
+    drop(bff.signed_in());
+    assert_eq!(said().len(), 2, "it is there");
 }

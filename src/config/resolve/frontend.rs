@@ -36,6 +36,7 @@ impl FrontendPlan {
             client_id: self.client.client_id.clone(),
             base_path: self.base_path.clone(),
             login_same_site: self.login_same_site,
+            login_timeout: self.client.login_timeout,
             session: self.session.clone(),
         });
         let timed = |limit: Option<RateLimit>| limit.map(|limit| limit.timed_by(clock));

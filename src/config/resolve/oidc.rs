@@ -6,7 +6,7 @@ use openidconnect::ClientSecret;
 use url::Url;
 
 use super::check::is_scope;
-use super::{DAY, MINUTE, Noted, Resolver};
+use super::{DAY, HOUR, MINUTE, Noted, Resolver, SECOND};
 use crate::config::key_path::KeyPath;
 use crate::config::settings;
 use crate::names::{Origin, is_loopback_host};
@@ -96,6 +96,8 @@ pub(super) fn resolve(
     resolver.within(&at.child("clock_skew"), clock_skew, Duration::ZERO, MINUTE);
     let expires_in = oidc.expires_in.0;
     resolver.within(&at.child("expires_in"), expires_in, SHORTEST_TOKEN, DAY);
+    let login_timeout = oidc.login_timeout.0;
+    resolver.within(&at.child("login_timeout"), login_timeout, SECOND, HOUR);
     Some(ClientSettings {
         issuer: issuer?,
         client_id: client_id?.clone(),
@@ -106,6 +108,7 @@ pub(super) fn resolve(
         extra_params: oidc.extra_params.clone(),
         clock_skew,
         expires_in,
+        login_timeout,
         id_token_signed_response_alg: signed_by.ok()?,
         logout_token_without_exp: logout_token_without_exp?,
         repeat_refresh: repeat_refresh?,

@@ -14,7 +14,8 @@ use crate::clock::UnixTime;
 
 /// RFC 6749 §4.1.2 recommends ten minutes at most.
 const CODE_LIFETIME: Duration = Duration::from_mins(1);
-const LOGIN_LIFETIME: Duration = Duration::from_mins(10);
+/// As long as any client waits for its answer.
+const LOGIN_LIFETIME: Duration = Duration::from_hours(1);
 /// How long a second login needs no password.
 const SIGN_ON_LIFETIME: Duration = Duration::from_hours(12);
 

@@ -77,7 +77,7 @@ fn abandoned_logins_stay_few() {
     assert_eq!(
         browser.names(),
         [format!("{BASE}-login.{:08}", 50)],
-        "no older than ten minutes"
+        "none that is too old"
     );
 }
 
