@@ -27,6 +27,10 @@ use crate::session::OpenResult;
 use crate::telemetry::metrics::{Known, Metrics};
 use crate::telemetry::{Label, Seldom};
 
+/// How often, and how long after one another, it is looked whether the workers have dropped what they cut off.
+const LOOKS: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(5);
+
 /// Why the process could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -78,6 +82,7 @@ pub struct Running {
     public: ServerHandle,
     operator: ServerHandle,
     shutdown_delay: Duration,
+    shutdown_grace: Duration,
 }
 
 /// Loads the key ring and binds: from here on connections wait instead of being refused.
@@ -149,6 +154,7 @@ pub fn start(config: Config, clock: Clock, listeners: Listeners) -> Result<Runni
         public: public.handle(),
         operator: operator.handle(),
         shutdown_delay: config.server.shutdown_delay,
+        shutdown_grace: config.server.shutdown_grace,
         bff: Arc::clone(&bff),
     };
     actix_web::rt::spawn(public);
@@ -182,13 +188,28 @@ impl Running {
             // A second Ctrl-C is impatience, and is taken as such.
             _ = interrupt.recv() => {}
         }
+        let draining = &self.bff.draining;
+        let cut = draining.cut().saturating_add(draining.in_flight());
+        if cut > 0 {
+            log::warn!(cut = cut; "stopped: requests were cut off before they had all of their answer");
+        } else {
+            log::info!(cut = cut; "stopped");
+        }
         Ok(())
     }
 
     /// Stops taking connections, lets requests in flight end, closes.
     pub async fn stop(&self) {
-        self.bff.draining.close();
+        let draining = &self.bff.draining;
+        draining.close(self.shutdown_grace);
         self.public.stop(true).await;
+        // Workers say that they have ended just before they drop what is left.
+        for _ in 0..LOOKS {
+            if draining.in_flight() == 0 {
+                break;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
         self.operator.stop(false).await;
         if let Some(coordinator) = &self.bff.coordinator {
             coordinator.settled().await;

@@ -1,9 +1,9 @@
 //! What one process shares, and what one request carries through the steps of the pipeline.
 
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use actix_web::HttpRequest;
 use tokio::sync::watch;
@@ -112,6 +112,10 @@ impl Bff {
 pub struct Draining {
     has_begun: AtomicBool,
     is_closing: watch::Sender<bool>,
+    /// When the listeners cut off what is left.
+    deadline: OnceLock<Instant>,
+    in_flight: AtomicUsize,
+    cut: AtomicUsize,
 }
 
 impl Draining {
@@ -125,9 +129,21 @@ impl Draining {
         self.has_begun.load(Ordering::Acquire)
     }
 
-    /// The listeners close now.
-    pub fn close(&self) {
+    /// How many requests have not got all of their answer.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Acquire)
+    }
+
+    /// How many requests were cut off before they had all of their answer.
+    pub fn cut(&self) -> usize {
+        self.cut.load(Ordering::Relaxed)
+    }
+
+    /// The listeners close now, and cut off after `grace` what is left.
+    pub fn close(&self, grace: Duration) {
         self.begin();
+        // Of two calls the first counts.
+        let _ = self.deadline.set(Instant::now() + grace);
         self.is_closing.send_replace(true);
     }
 
@@ -138,6 +154,41 @@ impl Draining {
             // Without a sender there is no process left to wait for.
             let _ = is_closing.wait_for(|closing| *closing).await;
         }
+    }
+}
+
+/// A request that has not got all of its answer.
+#[derive(Debug)]
+pub struct InFlight {
+    bff: Arc<Bff>,
+    is_done: bool,
+}
+
+impl InFlight {
+    /// It has come.
+    pub fn begin(bff: &Arc<Bff>) -> Self {
+        bff.draining.in_flight.fetch_add(1, Ordering::Relaxed);
+        Self {
+            bff: Arc::clone(bff),
+            is_done: false,
+        }
+    }
+
+    /// All of the answer is with the connection.
+    pub fn done(mut self) {
+        self.is_done = true;
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        let draining = &self.bff.draining;
+        // Before the grace is over it is the client who left.
+        let is_over = |deadline: &Instant| Instant::now() >= *deadline;
+        if !self.is_done && draining.deadline.get().is_some_and(is_over) {
+            draining.cut.fetch_add(1, Ordering::Relaxed);
+        }
+        draining.in_flight.fetch_sub(1, Ordering::Release);
     }
 }
 

@@ -12,6 +12,7 @@ mod client_addr;
 mod page;
 mod pipeline;
 mod response;
+mod sent;
 
 use std::cell::RefCell;
 use std::collections::HashMap;

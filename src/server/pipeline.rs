@@ -14,8 +14,8 @@ use std::time::Instant;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use super::{Worker, client_addr, response};
-use crate::bff::{Bff, Ctx};
+use super::{Worker, client_addr, response, sent};
+use crate::bff::{Bff, Ctx, InFlight};
 use crate::coordination::{Coordinator, Fingerprint};
 use crate::frontend::{Api, Endpoint, Target};
 use crate::guard;
@@ -30,10 +30,12 @@ pub(super) async fn handle(request: HttpRequest, body: web::Payload) -> HttpResp
     let Some(worker) = request.app_data::<Rc<Worker>>().map(Rc::clone) else {
         return HttpResponse::InternalServerError().finish();
     };
+    let in_flight = InFlight::begin(&worker.bff);
     let mut exchange = response::Exchange::begin(&request);
     let answer = run(&request, body, &worker, &mut exchange).await;
     // 9 Headers and cookies; a problem becomes an answer.
-    response::finish(&request, &worker.bff, &exchange, answer)
+    let answer = response::finish(&request, &worker.bff, &exchange, answer);
+    sent::until_sent(answer, in_flight)
 }
 
 async fn run(

@@ -26,6 +26,14 @@ fn slow(site: &Site, server: &Server, browser: &Browser, ms: u32) -> JoinHandle<
     answer
 }
 
+/// Whether the last line of its own says this, at this level.
+fn ends_with(log: &str, level: &str, words: &str) -> bool {
+    let last = log.lines().rfind(|line| line.contains(" sealgate::app: "));
+    last.is_some_and(|line| {
+        line.contains(level) && line.contains("stopped") && line.ends_with(words)
+    })
+}
+
 #[test]
 fn readiness_fails_first_and_requests_in_flight_end() {
     // F12
@@ -50,6 +58,11 @@ fn readiness_fails_first_and_requests_in_flight_end() {
     assert_eq!(answer.json()["waited_ms"], 3000);
     let outcome = server.process.outcome();
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    assert!(
+        ends_with(&outcome.stderr, "INFO", "stopped cut=0"),
+        "{}",
+        outcome.stderr
+    );
     assert!(TcpStream::connect(server.addr).is_err());
 }
 
@@ -78,6 +91,9 @@ fn ctrl_c_waits_for_no_balancer_and_twice_for_nobody() {
             server.process.signal("INT");
         }
         server.assert_ends_soon();
+        let words = if twice { "cut=1" } else { "stopped cut=0" };
+        let log = server.process.stderr.text();
+        assert!(log.lines().any(|line| line.ends_with(words)), "{log}");
     }
 }
 
@@ -91,7 +107,14 @@ fn requests_in_flight_are_cut_when_the_grace_is_over() {
     drop(slow(&site, &server, &browser, 30_000));
     let begun = Instant::now();
     server.process.signal("TERM");
-    assert_eq!(server.process.outcome().code, Some(0));
+    let outcome = server.process.outcome();
+    assert_eq!(outcome.code, Some(0));
+    // N15
+    assert!(
+        ends_with(&outcome.stderr, "WARN", "cut=1"),
+        "{}",
+        outcome.stderr
+    );
     let took = begun.elapsed();
     assert!(took >= Duration::from_millis(900), "cut after {took:?}");
     assert!(took < Duration::from_secs(6), "cut after {took:?}");
@@ -117,4 +140,30 @@ fn signals_that_mean_something_elsewhere_end_nothing() {
     eventually("both are heard", || said().then_some(()));
     assert!(server.process.has_ended().is_none());
     assert_eq!(server.admin("/livez").status, 200);
+}
+
+#[test]
+fn a_download_that_is_not_done_is_cut_too() {
+    // N15: its head was sent long ago.
+    let site = Site::new();
+    let mut server = site.serve_as(|command| {
+        command.env("SEALGATE__SERVER__SHUTDOWN_GRACE", "1s");
+    });
+    let browser = site.signed_in(&server);
+    let mut reader = TcpStream::connect(server.addr).unwrap();
+    let target = "/api/big?bytes=1073741824";
+    let cookies = browser.api_cookie_line(target);
+    let head = format!(
+        "GET {target} HTTP/1.1\r\nhost: shop.test\r\nx-csrf: 1\r\ncookie: {cookies}\r\n\r\n"
+    );
+    std::io::Write::write_all(&mut reader, head.as_bytes()).unwrap();
+    let got = std::io::Read::read(&mut reader, &mut [0; 1024]).unwrap();
+    assert!(got > 0, "it has begun");
+    server.process.signal("TERM");
+    let outcome = server.process.outcome();
+    assert!(
+        ends_with(&outcome.stderr, "WARN", "cut=1"),
+        "{}",
+        outcome.stderr
+    );
 }

@@ -1,0 +1,57 @@
+//! When an answer has been sent: whoever ends the process wants to know what that cuts.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use actix_web::HttpResponse;
+use actix_web::body::{BodySize, BoxBody, MessageBody};
+use bytes::Bytes;
+
+use crate::bff::InFlight;
+
+/// The same answer, in flight until its body has been taken.
+pub(super) fn until_sent(answer: HttpResponse, in_flight: InFlight) -> HttpResponse {
+    answer.map_body(|_, body| {
+        if matches!(body.size(), BodySize::None) {
+            in_flight.done();
+            return body;
+        }
+        match body.try_into_bytes() {
+            // It goes to the connection in one piece.
+            Ok(whole) => {
+                in_flight.done();
+                BoxBody::new(whole)
+            }
+            Err(body) => BoxBody::new(Sending {
+                body,
+                in_flight: Some(in_flight),
+            }),
+        }
+    })
+}
+
+struct Sending {
+    body: BoxBody,
+    in_flight: Option<InFlight>,
+}
+
+impl MessageBody for Sending {
+    type Error = <BoxBody as MessageBody>::Error;
+
+    fn size(&self) -> BodySize {
+        self.body.size()
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Self::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_next(cx);
+        if let Poll::Ready(None | Some(Err(_))) = &polled
+            && let Some(in_flight) = self.in_flight.take()
+        {
+            in_flight.done();
+        }
+        polled
+    }
+}
