@@ -32,6 +32,9 @@ pub struct Provenance<'r> {
     pub is_api: bool,
 }
 
+/// What is said to somebody who typed the address of an API, or has a bookmark of it.
+pub const TYPED: &str = "an API is called by the application, not from the address bar";
+
 /// `Ok`, or which proof is missing.
 pub fn check(request: Provenance<'_>, own: &Origin) -> Result<(), &'static str> {
     // A present Origin must be ours, to the byte (A15); `null` is nobody's.
@@ -45,7 +48,7 @@ pub fn check(request: Provenance<'_>, own: &Origin) -> Result<(), &'static str> 
         // A sibling subdomain is same-site, and SameSite cookies do not keep it out (A11).
         Some(b"cross-site" | b"same-site") => return Err("Sec-Fetch-Site says another origin"),
         Some(b"none") if request.is_api => {
-            return Err("an API is called by the application, not from the address bar");
+            return Err(TYPED);
         }
         _ => {}
     }

@@ -1,8 +1,10 @@
 //! The program's own pages: what a person reads when something went wrong.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use sealgate::demo::idp::{AuthorizationFault, Fault};
+use sealgate::demo::idp::{AuthorizationFault, Fault, Faults, TokenFault};
 use sha2::{Digest as _, Sha256};
 
 use crate::support::{Initiator, Response, TestBff};
@@ -140,4 +142,53 @@ fn a_session_that_does_not_fit_is_told_to_the_person_and_measured_for_the_operat
     );
     assert!(!text.contains("token") && !text.contains("bytes"), "{text}");
     assert!(!answer.text().contains("Sign in again"));
+}
+
+#[test]
+fn a_refused_navigation_is_told_to_whom_it_met() {
+    // N7, B17: somebody who typed an address did nothing wrong; somebody whom another website sent should know.
+    let bff = TestBff::spawn();
+    let mut browser = bff.browser();
+    bff.log_in(&mut browser, "/bff/login");
+    for (initiator, want) in [
+        (Initiator::User, "This address is not a page"),
+        (Initiator::CrossSite, "This was not done"),
+    ] {
+        let answer = browser.navigate("/api/echo", initiator).response;
+        assert_eq!(answer.status, 403);
+        let (heading, _) = assert_is_a_page(&answer, "cross-site-request");
+        assert_eq!(heading, want);
+        let page = answer.text();
+        assert!(!page.contains("Sign in"), "it would not help: {page}");
+    }
+    let mut nobody = bff.browser();
+    let answer = nobody.navigate("/api/echo", Initiator::SameOrigin).response;
+    assert_eq!(answer.status, 401);
+    assert_is_a_page(&answer, "login-required");
+}
+
+#[test]
+fn a_page_that_waits_for_the_provider_says_that_the_session_is_kept() {
+    // N7
+    let bff = TestBff::spawn();
+    let mut browser = bff.browser();
+    bff.log_in(&mut browser, "/bff/login");
+    let down = Fault::Token(TokenFault::Answer {
+        status: 503,
+        body: String::new(),
+    });
+    bff.idp.faults().inject(Faults::ALWAYS, down);
+    bff.clock.advance(Duration::from_secs(400));
+    let answer = browser
+        .navigate("/api/echo?page=2", Initiator::SameOrigin)
+        .response;
+    assert_eq!(answer.status, 503);
+    let (_, text) = assert_is_a_page(&answer, "identity-provider-unavailable");
+    assert!(text.contains("Your session is kept"), "{text}");
+    let page = answer.text();
+    assert!(
+        page.contains("href=\"/api/echo?page=2\">Try again</a>"),
+        "{page}"
+    );
+    assert!(!page.contains("Sign in"), "{page}");
 }

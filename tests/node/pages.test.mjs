@@ -199,7 +199,7 @@ rate_limit = { per_second = 0.01, burst = 1, by = "address" }
     { path: '/bff/logout?sid=guess', status: 400, code: 'bad-request', said: /sign-out link does not fit/, way: 'Back to the application' },
     { path: '/bff/login?max_age=x', status: 400, code: 'bad-request', said: /sign-in link is not valid/, way: 'Sign in', typed: true },
     { path: '/api/echo', status: 401, code: 'login-required', said: /^Please sign in/, way: 'Sign in' },
-    { path: '/api/echo', status: 403, code: 'cross-site-request', said: /^This was not done/, way: 'Back to the application', typed: true },
+    { path: '/api/echo', status: 403, code: 'cross-site-request', said: /^This address is not a page/, way: 'Back to the application', typed: true },
     { path: '/open/page', status: 502, code: 'upstream-unavailable', said: /does not work/, way: 'Try again' },
     { path: '/seldom', status: 429, code: 'rate-limited', said: /^Too many requests/, way: 'Try again' },
     { path: '/nowhere', status: 404, code: 'not-found', said: /^There is nothing here/, way: 'Back to the application' },

@@ -2,6 +2,7 @@
 
 use super::Way;
 use crate::frontend::Endpoint;
+use crate::guard::csrf;
 use crate::problem::{LoginFailure, Problem};
 
 /// One page, in whole sentences.
@@ -37,6 +38,12 @@ pub(super) fn of(problem: &Problem, endpoint: Option<Endpoint>) -> Words {
             "The link that should have signed you in is damaged. Begin again from here.",
             SIGN_IN,
         ),
+        Problem::IdentityProviderUnavailable if endpoint.is_none() => (
+            "This page is not available right now",
+            "To go on, this application has to ask the identity provider that signed you in, and the provider does not \
+             answer. Your session is kept. Wait a moment, then try again.",
+            AGAIN,
+        ),
         Problem::IdentityProviderUnavailable => (
             "Signing in is not possible right now",
             "This application asks an identity provider who you are, and the provider does not answer. This is not \
@@ -55,6 +62,11 @@ pub(super) fn of(problem: &Problem, endpoint: Option<Endpoint>) -> Words {
             SIGN_IN,
         ),
         Problem::SessionTooLarge { at_login, .. } => too_large(*at_login),
+        Problem::CrossSiteRequest(csrf::TYPED) => (
+            "This address is not a page",
+            "It is there for the application, which calls it when it needs to. Open the application instead.",
+            HOME,
+        ),
         other => elsewhere(other),
     };
     Words {
@@ -148,8 +160,8 @@ const fn elsewhere(problem: &Problem) -> Said {
         ),
         Problem::CrossSiteRequest(_) => (
             "This was not done",
-            "The address you came to is for the application itself, not for people, or another website tried to use it \
-             in your name. Nothing was changed.",
+            "Another website seems to have used this application in your name. Nothing was changed. If it was you, do \
+             the same in the application.",
             HOME,
         ),
         Problem::NotFound => (
@@ -242,6 +254,7 @@ mod tests {
             Problem::BodyStalled,
             Problem::BodyTooLarge,
             Problem::CrossSiteRequest("the Origin is another one"),
+            Problem::CrossSiteRequest(csrf::TYPED),
             Problem::ExpectationFailed,
             Problem::Forbidden("the session has not the role".to_owned()),
             Problem::HeadersTooLarge,
