@@ -58,8 +58,8 @@ pub async fn permit(
 
 /// Whether the route serves requests without a session, and nobody's session is behind this one all the same.
 ///
-/// What came as a user's never goes out as the client's (F23), even if it cannot be said whose it was. Nor as nobody's
-/// where it may be a live session's: another replica may know the key.
+/// What came as a user's never goes out as the client's (F23), though the session is over or it cannot be said whose it
+/// was. Nor as nobody's where it may be a live session's: another replica may know the key.
 fn may_go_without_session(route: &Route, ctx: &Ctx<'_>) -> Result<(), Problem> {
     let wants_user = route.token.is_users() || route.requires_user();
     let is_clients = route.token == TokenRequirement::UserOrClient;
@@ -69,7 +69,7 @@ fn may_go_without_session(route: &Route, ctx: &Ctx<'_>) -> Result<(), Problem> {
             Err(ctx.not_refreshable())
         }
         OpenResult::UnknownKey if wants_user => Err(ctx.frontend.login_required()),
-        OpenResult::Rejected if is_clients => Err(ctx.frontend.login_required()),
+        found if is_clients && found != OpenResult::Anonymous => Err(ctx.frontend.login_required()),
         _ if route.requires_user() => Err(ctx.frontend.login_required()),
         _ => Ok(()),
     }

@@ -239,6 +239,19 @@ fn a_session_that_does_not_open_never_goes_out_as_the_client() {
 }
 
 #[test]
+fn a_session_that_is_over_never_goes_out_as_the_client() {
+    // O, F23: a user's form must not be sent in the client's name because it took half an hour to fill in
+    let bff = bff();
+    let mut browser = bff.signed_in();
+    bff.clock.advance(SECOND * 1_801);
+    let answer = browser.fetch("GET", "/api/either");
+    assert_eq!(answer.problem(), "login-required");
+    assert!(browser.cookie("__Host-Http-shop").is_none());
+    assert_eq!(bff.api_calls(), 0);
+    assert_eq!(claims(&browser.fetch("GET", "/api/either"))["sub"], "shop");
+}
+
+#[test]
 fn a_client_route_can_require_a_session_all_the_same() {
     let bff = bff();
     assert_eq!(ask(&bff, "/api/members").problem(), "login-required");
