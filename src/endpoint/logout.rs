@@ -19,12 +19,12 @@ use serde_json::json;
 
 use super::{query, single};
 use crate::bff::Ctx;
-use crate::coordination::{Fingerprint, Outcome};
+use crate::coordination::{Fingerprint, Join, Outcome};
 use crate::frontend::Frontend;
 use crate::names::ReturnTo;
 use crate::oidc::Revoked;
 use crate::problem::Problem;
-use crate::session::{Session, TokenSet};
+use crate::session::{LogoutHint, Session, TokenSet};
 
 /// What a person waits at the most for tokens to be revoked.
 const REVOCATION_PATIENCE: Duration = Duration::from_secs(3);
@@ -51,7 +51,9 @@ pub(super) async fn by_script(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Problem
         // Nobody to sign out; the address still leads home.
         (None, None) => format!("{}/logged-out", ctx.frontend.base_path),
     };
-    end(ctx).await;
+    if let Some(newer) = end(ctx).await {
+        ctx.store_hint(newer.session, newer.id_token);
+    }
     Ok(HttpResponse::Ok().json(json!({"logout_url": logout_url})))
 }
 
@@ -78,11 +80,14 @@ pub(super) async fn by_navigation(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Pro
         ));
     }
     // Without a session there is none to end: what is left is the provider's part.
-    if ctx.session.is_some() {
-        end(ctx).await;
-    }
+    let newer = if ctx.session.is_some() {
+        end(ctx).await
+    } else {
+        None
+    };
     ctx.frontend.jar.delete_hint(ctx.cookies);
-    let id_token = hint
+    let id_token = newer
+        .or(hint)
         .filter(|hint| hint.session == session_id && !hint.id_token.is_empty())
         .map(|hint| hint.id_token);
     let location = end_session_url(ctx, id_token.as_deref(), &return_to).await;
@@ -112,11 +117,11 @@ pub(super) fn landing(ctx: &Ctx<'_>) -> HttpResponse {
         .finish()
 }
 
-/// Cookies first, then the tokens (RFC 7009 §2.1).
-async fn end(ctx: &mut Ctx<'_>) {
+/// Cookies first, then the tokens (RFC 7009 §2.1). Gives the hint that the browser does not have yet, if there is one.
+async fn end(ctx: &mut Ctx<'_>) -> Option<LogoutHint> {
     let session = ctx.session.clone();
     ctx.end_session();
-    let Some(session) = session else { return };
+    let session = session?;
     log::info!(target: "sealgate::audit", frontend = ctx.frontend.name.as_str(),
         session = session.id.short(); "logout");
     let revocation = tokio::time::timeout(REVOCATION_PATIENCE, revoke(ctx, &session));
@@ -135,18 +140,29 @@ async fn end(ctx: &mut Ctx<'_>) {
         let jar = &ctx.frontend.jar;
         jar.mark_unrevoked(&session, ctx.received, &ctx.keys, ctx.now, ctx.cookies);
     }
+    newer_hint(ctx, &session)
+}
+
+/// Of a refresh whose answer the browser does not have yet: some providers take the newest ID token and no other.
+fn newer_hint(ctx: &Ctx<'_>, session: &Session) -> Option<LogoutHint> {
+    match ctx.bff.refreshes.join(Fingerprint::of(session)?, ctx.now)? {
+        Join::Landed(landed) => match landed.outcome {
+            Outcome::Refreshed(renewal) => Some(LogoutHint {
+                session: session.id,
+                id_token: renewal.id_token.clone()?,
+            }),
+            _ => None,
+        },
+        Join::Follow(_) => None,
+    }
 }
 
 /// The session's tokens, and those of a refresh whose answer the browser does not have yet. Whether no refresh token
 /// of them works any longer.
 async fn revoke(ctx: &Ctx<'_>, session: &Session) -> bool {
-    let tokens = &session.tokens;
-    let is_revoked = revoke_set(ctx, tokens).await;
-    let Some(refresh_token) = &tokens.refresh_token else {
-        return is_revoked;
-    };
-    let fingerprint = Fingerprint::new(&session.id, refresh_token, &tokens.access_token);
-    if let Some(join) = ctx.bff.refreshes.join(fingerprint, ctx.now)
+    let is_revoked = revoke_set(ctx, &session.tokens).await;
+    if let Some(fingerprint) = Fingerprint::of(session)
+        && let Some(join) = ctx.bff.refreshes.join(fingerprint, ctx.now)
         && let Outcome::Refreshed(newer) = join.landed().await.outcome
     {
         return revoke_set(ctx, &newer.tokens).await && is_revoked;

@@ -71,7 +71,11 @@ fn a_navigation_with_the_sid_ends_everything() {
 /// The hint that a logout by navigation takes to the provider.
 fn hint_of_logout(browser: &mut Browser) -> Option<String> {
     let address = logout_url(browser);
-    let visit = browser.navigate(&address, Initiator::SameOrigin);
+    hint_at(browser, &address)
+}
+
+fn hint_at(browser: &mut Browser, address: &str) -> Option<String> {
+    let visit = browser.navigate(address, Initiator::SameOrigin);
     let (_, first) = &visit.chain[0];
     let end_session = Url::parse(first.header("location").unwrap()).unwrap();
     parameter(&end_session, "id_token_hint")
@@ -96,6 +100,23 @@ fn the_hint_is_the_newest_id_token() {
         assert_eq!(bff.token_calls("refresh_token"), calls);
         let mut last = if calls == 1 { browser } else { beside };
         assert_eq!(hint_of_logout(&mut last), refreshed);
+    }
+
+    // One whose answer the browser does not have yet, by navigation and by script.
+    for script in [false, true] {
+        let mut browser = bff.signed_in();
+        let mut elsewhere = bff.browser();
+        elsewhere.jar.clone_from(&browser.jar);
+        bff.clock.advance(SECOND * 301);
+        assert_eq!(elsewhere.fetch("GET", "/api/echo").status, 200);
+        let refreshed = newest();
+        let address = if script {
+            let answer = browser.fetch("POST", "/bff/logout").json();
+            answer["logout_url"].as_str().unwrap().to_owned()
+        } else {
+            logout_url(&mut browser)
+        };
+        assert_eq!(hint_at(&mut browser, &address), refreshed, "{script}");
     }
 
     // A refresh without an ID token leaves the last one in place (OpenID Connect Core §12.2).
