@@ -266,6 +266,8 @@ pub fn route_path(data: &[u8]) -> bool {
     // Decoded first or divided first, once or twice: the same segments, none of which moves another.
     assert_eq!(decoded, segments.join(&b'/'));
     assert_eq!(percent_decode(&decoded), decoded, "a second layer");
+    assert!(!has_wide_escape(&decoded), "a second layer of IIS");
+    assert_eq!(carelessly(&decoded), decoded, "overlong UTF-8");
     let dots: [&[u8]; 2] = [b".", b".."];
     assert!(!segments.iter().any(|s| dots.contains(&s.as_slice())));
     let inner = segments.len().saturating_sub(1);
@@ -460,7 +462,7 @@ static GENUINE_LOGOUT: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// Routes that contain one another, some written with escapes.
-const ROUTES: [&str; 9] = [
+const ROUTES: [&str; 10] = [
     "/",
     "/api",
     "/api/orders",
@@ -470,6 +472,7 @@ const ROUTES: [&str; 9] = [
     "/a%20b",
     "/api/orders/7",
     "/api/{sub}/box",
+    "/api/100%25",
 ];
 
 static TABLE: LazyLock<RouteTable> = LazyLock::new(|| {
@@ -493,6 +496,37 @@ static TABLE: LazyLock<RouteTable> = LazyLock::new(|| {
     });
     RouteTable::new(routes.collect())
 });
+
+/// Whether `%uXXXX` stands somewhere.
+fn has_wide_escape(text: &[u8]) -> bool {
+    let mut windows = text.windows(6);
+    windows.any(|six| {
+        let is_mark = matches!(six, [b'%', b'u' | b'U', ..]);
+        is_mark && six.iter().skip(2).all(u8::is_ascii_hexdigit)
+    })
+}
+
+/// Takes every sequence that UTF-8 could spend on an ASCII character for that character, as careless decoders do.
+fn carelessly(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut rest = text;
+    let six = |byte: u8| byte & 0x3F;
+    while let [first, tail @ ..] = rest {
+        let (character, len) = match rest {
+            [a @ 0xC0..=0xC1, b @ 0x80..=0xBF, ..] => (Some((a & 1) << 6 | six(*b)), 2),
+            [0xE0, b @ 0x80..=0x81, c @ 0x80..=0xBF, ..] => (Some((b & 1) << 6 | six(*c)), 3),
+            [0xF0, 0x80, c @ 0x80..=0x81, d @ 0x80..=0xBF, ..] => (Some((c & 1) << 6 | six(*d)), 4),
+            _ => (None, 1),
+        };
+        out.push(character.unwrap_or(*first));
+        rest = if character.is_some() {
+            rest.get(len..).unwrap_or_default()
+        } else {
+            tail
+        };
+    }
+    out
+}
 
 /// Written anew, and simply, so that it shares no mistake with what it checks.
 fn percent_decode(text: &[u8]) -> Vec<u8> {

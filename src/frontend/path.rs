@@ -6,8 +6,8 @@
 //!
 //! # Invariants
 //! - Compared is the segment decoded once, byte by byte, of the one path that is also routed and forwarded (D11).
-//! - A segment is never empty and holds no `/`, `%`, `;`, control character or dot segment, in any spelling
-//!   ([`RequestPath`]); a claim whose value has one of these owns no path at all.
+//! - A segment is never empty and holds no `/`, `;`, control character, dot segment, or `%` in front of two hexadecimal
+//!   digits, in any spelling ([`RequestPath`]); a claim whose value has one of these owns no path at all.
 
 use std::cmp::Reverse;
 

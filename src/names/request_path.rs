@@ -4,14 +4,14 @@
 ///
 /// Routing, policy and forwarding all work on these bytes. Whatever an upstream might read differently
 /// (dot segments, encoded slashes, encodings of letters, a second layer of encoding) is refused here,
-/// so that the route that was matched is the route that is served.
+/// so that the route that was matched is the route that is served. README says what is refused, and why.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct RequestPath<'r>(&'r str);
 
 /// The path has more than one reading.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
-    "the path must be written in its plainest form: no dot segments, empty segments, backslashes, ';', control characters, or encodings of '/', '\\', '%' and unreserved characters"
+    "the path must be written in its plainest form: no dot segments, empty segments, backslashes, ';', control characters, encodings of '/', '\\', ';' and unreserved characters, or a second layer of encoding"
 )]
 pub struct InvalidPath;
 
@@ -29,8 +29,8 @@ impl<'r> RequestPath<'r> {
                     let [high, low, tail @ ..] = tail else {
                         return Err(InvalidPath);
                     };
-                    let byte = hex(*high).zip(hex(*low)).map(|(h, l)| h << 4 | l);
-                    if byte.is_none_or(is_ambiguous_when_encoded) {
+                    let byte = octet(*high, *low).ok_or(InvalidPath)?;
+                    if is_ambiguous_when_encoded(byte) || is_ambiguous_before(byte, tail) {
                         return Err(InvalidPath);
                     }
                     tail
@@ -90,16 +90,18 @@ fn decoded(path: &str) -> impl Iterator<Item = (u8, usize)> {
     let mut at = 0;
     std::iter::from_fn(move || {
         let (byte, len) = match bytes.get(at..)? {
-            [b'%', high, low, ..] => match hex(*high).zip(hex(*low)) {
-                Some((high, low)) => (high << 4 | low, 3),
-                None => (b'%', 1),
-            },
+            [b'%', high, low, ..] => octet(*high, *low).map_or((b'%', 1), |byte| (byte, 3)),
             [byte, ..] => (*byte, 1),
             [] => return None,
         };
         at += len;
         Some((byte, at))
     })
+}
+
+/// What two hexadecimal digits say.
+fn octet(high: u8, low: u8) -> Option<u8> {
+    hex(high).zip(hex(low)).map(|(high, low)| high << 4 | low)
 }
 
 const fn hex(digit: u8) -> Option<u8> {
@@ -111,12 +113,35 @@ const fn hex(digit: u8) -> Option<u8> {
     }
 }
 
-/// Encoded, these change meaning once somebody decodes: separators, the escape itself, controls, and
-/// unreserved characters, whose encoding is equivalent to the bare letter (RFC 3986 §2.3).
+/// Encoded, these change meaning once somebody decodes: separators, controls, and unreserved characters, whose encoding is
+/// equivalent to the bare letter (RFC 3986 §2.3).
 const fn is_ambiguous_when_encoded(byte: u8) -> bool {
     byte.is_ascii_control()
         || byte.is_ascii_alphanumeric()
-        || matches!(byte, b'/' | b'\\' | b'%' | b';' | b'-' | b'.' | b'_' | b'~')
+        || matches!(byte, b'/' | b'\\' | b';' | b'-' | b'.' | b'_' | b'~')
+}
+
+/// Whether an encoded byte means something else to some, for what follows it.
+///
+/// A `%` that would begin an escape to whoever decodes twice, as `%XX` or IIS's `%uXXXX`; letters and digits are never
+/// encoded here, so looking at the bare ones is enough. And UTF-8 that is longer than it need be (RFC 3629 §3): some
+/// decoders take `%C0%AF` for `/`.
+fn is_ambiguous_before(byte: u8, tail: &[u8]) -> bool {
+    let digits = |from: usize, len: usize| {
+        tail.get(from..from + len)
+            .is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    let next = match tail {
+        [b'%', high, low, ..] => octet(*high, *low),
+        _ => None,
+    };
+    match byte {
+        b'%' => digits(0, 2) || (matches!(tail.first(), Some(b'u' | b'U')) && digits(1, 4)),
+        0xC0 | 0xC1 => matches!(next, Some(0x80..=0xBF)),
+        0xE0 => matches!(next, Some(0x80..=0x9F)),
+        0xF0 => matches!(next, Some(0x80..=0x8F)),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -152,6 +177,17 @@ mod tests {
             "/a\u{7f}",
             "/a%0d%0a",
             "/a#b",
+            "/a%3Bx",
+            // whoever decodes twice
+            "/a%252F",
+            "/a%2525",
+            "/a%25aF",
+            "/a%25u002f",
+            // whoever reads overlong UTF-8
+            "/a%c0%afb",
+            "/a%C1%9Cb",
+            "/a%E0%80%AFb",
+            "/a%f0%80%80%af",
         ] {
             assert_eq!(RequestPath::parse(bad), Err(InvalidPath), "{bad:?}");
         }
@@ -166,6 +202,17 @@ mod tests {
             "/a:b@c",
             "/...",
             "/.well-known/x",
+            // P14: encodeURIComponent("100%") and its like have one reading
+            "/100%25",
+            "/100%25/x",
+            "/%25%25",
+            "/100%25%20off",
+            "/100%25g0",
+            "/100%25u",
+            "/100%25user",
+            "/what%3F%23",
+            "/%C3%A0%E0%A4%B9",
+            "/%ff%fe",
         ] {
             assert!(RequestPath::parse(good).is_ok(), "{good:?}");
         }

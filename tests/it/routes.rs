@@ -115,6 +115,9 @@ fn a_path_with_two_readings_reaches_nobody() {
         "/api/public/;x",
         "/api/public/%00",
         "/api/public/%252e%252e",
+        "/api/public/%25u002e",
+        "/api/public/%c0%ae%c0%ae/echo",
+        "/api/public/x%3Bx",
         "/api/public/neste%64",
         "/api/public/.",
         "/api/public\\x",
@@ -123,6 +126,28 @@ fn a_path_with_two_readings_reaches_nobody() {
         assert_eq!(answer.status, 400, "{path}");
     }
     assert_eq!(bff.api_calls(), 0);
+}
+
+#[test]
+fn a_path_with_one_reading_passes_as_it_was_written() {
+    // P14, oauth2-proxy#844: what encodeURIComponent makes of names with a percent sign
+    let bff = bff();
+    let below = [
+        "/100%25",
+        "/100%25%20off",
+        "/50%25-60%25/x",
+        "/a%20b%26c%3Dd%3F%23",
+        "/%C3%BC%E2%82%AC",
+        "/a+b,c:d@e!$&'()*",
+        "/x%2B%2C%3A%40",
+    ];
+    for path in below {
+        let answer = get(&bff, "shop.test", &format!("/api/public{path}"));
+        assert_eq!(answer.status, 200, "{path}");
+    }
+    let seen = bff.api.requests().into_iter().map(|seen| seen.path);
+    let expected = below.map(|path| format!("/v1{path}"));
+    assert_eq!(seen.collect::<Vec<_>>(), expected);
 }
 
 #[test]
