@@ -40,6 +40,8 @@ fn main() -> ExitCode {
         Mode::RotateKeys(options) => mode::rotate_keys(files, &options),
         Mode::Serve => mode::serve(files),
     };
+    // What was counted and not yet said.
+    log::logger().flush();
     match done {
         Ok(()) => ExitCode::from(cli::EXIT_OK),
         Err(failure) => {

@@ -251,7 +251,11 @@ fn begin_session(
         return Err(failed(LoginFailure::InvalidIdToken));
     }
     ctx.store(&session).map_err(|error| {
-        log::error!(frontend = ctx.frontend.name.as_str(); "no session: {error}");
+        let level = match error {
+            StoreError::TooLarge(_) => log::Level::Warn,
+            StoreError::Seal(_) => log::Level::Error,
+        };
+        log::log!(level, frontend = ctx.frontend.name.as_str(); "no session: {error}");
         match error {
             StoreError::TooLarge(error) => Problem::SessionTooLarge {
                 at_login: true,

@@ -157,11 +157,14 @@ fn outcome(answer: &Result<HttpResponse, Problem>, is_upstream: bool) -> &'stati
     }
 }
 
-/// Whose fault decides the level: ours is an error, a neighbour's a warning, a client's is its own affair.
+/// Whose fault decides the level: ours is an error, a neighbour's a warning, a client's is its own affair. Nothing that a
+/// client can cause is an error.
 fn report(problem: &Problem, exchange: &Exchange) {
     let level = match problem {
-        Problem::Internal | Problem::SessionTooLarge { .. } => log::Level::Error,
+        Problem::Internal => log::Level::Error,
+        // A user with many groups; whose settings mend it, the log says.
         Problem::IdentityProviderUnavailable
+        | Problem::SessionTooLarge { .. }
         | Problem::UpstreamTimeout
         | Problem::UpstreamUnavailable => log::Level::Warn,
         Problem::CrossSiteRequest(_)

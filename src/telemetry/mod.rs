@@ -5,6 +5,7 @@
 //!
 //! # Invariants
 //! - One record is one line: control characters in messages and values are escaped, so no client forges a line (F14).
+//! - Nothing that a client can cause is an error, and what is said again and again is counted (`quiet`).
 //! - Other crates log at `info` at most, whatever `RUST_LOG` says: below that some print whole requests, tokens included.
 
 pub mod coordination;
@@ -13,10 +14,14 @@ mod hourly;
 mod label;
 mod line;
 pub mod metrics;
+mod quiet;
+mod repeats;
 mod seldom;
 
-use env_logger::{Builder, Logger};
+use env_logger::Builder;
 use log::{LevelFilter, Log, Metadata, Record, SetLoggerError};
+
+use quiet::Quiet;
 
 pub use filter::LogFilter;
 pub use hourly::Hourly;
@@ -55,14 +60,20 @@ pub fn init(
         Some(_) => logger.filter().max(LevelFilter::Debug),
         None => logger.filter(),
     };
-    log::set_boxed_logger(Box::new(Capped { logger, listener }))?;
+    let logger = Quiet::new(logger);
+    let capped = Capped {
+        logger: logger.clone(),
+        listener,
+    };
+    log::set_boxed_logger(Box::new(capped))?;
     log::set_max_level(level);
+    logger.start();
     Ok(())
 }
 
 /// A logger that hears `debug` and `trace` from this crate alone.
 struct Capped {
-    logger: Logger,
+    logger: Quiet,
     listener: Option<Box<dyn Log>>,
 }
 

@@ -213,7 +213,7 @@ fn adopt(ctx: &mut Ctx<'_>, renewal: &Renewal, has_ended: bool) -> Result<(), Pr
             Ok(())
         }
         Err(StoreError::TooLarge(error)) => {
-            log::error!(frontend = ctx.frontend.name.as_str(); "after a refresh, {error}");
+            log::warn!(frontend = ctx.frontend.name.as_str(); "after a refresh, {error}");
             // The old cookie serves until its access token ends.
             if has_ended {
                 Err(Problem::SessionTooLarge {

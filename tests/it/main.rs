@@ -45,6 +45,7 @@ mod readme;
 mod refresh;
 mod refused_refresh;
 mod refused_token;
+mod repeats;
 mod replicas;
 mod routes;
 mod session;
