@@ -2,13 +2,18 @@
 //!
 //! # Invariants
 //! - No request asks the store whether its session was ended: the feed fills [`Revocations`], requests ask that.
-//! - Whoever connects, for the first time or again, reads the stream from its beginning: nothing that still counts is missed.
+//! - Whoever connects for the first time reads the stream from its beginning, and goes on where it was as long as the store
+//!   has what was read last: nothing that still counts is missed, and a line that breaks again and again gets to the end.
+//! - What is no entry of ours takes no memory, however much of it there is: nothing long passes the connection, and little
+//!   is asked for at a time. Such an answer may take as long as it goes on coming.
 //! - Entries are trimmed by age, once no session can be alive that they end.
 //!
 //! # Why a stream
 //! A message that is only published is lost on a replica that starts, or whose connection broke, at that moment.
 
 use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -17,6 +22,8 @@ use tokio::time::{sleep, timeout};
 use super::coordinator::Coordinator;
 use super::digest::digest_text;
 use super::entries::{self, FIELD};
+use super::narrow::Limits;
+use super::reach::Connection;
 use super::sealed::Fact;
 use super::store::{PATIENCE, RETRY, Unreachable};
 use super::unopened::Unopened;
@@ -32,7 +39,16 @@ const BLOCK: Duration = Duration::from_secs(1);
 const GLANCE: Duration = Duration::from_millis(1);
 
 /// Entries of one read.
-const PAGE: usize = 1000;
+const PAGE: usize = 32;
+
+/// An entry of ours is a field, and a value as long as a sealed fact; ids and the stream's name are longer.
+const LIMITS: Limits = Limits {
+    bytes: 1024,
+    items: 64,
+};
+
+/// Before the first entry of a stream.
+const BEGINNING: &str = "0-0";
 
 /// How far replicas' clocks, and the store's, may be apart.
 const SKEW: Duration = Duration::from_mins(2);
@@ -153,8 +169,14 @@ impl Coordinator {
         look_for_keys: &dyn Fn(),
     ) {
         let mut last = String::new();
+        let mut place = Place {
+            cursor: BEGINNING.to_owned(),
+            ring: keys.current(),
+            unopened: Unopened::default(),
+        };
         loop {
-            let Err(error) = self.read(keys, clock, revocations, look_for_keys).await;
+            let read = self.read(&mut place, keys, clock, revocations, look_for_keys);
+            let Err(error) = read.await;
             // Not each time: it is tried once a second.
             if error != last {
                 log::warn!("revocations of other replicas are not heard of: {error}");
@@ -166,52 +188,48 @@ impl Coordinator {
 
     async fn read(
         &self,
+        place: &mut Place,
         keys: &SharedRing,
         clock: &Clock,
         revocations: &Revocations,
         look_for_keys: &dyn Fn(),
     ) -> Result<Infallible, String> {
         let stream = self.stream();
-        let mut connection = self.store.connect().await?;
-        let mut cursor = "0-0".to_owned();
-        let mut ring = keys.current();
-        let mut unopened = Unopened::default();
+        let mut connection = self.store.connect(LIMITS).await?;
+        place.resume(&stream, &mut connection).await?;
         loop {
             let mut command = redis::cmd("XREAD");
             command.arg("COUNT").arg(PAGE);
             // Keys that have just been found are tried at once on what could not be opened.
-            let has_new_keys = !Arc::ptr_eq(&ring, &keys.current());
+            let has_new_keys = !Arc::ptr_eq(&place.ring, &keys.current());
             let block = if has_new_keys { GLANCE } else { BLOCK };
             command.arg("BLOCK").arg(block.as_millis().to_string());
-            command.arg("STREAMS").arg(&stream).arg(&cursor);
-            let reply = timeout(BLOCK + PATIENCE, command.query_async(&mut connection));
-            let reply: redis::Value = reply
-                .await
-                .map_err(|_| "no answer in time".to_owned())?
-                .map_err(|error| error.to_string())?;
+            command.arg("STREAMS").arg(&stream).arg(&place.cursor);
+            let reply = ask(&mut connection, &command).await?;
             let current = keys.current();
-            if !Arc::ptr_eq(&ring, &current) {
-                ring = current;
-                unopened.retry(|entry| self.apply(entry, &stream, &ring, clock, revocations));
+            if !Arc::ptr_eq(&place.ring, &current) {
+                place.ring = Arc::clone(&current);
+                let retry = |entry| self.apply(entry, &stream, &current, clock, revocations);
+                place.unopened.retry(retry);
             }
             let entries = entries::read(reply).map_err(|error| error.to_string())?;
             let is_last = entries.len() < PAGE;
             for entry in entries {
-                match entry.sealed {
+                match entry.sealed.filter(|sealed| sealed.len() == Fact::SEALED) {
                     Some(sealed) => {
-                        let back = self.apply(sealed, &stream, &ring, clock, revocations);
+                        let back = self.apply(sealed, &stream, &current, clock, revocations);
                         if let Some(sealed) = back {
-                            unopened.keep(sealed, clock.monotonic());
+                            place.unopened.keep(sealed, clock.monotonic());
                         }
                     }
                     None => self.metrics.fed(FeedEntry::Rejected),
                 }
-                cursor = entry.id;
+                place.cursor = entry.id;
             }
             if is_last {
                 self.note_heard();
             }
-            if unopened.wants_keys(clock.monotonic()) {
+            if place.unopened.wants_keys(clock.monotonic()) {
                 look_for_keys();
             }
         }
@@ -239,5 +257,40 @@ impl Coordinator {
             Err(OpenError::Rejected) => self.metrics.fed(FeedEntry::Rejected),
         }
         None
+    }
+}
+
+/// How far the stream has been read, over all connections.
+struct Place {
+    cursor: String,
+    ring: Arc<KeyRing>,
+    unopened: Unopened,
+}
+
+impl Place {
+    /// Goes back to the beginning unless the store has what was read last: then what stood before it is the same, too.
+    async fn resume(&mut self, stream: &str, connection: &mut Connection) -> Result<(), String> {
+        let mut command = redis::cmd("XRANGE");
+        command.arg(stream).arg(&self.cursor).arg(&self.cursor);
+        let reply = ask(connection, &command).await?;
+        if !matches!(reply, redis::Value::Array(entries) if !entries.is_empty()) {
+            BEGINNING.clone_into(&mut self.cursor);
+        }
+        Ok(())
+    }
+}
+
+/// Waits for an answer as long as something comes.
+async fn ask(connection: &mut Connection, command: &redis::Cmd) -> Result<redis::Value, String> {
+    let heard = Arc::clone(&connection.heard);
+    let heard = || heard.load(Ordering::Relaxed);
+    let mut before = heard();
+    let mut reply = pin!(command.query_async(&mut connection.commands));
+    loop {
+        match timeout(BLOCK + PATIENCE, reply.as_mut()).await {
+            Ok(reply) => return reply.map_err(|error: redis::RedisError| error.to_string()),
+            Err(_) if heard() == before => return Err("no answer in time".to_owned()),
+            Err(_) => before = heard(),
+        }
     }
 }

@@ -8,7 +8,7 @@
 //! - `digest`: names that tell nothing of whom they are about, of revocations and in the store
 //! - `coordinator`: what replicas share · `lease`: one refresh for all of them · `feed`: who was signed out ·
 //!   `unopened`: what of it waits for a key
-//! - `store`: the connection, and when not to wait for it · `sealed`: what stands there · `entries`: and what else might
+//! - `store`: the connection, and when not to wait for it · `reach`: how it is made · `narrow`: and kept from what is long · `sealed`: what stands there · `entries`: and what else might
 //!
 //! # Invariants
 //! - A refresh token is presented at most once by this process, however many requests wait (G4, G8).
@@ -29,6 +29,10 @@ mod feed;
 mod fruitless;
 #[cfg(feature = "redis")]
 mod lease;
+#[cfg(feature = "redis")]
+mod narrow;
+#[cfg(feature = "redis")]
+mod reach;
 mod refreshes;
 mod replicas;
 mod revocations;

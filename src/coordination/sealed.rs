@@ -19,7 +19,7 @@ use super::digest::digest_text;
 use super::refreshes::{Fingerprint, Outcome, Renewal, SPENT_MEMORY};
 use super::revocations::{Key, Revocation};
 use crate::clock::UnixTime;
-use crate::keyring::{KeyRing, OpenError};
+use crate::keyring::{KeyRing, OpenError, SEAL_OVERHEAD};
 
 /// HKDF labels: neither opens as the other, nor as a cookie.
 const RESULT: &str = "coordination result 1";
@@ -92,6 +92,9 @@ pub(super) struct Fact {
 }
 
 impl Fact {
+    /// How long each is, once sealed.
+    pub(super) const SEALED: usize = SEAL_OVERHEAD + 32;
+
     pub(super) fn new(revocation: &Revocation, until: UnixTime) -> Self {
         Self {
             key: revocation.key(),
@@ -188,6 +191,7 @@ mod tests {
         };
         let fact = Fact::new(&revocation, now.plus(Duration::from_secs(60)));
         let sealed = fact.seal("s", &keys, now).unwrap();
+        assert_eq!(sealed.len(), Fact::SEALED);
         assert_eq!(Fact::open(&sealed, "s", &keys), Ok(fact));
         assert!(Fact::open(&sealed, "another installation", &keys).is_err());
         assert!(!String::from_utf8_lossy(&sealed).contains("alice"));

@@ -14,11 +14,13 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, FromRedisValue, Pipeline, RedisError};
+use redis::{Client, FromRedisValue, Pipeline, RedisError};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
 use super::CoordinationSettings;
+use super::narrow::Limits;
+use super::reach::{Connection, reach};
 use crate::telemetry::coordination::{CoordinationMetrics, StoreCall, StoreResult};
 
 /// How long a call may take.
@@ -33,6 +35,12 @@ pub(super) const RETRY: Duration = Duration::from_millis(250);
 /// Between two probes of a store that is there, so that mostly a probe finds out that it is gone, and no request.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
+/// Answers to calls: the longest is a refresh's result, with its tokens.
+const LIMITS: Limits = Limits {
+    bytes: 256 * 1024,
+    items: 64,
+};
+
 /// The store does not answer, or not as it should.
 #[derive(Debug, thiserror::Error)]
 #[error("the store for coordination does not answer")]
@@ -42,7 +50,7 @@ pub(super) struct Store {
     client: Client,
     prefix: String,
     /// `None` is the open breaker.
-    connection: ArcSwapOption<MultiplexedConnection>,
+    connection: ArcSwapOption<Connection>,
     lost: Notify,
     said: AtomicU8,
     metrics: CoordinationMetrics,
@@ -85,7 +93,7 @@ impl Store {
             self.metrics.called(call, StoreResult::Skipped);
             return Err(Unreachable);
         };
-        let mut shared = MultiplexedConnection::clone(&connection);
+        let mut shared = MultiplexedConnection::clone(&connection.commands);
         let why = match timeout(PATIENCE, commands.query_async(&mut shared)).await {
             Ok(Ok(answer)) => {
                 self.metrics.called(call, StoreResult::Ok);
@@ -100,7 +108,7 @@ impl Store {
     }
 
     /// Opens the breaker, unless another connection is in use meanwhile.
-    fn give_up(&self, failed: &Arc<MultiplexedConnection>, why: &str) {
+    fn give_up(&self, failed: &Arc<Connection>, why: &str) {
         let previous = self.connection.compare_and_swap(failed, None);
         if previous
             .as_ref()
@@ -155,10 +163,10 @@ impl Store {
     }
 
     /// A new connection that has taken a write.
-    pub(super) async fn try_once(&self) -> Result<MultiplexedConnection, String> {
-        let mut connection = self.connect().await?;
+    pub(super) async fn try_once(&self) -> Result<Connection, String> {
+        let mut connection = self.connect(LIMITS).await?;
         let probe = self.probe();
-        let answer = timeout(PATIENCE, probe.query_async::<()>(&mut connection)).await;
+        let answer = timeout(PATIENCE, probe.query_async::<()>(&mut connection.commands)).await;
         match answer {
             Ok(Ok(())) => Ok(connection),
             Ok(Err(error)) => Err(error.to_string()),
@@ -167,16 +175,10 @@ impl Store {
     }
 
     /// A new connection, of which each caller limits the time of its calls.
-    pub(super) async fn connect(&self) -> Result<MultiplexedConnection, String> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_PATIENCE))
-            .set_response_timeout(None);
-        let connecting = self
-            .client
-            .get_multiplexed_async_connection_with_config(&config);
-        // Authentication is not within the library's own limit.
+    pub(super) async fn connect(&self, limits: Limits) -> Result<Connection, String> {
+        let connecting = reach(self.client.get_connection_info(), limits);
         match timeout(CONNECT_PATIENCE, connecting).await {
-            Ok(connected) => connected.map_err(|error| error.to_string()),
+            Ok(connected) => connected,
             Err(_) => Err("no connection in time".to_owned()),
         }
     }

@@ -4,7 +4,7 @@
 // know; the others are asked with the same Host.
 import assert from 'node:assert/strict';
 import { request as httpRequest } from 'node:http';
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -17,6 +17,7 @@ import { jwtPart, startOp } from './lib/op.mjs';
 import { passSignIn } from './lib/person.mjs';
 import { freePorts } from './lib/ports.mjs';
 import { startRedis } from './lib/redis.mjs';
+import { slowLine } from './lib/slow.mjs';
 import { metricsOf, scratch, startSealgate, sweep, tail, total } from './lib/sealgate.mjs';
 import { eventually } from './lib/waiting.mjs';
 
@@ -217,6 +218,33 @@ test('what others put into the stream of revocations keeps no replica from readi
   await scene.deadEverywhere(next.cookie);
 });
 
+test('entries of a mebibyte take no memory, and a slow line no knowledge of a logout', { timeout: 120_000 }, async (t) => {
+  // I of the review: 400 of them took 454 MiB; with 14 behind a slow line a replica never learned of a logout
+  const scene = await setScene(t);
+  const { store } = scene;
+  const memory = async ({ pid }) => Number((await readFile(`/proc/${pid}/status`, 'utf8')).match(/VmHWM:\s+(\d+) kB/)[1]) / 1024;
+  const before = await memory(await scene.restart(1));
+  const line = await slowLine(store.port, 4 << 20);
+  t.after(() => line.stop());
+  await store.fill('stories:revocations', 14, 1 << 20);
+  const session = await scene.signIn();
+  await writeFile(join(scene.dir, 'store-url'), `redis://127.0.0.1:${line.port}/`);
+  const slow = await scene.restart(2);
+  const logout = await session.browser.fetch('/bff/logout', { method: 'POST', headers: { 'x-csrf': '1' } });
+  assert.equal(logout.status, 200);
+  await scene.deadEverywhere(session.cookie);
+  assert.ok(line.carried > 14 << 20, 'it has come past them');
+  assert.doesNotMatch(slow.output, /not heard of/);
+  // The other replicas follow the stream while the rest comes.
+  await store.fill('stories:revocations', 386, 1 << 20);
+  const next = await scene.signIn();
+  assert.equal((await next.browser.fetch('/bff/logout', { method: 'POST', headers: { 'x-csrf': '1' } })).status, 200);
+  await eventually('refused', async () => (await scene.ask(1, next.cookie)).status === 401, () => '', 60_000);
+  const grown = await memory(scene.replicas[1]) - before;
+  t.diagnostic(`400 MiB of junk took ${grown.toFixed(1)} MiB`);
+  assert.ok(grown < 24, `${grown} MiB`);
+});
+
 for (const [what, fail, mend] of [
   ['killed', (store) => store.kill(), (store) => store.start()],
   ['frozen', (store) => store.freeze(), (store) => store.thaw()],
@@ -411,6 +439,7 @@ prefix     = "stories"
   });
 
   const scene = {
+    dir,
     op,
     api,
     store,

@@ -51,15 +51,20 @@ export async function startRedis({ dir }) {
     stop: () => end('SIGTERM'),
     /** One inline command; the first line of its answer. */
     ask: (command) => ask(port, command),
+    port,
+    /** Puts so many entries of so many bytes into a stream. */
+    fill: (stream, count, bytes) => ask(
+      port, `EVAL "for i=1,${count} do redis.call('XADD', KEYS[1], '*', 'v', string.rep('x', ${bytes})) end" 1 ${stream}`, 60_000,
+    ),
     /** Everything that is stored, as the file on disk shows it. */
     everything: () => dump(port),
   };
 }
 
-function ask(port, command) {
+function ask(port, command, patience = 1000) {
   return new Promise((resolve, reject) => {
     const socket = connect(port, '127.0.0.1', () => socket.write(`${command}\r\n`));
-    socket.setTimeout(1000, () => socket.destroy(new Error('no answer')));
+    socket.setTimeout(patience, () => socket.destroy(new Error('no answer')));
     let text = '';
     socket.on('error', reject).on('data', (data) => {
       text += data.toString('latin1');
