@@ -222,11 +222,13 @@ impl Ctx<'_> {
     /// A cookie may be sealed with a key that this process has not read yet: one look at the directory, unless it
     /// was read in this second, or another request's look does not end. Whether the request has other keys now.
     pub async fn look_for_keys(&mut self) -> bool {
-        let (bff, now) = (Arc::clone(self.bff), self.now);
-        // Other requests of this worker do not wait for the disk.
-        let look = actix_web::rt::task::spawn_blocking(move || bff.look_for_keys(now));
-        if let Err(error) = look.await {
-            log::error!("the key directory was not read: {error}");
+        if self.bff.keys.is_worth_a_look(self.now) {
+            let (bff, now) = (Arc::clone(self.bff), self.now);
+            // Other requests of this worker do not wait for the disk.
+            let look = actix_web::rt::task::spawn_blocking(move || bff.look_for_keys(now));
+            if let Err(error) = look.await {
+                log::error!("the key directory was not read: {error}");
+            }
         }
         let current = self.bff.keys.current();
         let has_changed = !Arc::ptr_eq(&current, &self.keys);

@@ -54,11 +54,10 @@ pub(super) struct Found {
 }
 
 /// Reads every key file of a directory. A directory that is not there has none.
-pub(super) fn survey(dir: &Path) -> Result<Found, KeyRingError> {
+pub(super) fn survey(dir: &Path, ourselves: u32) -> Result<Found, KeyRingError> {
     // A file may be deleted, or all of a Kubernetes volume be exchanged, between the listing and
     // the reading: then list again, lest its successor is missed too. A link that still leads
     // nowhere after that is a deleted key.
-    let ourselves = rustix::process::geteuid().as_raw();
     let mut found = Found::default();
     for _ in 0..3 {
         found = Found {
@@ -91,6 +90,31 @@ pub(super) fn survey(dir: &Path) -> Result<Found, KeyRingError> {
 /// Root can change everything anyway.
 const fn is_foreign(owner: u32, ourselves: u32) -> bool {
     owner != 0 && owner != ourselves
+}
+
+/// The user we run as.
+pub(super) fn ourselves() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+/// For whom a rotation acts: root acts for the owner of the directory, who is to read what comes of it.
+pub(super) fn principal(dir: &Path) -> u32 {
+    match ourselves() {
+        0 => fs::metadata(dir).map_or(0, |metadata| metadata.uid()),
+        ourselves => ourselves,
+    }
+}
+
+/// Gives a new file to the owner of the directory, if that is not who we are: root has made it for them.
+///
+/// Root may have been stripped of that right. Then the file stays root's: an emergency must not fail for it.
+pub(super) fn hand_over(file: &File, dir: &Path) {
+    if let Ok(metadata) = fs::metadata(dir)
+        && ourselves() == 0
+        && metadata.uid() != 0
+    {
+        let _ = std::os::unix::fs::fchown(file, Some(metadata.uid()), Some(metadata.gid()));
+    }
 }
 
 /// Why others can add or exchange keys, if they can.
@@ -170,6 +194,7 @@ pub(super) fn lock(dir: &Path) -> Result<File, KeyRingError> {
         .mode(0o600)
         .open(&path)
         .map_err(failed)?;
+    hand_over(&file, dir);
     for _ in 0..TRIES {
         match file.try_lock() {
             Ok(()) => {
@@ -240,7 +265,7 @@ mod tests {
             &Key::generate(crate::keyring::Alg::default(), at, at).unwrap(),
         )
         .unwrap();
-        assert_eq!(survey(dir.path()).unwrap().foreign, []);
+        assert_eq!(survey(dir.path(), ourselves()).unwrap().foreign, []);
     }
 
     #[test]

@@ -29,6 +29,7 @@ use rustix::fs::OFlags;
 use toml::{Table, Value};
 use zeroize::Zeroizing;
 
+use super::directory;
 use super::error::{Flaw, KeyRingError};
 use super::key::{Key, Kid, SECRET_BYTES, Secret};
 use crate::clock::UnixTime;
@@ -171,7 +172,7 @@ pub(super) fn write(dir: &Path, key: &Key) -> Result<(), KeyRingError> {
     // A dot in front: no reader looks at it.
     let draft = dir.join(format!(".{}{DRAFT}", key.kid()));
     let written = absent(&path)
-        .and_then(|()| write_new(&draft, &text))
+        .and_then(|()| write_new(&draft, dir, &text))
         .and_then(|()| fs::rename(&draft, &path))
         .and_then(|()| sync(dir));
     written.map_err(|why| {
@@ -197,12 +198,13 @@ fn absent(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn write_new(draft: &Path, text: &str) -> io::Result<()> {
+fn write_new(draft: &Path, dir: &Path, text: &str) -> io::Result<()> {
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
         .open(draft)?;
+    directory::hand_over(&file, dir);
     file.write_all(text.as_bytes())?;
     file.sync_all()
 }

@@ -69,7 +69,7 @@ pub struct KeyRing {
 impl KeyRing {
     /// Loads every `<kid>.toml` of a directory; one bad file refuses the whole.
     pub fn load(dir: &Path, now: UnixTime) -> Result<Self, KeyRingError> {
-        Self::of(directory::survey(dir)?, dir, now)
+        Self::of(directory::survey(dir, directory::ourselves())?, dir, now)
     }
 
     /// A ring of what is in `dir`.

@@ -127,6 +127,16 @@ impl SharedRing {
         Some(self.read(now))
     }
 
+    /// Whether [`reload_at_most_once_a_second`](Self::reload_at_most_once_a_second) would read the directory or wait for who
+    /// reads it, as far as can be said at once.
+    pub fn is_worth_a_look(&self, now: UnixTime) -> bool {
+        match self.last_asked.try_lock() {
+            Ok(last) => last.is_none_or(|last| now > last),
+            Err(TryLockError::Poisoned(_)) => true,
+            Err(TryLockError::WouldBlock) => !self.is_stuck.load(Ordering::Relaxed),
+        }
+    }
+
     fn turn_soon(&self) -> Option<MutexGuard<'_, Option<UnixTime>>> {
         for _ in 0..LOOKS {
             match self.last_asked.try_lock() {
@@ -147,7 +157,7 @@ impl SharedRing {
 
     /// For whoever holds the turn.
     fn read(&self, now: UnixTime) -> ReloadOutcome {
-        let mut found = match directory::survey(&self.dir) {
+        let mut found = match directory::survey(&self.dir, directory::ourselves()) {
             Ok(found) => found,
             Err(why) => {
                 let gone = Vec::new();
@@ -346,6 +356,7 @@ mod tests {
         rotate(dir.path(), &OPTIONS, NOW).unwrap();
         let outcome = ring.reload_at_most_once_a_second(at(1));
         assert!(matches!(outcome, Some(ReloadOutcome::Ok)));
+        assert!(!ring.is_worth_a_look(at(1)) && ring.is_worth_a_look(at(2)));
         assert!(ring.reload_at_most_once_a_second(at(1)).is_none());
         assert!(ring.reload_at_most_once_a_second(at(2)).is_some());
         // Requests that came in two seconds and take turns.
@@ -361,9 +372,10 @@ mod tests {
         let (dir, ring) = running();
         rotate(dir.path(), &OPTIONS, NOW).unwrap();
         let reading = ring.last_asked.lock().unwrap();
+        assert!(ring.is_worth_a_look(at(1)), "it may answer in a moment");
         for _ in 0..3 {
             assert!(ring.reload_at_most_once_a_second(at(1)).is_none());
-            assert!(ring.is_stuck.load(Ordering::Relaxed), "none waits again");
+            assert!(!ring.is_worth_a_look(at(1)), "none waits again");
         }
         drop(reading);
         assert!(ring.reload_at_most_once_a_second(at(1)).is_some());

@@ -109,7 +109,12 @@ pub fn rotate(
         .map_err(unusable)?;
     let _turn = directory::lock(dir)?;
 
-    let rotation = plan(directory::survey(dir)?, dir, options, now)?;
+    let rotation = plan(
+        directory::survey(dir, directory::principal(dir))?,
+        dir,
+        options,
+        now,
+    )?;
     directory::sweep(dir, now);
     if let Some(key) = rotation.added.and_then(|kid| rotation.ring.key(kid)) {
         file::write(dir, key)?;

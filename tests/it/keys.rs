@@ -459,6 +459,39 @@ fn a_key_directory_that_others_can_write_is_refused() {
 }
 
 #[test]
+fn root_rotates_for_the_owner_of_the_directory() {
+    // J: `sudo sealgate --rotate-keys` in the directory of the service's user.
+    use std::os::unix::fs::MetadataExt as _;
+
+    let place = Place::new();
+    let first = place.rotate(&[]);
+    let path = |name: &str| place.path("keys").join(name);
+    let give = |name: &str| std::os::unix::fs::chown(path(name), Some(4711), Some(4712));
+    if let Err(why) = give("") {
+        // Only root may give files away, and only root acts for others.
+        assert_eq!(why.kind(), std::io::ErrorKind::PermissionDenied);
+        println!("SKIPPED the rest, which needs root: {why}");
+        return;
+    }
+    give(&format!("{first}.toml")).unwrap();
+    std::fs::remove_file(path(".lock")).unwrap();
+    let next = place.rotate(&[]);
+    for name in [format!("{next}.toml"), ".lock".to_owned()] {
+        let metadata = path(&name).metadata().unwrap();
+        assert_eq!((metadata.uid(), metadata.gid()), (4711, 4712), "{name}");
+    }
+    // An emergency adds a key only if it must.
+    let drop = |kid: &str| {
+        let outcome = place.run(&["--rotate-keys", "--keys", "keys", "--drop", kid]);
+        assert_eq!((outcome.code, &*outcome.stderr), (Some(0), ""));
+        place.kids("keys")
+    };
+    assert_eq!(drop(&next), [&*first]);
+    let kids = drop(&first);
+    assert!(kids.len() == 1 && kids[0] != first);
+}
+
+#[test]
 fn a_second_rotation_within_the_delay_is_refused_unless_forced() {
     // N16
     let place = Place::new();

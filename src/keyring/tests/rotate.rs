@@ -45,7 +45,7 @@ fn ring(activations: &[u64]) -> (tempfile::TempDir, Vec<Kid>) {
 }
 
 fn kids(dir: &Path) -> Vec<Kid> {
-    let mut keys = directory::survey(dir).unwrap().keys;
+    let mut keys = directory::survey(dir, directory::ourselves()).unwrap().keys;
     keys.sort_by_key(|key| (key.activates_at(), key.kid()));
     keys.iter().map(Key::kid).collect()
 }
