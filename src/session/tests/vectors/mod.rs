@@ -32,6 +32,7 @@ fn cases() -> Vec<Value> {
         "others.json",
         "must-fail.json",
         "further.json",
+        "marks.json",
     ] {
         let text = fs::read_to_string(dir().join(file)).unwrap();
         let Value::Array(of_file) = serde_json::from_str(&text).unwrap() else {

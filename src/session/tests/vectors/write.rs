@@ -255,6 +255,54 @@ fn write_all() {
 }
 
 #[test]
+fn the_file_of_marks_is_there_and_is_never_written_again() {
+    let is_missing = !dir().join("marks.json").exists();
+    if is_missing {
+        write_marks();
+    }
+    assert!(!is_missing, "it was missing: it is written anew now");
+}
+
+/// `-out` with more marks than one, which came later.
+fn write_marks() {
+    let (alg, secret) = (
+        "XAES-256-GCM",
+        "KW2rcBuNOD9N2xjVTdW936YhcjlgB-YKVJC2OwluLSE",
+    );
+    let place = Place::new(alg, secret, "c71c73a79f9ff946", Compression::None);
+    let marks = |count: u8| {
+        let mark = |n| EndedMark {
+            session: SessionId([n; 16]),
+            until: samples::after(60 * u64::from(n)),
+        };
+        EndedMarks((1..=count).map(mark).collect())
+    };
+    let kind = Some(Kind::Ended);
+    let mut cases = Vec::new();
+    for count in [2, 4] {
+        let about = format!("{count} marks");
+        cases.push(place.case(&about, kind, &place.jar.ended, &marks(count)));
+    }
+    let one = encode::sections(&marks(1)).unwrap();
+    for (about, count, written) in [
+        ("one mark with a number", 1, 1),
+        ("five marks", 5, 5),
+        ("fewer marks than there should be", 2, 1),
+        ("more marks than there should be", 2, 3),
+    ] {
+        let loose = one.loose.repeat(written);
+        let bytes = encode::assemble(&[count], &loose, 1);
+        let packing = Packing::Plain;
+        let plaintext = Plaintext { bytes, packing };
+        let mut case = place.sealed(about, kind, &place.jar.ended, plaintext);
+        case["fails"] = json!("rejected");
+        cases.push(case);
+    }
+    let mut file = fs::File::create_new(dir().join("marks.json")).unwrap();
+    writeln!(file, "{}", serde_json::to_string_pretty(&cases).unwrap()).unwrap();
+}
+
+#[test]
 fn the_file_of_further_fields_is_there_and_is_never_written_again() {
     let is_missing = !dir().join("further.json").exists();
     if is_missing {
