@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use super::headers::request::Outbound;
 use super::headers::response::{self, Inbound};
 use super::request_body::{ClientBody, Length, RequestBody, Upload};
-use super::response_body::{Hold, Quiet, ResponseBody};
+use super::response_body::{Hold, Open, ResponseBody};
 use super::tunnel::Tunnel;
 use super::upstream::{Upstream, met_stale_connection};
 use super::{Client, target, upgrade};
@@ -302,14 +302,13 @@ impl Crossing<'_> {
         };
         let (received, incoming) = answer.into_parts();
         let received = received.headers;
-        let body = ResponseBody {
+        let open = Open {
             incoming,
-            size,
-            quiet: Quiet::new(self.upstream.settings.idle_timeout),
-            upstream: self.upstream.name.clone(),
-            hold: Some(hold),
+            hold,
             upload,
         };
+        let Upstream { settings, name, .. } = self.upstream;
+        let body = ResponseBody::new(open, size, settings.idle_timeout, name.clone());
         let mut response = HttpResponse::build(status).body(body);
         let path = request.uri().path();
         let inbound = self.inbound(path, uri, status == StatusCode::NOT_MODIFIED);

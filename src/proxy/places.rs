@@ -5,8 +5,9 @@
 //!
 //! # Invariants
 //! - As long as requests of other clients wait, a client that holds over a quarter of the places gets no further one.
-//! - A request whose body does not come gives its place up then, if its client holds over a quarter: whoever sends slowly,
-//!   on however many connections, keeps nobody else waiting.
+//! - A request whose body does not come gives its place up then, if its client holds over a quarter.
+//! - As long as anybody waits, who sends or reads less than [`LEAST_RATE`] gives its place up: whoever is slow, on however many
+//!   connections and from however many addresses, keeps nobody else waiting for longer than [`PATIENCE`].
 //! - A place that was given to somebody who has left meanwhile goes to the next.
 //!
 //! # Why a quarter, and only then
@@ -21,9 +22,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::frontend::Spender;
+
+/// For so long a client is waited for in any case.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Bytes that a client sends or reads in a second of waiting for it, at the least.
+const LEAST_RATE: u64 = 1024;
+
+/// How often a slow client is looked at while somebody waits.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// All the places. Clones share them.
 #[derive(Clone, Debug)]
@@ -113,6 +123,7 @@ impl Places {
             places: self.clone(),
             client,
             is_leaving: Arc::default(),
+            pace: Arc::default(),
         })
     }
 
@@ -218,10 +229,20 @@ impl Drop for Place {
             places,
             client,
             is_leaving,
+            ..
         } = &self.0;
         // What still watches it has nothing left to give up.
         places.give_back(*client, is_leaving.swap(false, Ordering::Relaxed));
     }
+}
+
+/// What the holder of a place waits for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Awaited {
+    /// That the client sends more of its body.
+    Body,
+    /// That the client reads more of the answer.
+    Reader,
 }
 
 /// Whether somebody needs a place more than who holds it.
@@ -230,31 +251,78 @@ pub(super) struct Watch {
     places: Places,
     client: Spender,
     is_leaving: Arc<AtomicBool>,
+    pace: Arc<Mutex<Pace>>,
+}
+
+/// How long a client was waited for, less the time that what it sent or read may have taken.
+#[derive(Debug, Default)]
+struct Pace {
+    owed: Duration,
+    since: Option<Instant>,
+}
+
+impl Pace {
+    fn is_too_slow(&self, now: Instant) -> bool {
+        let present = self.since.map(|since| now.saturating_duration_since(since));
+        present.is_some_and(|present| self.owed + present >= PATIENCE)
+    }
+
+    fn moves(&mut self, bytes: usize, now: Instant) {
+        if let Some(since) = self.since.take() {
+            self.owed += now.saturating_duration_since(since);
+        }
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        let earned = Duration::from_millis(bytes.saturating_mul(1000) / LEAST_RATE);
+        self.owed = self.owed.saturating_sub(earned);
+    }
 }
 
 impl Watch {
+    /// It is the client's turn.
+    pub(super) fn client_is_awaited(&self) {
+        self.pace().since.get_or_insert_with(Instant::now);
+    }
+
+    /// The client has sent or read so many bytes.
+    pub(super) fn client_has_moved(&self, bytes: usize) {
+        self.pace().moves(bytes, Instant::now());
+    }
+
     /// Waits until the place is to be given up, which the caller does then.
-    pub(super) async fn is_needed(&self) {
+    pub(super) async fn is_needed(&self, awaited: Awaited) {
         let shared = &self.places.0;
         loop {
             let mut someone_waits = pin!(shared.someone_waits.notified());
             // Before the look: nobody comes in between unseen.
             someone_waits.as_mut().enable();
-            if self.gives_way() {
+            if self.gives_way(awaited) {
                 return;
             }
-            someone_waits.await;
+            let someone_waits_now = !self.places.table().waiting.is_empty();
+            if someone_waits_now {
+                sleep(LOOK).await;
+            } else {
+                someone_waits.await;
+            }
         }
     }
 
-    fn gives_way(&self) -> bool {
+    fn gives_way(&self, awaited: Awaited) -> bool {
+        let is_too_slow = self.pace().is_too_slow(Instant::now());
         let mut table = self.places.table();
         // Not one more than there are requests that wait.
-        let gives_way = table.holds_too_many(self.client) && table.modest() > table.leaving;
+        let is_greedy = awaited == Awaited::Body
+            && table.holds_too_many(self.client)
+            && table.modest() > table.leaving;
+        let gives_way = is_greedy || (is_too_slow && table.waiting.len() > table.leaving);
         if gives_way && !self.is_leaving.swap(true, Ordering::Relaxed) {
             table.leaving += 1;
         }
         gives_way
+    }
+
+    fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -330,8 +398,8 @@ mod tests {
         let places = Places::new(4);
         let mut held: Vec<_> = (0..4).map(|_| taken(&places, 1)).collect();
         let watches: Vec<_> = held.iter().map(Place::watch).collect();
-        let mut first = Box::pin(watches[0].is_needed());
-        let mut second = Box::pin(watches[1].is_needed());
+        let mut first = Box::pin(watches[0].is_needed(Awaited::Body));
+        let mut second = Box::pin(watches[1].is_needed(Awaited::Body));
         assert!(poll(first.as_mut()).is_pending() && poll(second.as_mut()).is_pending());
         let mut of_the_same = pin!(places.take(client(1), LIMIT));
         assert!(poll(of_the_same.as_mut()).is_pending());
@@ -346,6 +414,30 @@ mod tests {
         drop(held.swap_remove(0));
         assert!(matches!(poll(modest), Poll::Ready(Ok(_))));
         assert_eq!(places.table().leaving, 0);
+    }
+
+    #[test]
+    fn who_moves_fast_enough_is_not_slow_however_long_it_takes() {
+        let begun = Instant::now();
+        let after = |seconds| begun + Duration::from_secs(seconds);
+        let mut steady = Pace::default();
+        let mut slow = Pace::default();
+        for second in 0..60 {
+            steady.since = Some(after(second));
+            slow.since = Some(after(second));
+            assert!(!steady.is_too_slow(after(second + 1)), "{second}");
+            assert_eq!(slow.is_too_slow(after(second)), second >= 5, "{second}");
+            steady.moves(1024, after(second + 1));
+            slow.moves(1, after(second + 1));
+        }
+        // Nobody waits for it now.
+        assert!(!slow.is_too_slow(after(90)));
+        // What came at once at the beginning is no credit for later.
+        let mut burst = Pace::default();
+        burst.moves(1 << 30, begun);
+        burst.since = Some(begun);
+        assert!(!burst.is_too_slow(after(4)));
+        assert!(burst.is_too_slow(after(5)));
     }
 
     #[actix_web::test]

@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::places::Watch;
+use super::places::{Awaited, Watch};
 use super::upstream::RETRY_AFTER;
 use crate::problem::Problem;
 
@@ -257,10 +257,12 @@ async fn carry(
         if is_end || sent.is_err() {
             return Ok(());
         }
+        place.client_is_awaited();
         next = tokio::select! {
             biased;
             next = body.next() => next?,
-            () = place.is_needed() => return Err(UploadError::PlaceNeeded),
+            () = place.is_needed(Awaited::Body) => return Err(UploadError::PlaceNeeded),
         };
+        place.client_has_moved(next.as_ref().map_or(0, Bytes::len));
     }
 }

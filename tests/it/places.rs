@@ -161,3 +161,71 @@ fn while_others_wait_who_holds_over_a_quarter_is_refused() {
         assert_eq!(answer.as_deref(), Some("200"), "what it has, it keeps");
     }
 }
+
+#[test]
+fn who_does_not_read_loses_its_place_when_others_need_it() {
+    // B, the other way round; all of them have the address of whoever waits
+    let begun = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&begun);
+    let upstream = RawUpstream::start(move |mut talk| {
+        while let Some(head) = talk.head() {
+            if head.starts_with("GET /large") {
+                talk.say("HTTP/1.1 200 OK\r\ncontent-length: 1073741824\r\n\r\n");
+                count.fetch_add(1, Ordering::SeqCst);
+                talk.flood(1 << 30, Duration::from_secs(30));
+                return;
+            }
+            talk.say(OK);
+        }
+    });
+    let site = site(upstream.addr);
+    let server = site.serve();
+    let mut browser = site.signed_in(&server);
+    let unread: Vec<_> = (0..4)
+        .map(|_| begin(&server, "127.0.0.1", "GET /few/large HTTP/1.1\r\n\r\n"))
+        .collect();
+    eventually("all places are taken", || {
+        (begun.load(Ordering::SeqCst) == 4).then_some(())
+    });
+    assert_eq!(browser.fetch("GET", "/mine").status, 200);
+    drop(unread);
+}
+
+#[test]
+fn who_sends_a_byte_now_and_then_loses_its_place_when_others_need_it() {
+    // B, slowly; all of them have the address of whoever waits
+    let heads = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&heads);
+    let upstream = RawUpstream::start(move |mut talk| {
+        while let Some(head) = talk.head() {
+            if head.starts_with("POST") {
+                count.fetch_add(1, Ordering::SeqCst);
+                while !talk.hear().is_empty() {}
+                return;
+            }
+            talk.say(OK);
+        }
+    });
+    let site = site(upstream.addr);
+    let server = site.serve();
+    let mut browser = site.signed_in(&server);
+    let slow = "POST /few HTTP/1.1\r\ncontent-length: 900\r\n\r\nx";
+    let mut slow: Vec<_> = (0..4).map(|_| begin(&server, "127.0.0.1", slow)).collect();
+    eventually("all places are taken", || {
+        (heads.load(Ordering::SeqCst) == 4).then_some(())
+    });
+    let over = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while over.load(Ordering::SeqCst) == 0 {
+                for stream in &mut slow {
+                    let _ = stream.write_all(b"x");
+                }
+                std::thread::sleep(Duration::from_millis(200));
+            }
+        });
+        let answer = browser.fetch("GET", "/mine");
+        over.store(1, Ordering::SeqCst);
+        assert_eq!(answer.status, 200);
+    });
+}
