@@ -247,6 +247,7 @@ const PURPOSES = [
 
 async function showCookies() {
   const { cookies } = await witness();
+  cookies.sort((a, b) => a.name.localeCompare(b.name));
   element('cookie-list').replaceChildren(...cookies.map(({ name, bytes, attributes }) => {
     const purpose = make('span', PURPOSES.find(([pattern]) => pattern.test(name))[1]);
     const flags = attributes.split('; ').filter((flag) => !flag.startsWith('Expires')).flatMap((flag) => [make('code', flag), ' ']);
