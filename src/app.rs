@@ -17,7 +17,8 @@ use crate::bff::{Bff, Draining};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::coordination::{
-    BadUrl, CoordinationSettings, Coordinator, Ends, Fruitless, Refreshes, Replicas, Revocations,
+    BadUrl, CoordinationSettings, Coordinator, Ends, Fruitless, Redemptions, Refreshes, Replicas,
+    Revocations,
 };
 use crate::frontend::{Endpoint, Frontends, RateLimit};
 use crate::keyring::{KeyRing, KeyRingError, SharedRing};
@@ -112,6 +113,7 @@ pub fn start(config: Config, clock: Clock, listeners: Listeners) -> Result<Runni
     let bff = Arc::new(Bff {
         frontends: config.frontends,
         keys,
+        redemptions: Redemptions::default(),
         refreshes: Refreshes::default(),
         replicas: Replicas::new(now),
         revocations: Revocations::default(),

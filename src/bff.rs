@@ -10,10 +10,12 @@ use tokio::sync::watch;
 
 use crate::clock::{Clock, UnixTime};
 use crate::coordination::{
-    Coordinator, Ends, Fingerprint, Fruitless, Refreshes, Replicas, Revocation, Revocations,
+    Coordinator, Ends, Fingerprint, Fruitless, Redemptions, Refreshes, Replicas, Revocation,
+    Revocations,
 };
 use crate::frontend::{Frontend, Frontends, RateLimit};
 use crate::keyring::{KeyRing, ReloadOutcome, SharedRing};
+use crate::names::ReturnTo;
 use crate::oidc::IdpClient;
 use crate::problem::Problem;
 use crate::session::{
@@ -30,6 +32,8 @@ pub struct Bff {
     pub frontends: Frontends,
     /// The key ring, reloaded while we run.
     pub keys: SharedRing,
+    /// Codes of logins that are being redeemed, and the results.
+    pub redemptions: Redemptions,
     /// Refreshes under way and their results.
     pub refreshes: Refreshes,
     /// Whether another replica may have spent a refresh token, without `[coordination]`.
@@ -216,9 +220,18 @@ pub struct Ctx<'r> {
     pub now: UnixTime,
     /// What the answer will set, whatever becomes of the request.
     pub cookies: &'r mut SetCookies,
+    /// Where the person wants to be in the end, as far as it is known: a page about a problem leads back there.
+    pub back: &'r mut Option<ReturnTo>,
+    /// An address of ours that the page about a problem goes on to by itself.
+    pub look_again: &'r mut Option<String>,
 }
 
 impl Ctx<'_> {
+    /// Notes where the login ends that the request belongs to. The first page needs no mention.
+    pub fn leads_to(&mut self, return_to: &ReturnTo) {
+        *self.back = Some(return_to.clone()).filter(|to| *to != ReturnTo::root());
+    }
+
     /// A cookie may be sealed with a key that this process has not read yet: one look at the directory, unless it
     /// was read in this second, or another request's look does not end. Whether the request has other keys now.
     pub async fn look_for_keys(&mut self) -> bool {

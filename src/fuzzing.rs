@@ -241,7 +241,7 @@ pub fn return_to(data: &[u8]) -> bool {
             "{path}"
         );
     }
-    assert!(path.len() <= 1024 && path.bytes().all(|byte| byte.is_ascii_graphic()));
+    assert!(path.len() <= 4096 && path.bytes().all(|byte| byte.is_ascii_graphic()));
     assert_eq!(ReturnTo::parse(path), Some(place.clone()), "{path}");
     // What drops tabs and line ends, or takes a backslash for a slash, finds none.
     assert!(path.starts_with('/') && !path.starts_with("//") && !path.contains('\\'));

@@ -33,6 +33,7 @@ mod lease;
 mod narrow;
 #[cfg(feature = "redis")]
 mod reach;
+mod redemptions;
 mod refreshes;
 mod replicas;
 mod revocations;
@@ -50,6 +51,7 @@ pub use alone::{BadUrl, Coordinator, Unreachable};
 pub use coordinator::{BadUrl, Coordinator};
 pub use ends::{Ends, Watched};
 pub use fruitless::Fruitless;
+pub use redemptions::{Landing, REDEMPTION_MEMORY, Redeemed, Redemption, Redemptions};
 pub use refreshes::{Begin, Fingerprint, Flight, Join, Landed, Outcome, Refreshes, Renewal};
 pub use replicas::Replicas;
 pub use revocations::{Revocation, Revocations};

@@ -3,6 +3,7 @@
 //! # Invariants
 //! - Each attempt has a cookie of its own, so that logins in several tabs do not disturb each other (B8).
 //! - Only the parameters of [`LoginParams`] reach the provider from a request (B9); `returnUrl` is a local path or `/`.
+//! - A `returnUrl` arrives as it was asked for, or the login is refused before it begins.
 
 use actix_web::HttpResponse;
 use actix_web::http::header;
@@ -11,9 +12,9 @@ use super::{provider_failed, query, silent, single};
 use crate::bff::Ctx;
 use crate::guard::is_speculative;
 use crate::names::ReturnTo;
-use crate::oidc::{AuthorizationRequest, LoginParams};
+use crate::oidc::{AuthorizationRequest, LoginParams, Provider};
 use crate::problem::Problem;
-use crate::session::{LoginAttempt, StoreError};
+use crate::session::{LoginAttempt, LoginState, Manner, SessionId, StoreError};
 use crate::telemetry::metrics::LoginResult;
 
 /// Longest parameter passed on to the provider, in bytes.
@@ -21,9 +22,8 @@ const MAX_PARAM: usize = 512;
 
 pub(super) async fn serve(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Problem> {
     let params = query(ctx);
-    let return_to = single(&params, "returnUrl")?
-        .and_then(|text| ReturnTo::parse(&text))
-        .unwrap_or_else(ReturnTo::root);
+    let return_to = return_url(&params)?;
+    ctx.leads_to(&return_to);
     let asked = LoginParams {
         prompt: bounded(&params, "prompt")?,
         acr_values: bounded(&params, "acr_values")?,
@@ -36,11 +36,21 @@ pub(super) async fn serve(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Problem> {
         login_hint: bounded(&params, "login_hint")?,
         ui_locales: bounded(&params, "ui_locales")?,
     };
-    if asked.prompt.as_deref() == Some("none") && is_in_frame(ctx) {
+    let manner = match asked.prompt.as_deref() {
         // As Duende's v4 has it, in the place of an endpoint of its own.
-        return Ok(serve_silent(ctx).await);
-    }
-    begin(ctx, asked, return_to, false).await
+        Some("none") if is_in_frame(ctx) => return Ok(serve_silent(ctx).await),
+        Some("none") => Manner::Quiet,
+        _ => Manner::Asking,
+    };
+    let replaces = ctx.session.as_ref().map(|session| session.id);
+    let wish = Wish {
+        asked,
+        return_to,
+        manner,
+        replaces,
+        is_second: false,
+    };
+    begin(ctx, wish).await
 }
 
 /// The same in an iframe, with `prompt=none`. What goes wrong is told to the parent page like any other "no".
@@ -48,62 +58,111 @@ pub(super) async fn serve_silent(ctx: &mut Ctx<'_>) -> HttpResponse {
     if is_speculative(ctx.request.headers()) {
         return silent::page(ctx.frontend, false);
     }
-    let asked = LoginParams {
-        prompt: Some("none".to_owned()),
-        ..LoginParams::default()
+    let wish = Wish {
+        asked: LoginParams {
+            prompt: Some("none".to_owned()),
+            ..LoginParams::default()
+        },
+        return_to: ReturnTo::root(),
+        manner: Manner::Silent,
+        replaces: ctx.session.as_ref().map(|session| session.id),
+        is_second: false,
     };
-    match begin(ctx, asked, ReturnTo::root(), true).await {
+    match begin(ctx, wish).await {
         Ok(redirect) => redirect,
         Err(_) => silent::page(ctx.frontend, false),
     }
 }
 
-async fn begin(
-    ctx: &mut Ctx<'_>,
-    asked: LoginParams,
-    return_to: ReturnTo,
-    is_silent: bool,
-) -> Result<HttpResponse, Problem> {
+/// A login that is to begin.
+pub(super) struct Wish {
+    pub(super) asked: LoginParams,
+    pub(super) return_to: ReturnTo,
+    pub(super) manner: Manner,
+    /// The session there is, whose place the new one takes.
+    pub(super) replaces: Option<SessionId>,
+    /// Whether it begins by itself, after one that failed.
+    pub(super) is_second: bool,
+}
+
+/// Sends the browser to the identity provider.
+pub(super) async fn begin(ctx: &mut Ctx<'_>, wish: Wish) -> Result<HttpResponse, Problem> {
+    let Wish {
+        asked, return_to, ..
+    } = wish;
+    let (mut state, rest) = LoginState::new(&return_to, wish.replaces.is_some(), ctx.now);
+    state.manner = wish.manner;
+    state.is_demanding = asked.acr_values.is_some()
+        || asked.max_age.is_some()
+        || asked
+            .prompt
+            .as_deref()
+            .is_some_and(|prompt| prompt != "none");
+    state.is_second = wish.is_second;
+    let random = Provider::random_state();
+    let jar = &ctx.frontend.jar;
+    let sealed = jar
+        .seal_login_state(&random, &state, &ctx.keys, ctx.now)
+        .map_err(|error| not_stored(ctx, error))?;
     let AuthorizationRequest {
         url,
-        state,
         nonce,
         verifier,
     } = ctx
         .frontend
         .provider
-        .authorize(ctx.idp, &asked)
+        .authorize(ctx.idp, &asked, &sealed)
         .await
         .map_err(|error| provider_failed(ctx, "no login can begin", &error))?;
-    ctx.bff.replicas.began(&state);
+    ctx.bff.replicas.began(&random);
     let attempt = LoginAttempt {
-        state,
+        state: random,
         nonce,
         verifier,
         issuer: ctx.frontend.provider.settings().issuer.clone(),
-        return_to,
+        rest,
         started_at: ctx.now,
-        silent: is_silent,
+        silent: wish.manner == Manner::Silent,
         max_age: asked.max_age,
         acr_values: asked.acr_values,
-        replaces: ctx.session.as_ref().map(|session| session.id),
+        replaces: wish.replaces,
     };
-    ctx.frontend
-        .jar
-        .store_login(attempt, ctx.received, &ctx.keys, ctx.now, ctx.cookies)
-        .map_err(|error| match error {
-            StoreError::TooLarge(_) => Problem::BadRequest("the parameters are too long"),
-            StoreError::Seal(error) => {
-                log::error!(frontend = ctx.frontend.name.as_str(); "login not begun: {error}");
-                Problem::Internal
-            }
-        })?;
+    jar.store_login(&attempt, ctx.received, &ctx.keys, ctx.now, ctx.cookies)
+        .map_err(|error| not_stored(ctx, error))?;
     ctx.bff
         .metrics
         .login(&ctx.frontend.name, LoginResult::Started);
     Ok(HttpResponse::Found()
         .insert_header((header::LOCATION, url.as_str()))
         .finish())
+}
+
+fn not_stored(ctx: &Ctx<'_>, error: StoreError) -> Problem {
+    match error {
+        StoreError::TooLarge(error) => {
+            log::info!(frontend = ctx.frontend.name.as_str(); "login not begun: {error}");
+            Problem::BadRequest(
+                "returnUrl or another parameter is too long beside the cookies that are there",
+            )
+        }
+        StoreError::Seal(error) => {
+            log::error!(frontend = ctx.frontend.name.as_str(); "login not begun: {error}");
+            Problem::Internal
+        }
+    }
+}
+
+/// Where to go afterwards: a local path, and `/` for anything else.
+fn return_url(params: &[(String, String)]) -> Result<ReturnTo, Problem> {
+    let Some(text) = single(params, "returnUrl")? else {
+        return Ok(ReturnTo::root());
+    };
+    match ReturnTo::parse(&text) {
+        None if ReturnTo::is_too_long(&text) => Err(Problem::BadRequest(
+            "returnUrl is longer than 4096 bytes, percent-encoded",
+        )),
+        parsed => Ok(parsed.unwrap_or_else(ReturnTo::root)),
+    }
 }
 
 /// Whether the answer goes into a frame of a page.

@@ -22,7 +22,7 @@ use crate::bff::Ctx;
 use crate::coordination::{Fingerprint, Join, Outcome};
 use crate::frontend::Frontend;
 use crate::names::ReturnTo;
-use crate::oidc::Revoked;
+use crate::oidc::{IdpClient, Revoked};
 use crate::problem::Problem;
 use crate::session::{LogoutHint, Session, TokenSet};
 
@@ -160,31 +160,40 @@ fn newer_hint(ctx: &Ctx<'_>, session: &Session) -> Option<LogoutHint> {
 /// The session's tokens, and those of a refresh whose answer the browser does not have yet. Whether no refresh token
 /// of them works any longer.
 async fn revoke(ctx: &Ctx<'_>, session: &Session) -> bool {
-    let is_revoked = revoke_set(ctx, &session.tokens).await;
+    let is_revoked = revoke_set(ctx.frontend, ctx.idp, &session.tokens).await;
     if let Some(fingerprint) = Fingerprint::of(session)
         && let Some(join) = ctx.bff.refreshes.join(fingerprint, ctx.now)
         && let Outcome::Refreshed(newer) = join.landed().await.outcome
     {
-        return revoke_set(ctx, &newer.tokens).await && is_revoked;
+        return revoke_set(ctx.frontend, ctx.idp, &newer.tokens).await && is_revoked;
     }
     is_revoked
 }
 
+/// Tokens that no session has. Nobody waits, but not for ever.
+pub(super) async fn revoke_spare(frontend: &Frontend, idp: &IdpClient, tokens: &TokenSet) {
+    let revocation = revoke_set(frontend, idp, tokens);
+    let is_revoked = tokio::time::timeout(REVOCATION_PATIENCE, revocation).await;
+    if is_revoked != Ok(true) {
+        log::warn!(frontend = frontend.name.as_str(); "tokens of a login that failed were not revoked");
+    }
+}
+
 /// Refresh token first: it could live longest. The failure of one does not spare the other.
-async fn revoke_set(ctx: &Ctx<'_>, tokens: &TokenSet) -> bool {
+async fn revoke_set(frontend: &Frontend, idp: &IdpClient, tokens: &TokenSet) -> bool {
     let is_revoked = match &tokens.refresh_token {
-        Some(token) => revoke_one(ctx, token.secret(), "refresh_token").await,
+        Some(token) => revoke_one(frontend, idp, token.secret(), "refresh_token").await,
         None => true,
     };
-    revoke_one(ctx, tokens.access_token.secret(), "access_token").await;
+    revoke_one(frontend, idp, tokens.access_token.secret(), "access_token").await;
     is_revoked
 }
 
-async fn revoke_one(ctx: &Ctx<'_>, token: &str, hint: &'static str) -> bool {
-    match ctx.frontend.provider.revoke(ctx.idp, token, hint).await {
+async fn revoke_one(frontend: &Frontend, idp: &IdpClient, token: &str, hint: &'static str) -> bool {
+    match frontend.provider.revoke(idp, token, hint).await {
         Ok(revoked) => revoked == Revoked::Done,
         Err(error) => {
-            log::warn!(frontend = ctx.frontend.name.as_str(), token = hint; "not revoked: {error}");
+            log::warn!(frontend = frontend.name.as_str(), token = hint; "not revoked: {error}");
             false
         }
     }

@@ -6,9 +6,11 @@ mod backchannel;
 mod callback;
 mod login;
 mod logout;
+mod redeem;
 mod session;
 mod silent;
 mod user;
+mod way_back;
 
 use actix_web::{HttpResponse, web};
 

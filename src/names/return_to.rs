@@ -1,6 +1,7 @@
 //! Where a browser may be sent after login or logout.
 
-use std::fmt;
+use std::borrow::Cow;
+use std::fmt::{self, Write as _};
 
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -12,15 +13,28 @@ use url::Url;
 #[serde(try_from = "String", into = "String")]
 pub struct ReturnTo(String);
 
-/// Longer ones would eat the login cookie's 4096 bytes.
-const MAX_LEN: usize = 1024;
+/// Longest one, percent-encoded: what a login can carry in a cookie and in `state` (`session::login`).
+const MAX_LEN: usize = 4096;
 
 impl ReturnTo {
     /// Accepts a local path; `None` is anything that could leave the origin or confuse a reader of `Location`.
+    ///
+    /// As people and scripts write it: what stands in no URL as it is (spaces, ü) is percent-encoded.
     pub fn parse(text: &str) -> Option<Self> {
-        // Browsers read '\' as '/', and drop tab, CR and LF before they parse (WHATWG URL §4.4).
-        let printable = text.bytes().all(|b| b.is_ascii_graphic() && b != b'\\');
-        if !printable || text.len() > MAX_LEN || !text.starts_with('/') || text.starts_with("//") {
+        if text.len() > MAX_LEN || text.contains(is_unsafe) {
+            return None;
+        }
+        Self::parse_encoded(&encode(text)).filter(|path| path.0.len() <= MAX_LEN)
+    }
+
+    /// Whether it would be accepted if it were shorter. Whoever asked for it should hear of that.
+    pub fn is_too_long(text: &str) -> bool {
+        !text.contains(is_unsafe)
+            && Self::parse_encoded(&encode(text)).is_some_and(|path| path.0.len() > MAX_LEN)
+    }
+
+    fn parse_encoded(text: &str) -> Option<Self> {
+        if !text.starts_with('/') || text.starts_with("//") {
             return None;
         }
         // The parser a browser uses has the last word, on the text and once more on its decoded start:
@@ -51,7 +65,7 @@ impl ReturnTo {
         if clean == text {
             Some(Self(clean))
         } else {
-            Self::parse(&clean)
+            Self::parse_encoded(&clean)
         }
     }
 
@@ -64,6 +78,28 @@ impl ReturnTo {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// Browsers read '\' as '/', and drop tab, CR and LF before they parse (WHATWG URL §4.4).
+fn is_unsafe(c: char) -> bool {
+    c.is_control() || c == '\\'
+}
+
+/// Spaces and what is not ASCII in UTF-8, as browsers write them (WHATWG URL §1.3). The URL parser encodes the rest.
+fn encode(text: &str) -> Cow<'_, str> {
+    if text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return text.into();
+    }
+    let mut encoded = String::with_capacity(text.len() * 2);
+    for byte in text.bytes() {
+        if byte.is_ascii_graphic() {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded.into()
 }
 
 impl TryFrom<String> for ReturnTo {
@@ -110,9 +146,11 @@ mod tests {
             "/\r\nSet-Cookie: a=b",
             "javascript:alert(1)",
             "@e",
-            "/ü",
             " /",
-            "/ x",
+            "ü/",
+            "/\u{85}x",
+            "/\u{7f}x",
+            "/ü/..//e",
             "/..//e",
             "/.//e",
             "/a/..//e",
@@ -128,6 +166,20 @@ mod tests {
             ("/a/../b", "/b"),
             ("/@e", "/@e"),
             ("/redirect?to=https://e", "/redirect?to=https://e"),
+            // P13, vouch-proxy#348, next-auth#12499
+            ("/ü", "/%C3%BC"),
+            ("/ x", "/%20x"),
+            ("/x ", "/x%20"),
+            (
+                "/a b?q=grün & blau#ü",
+                "/a%20b?q=gr%C3%BCn%20&%20blau#%C3%BC",
+            ),
+            ("/\u{202e}\u{feff}\u{3000}", "/%E2%80%AE%EF%BB%BF%E3%80%80"),
+            (
+                "/100%25?x=%zz&y={\"a\":'b'}",
+                "/100%25?x=%zz&y={%22a%22:%27b%27}",
+            ),
+            ("/ /../ü", "/%C3%BC"),
         ] {
             assert_eq!(
                 ReturnTo::parse(good).as_ref().map(ReturnTo::as_str),
@@ -135,6 +187,17 @@ mod tests {
                 "{good:?}"
             );
         }
-        assert_eq!(ReturnTo::parse(&format!("/{}", "x".repeat(2000))), None);
+        for (text, fits) in [
+            (format!("/{}", "x".repeat(4095)), true),
+            (format!("/{}", "x".repeat(4096)), false),
+            (format!("/{}", "ü".repeat(682)), true),
+            (format!("/{}", "ü".repeat(683)), false),
+            (format!("/?{}", "'".repeat(2000)), false),
+            (format!("/?{}", "'".repeat(1000)), true),
+        ] {
+            assert_eq!(ReturnTo::parse(&text).is_some(), fits, "{text}");
+            assert_eq!(ReturnTo::is_too_long(&text), !fits, "{text}");
+        }
+        assert!(!ReturnTo::is_too_long(&format!("//{}", "x".repeat(5000))));
     }
 }

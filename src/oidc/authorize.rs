@@ -1,8 +1,7 @@
 //! What the browser carries: the authorization request, its answer's `iss`, and the logout request.
 //!
 //! # Invariants
-//! - `response_type` is `code`, the challenge is S256, and `state`, `nonce` and verifier are fresh
-//!   32 bytes.
+//! - `response_type` is `code`, the challenge is S256, and nonce, verifier and the beginning of `state` are fresh 32 bytes.
 //! - Nothing of a request that reached us is in these URLs but [`LoginParams`].
 //!
 //! # Spec
@@ -18,16 +17,21 @@ use super::{AuthorizationRequest, IdpClient, LoginParams, OidcError, Provider};
 const RANDOM_BYTES: u32 = 32;
 
 impl Provider {
-    /// An authorization code request with PKCE S256, state and nonce.
+    /// A fresh random text, for `state` to begin with.
+    pub fn random_state() -> String {
+        CsrfToken::new_random_len(RANDOM_BYTES).into_secret()
+    }
+
+    /// An authorization code request with PKCE S256, nonce and this `state`.
     pub async fn authorize(
         &self,
         http: &IdpClient,
         params: &LoginParams,
+        state: &str,
     ) -> Result<AuthorizationRequest, OidcError> {
         let known = self.known(http).await?;
         let mut url = known.metadata.authorization_endpoint.clone();
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
-        let state = CsrfToken::new_random_len(RANDOM_BYTES).into_secret();
         let nonce = Nonce::new_random_len(RANDOM_BYTES);
         let settings = self.settings();
         let scope = settings.scope();
@@ -36,7 +40,7 @@ impl Provider {
             ("client_id", &settings.client_id),
             ("redirect_uri", &settings.redirect_uri),
             ("scope", &scope),
-            ("state", &state),
+            ("state", state),
             ("nonce", nonce.secret()),
             ("code_challenge", challenge.as_str()),
             ("code_challenge_method", challenge.method()),
@@ -53,7 +57,6 @@ impl Provider {
             }));
         Ok(AuthorizationRequest {
             url,
-            state,
             nonce,
             verifier,
         })

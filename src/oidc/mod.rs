@@ -170,9 +170,7 @@ pub struct LoginParams {
 pub struct AuthorizationRequest {
     /// Where the browser goes.
     pub url: Url,
-    /// `state`, 32 random bytes in base64url.
-    pub state: String,
-    /// `nonce`, likewise.
+    /// `nonce`, 32 random bytes in base64url.
     pub nonce: Nonce,
     /// PKCE verifier, likewise (S256).
     pub verifier: PkceCodeVerifier,

@@ -89,6 +89,8 @@ async fn run(
         arrived_at: exchange.begun,
         now: bff.clock.now(),
         cookies: &mut exchange.cookies,
+        back: &mut exchange.back,
+        look_again: &mut exchange.look_again,
     };
     // 5 Whose session, and 6 was it ended: bad and dead cookies are nobody's, and are cleared.
     if needs_session(target) {

@@ -15,6 +15,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Value, json};
+use url::form_urlencoded::byte_serialize;
 
 use super::page;
 use crate::bff::Bff;
@@ -37,6 +38,8 @@ pub(super) struct Exchange {
     pub(super) is_upstream: bool,
     /// Where the person wanted to be in the end, as far as it is known: a page about a problem leads back there.
     pub(super) back: Option<ReturnTo>,
+    /// An address of ours that such a page goes on to by itself.
+    pub(super) look_again: Option<String>,
     frontend: Option<Arc<Frontend>>,
     endpoint: Option<Endpoint>,
     id: String,
@@ -55,6 +58,7 @@ impl Exchange {
             route: "".into(),
             is_upstream: false,
             back: None,
+            look_again: None,
             frontend: None,
             endpoint: None,
             id,
@@ -182,7 +186,7 @@ fn report(problem: &Problem, exchange: &Exchange) {
 }
 
 fn refuse(request: &HttpRequest, problem: &Problem, exchange: &Exchange) -> HttpResponse {
-    let location = error_page(problem, exchange);
+    let location = error_page(problem, exchange).filter(|_| exchange.look_again.is_none());
     // A redirect would be followed, and the page of a failure be kept for the real load (D44).
     let is_speculative = || guard::is_speculative(request.headers());
     if let Some(location) = location.filter(|_| !proxy::must_close(request) && !is_speculative()) {
@@ -222,6 +226,9 @@ fn refuse(request: &HttpRequest, problem: &Problem, exchange: &Exchange) -> Http
         && request.method() == "GET");
     let headers = request.headers();
     let for_person = guard::wants_page(headers) || (for_person && !guard::is_fetch(headers));
+    if let Some(address) = &exchange.look_again {
+        builder.insert_header((header::REFRESH, format!("0;url={address}")));
+    }
     let mut response = if for_person && !prefers_json(headers) {
         let frontend = exchange.frontend.as_ref();
         let here = here(request, problem, exchange);
@@ -264,6 +271,11 @@ fn error_page(problem: &Problem, exchange: &Exchange) -> Option<String> {
     let mut location = path.to_owned();
     let joint = if path.contains('?') { '&' } else { '?' };
     let _ = write!(location, "{joint}code={}", problem.code());
+    if let Some(back) = &exchange.back {
+        let back = byte_serialize(back.as_str().as_bytes());
+        location.push_str("&returnUrl=");
+        location.extend(back);
+    }
     if let Some(fragment) = fragment {
         let _ = write!(location, "#{fragment}");
     }

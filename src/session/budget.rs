@@ -17,7 +17,6 @@ use super::outcome::TooLarge;
 use super::state::{EndedMark, EndedMarks, LoginAttempt, Seen, Session, SessionId};
 use super::token_text;
 use crate::clock::UnixTime;
-use crate::names::ReturnTo;
 
 /// How many parts an error names.
 const PARTS: usize = 5;
@@ -68,7 +67,7 @@ impl Jar {
         in_header(self.names.name(Kind::Ended).len(), len)
     }
 
-    /// Bytes of a login that leads to `/`.
+    /// Bytes of a login that keeps nothing of where it leads.
     fn login_bytes(&self) -> usize {
         let random = || "r".repeat(RANDOM_LEN);
         let smallest = LoginAttempt {
@@ -76,7 +75,7 @@ impl Jar {
             nonce: openidconnect::Nonce::new(random()),
             verifier: openidconnect::PkceCodeVerifier::new(random()),
             issuer: self.settings.issuer.clone(),
-            return_to: ReturnTo::root(),
+            rest: String::new(),
             started_at: SOME_TIME,
             silent: false,
             max_age: None,

@@ -10,8 +10,8 @@ use super::envelope::Purpose;
 use super::pack::{self, Packing};
 use super::settings::Compression;
 use super::state::{
-    EndedMark, EndedMarks, LoginAttempt, LogoutHint, LogoutState, Seen, Session, SessionId,
-    TokenSet,
+    EndedMark, EndedMarks, LoginAttempt, LoginState, LogoutHint, LogoutState, Manner, Seen,
+    Session, SessionId, TokenSet,
 };
 use super::{claims, token_text};
 use crate::keyring::Erased;
@@ -238,7 +238,7 @@ impl State for LoginAttempt {
         w.bytes(TEXT, self.nonce.secret().as_bytes());
         w.bytes(TEXT, self.verifier.secret().as_bytes());
         w.bytes(TEXT, self.issuer.as_bytes());
-        w.bytes(TEXT, self.return_to.as_str().as_bytes());
+        w.bytes(TEXT, self.rest.as_bytes());
         w.time(self.started_at);
         w.flag(self.silent);
         w.option(self.max_age, Writer::number);
@@ -254,12 +254,45 @@ impl State for LoginAttempt {
             nonce: Nonce::new(r.text(TEXT)?.to_owned()),
             verifier: PkceCodeVerifier::new(r.text(TEXT)?.to_owned()),
             issuer: r.text(TEXT)?.to_owned(),
-            return_to: read_return_to(r)?,
+            rest: r.text(TEXT)?.to_owned(),
             started_at: r.time()?,
             silent: r.flag()?,
             max_age: r.option(Reader::number)?,
             acr_values: r.option(|r| r.text(TEXT))?.map(str::to_owned),
             replaces: r.option(Reader::loose_array)?.map(SessionId),
+        })
+    }
+}
+
+impl State for LoginState {
+    const PURPOSE: Purpose = Purpose::LoginState;
+
+    fn write(&self, w: &mut Writer) {
+        w.bytes(TEXT, self.head.as_bytes());
+        w.flag(self.is_cut);
+        w.time(self.begun_at);
+        w.number(match self.manner {
+            Manner::Asking => 0,
+            Manner::Quiet => 1,
+            Manner::Silent => 2,
+        });
+        w.flag(self.is_demanding);
+        w.flag(self.is_second);
+    }
+
+    fn read(r: &mut Reader<'_>) -> Result<Self, Malformed> {
+        Ok(Self {
+            head: r.text(TEXT)?.to_owned(),
+            is_cut: r.flag()?,
+            begun_at: r.time()?,
+            manner: match r.number()? {
+                0 => Manner::Asking,
+                1 => Manner::Quiet,
+                2 => Manner::Silent,
+                _ => return Err(Malformed),
+            },
+            is_demanding: r.flag()?,
+            is_second: r.flag()?,
         })
     }
 }

@@ -256,7 +256,7 @@ impl Scene<'_> {
         report.line("ends", self.at(ends));
         report.line(
             "return to",
-            format_args!("{} bytes", attempt.return_to.as_str().len()),
+            format_args!("{} bytes here, the others in state", attempt.rest.len()),
         );
         !attempt.is_expired(self.now, self.jar.settings.login_timeout)
     }

@@ -12,7 +12,7 @@ use super::envelope::Envelope;
 use super::names::{self, Kind, Names};
 use super::set_cookie::{Attributes, SetCookies};
 use super::settings::JarSettings;
-use super::state::{EndedMarks, LoginAttempt, LogoutHint, LogoutState, Seen, Session};
+use super::state::{EndedMarks, LoginAttempt, LoginState, LogoutHint, LogoutState, Seen, Session};
 
 /// Reads and writes the cookies of one frontend.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub struct Jar {
     pub(super) ended: Envelope<EndedMarks>,
     /// Of no login in particular.
     pub(super) login: Envelope<LoginAttempt>,
+    /// Of no login in particular.
+    pub(super) login_state: Envelope<LoginState>,
     pub(super) hint: Envelope<LogoutHint>,
     pub(super) logout_state: Envelope<LogoutState>,
 }
@@ -46,6 +48,7 @@ impl Jar {
             seen: Envelope::new(&seen, Layout::single(&seen), &settings),
             ended: Envelope::new(&ended, Layout::single(&ended), &settings),
             login: Envelope::new("", Layout::single(""), &settings),
+            login_state: Envelope::new("", Layout::single(""), &settings),
             hint: Envelope::new(&hint, Layout::single(&hint), &settings),
             logout_state: Envelope::new(state, Layout::single(state), &settings),
             names,

@@ -1,8 +1,17 @@
 //! The cookies of logins under way: one for each, so that logins in several tabs do not meet (B8).
 //!
+//! The cookie holds what makes the answer good; `state` goes the other way round, through the identity provider, and bears
+//! beside its random part where to go afterwards, sealed ([`LoginState`]). So most cookies are small, and an answer whose
+//! cookie is gone still leads somewhere.
+//!
 //! # Invariants
-//! - At most five live, as long as they fit (`budget`), none older than `login_timeout`; a cookie is deleted when its callback comes, whatever comes of it.
+//! - At most twenty live, as long as they fit (`budget`), none older than `login_timeout`; a cookie is deleted when its callback comes, whatever comes of it.
 //! - An attempt is given out only for the whole `state`, compared in constant time, and the issuer it was begun with (B4).
+//! - What does not fit is refused, never shortened.
+//!
+//! # Why `state` is sealed in full view of the provider
+//! It is authenticated against changes on the way, and bound to its random part. A `state` whose attempt is gone proves nothing
+//! about this browser: it leads to a path of the frontend, as any link may, and to nothing else.
 
 use subtle::ConstantTimeEq;
 
@@ -10,24 +19,66 @@ use super::budget::{biggest_first, in_header};
 use super::cookies::Received;
 use super::envelope::Envelope;
 use super::jar::Jar;
-use super::names::{Kind, login_id};
+use super::names::{self, Kind, login_id};
 use super::outcome::{StoreError, TooLarge};
 use super::set_cookie::SetCookies;
-use super::state::LoginAttempt;
+use super::state::{LoginAttempt, LoginState};
 use crate::clock::UnixTime;
 use crate::keyring::{KeyRing, OpenError};
-use crate::names::ReturnTo;
 
 /// Most logins under way in one browser.
-const MAX_LOGINS: usize = 5;
+const MAX_LOGINS: usize = 20;
+
+/// Characters of the random part of `state`: 32 bytes.
+const RANDOM_LEN: usize = 43;
+
+/// Between the random part and the sealed one.
+const JOINT: char = '.';
 
 impl Jar {
-    /// Writes a login cookie; drops the oldest beyond five or beyond the budget, and all that are too old.
-    ///
-    /// A `returnUrl` that takes up too much room is done without: the login leads to `/` then.
+    /// The `state` that the identity provider gets for a login whose cookie keeps `random`.
+    pub fn seal_login_state(
+        &self,
+        random: &str,
+        state: &LoginState,
+        keys: &KeyRing,
+        now: UnixTime,
+    ) -> Result<String, StoreError> {
+        let envelope = self.login_state_envelope(random);
+        let draft = envelope.draft(state).map_err(|oversize| TooLarge {
+            needed: oversize.text_len,
+            budget: 4096,
+            parts: vec![("return_to".to_owned(), state.head.len())],
+        })?;
+        let sealed = envelope.seal(&draft, keys, now)?;
+        Ok(format!("{random}{JOINT}{sealed}"))
+    }
+
+    /// Opens that `state` again: its random part, and what it says. Whose it is, the attempt's cookie alone can tell.
+    pub fn open_login_state<'s>(
+        &self,
+        state: &'s str,
+        keys: &KeyRing,
+    ) -> Option<(&'s str, LoginState)> {
+        let (random, sealed) = state.split_once(JOINT)?;
+        let is_plain = random.bytes().all(names::is_base64url);
+        if random.len() != RANDOM_LEN || !is_plain {
+            return None;
+        }
+        let envelope = self.login_state_envelope(random);
+        let opened = envelope.open(|_| Some(sealed.as_bytes()), keys).ok()?;
+        Some((random, opened.state))
+    }
+
+    /// Bound to all of the random part, so that no two are exchanged for one another.
+    fn login_state_envelope(&self, random: &str) -> Envelope<LoginState> {
+        self.login_state.named(&format!("login-state.{random}"))
+    }
+
+    /// Writes a login cookie; drops the oldest beyond twenty or beyond the budget, and all that are too old.
     pub fn store_login(
         &self,
-        attempt: LoginAttempt,
+        attempt: &LoginAttempt,
         received: &Received<'_>,
         keys: &KeyRing,
         now: UnixTime,
@@ -37,22 +88,13 @@ impl Jar {
         let name = self.names.name(Kind::Login(&id));
         let envelope = self.login.named(&name);
         let room = self.room_beside(received);
-        let draft = |attempt: &LoginAttempt| {
-            let draft = envelope
-                .draft(attempt)
-                .map_err(|oversize| too_large(attempt, oversize.text_len, 4096))?;
-            let needed = in_header(name.len(), draft.text_len());
-            if needed > room {
-                return Err(too_large(attempt, needed, room));
-            }
-            Ok((draft, needed))
-        };
-        let (draft, needed) = draft(&attempt).or_else(|_| {
-            draft(&LoginAttempt {
-                return_to: ReturnTo::root(),
-                ..attempt
-            })
-        })?;
+        let draft = envelope
+            .draft(attempt)
+            .map_err(|oversize| too_large(attempt, oversize.text_len, 4096))?;
+        let needed = in_header(name.len(), draft.text_len());
+        if needed > room {
+            return Err(too_large(attempt, needed, room).into());
+        }
         let text = envelope.seal(&draft, keys, now)?;
         self.drop_logins(room - needed, received, keys, now, out);
         let max_age = Some(self.settings.login_timeout.as_secs());
@@ -140,7 +182,7 @@ impl Jar {
 
 fn too_large(attempt: &LoginAttempt, needed: usize, budget: usize) -> TooLarge {
     let mut parts = vec![
-        ("return_to".to_owned(), attempt.return_to.as_str().len()),
+        ("return_to".to_owned(), attempt.rest.len()),
         ("state".to_owned(), attempt.state.len()),
         ("nonce".to_owned(), attempt.nonce.secret().len()),
         ("verifier".to_owned(), attempt.verifier.secret().len()),

@@ -20,6 +20,7 @@
 //! | `<p><f>-out` | `out` | ids of ended sessions and names of refused refreshes, until when | the same, Max-Age |
 //! | `<p><f>-login.<id>` | `login` | [`LoginAttempt`]; `<id>`: the first 8 characters of its `state` | Path=/, `login_same_site`, Max-Age=600 |
 //! | `__Http-<f>-hint` | `hint` | [`LogoutHint`] | Path=`<base_path>/logout`, `same_site` |
+//! | none: a part of the `state` parameter | `login-state` | [`LoginState`]: where to go after login, as far as there is room | |
 //! | none: a `state` parameter | `logout-state` | where to go after logout, when it was sealed | |
 //!
 //! All are `HttpOnly`, and `Secure` unless the origin is loopback without TLS. Where no Max-Age is given, a cookie lasts
@@ -49,7 +50,7 @@
 //!
 //! The session's text is divided so that every cookie but the last is full: its value has 3800 octets less the length of
 //! `<p><f>.15`. Cookies beyond that number are not joined. All other texts are in one cookie, of at most 4096 octets of name and value; `logout-state` counts as a cookie
-//! of that name.
+//! of that name, and `login-state` as one called `login-state.` and the 43 characters that stand before it in `state`, with a dot between.
 //!
 //! The AEAD's key is HKDF-SHA-256 (RFC 5869) of the key's 32-byte secret, without salt, with the purpose as info, 32 bytes
 //! long. The kid is the first 8 bytes of SHA-256 of `sealgate kid 1`, a zero byte and the secret. A cookie whose algorithm is not
@@ -85,7 +86,8 @@
 //! | session | id · sealed at(time) · started at(time) · ends at(time) · `auth_time`(time?) · access token(token) · refresh token(token?) · received at(time) · expires at(time) · issuer(text) · subject(text) · `sid`(text?) · scope(text) · claims(members) · further fields |
 //! | seen | session(id) · activity(time) |
 //! | out | number of marks(number), 2 to 4, or nothing for one · of each, the latest first: session(id) · until(time) |
-//! | login | state(text) · nonce(text) · verifier(text) · issuer(text) · return to(text) · begun at(time) · silent(flag) · `max_age`(number?) · `acr_values`(text?) · replaced session(id?) |
+//! | login | state(text) · nonce(text) · verifier(text) · issuer(text) · rest of return to(text) · begun at(time) · silent(flag) · `max_age`(number?) · `acr_values`(text?) · replaced session(id?) |
+//! | login-state | beginning of return to(text) · whether the login has the rest(flag) · begun at(time) · 0 ordinary, 1 without prompt, 2 silent(number) · whether a newer sign-on or a class was asked for(flag) · whether it is a second try(flag) |
 //! | hint | session(id) · ID token(token) |
 //! | logout-state | return to(text) · begun at(time) |
 //!
@@ -176,4 +178,4 @@ pub use opened::{OpenSession, OpenedSessions};
 pub use outcome::{Loaded, OpenResult, StoreError, TooLarge};
 pub use set_cookie::SetCookies;
 pub use settings::{Compression, JarSettings, SameSite, SessionSettings};
-pub use state::{LoginAttempt, LogoutHint, Session, SessionId, TokenSet};
+pub use state::{LoginAttempt, LoginState, LogoutHint, Manner, Session, SessionId, TokenSet};

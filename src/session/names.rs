@@ -96,7 +96,7 @@ pub(super) fn login_id(state: &str) -> String {
         .collect()
 }
 
-const fn is_base64url(byte: u8) -> bool {
+pub(super) const fn is_base64url(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
 }
 

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::clock::UnixTime;
 use crate::keyring::{Alg, Key, KeyRing};
-use crate::names::{FrontendName, Origin, ReturnTo};
+use crate::names::{FrontendName, Origin};
 
 pub(super) const ISSUER: &str = "https://id.example.com";
 
@@ -107,7 +107,7 @@ pub(super) fn attempt(state: &str, at: UnixTime) -> LoginAttempt {
         nonce: Nonce::new("canary-nonce".to_owned()),
         verifier: PkceCodeVerifier::new("canary-verifier".to_owned()),
         issuer: ISSUER.to_owned(),
-        return_to: ReturnTo::parse("/orders/7?x=1").unwrap(),
+        rest: "/orders/7?x=1".to_owned(),
         started_at: at,
         silent: false,
         max_age: Some(600),

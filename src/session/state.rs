@@ -211,8 +211,8 @@ pub struct LoginAttempt {
     pub verifier: PkceCodeVerifier,
     /// Which issuer the request went to (B4).
     pub issuer: String,
-    /// Where to go afterwards.
-    pub return_to: ReturnTo,
+    /// What [`LoginState`] has no room for of where to go afterwards.
+    pub rest: String,
     /// When it was begun.
     pub started_at: UnixTime,
     /// Begun by `/bff/silent-login`.
@@ -229,6 +229,85 @@ impl LoginAttempt {
     /// Whether it has taken longer than a login may (B8).
     pub fn is_expired(&self, now: UnixTime, timeout: Duration) -> bool {
         now.since(self.started_at) > timeout
+    }
+}
+
+/// What travels through the identity provider as a part of `state`. So it is at hand when the attempt's cookie is not: spent by
+/// the same answer that comes again, crowded out by later attempts, or too old.
+#[derive(Clone, Debug)]
+pub struct LoginState {
+    /// Where to go afterwards, or the beginning of it.
+    pub(super) head: String,
+    /// Whether the attempt has the rest.
+    pub(super) is_cut: bool,
+    /// When the attempt was begun.
+    pub begun_at: UnixTime,
+    /// What the person may be asked.
+    pub manner: Manner,
+    /// Whether it was to bring more than the sign-on that there was.
+    pub is_demanding: bool,
+    /// Whether it was begun by itself, after one that failed.
+    pub is_second: bool,
+}
+
+/// What the person may be asked by the identity provider.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Manner {
+    /// Anything.
+    Asking,
+    /// Nothing: `prompt=none`.
+    Quiet,
+    /// Nothing, in a frame of a page that waits for word.
+    Silent,
+}
+
+impl LoginState {
+    /// Longest beginning where the attempt's cookie has room for the rest: no provider minds it as a part of `state`.
+    const HEAD: usize = 640;
+
+    /// The same beside a session, whose cookies may leave no room: Keycloak takes 4096 bytes of a request line.
+    const HEAD_BESIDE_SESSION: usize = 2000;
+
+    /// Longest rest: what fits a cookie.
+    const REST: usize = 2400;
+
+    /// Divides where to go afterwards; the attempt keeps the second.
+    pub fn new(
+        return_to: &ReturnTo,
+        is_beside_session: bool,
+        begun_at: UnixTime,
+    ) -> (Self, String) {
+        let text = return_to.as_str();
+        let head = if is_beside_session {
+            Self::HEAD_BESIDE_SESSION
+        } else {
+            Self::HEAD
+        };
+        let head = head.max(text.len().saturating_sub(Self::REST));
+        // It is ASCII: any place will do.
+        let (head, rest) = text.split_at_checked(head).unwrap_or((text, ""));
+        let state = Self {
+            head: head.to_owned(),
+            is_cut: !rest.is_empty(),
+            begun_at,
+            manner: Manner::Asking,
+            is_demanding: false,
+            is_second: false,
+        };
+        (state, rest.to_owned())
+    }
+
+    /// Where to go afterwards: as it was, with the attempt, and without it the page, if not its query.
+    pub fn return_to(&self, attempt: Option<&LoginAttempt>) -> ReturnTo {
+        let whole = match (self.is_cut, attempt) {
+            (false, _) => self.head.clone(),
+            (true, Some(attempt)) => format!("{}{}", self.head, attempt.rest),
+            (true, None) => match self.head.split_once(['?', '#']) {
+                Some((path, _)) => path.to_owned(),
+                None => String::new(),
+            },
+        };
+        ReturnTo::parse(&whole).unwrap_or_else(ReturnTo::root)
     }
 }
 

@@ -328,7 +328,7 @@ fn logins(criterion: &mut Criterion) {
         nonce: openidconnect::Nonce::new("n".repeat(43)),
         verifier: openidconnect::PkceCodeVerifier::new("v".repeat(43)),
         issuer: token_sets::plain().issuer.to_owned(),
-        return_to: sealgate::names::ReturnTo::parse("/orders/7?x=1").unwrap(),
+        rest: String::new(),
         started_at: NOW,
         silent: false,
         max_age: None,
@@ -339,7 +339,7 @@ fn logins(criterion: &mut Criterion) {
     let alone = attempt(&"s".repeat(43));
     scene
         .jar
-        .store_login(alone, &Received::none(), &scene.keys, NOW, &mut out)
+        .store_login(&alone, &Received::none(), &scene.keys, NOW, &mut out)
         .unwrap();
     let genuine = out
         .lines()
@@ -372,7 +372,7 @@ fn logins(criterion: &mut Criterion) {
             scene
                 .jar
                 .store_login(
-                    attempt(&"t".repeat(43)),
+                    &attempt(&"t".repeat(43)),
                     &received,
                     &scene.keys,
                     NOW,

@@ -211,7 +211,7 @@ fn the_identity_providers_words_stay_in_the_log() {
             "login-failed",
         ),
         (
-            Fault::Authorization(AuthorizationFault::AccessDenied),
+            Fault::Authorization(AuthorizationFault::Error("login_required")),
             400,
             "login-failed",
         ),

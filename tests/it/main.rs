@@ -60,4 +60,5 @@ mod tls;
 mod token_sets;
 mod tunnel;
 mod user;
+mod ways_back;
 mod websocket;

@@ -72,9 +72,10 @@ fn assert_is_a_page(answer: &Response, code: &str) -> (String, String) {
 fn a_failed_login_says_so_and_offers_another() {
     // N7
     let bff = TestBff::spawn();
-    bff.idp
-        .faults()
-        .inject(1, Fault::Authorization(AuthorizationFault::AccessDenied));
+    bff.idp.faults().inject(
+        1,
+        Fault::Authorization(AuthorizationFault::Error("server_error")),
+    );
     let mut browser = bff.browser();
     let answer = bff.log_in(&mut browser, "/bff/login").response;
     assert_eq!(answer.status, 400);

@@ -261,6 +261,7 @@ STATES = {
     "login": "state:text nonce:text verifier:text issuer:text return_to:text begun_at:time silent:flag max_age:number? acr_values:text? "
              "replaces:id?",
     "hint": "session:id id_token:token",
+    "login-state": "head:text is_cut:flag begun_at:time manner:number is_demanding:flag is_second:flag",
     "logout-state": "return_to:text begun_at:time",
 }
 

@@ -31,7 +31,7 @@ fn a_login_asks_for_a_code_with_pkce_state_and_nonce() {
         });
         let (provider, _) = provider(&idp);
         let request = provider
-            .authorize(&client(), &LoginParams::default())
+            .authorize(&client(), &LoginParams::default(), "state-of-the-login")
             .await
             .unwrap();
         let challenge = PkceCodeChallenge::from_code_verifier_sha256(&request.verifier);
@@ -41,7 +41,7 @@ fn a_login_asks_for_a_code_with_pkce_state_and_nonce() {
             ("client_id", "shop"),
             ("redirect_uri", "https://shop.example.com/bff/callback"),
             ("scope", "openid profile"),
-            ("state", &request.state),
+            ("state", "state-of-the-login"),
             ("nonce", request.nonce.secret()),
             ("code_challenge", challenge.as_str()),
             ("code_challenge_method", "S256"),
@@ -51,12 +51,12 @@ fn a_login_asks_for_a_code_with_pkce_state_and_nonce() {
         assert_eq!(request.url.query_pairs().count(), 9);
         assert_eq!(request.url.path(), "/authorize");
         let lengths = [
-            request.state.len(),
+            Provider::random_state().len(),
             request.nonce.secret().len(),
             request.verifier.secret().len(),
         ];
         assert_eq!(lengths, [43; 3]);
-        assert!(!format!("{request:?}").contains(&request.state));
+        assert!(!format!("{request:?}").contains("state-of-the-login"));
     });
 }
 
@@ -69,8 +69,8 @@ fn no_two_logins_share_a_random_value() {
         let (http, params) = (client(), LoginParams::default());
         let mut seen = HashSet::new();
         for _ in 0..10_000 {
-            let request = provider.authorize(&http, &params).await.unwrap();
-            assert!(seen.insert(request.state));
+            let request = provider.authorize(&http, &params, "s").await.unwrap();
+            assert!(seen.insert(Provider::random_state()));
             assert!(seen.insert(request.nonce.secret().clone()));
             assert!(seen.insert(request.verifier.into_secret()));
         }
@@ -104,7 +104,11 @@ fn a_login_carries_what_is_configured_and_what_it_was_asked_for() {
             login_hint: Some("ada@example.com&scope=admin".to_owned()),
             ui_locales: Some("de-CH fr".to_owned()),
         };
-        let url = provider.authorize(&client(), &params).await.unwrap().url;
+        let url = provider
+            .authorize(&client(), &params, "s")
+            .await
+            .unwrap()
+            .url;
         for (name, expected) in [
             ("response_mode", "form_post"),
             ("audience", "https://api"),
@@ -123,7 +127,9 @@ fn a_login_carries_what_is_configured_and_what_it_was_asked_for() {
         assert_eq!(values(&url, "resource"), resources);
         let state = values(&url, "state");
         assert!(state.len() == 1 && state[0] != "fixed");
-        let plain = provider.authorize(&client(), &LoginParams::default()).await;
+        let plain = provider
+            .authorize(&client(), &LoginParams::default(), "s")
+            .await;
         assert_eq!(values(&plain.unwrap().url, "prompt"), ["consent"]);
     });
 }

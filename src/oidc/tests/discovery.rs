@@ -94,7 +94,7 @@ fn nothing_is_fetched_before_it_is_needed_and_then_once() {
         let params = LoginParams::default();
         let logins = (0..20).map(|n| {
             let http = if n % 2 == 0 { &http } else { &other_worker };
-            provider.authorize(http, &params)
+            provider.authorize(http, &params, "s")
         });
         for login in join_all(logins).await {
             login.unwrap();
@@ -308,7 +308,7 @@ fn what_was_good_last_serves_while_the_provider_is_down() {
         });
         clock.advance(MINUTE);
         let params = LoginParams::default();
-        let request = provider.authorize(http, &params).await.unwrap();
+        let request = provider.authorize(http, &params, "s").await.unwrap();
         assert_eq!(request.url.host_str(), Some("id.example.com"));
         provider.discover(http).await.unwrap();
         assert_eq!(idp.discoveries(), 4);

@@ -1,7 +1,6 @@
 use std::time::Duration;
 
 use super::*;
-use crate::names::ReturnTo;
 use crate::session::samples::{after, attempt, jar, session, settings};
 use crate::session::{OpenResult, SessionId, StoreError, TooLarge};
 
@@ -35,15 +34,15 @@ fn largest(jar: &Jar, keys: &KeyRing) -> Session {
 }
 
 /// A login as browsers begin them when somebody opens many tabs at long addresses.
-fn begin(browser: &mut Browser, jar: &Jar, keys: &KeyRing, n: usize, return_to: usize) {
+fn begin(browser: &mut Browser, jar: &Jar, keys: &KeyRing, n: usize, rest: usize) {
     let mut attempt = attempt(
         &format!("{n:08}-state"),
         now().plus(Duration::from_secs(n as u64)),
     );
-    attempt.return_to = ReturnTo::parse(&format!("/{}", "x".repeat(return_to))).unwrap();
+    attempt.rest = "x".repeat(rest);
     let header = browser.header();
     let mut out = SetCookies::none();
-    jar.store_login(attempt, &read(jar, &header), keys, now(), &mut out)
+    jar.store_login(&attempt, &read(jar, &header), keys, now(), &mut out)
         .unwrap();
     browser.take(&out);
 }
@@ -73,7 +72,7 @@ fn the_largest_session_with_all_that_may_stand_beside_it_is_within_the_budget() 
         jar.touch(&session, &keys, after(900), &mut out);
         browser.take(&out);
         for n in 0..7 {
-            begin(&mut browser, &jar, &keys, n, 1000);
+            begin(&mut browser, &jar, &keys, n, 0);
             let len = browser.header().len();
             assert!(len <= max_bytes, "{len} of {max_bytes}");
             let last = format!("{BASE}-login.{n:08}");
@@ -124,20 +123,23 @@ fn logins_under_way_cost_no_session_its_refresh() {
 }
 
 #[test]
-fn a_return_url_that_takes_up_too_much_is_done_without() {
+fn a_login_that_takes_up_too_much_is_refused_and_nothing_is_lost_in_silence() {
+    // P13
     let (jar, keys) = (jar_of(8192), ring());
-    let mut browser = holding(&jar, &largest(&jar, &keys), &keys);
-    begin(&mut browser, &jar, &keys, 1, 1000);
+    let browser = holding(&jar, &largest(&jar, &keys), &keys);
     let header = browser.header();
+    let mut attempt = attempt("00000001-state", now());
+    attempt.rest = "x".repeat(1000);
     let mut out = SetCookies::none();
-    let attempt = jar.take_login(
-        "00000001-state",
-        &read(&jar, &header),
-        &keys,
-        now(),
-        &mut out,
-    );
-    assert_eq!(attempt.unwrap().return_to.as_str(), "/");
+    let refused = jar.store_login(&attempt, &read(&jar, &header), &keys, now(), &mut out);
+    let Err(StoreError::TooLarge(too_large)) = refused else {
+        panic!("{refused:?}")
+    };
+    assert_eq!(too_large.parts[0], ("return_to".to_owned(), 1000));
+    assert!(out.is_empty());
+    attempt.rest.clear();
+    jar.store_login(&attempt, &read(&jar, &header), &keys, now(), &mut out)
+        .unwrap();
 }
 
 #[test]
@@ -188,7 +190,7 @@ fn dead_logins_are_cleared_when_a_session_is_written() {
     let mut browser = holding(&jar, &session(later), &keys);
     for (state, at) in [("old-abcdef", now()), ("new-abcdef", later)] {
         let mut out = SetCookies::none();
-        jar.store_login(attempt(state, at), &Received::none(), &keys, at, &mut out)
+        jar.store_login(&attempt(state, at), &Received::none(), &keys, at, &mut out)
             .unwrap();
         browser.take(&out);
     }

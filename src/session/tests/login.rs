@@ -1,6 +1,7 @@
 use super::*;
+use crate::names::ReturnTo;
 use crate::session::samples::{after, attempt, jar, settings};
-use crate::session::{LoginAttempt, StoreError};
+use crate::session::{LoginAttempt, LoginState, Manner, StoreError};
 
 /// A state that differs from others in the part that names the cookie.
 fn state(n: usize) -> String {
@@ -11,7 +12,7 @@ fn begin(browser: &mut Browser, jar: &Jar, keys: &KeyRing, n: usize, at: UnixTim
     let header = browser.cross_site_header();
     let mut out = SetCookies::none();
     jar.store_login(
-        attempt(&state(n), at),
+        &attempt(&state(n), at),
         &read(jar, &header),
         keys,
         at,
@@ -47,7 +48,7 @@ fn logins_in_several_tabs_finish_in_any_order() {
         let taken = take(&mut browser, &jar, &keys, &state(n), after(600)).unwrap();
         assert_eq!(taken.state, state(n));
         assert_eq!(taken.started_at, after(n as u64));
-        assert_eq!(taken.return_to.as_str(), "/orders/7?x=1");
+        assert_eq!(taken.rest, "/orders/7?x=1");
         assert_eq!(
             (taken.silent, taken.max_age, taken.acr_values),
             (false, Some(600), None)
@@ -69,9 +70,9 @@ fn abandoned_logins_stay_few() {
     let mut browser = Browser::default();
     for n in 0..50 {
         begin(&mut browser, &jar, &keys, n, after(n as u64));
-        assert!(browser.names().len() <= 5);
+        assert!(browser.names().len() <= 20);
     }
-    let kept: Vec<String> = (45..50).map(|n| format!("{BASE}-login.{n:08}")).collect();
+    let kept: Vec<String> = (30..50).map(|n| format!("{BASE}-login.{n:08}")).collect();
     assert_eq!(browser.names(), kept, "the newest");
     begin(&mut browser, &jar, &keys, 50, after(10_000));
     assert_eq!(
@@ -86,21 +87,22 @@ fn logins_that_do_not_open_go_first() {
     // B8, E19
     let (jar, keys, other) = (jar(), ring(), ring());
     let mut browser = Browser::default();
-    for n in 0..4 {
+    for n in 0..19 {
         begin(&mut browser, &jar, &keys, n, after(n as u64));
     }
     let mut foreign = Browser::default();
-    begin(&mut foreign, &jar, &other, 9, after(9));
+    begin(&mut foreign, &jar, &other, 99, after(99));
     browser.0.append(&mut foreign.0);
     let attributes = "Path=/; SameSite=Lax".to_owned();
     browser.0.insert(
         format!("{BASE}-login.junk"),
         ("junk".to_owned(), attributes),
     );
-    begin(&mut browser, &jar, &keys, 10, after(10));
-    let kept: Vec<String> = [0, 1, 2, 3, 10]
+    begin(&mut browser, &jar, &keys, 20, after(20));
+    let kept: Vec<String> = (0..19)
+        .chain([20])
         .map(|n| format!("{BASE}-login.{n:08}"))
-        .to_vec();
+        .collect();
     assert_eq!(browser.names(), kept);
 }
 
@@ -138,7 +140,7 @@ fn a_login_is_taken_for_its_whole_state_in_time_and_for_its_issuer() {
     let mut elsewhere = attempt(&state(1), now());
     elsewhere.issuer = "https://other.example.com".to_owned();
     let mut out = SetCookies::none();
-    jar.store_login(elsewhere, &Received::none(), &keys, now(), &mut out)
+    jar.store_login(&elsewhere, &Received::none(), &keys, now(), &mut out)
         .unwrap();
     browser.take(&out);
     assert!(take(&mut browser, &jar, &keys, &state(1), now()).is_none());
@@ -166,9 +168,9 @@ fn a_login_cookie_fits_its_cookie_or_is_refused() {
     form_post.login_same_site = crate::session::SameSite::None;
     let jar = Jar::new(form_post);
     let mut long = attempt(&state(1), now());
-    long.return_to = crate::names::ReturnTo::parse(&format!("/{}", "r".repeat(1000))).unwrap();
+    long.rest = "r".repeat(2400);
     let mut out = SetCookies::none();
-    jar.store_login(long, &Received::none(), &keys, now(), &mut out)
+    jar.store_login(&long, &Received::none(), &keys, now(), &mut out)
         .unwrap();
     let line = out.lines().next().unwrap();
     assert!(
@@ -178,7 +180,7 @@ fn a_login_cookie_fits_its_cookie_or_is_refused() {
     let mut long = attempt(&state(1), now());
     long.acr_values = Some("a".repeat(3000));
     let mut out = SetCookies::none();
-    let refused = jar.store_login(long, &Received::none(), &keys, now(), &mut out);
+    let refused = jar.store_login(&long, &Received::none(), &keys, now(), &mut out);
     let Err(StoreError::TooLarge(too_large)) = refused else {
         panic!("{refused:?}")
     };
@@ -215,4 +217,96 @@ fn a_login_of_an_unknown_key_is_left_for_another_replica() {
     begin(&mut browser, &jar, &keys, 1, now());
     assert!(take(&mut browser, &jar, &other, &state(1), now()).is_none());
     assert!(take(&mut browser, &jar, &keys, &state(1), now()).is_some());
+}
+
+/// What the browser and the provider bring back, of a login that was to end at `return_to`.
+fn there_and_back(jar: &Jar, keys: &KeyRing, return_to: &ReturnTo) -> (LoginState, LoginAttempt) {
+    let (said, rest) = LoginState::new(return_to, false, now());
+    let random = "r".repeat(43);
+    let state = jar.seal_login_state(&random, &said, keys, now()).unwrap();
+    assert!(state.len() < 2500, "{}", state.len());
+    let mut begun = attempt(&random, now());
+    begun.rest = rest;
+    let (mut browser, mut out) = (Browser::default(), SetCookies::none());
+    jar.store_login(&begun, &Received::none(), keys, now(), &mut out)
+        .unwrap();
+    browser.take(&out);
+    let (random, said) = jar.open_login_state(&state, keys).unwrap();
+    let taken = take(&mut browser, jar, keys, random, now()).unwrap();
+    (said, taken)
+}
+
+#[test]
+fn a_login_ends_where_it_was_to_end_however_long_that_is() {
+    // P13
+    let (jar, keys) = (jar(), ring());
+    for (len, rest) in [
+        (1, 0),
+        (640, 0),
+        (641, 1),
+        (3040, 2400),
+        (3041, 2400),
+        (4096, 2400),
+    ] {
+        // Nothing in it repeats itself.
+        let noise = session_of(len, now()).tokens.access_token;
+        let return_to = format!("/{}", &noise.secret()[..len - 1]);
+        let return_to = ReturnTo::parse(&return_to).unwrap();
+        let (said, taken) = there_and_back(&jar, &keys, &return_to);
+        assert_eq!(taken.rest.len(), rest, "{len}");
+        assert_eq!(said.return_to(Some(&taken)), return_to, "{len}");
+        let without = said.return_to(None);
+        let expect = if rest == 0 { return_to.as_str() } else { "/" };
+        assert_eq!(without.as_str(), expect, "{len}");
+        let (_, rest) = LoginState::new(&return_to, true, now());
+        assert_eq!(
+            rest.len(),
+            len.saturating_sub(2000),
+            "{len} beside a session"
+        );
+    }
+}
+
+#[test]
+fn without_its_cookie_a_login_ends_at_the_page_if_not_at_the_query() {
+    let (jar, keys) = (jar(), ring());
+    for joint in ["?", "#"] {
+        let long = format!("/orders/7{joint}{}", "q".repeat(3000));
+        let (said, taken) = there_and_back(&jar, &keys, &ReturnTo::parse(&long).unwrap());
+        assert_eq!(said.return_to(Some(&taken)).as_str(), long);
+        assert_eq!(said.return_to(None).as_str(), "/orders/7");
+    }
+}
+
+#[test]
+fn a_state_opens_as_it_was_sealed_and_for_its_own_random_part() {
+    // B2, E2
+    let (jar, keys) = (jar(), ring());
+    let (mut said, _) = LoginState::new(&ReturnTo::parse("/x").unwrap(), false, now());
+    said.manner = Manner::Quiet;
+    said.is_demanding = true;
+    let random = "0123456789-abcdefghijklmnopqrstuvwxyz_ABCDEF";
+    let random = &random[..43];
+    let state = jar.seal_login_state(random, &said, &keys, now()).unwrap();
+    assert!(state.len() < 250, "{state}");
+    let (found, opened) = jar.open_login_state(&state, &keys).unwrap();
+    assert_eq!(found, random);
+    assert_eq!(format!("{opened:?}"), format!("{said:?}"));
+    let (_, sealed) = state.split_once('.').unwrap();
+    for bad in [
+        String::new(),
+        random.to_owned(),
+        format!("{random}."),
+        sealed.to_owned(),
+        format!(".{sealed}"),
+        format!("{}.{sealed}", random.replace('0', "1")),
+        format!("{}.{sealed}", &random[1..]),
+        format!("{random}.{}", &sealed[1..]),
+        format!("{state}.{sealed}"),
+        format!("{state}="),
+        state.replacen('0', "%", 1),
+    ] {
+        assert!(jar.open_login_state(&bad, &keys).is_none(), "{bad}");
+    }
+    assert!(jar.open_login_state(&state, &ring()).is_none());
 }

@@ -260,6 +260,14 @@ impl Browser {
         self.cookie_line(&url, "GET", Initiator::SameOrigin, false)
     }
 
+    /// Takes the cookies of an answer of the application that came by another way.
+    pub fn take(&mut self, answer: &Response) {
+        let app = self.app.clone();
+        for line in answer.headers("set-cookie") {
+            self.store(&app, line);
+        }
+    }
+
     /// The rules by which browsers take or drop a `Set-Cookie` (RFC 6265bis §5.7). A drop is a bug of ours.
     fn store(&mut self, url: &Url, line: &str) {
         let mut parts = line.split(';').map(str::trim);

@@ -65,6 +65,13 @@ impl Request {
         Response::parse(&talk(stream, &self.bytes()), &self.method)
     }
 
+    /// Sends it and waits for nothing.
+    pub fn begin(&self, addr: SocketAddr) -> TcpStream {
+        let mut stream = connect(addr);
+        stream.write_all(&self.bytes()).expect("it is sent");
+        stream
+    }
+
     /// Sends it and gives whatever comes back.
     pub fn exchange(&self, addr: SocketAddr) -> Vec<u8> {
         raw(addr, &self.bytes())

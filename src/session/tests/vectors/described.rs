@@ -37,7 +37,7 @@ impl Described for LoginAttempt {
     fn described(&self) -> Value {
         json!({
             "state": self.state, "nonce": self.nonce.secret(), "verifier": self.verifier.secret(),
-            "issuer": self.issuer, "return_to": self.return_to.as_str(), "begun_at": self.started_at.as_secs(),
+            "issuer": self.issuer, "return_to": self.rest, "begun_at": self.started_at.as_secs(),
             "silent": self.silent, "max_age": self.max_age, "acr_values": self.acr_values,
             "replaces": self.replaces.map(|session| hex(&session.0)),
         })

@@ -1,0 +1,287 @@
+//! An authorization code becomes a session: once, however often the browser brings it.
+//!
+//! The code is redeemed, then the ID token is verified, and only then are the tokens used for anything. That goes on in a
+//! task of its own, so a browser that hangs up loses no tokens: the same answer, sent again, gets them
+//! ([`Redemptions`](crate::coordination::Redemptions)).
+//!
+//! # Invariants
+//! - Tokens that become no session are revoked.
+//!
+//! # Spec
+//! RFC 6749 §4.1.3, RFC 7636, OpenID Connect Core §3.1.3.7.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use openidconnect::PkceCodeVerifier;
+use tokio::sync::{oneshot, watch};
+
+use super::callback::failed;
+use super::logout;
+use crate::bff::Ctx;
+use crate::clock::UnixTime;
+use crate::coordination::{Landing, REDEMPTION_MEMORY, Redeemed, Redemption};
+use crate::frontend::Frontend;
+use crate::oidc::{Claims, Expectation, IdpClient, OidcError, TokenResponse};
+use crate::problem::{LoginFailure, Problem};
+use crate::session::{LoginAttempt, Session, SessionId, StoreError, TokenSet};
+use crate::telemetry::metrics::LoginResult;
+
+/// Begins a session for the code, or takes over the one that the same attempt has begun.
+pub(super) async fn redeem(
+    ctx: &mut Ctx<'_>,
+    code: &str,
+    attempt: &LoginAttempt,
+) -> Result<(), Problem> {
+    let name = &ctx.frontend.name;
+    let landing = match ctx.bff.redemptions.begin(name, &attempt.state, ctx.now) {
+        Redemption::Lead(followers) => {
+            let (leader, landing) = oneshot::channel();
+            let exchange = Exchange::new(ctx, code, attempt);
+            actix_web::rt::spawn(exchange.land(leader, followers));
+            landing.await.unwrap_or(Err(Problem::Internal))
+        }
+        Redemption::Follow(mut result) => {
+            let landed = result.wait_for(Option::is_some).await.ok();
+            let landing = landed.and_then(|landing| landing.clone());
+            landing.unwrap_or(Err(Problem::Internal))
+        }
+    };
+    // A failure is told as well, and then the provider is asked again.
+    ctx.bff.redemptions.forget(name, &attempt.state);
+    let redeemed = landing?;
+    if ctx.bff.revocations.is_revoked(&redeemed.session) {
+        // Signed out since: a copy of the attempt brings nobody back.
+        return Err(failed(LoginFailure::NoLoginAttempt));
+    }
+    deliver(ctx, &redeemed)?;
+    if let (Some(replaced), Some(session)) = (attempt.replaces, &ctx.session) {
+        let jar = &ctx.frontend.jar;
+        jar.mark_replaced(
+            replaced,
+            session,
+            ctx.received,
+            &ctx.keys,
+            ctx.now,
+            ctx.cookies,
+        );
+        // A copy of its cookies, and its open streams, end with it (B24).
+        ctx.revoke(replaced);
+    }
+    Ok(())
+}
+
+/// What the token call takes, apart from the request.
+struct Exchange {
+    frontend: Arc<Frontend>,
+    idp: IdpClient,
+    code: String,
+    verifier: PkceCodeVerifier,
+    nonce: openidconnect::Nonce,
+    max_age: Option<u64>,
+    acr_values: Option<String>,
+    now: UnixTime,
+    asked_at: UnixTime,
+}
+
+impl Exchange {
+    fn new(ctx: &Ctx<'_>, code: &str, attempt: &LoginAttempt) -> Self {
+        Self {
+            frontend: Arc::clone(ctx.frontend),
+            idp: ctx.idp.clone(),
+            code: code.to_owned(),
+            verifier: PkceCodeVerifier::new(attempt.verifier.secret().clone()),
+            nonce: attempt.nonce.clone(),
+            max_age: attempt.max_age,
+            acr_values: attempt.acr_values.clone(),
+            now: ctx.now,
+            asked_at: ctx.bff.clock.now(),
+        }
+    }
+
+    /// Makes the call, tells all who wait, and leaves no tokens behind.
+    async fn land(
+        self,
+        leader: oneshot::Sender<Landing>,
+        followers: watch::Sender<Option<Landing>>,
+    ) {
+        let (landing, mut spare) = self.run().await;
+        followers.send_replace(Some(landing.clone()));
+        let has_hung_up = leader.send(landing.clone()).is_err();
+        if let Ok(redeemed) = &landing
+            && has_hung_up
+        {
+            // Perhaps the browser comes again.
+            tokio::time::sleep(REDEMPTION_MEMORY).await;
+            spare = redeemed.deliver().then(|| redeemed.session.tokens.clone());
+        }
+        if let Some(tokens) = spare {
+            logout::revoke_spare(&self.frontend, &self.idp, &tokens).await;
+        }
+    }
+
+    /// The result, and tokens that are of no use to anybody.
+    async fn run(&self) -> (Landing, Option<TokenSet>) {
+        let verifier = PkceCodeVerifier::new(self.verifier.secret().clone());
+        let provider = &self.frontend.provider;
+        let answer = provider
+            .exchange_code(&self.idp, &self.code, verifier)
+            .await;
+        let tokens = match answer {
+            Ok(tokens) => tokens,
+            Err(error) => return (Err(self.not_redeemed(&error)), None),
+        };
+        let scope = provider.settings().scope();
+        match self.verify(&tokens).await {
+            Ok((id_token, claims)) => {
+                let ends_by = tokens.session_ends_by(self.asked_at, Some(&claims));
+                let tokens = token_set(tokens, self.asked_at, &scope);
+                match self.session(tokens.clone(), claims, ends_by) {
+                    Ok(session) => (Ok(Arc::new(Redeemed::new(session, id_token))), None),
+                    Err(problem) => (Err(problem), Some(tokens)),
+                }
+            }
+            Err(problem) => (Err(problem), Some(token_set(tokens, self.asked_at, &scope))),
+        }
+    }
+
+    fn not_redeemed(&self, error: &OidcError) -> Problem {
+        let problem = match error {
+            OidcError::Rejected(_) => failed(LoginFailure::CodeRefused),
+            OidcError::Unavailable(_) | OidcError::Lost(_) => {
+                return unavailable(&self.frontend, error);
+            }
+            OidcError::Invalid(_) | OidcError::Unusable(_) => failed(LoginFailure::InvalidIdToken),
+        };
+        log::warn!(frontend = self.frontend.name.as_str(); "code not redeemed: {error}");
+        problem
+    }
+
+    async fn verify(&self, tokens: &TokenResponse) -> Result<(String, Claims), Problem> {
+        let name = self.frontend.name.as_str();
+        let id_token = tokens.id_token.clone().ok_or_else(|| {
+            log::warn!(frontend = name; "the token response has no ID token");
+            failed(LoginFailure::InvalidIdToken)
+        })?;
+        let expect = Expectation {
+            nonce: Some(&self.nonce),
+            access_token: &tokens.access_token,
+            max_age: self.max_age,
+            acr_values: self.acr_values.as_deref(),
+        };
+        let provider = &self.frontend.provider;
+        let claims = provider
+            .verify_id_token(&self.idp, &id_token, &expect)
+            .await;
+        let claims = claims.map_err(|error| {
+            if matches!(error, OidcError::Unavailable(_)) {
+                return unavailable(&self.frontend, &error);
+            }
+            log::warn!(frontend = name; "ID token refused: {error}");
+            failed(LoginFailure::InvalidIdToken)
+        })?;
+        Ok((id_token, claims))
+    }
+
+    /// A new session with a new id, in place of whatever session there was (B24).
+    fn session(
+        &self,
+        tokens: TokenSet,
+        claims: Claims,
+        ends_by: Option<UnixTime>,
+    ) -> Result<Session, Problem> {
+        let settings = &self.frontend.session;
+        let configured_end = self.now.plus(settings.absolute_timeout);
+        // What was asked for and granted, so that `token::challenge` knows when there is no more to be had.
+        let is_step_up = self.acr_values.is_some();
+        let session = Session {
+            id: SessionId::random().map_err(|error| {
+                log::error!("{error}");
+                Problem::Internal
+            })?,
+            issuer: self.frontend.provider.settings().issuer.clone(),
+            subject: claims.subject,
+            idp_sid: claims.sid,
+            started_at: self.now,
+            auth_time: claims.auth_time,
+            ends_at: ends_by.map_or(configured_end, |ends| ends.min(configured_end)),
+            last_seen: self.now,
+            tokens,
+            claims: claims
+                .all
+                .into_iter()
+                .filter(|(name, _)| {
+                    self.frontend.keeps_claim(name) || (is_step_up && name == "acr")
+                })
+                .collect(),
+        };
+        if session.is_expired(self.now) {
+            log::warn!(frontend = self.frontend.name.as_str(); "no session: it would be over already");
+            return Err(failed(LoginFailure::InvalidIdToken));
+        }
+        Ok(session)
+    }
+}
+
+/// The session goes into the browser.
+fn deliver(ctx: &mut Ctx<'_>, redeemed: &Redeemed) -> Result<(), Problem> {
+    let Redeemed {
+        session, id_token, ..
+    } = redeemed;
+    if let Err(error) = ctx.store(session) {
+        let level = match error {
+            StoreError::TooLarge(_) => log::Level::Warn,
+            StoreError::Seal(_) => log::Level::Error,
+        };
+        log::log!(level, frontend = ctx.frontend.name.as_str(); "no session: {error}");
+        if redeemed.deliver() {
+            let (frontend, idp) = (Arc::clone(ctx.frontend), ctx.idp.clone());
+            let tokens = session.tokens.clone();
+            actix_web::rt::spawn(async move {
+                logout::revoke_spare(&frontend, &idp, &tokens).await;
+            });
+        }
+        return Err(match error {
+            StoreError::TooLarge(error) => Problem::SessionTooLarge {
+                at_login: true,
+                detail: error.to_string(),
+            },
+            StoreError::Seal(_) => Problem::Internal,
+        });
+    }
+    // The id alone does for a logout here.
+    if !ctx.store_hint(session.id, id_token.clone()) {
+        ctx.store_hint(session.id, String::new());
+    }
+    if redeemed.deliver() {
+        if session.latest_end() < session.ends_at {
+            ctx.remind_of_refresh_tokens();
+        }
+        ctx.frontend.remind_of_missing_claims(session, ctx.now);
+        ctx.bff.metrics.login(&ctx.frontend.name, LoginResult::Ok);
+        log::info!(target: "sealgate::audit", frontend = ctx.frontend.name.as_str(),
+            session = session.id.short(); "login");
+    }
+    ctx.session = Some(Rc::new(session.clone().into()));
+    Ok(())
+}
+
+fn token_set(response: TokenResponse, asked_at: UnixTime, asked_scope: &str) -> TokenSet {
+    let session_ends_by = response.session_ends_by(asked_at, None);
+    TokenSet {
+        access_token: response.access_token,
+        refresh_token: response.refresh_token,
+        issued_at: asked_at,
+        expires_at: asked_at.plus(response.expires_in),
+        refresh_ends_at: response
+            .refresh_expires_in
+            .map(|lifetime| asked_at.plus(lifetime)),
+        session_ends_by,
+        scope: response.scope.unwrap_or_else(|| asked_scope.to_owned()),
+    }
+}
+
+pub(super) fn unavailable(frontend: &Frontend, error: &OidcError) -> Problem {
+    log::warn!(frontend = frontend.name.as_str(); "login not completed: {error}");
+    Problem::IdentityProviderUnavailable
+}

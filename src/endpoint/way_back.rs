@@ -1,0 +1,189 @@
+//! What becomes of a person whose login has failed: back to the application where that is right, else a page that keeps the way.
+//!
+//! # Invariants
+//! - No loop: a login begins by itself once, a page looks again once, and nobody is sent back to a page that would ask
+//!   for the same login again because a session is older than the attempt was to bring.
+//! - Nothing of the provider's words is shown (B18); its error code is logged if a specification has it.
+//!
+//! # Spec
+//! RFC 6749 §4.1.2.1, OpenID Connect Core §3.1.2.6.
+//!
+//! # Why a page looks again
+//! The provider's answer is a navigation from another site, so `SameSite=Strict` cookies do not come along, and there is no
+//! telling whether the person is signed in already: by the same answer that comes twice, by Back and the provider's form once
+//! more, or in another tab. The page asks for the same address again, which is then a navigation of our own.
+
+use actix_web::HttpResponse;
+use url::form_urlencoded::byte_serialize;
+
+use super::callback::{Response, go};
+use super::login::{self, Wish};
+use super::silent;
+use crate::bff::Ctx;
+use crate::guard;
+use crate::names::ReturnTo;
+use crate::oidc::{LoginParams, known_code, quotable};
+use crate::problem::{LoginFailure, Problem};
+use crate::session::{LoginAttempt, LoginState, Manner, SameSite};
+use crate::telemetry::metrics::LoginResult;
+
+/// What the `state` of an answer says.
+pub(super) struct Way {
+    /// As it came.
+    pub(super) text: String,
+    pub(super) state: LoginState,
+    /// Where the login was to end.
+    pub(super) return_to: ReturnTo,
+}
+
+/// Finds it.
+pub(super) async fn find(
+    ctx: &mut Ctx<'_>,
+    problem: Problem,
+    response: &Response,
+    way: Option<Way>,
+    attempt: Option<LoginAttempt>,
+) -> Result<HttpResponse, Problem> {
+    let Some(way) = way else {
+        note_failure(ctx, &problem, response);
+        return Err(problem);
+    };
+    let is_signed_in = is_signed_in(ctx, &problem, &way.state);
+    if way.state.manner == Manner::Silent {
+        note_failure(ctx, &problem, response);
+        return Ok(silent::page(ctx.frontend, is_signed_in));
+    }
+    if is_signed_in {
+        log::debug!(frontend = ctx.frontend.name.as_str(); "a login came again, or late; there is a session");
+        return Ok(go(&way.return_to));
+    }
+    if problem == Problem::LoginFailed(LoginFailure::ErrorFromProvider) {
+        return refused(ctx, problem, response, way, attempt).await;
+    }
+    if may_see_more(ctx, &problem, response) {
+        let state: String = byte_serialize(way.text.as_bytes()).collect();
+        *ctx.look_again = Some(format!("{}/callback?state={state}", ctx.frontend.base_path));
+        return Err(problem);
+    }
+    note_failure(ctx, &problem, response);
+    Err(problem)
+}
+
+/// Whether a query is what [`find`] lets a page ask for.
+pub(super) fn is_second_look(ctx: &Ctx<'_>, query: &[(String, String)]) -> bool {
+    let [(name, state)] = query else {
+        return false;
+    };
+    name == "state"
+        && ctx
+            .frontend
+            .jar
+            .open_login_state(state, &ctx.keys)
+            .is_some()
+}
+
+/// Whether the login has been done, by the same answer or another attempt.
+fn is_signed_in(ctx: &Ctx<'_>, problem: &Problem, state: &LoginState) -> bool {
+    let Some(session) = &ctx.session else {
+        return false;
+    };
+    let is_newer = session.started_at >= state.begun_at;
+    match problem {
+        Problem::LoginFailed(LoginFailure::NoLoginAttempt) => is_newer || !state.is_demanding,
+        Problem::LoginFailed(LoginFailure::CodeRefused) => is_newer,
+        _ => false,
+    }
+}
+
+/// Whether the same address would show a session that this navigation cannot.
+fn may_see_more(ctx: &Ctx<'_>, problem: &Problem, response: &Response) -> bool {
+    let headers = ctx.request.headers();
+    let site = headers.get("sec-fetch-site");
+    let shows_all = site.is_some_and(|site| matches!(site.as_bytes(), b"same-origin" | b"none"));
+    let may_be_done = matches!(
+        problem,
+        Problem::LoginFailed(LoginFailure::CodeRefused | LoginFailure::NoLoginAttempt)
+    );
+    may_be_done
+        && response.is_answer()
+        && ctx.session.is_none()
+        && ctx.frontend.session.same_site == SameSite::Strict
+        && !shows_all
+        && guard::wants_page(headers)
+}
+
+/// The provider has answered this attempt with an error.
+async fn refused(
+    ctx: &mut Ctx<'_>,
+    problem: Problem,
+    response: &Response,
+    way: Way,
+    attempt: Option<LoginAttempt>,
+) -> Result<HttpResponse, Problem> {
+    let code = response.error.as_deref().unwrap_or_default();
+    // Keycloak's word for a login form that has waited too long, or that another tab has overtaken (keycloak#28595).
+    let has_expired = code == "temporarily_unavailable"
+        && response.error_description.as_deref() == Some("authentication_expired");
+    let is_denied = code == "access_denied";
+    match attempt {
+        Some(attempt) if has_expired && !way.state.is_second => {
+            log::info!(target: "sealgate::audit", frontend = ctx.frontend.name.as_str();
+                "login begun anew: it had expired at the identity provider");
+            ctx.bff
+                .metrics
+                .login(&ctx.frontend.name, LoginResult::Failed);
+            login::begin(ctx, again(way, attempt)).await
+        }
+        // Nobody is to be told what they have just decided, or what nobody was to be asked.
+        _ if way.state.manner == Manner::Quiet || is_denied => {
+            log::info!(target: "sealgate::audit", frontend = ctx.frontend.name.as_str(),
+                provider_error = known_code(code); "login ended without a session");
+            ctx.bff
+                .metrics
+                .login(&ctx.frontend.name, LoginResult::Failed);
+            if way.state.manner == Manner::Asking && ctx.frontend.error_page.is_some() {
+                return Err(problem);
+            }
+            Ok(go(&way.return_to))
+        }
+        _ => {
+            note_failure(ctx, &problem, response);
+            Err(problem)
+        }
+    }
+}
+
+fn again(way: Way, attempt: LoginAttempt) -> Wish {
+    let is_quiet = way.state.manner == Manner::Quiet;
+    Wish {
+        asked: LoginParams {
+            prompt: is_quiet.then(|| "none".to_owned()),
+            acr_values: attempt.acr_values,
+            max_age: attempt.max_age,
+            ..LoginParams::default()
+        },
+        return_to: way.return_to,
+        manner: way.state.manner,
+        replaces: attempt.replaces,
+        is_second: true,
+    }
+}
+
+fn note_failure(ctx: &Ctx<'_>, problem: &Problem, response: &Response) {
+    let name = &ctx.frontend.name;
+    ctx.bff.metrics.login(name, LoginResult::Failed);
+    let why = problem.detail().unwrap_or_else(|| problem.title());
+    match &response.error {
+        Some(error) => {
+            log::warn!(target: "sealgate::audit", frontend = name.as_str(), code = problem.code(),
+                provider_error = known_code(error); "login failed: {why}");
+            if let Some(words) = &response.error_description {
+                log::debug!(frontend = name.as_str(); "the identity provider says: {}", quotable(words, &[]));
+            }
+        }
+        None => {
+            log::warn!(target: "sealgate::audit", frontend = name.as_str(), code = problem.code();
+                "login failed: {why}");
+        }
+    }
+}
