@@ -46,7 +46,7 @@ pub(super) fn verify(
     token.check_signature(algorithm, &known.keys)?;
     check(&token.claims, settings, now, expect)?;
     check_at_hash(&token.claims, algorithm, expect.access_token)?;
-    Ok((Claims::read(token.claims)?, algorithm))
+    Ok((Claims::read(token.claims, &settings.issuer)?, algorithm))
 }
 
 /// `iss` and `aud`.

@@ -215,7 +215,7 @@ pub struct Claims {
 
 impl Claims {
     /// Reads what sessions use. What a session can do without, and cannot be understood, is named in the log.
-    pub(super) fn read(all: Map<String, Value>) -> Result<Self, Refusal> {
+    pub(super) fn read(all: Map<String, Value>, issuer: &str) -> Result<Self, Refusal> {
         let subject = match all.get("sub") {
             None | Some(Value::Null) => return Err(Refusal::Rule("sub is missing")),
             Some(Value::String(text)) if text.is_empty() => {
@@ -224,8 +224,9 @@ impl Claims {
             Some(Value::String(text)) => text.clone(),
             Some(_) => return Err(Refusal::NotUnderstood("sub")),
         };
-        let pass_over =
-            |name: &str| log::warn!("ID token: {name} is not understood, and passed over");
+        let pass_over = |name: &str| {
+            log::warn!("{issuer:?}: ID token: {name} is not understood, and passed over");
+        };
         let time = |name| {
             let time = time(&all, name);
             time.inspect_err(|_| pass_over(name)).ok().flatten()

@@ -72,7 +72,7 @@ impl Provider {
         );
         let claims = Jwt::read(raw)?.claims;
         check_parties(&claims, settings)?;
-        Ok(Claims::read(claims)?)
+        Ok(Claims::read(claims, &settings.issuer)?)
     }
 }
 

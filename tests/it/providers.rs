@@ -57,6 +57,7 @@ fn token_answers_are_read_as_small_providers_write_them() {
 #[test]
 fn claims_that_nobody_asked_for_may_have_any_form() {
     // P03, casdoor#1184, openidconnect-rs#110: at the login, and in a refreshed ID token
+    let begun = logs::install();
     for (name, value) in [
         ("address", json!("1 Main St")),
         ("amr", json!("pwd")),
@@ -75,6 +76,14 @@ fn claims_that_nobody_asked_for_may_have_any_form() {
         bff.clock.advance(SECOND * 301);
         assert_eq!(call(&mut browser).status, 200, "{name}");
         assert_eq!(bff.token_calls("refresh_token"), 1, "{name}");
+        // What a session could have used is named, with the provider.
+        let issuer = bff.idp.issuer();
+        let said = lines(
+            begun,
+            &format!("{issuer:?}: ID token: {name} is not understood"),
+        );
+        let is_used = matches!(name, "sid" | "session_expiry");
+        assert_eq!(said.len(), if is_used { 2 } else { 0 }, "{name}: {said:?}");
     }
 }
 
@@ -128,6 +137,21 @@ fn metadata_is_judged_by_what_is_used_alone() {
     assert_eq!(visit.response.status, 503);
     let said = lines(begun, "discovery: token_endpoint is not understood");
     assert!(said[0].contains(bff.idp.issuer()), "{said:?}");
+}
+
+#[test]
+fn a_provider_that_asks_for_what_is_not_made_here_is_named_before_a_login_fails() {
+    // V6
+    let begun = logs::install();
+    let bff = TestBff::with(|setup| setup.provider_is_down = true);
+    bff.idp.faults().clear();
+    let requires = DiscoveryFault::With("require_pushed_authorization_requests", json!(true));
+    bff.idp.faults().inject(Faults::ALWAYS, requires);
+    bff.clock.advance(SECOND * 60);
+    bff.signed_in();
+    let said = lines(begun, "requires pushed authorization requests");
+    let is_ours = |line: &&String| line.contains(bff.idp.issuer()) && line.starts_with("WARN ");
+    assert_eq!(said.iter().filter(is_ours).count(), 1, "{said:?}");
 }
 
 #[test]
