@@ -298,11 +298,10 @@ impl Watch {
             if self.gives_way(awaited) {
                 return;
             }
-            let someone_waits_now = !self.places.table().waiting.is_empty();
-            if someone_waits_now {
-                sleep(LOOK).await;
-            } else {
-                someone_waits.await;
+            let is_waited_for = !self.places.table().waiting.is_empty();
+            tokio::select! {
+                () = someone_waits => {}
+                () = sleep(LOOK), if is_waited_for => {}
             }
         }
     }
