@@ -378,7 +378,8 @@ fn a_flood_is_not_logged_beyond_the_limit_while_there_are_no_keys_to_tell_it_by(
     }
     let log = server.process.stderr.text();
     let lines = log.lines().filter(|line| line.contains("logout")).count();
-    assert!((100..300).contains(&lines), "{lines} lines");
+    // A hundred are let through to the log, which counts what repeats itself.
+    assert!((1..20).contains(&lines), "{lines} lines");
 }
 
 #[cfg(feature = "redis")]

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use sealgate::demo::idp::{DiscoveryFault, Fault, Faults, IdTokenFault, Secret, TokenFault};
+use sealgate::demo::idp::{
+    AuthorizationFault, DiscoveryFault, Fault, Faults, IdTokenFault, Secret, TokenFault,
+};
 use serde_json::json;
 
 use crate::support::{Browser, Initiator, NOON, Response, TestBff, logs};
@@ -152,6 +154,55 @@ fn a_provider_that_asks_for_what_is_not_made_here_is_named_before_a_login_fails(
     let said = lines(begun, "requires pushed authorization requests");
     let is_ours = |line: &&String| line.contains(bff.idp.issuer()) && line.starts_with("WARN ");
     assert_eq!(said.iter().filter(is_ours).count(), 1, "{said:?}");
+}
+
+#[test]
+fn the_log_says_with_which_code_the_authorization_endpoint_refused() {
+    // N2, V6. Codes that no other test uses.
+    let begun = logs::install();
+    for (code, words, said, level) in [
+        (
+            "registration_not_supported",
+            "green giraffes\nFORGED",
+            "registration_not_supported",
+            "WARN ",
+        ),
+        (
+            "unmet_authentication_requirements",
+            "",
+            "unmet_authentication_requirements",
+            "WARN ",
+        ),
+        (
+            "made_up_by_parrots",
+            "grey geese",
+            "provider_error=other",
+            "WARN ",
+        ),
+    ] {
+        let bff = TestBff::spawn();
+        let faults = bff.idp.faults();
+        faults.inject(1, AuthorizationFault::Error(code));
+        let words = words.to_owned();
+        faults.inject(1, AuthorizationFault::With("error_description", words));
+        let visit = bff.log_in(&mut bff.browser(), "/bff/login");
+        assert_eq!(visit.response.status, 400, "{code}");
+        assert!(!visit.response.text().contains("giraffes"));
+        let lines = lines(begun, said);
+        assert!(
+            !lines.is_empty() && lines.iter().all(|line| line.starts_with(level)),
+            "{lines:?}"
+        );
+        assert!(lines.len() == 1 || said.contains("other"), "{lines:?}");
+    }
+    assert_eq!(lines(begun, "made_up_by_parrots"), [""; 0]);
+    let described = lines(begun, "green giraffes");
+    assert_eq!(described.len(), 1, "{described:?}");
+    assert!(described[0].starts_with("DEBUG "), "{described:?}");
+    assert!(
+        described[0].contains("green giraffes\\nFORGED"),
+        "{described:?}"
+    );
 }
 
 #[test]
