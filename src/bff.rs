@@ -151,6 +151,11 @@ impl Draining {
         self.is_closing.send_replace(true);
     }
 
+    /// Whether the listeners close.
+    pub fn is_closing(&self) -> bool {
+        *self.is_closing.borrow()
+    }
+
     /// Waits for [`close`](Self::close).
     pub fn closing(&self) -> impl Future<Output = ()> + use<> {
         let mut is_closing = self.is_closing.subscribe();

@@ -117,10 +117,10 @@ pub async fn no_body(request: &HttpRequest) -> Result<web::Payload, Problem> {
         .map_err(|_| Problem::Internal)
 }
 
-/// Whether the connection of a request must be closed after a refusal, because where the request ends is unsure.
+/// Whether the connection of a request must be closed after a refusal (D8).
 ///
-/// actix-http reads the body of anything with `Upgrade: websocket` until the connection ends and ignores its
-/// `Content-Length`; a request pipelined behind it would be taken for its body, or the reverse (D8).
+/// A client may send its first frames before it knows the answer, or another server between it and us may take the
+/// protocol for switched. What follows is not a request, whatever it looks like.
 pub fn must_close(request: &HttpRequest) -> bool {
     target::asks_for_websocket(request)
 }

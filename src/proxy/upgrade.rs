@@ -117,10 +117,8 @@ pub(super) fn switch(headers: HeaderMap, tunnel: Tunnel) -> HttpResponse {
     response
 }
 
-/// An upstream's refusal. The server takes all that follows the handshake for its body, so the connection ends here,
-/// and where the length is not known its end is that of the answer.
+/// An upstream's refusal. What the client has sent behind its handshake is not a request, so the connection ends.
 pub(super) fn refuse(mut response: HttpResponse) -> HttpResponse {
-    response.head_mut().no_chunking(true);
     let close = actix_http::ConnectionType::Close;
     response.head_mut().set_connection_type(close);
     response

@@ -2,13 +2,10 @@
 //!
 //! Each worker is a thread with clients of its own for identity providers and upstreams, so that workers share
 //! no connection and no lock on the way of a request.
-//!
-//! # Why `TCP_NODELAY`
-//! Nagle's algorithm keeps back the last segment of an answer until the client acknowledges the one before, and clients
-//! delay acknowledgements by 40 ms and more (RFC 1122 §4.2.3.2). An answer is written when it is there: nothing is won.
 
 mod admin;
 mod client_addr;
+mod connection;
 mod page;
 mod pipeline;
 mod response;
@@ -21,11 +18,12 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use actix_http::HttpService;
+use actix_server::Server;
 use actix_service::map_config;
-use actix_web::dev::{AppConfig, Server};
-use actix_web::{App, HttpServer, web};
+use actix_web::dev::AppConfig;
+use actix_web::{App, web};
 
+use self::connection::{Closing, Connections};
 use crate::bff::Bff;
 use crate::names::UpstreamName;
 use crate::oidc::IdpClient;
@@ -35,11 +33,8 @@ use crate::session::OpenedSessions;
 /// How long a whole call to an identity provider may take, body included.
 const IDP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Longer than the idle timeout of common balancers (60 s), so that it is they who close idle connections.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
-
-/// How long a connection that we close is still read, so that no reset overtakes our last bytes (RFC 9112 §9.6).
-const LAST_BYTES: Duration = Duration::from_secs(1);
+/// How long a client may take nothing of its answers where no upstream says otherwise.
+const PATIENCE: Duration = Duration::from_mins(5);
 
 /// How the listeners are run.
 #[derive(Debug)]
@@ -69,58 +64,35 @@ pub fn public(
     options: Options,
 ) -> std::io::Result<Server> {
     let clients = Clients::prepare(upstreams, options.workers)?;
-    send_at_once(&listener)?;
     let longest = upstreams.values().map(|upstream| upstream.idle_timeout);
-    limit_unread(&listener, longest.max());
-    let closing = Arc::clone(bff);
-    let bff = Arc::clone(bff);
+    let longest = longest.max();
+    limit_unread(&listener, longest);
+    let patience = longest.unwrap_or(PATIENCE);
+    let of_app = Arc::clone(bff);
     let app = move || {
         let worker = Rc::new(Worker {
-            bff: Arc::clone(&bff),
+            bff: Arc::clone(&of_app),
             idp: IdpClient::new(IDP_TIMEOUT),
             upstreams: clients.take(),
             opened: RefCell::default(),
         });
-        App::new()
+        let app = App::new()
             .app_data(worker)
-            .default_service(web::to(pipeline::handle))
+            .default_service(web::to(pipeline::handle));
+        map_config(app, |()| AppConfig::default())
     };
-    let grace = options.shutdown_grace.as_secs();
-    let Some(mut tls) = options.tls else {
-        let server = HttpServer::new(app)
-            .workers(options.workers)
-            .keep_alive(KEEP_ALIVE)
-            .client_disconnect_timeout(LAST_BYTES)
-            // A client that closes its half has left: whoever streams to it stops, and so does the upstream (D31).
-            .h1_allow_half_closed(false)
-            .shutdown_timeout(grace)
-            .disable_signals();
-        return Ok(server.listen(listener)?.run());
+    let connections = Connections {
+        app,
+        tls: options.tls.map(|tls| connection::acceptor(tls, bff)),
+        patience,
+        closing: Closing(Arc::clone(bff)),
     };
-    // `HttpServer` would offer HTTP/2 whenever any crate turns on actix-http's feature for it, and awc always does.
-    tls.alpn_protocols = vec![b"http/1.1".to_vec()];
     let server = actix_server::Server::build()
         .workers(options.workers)
-        .shutdown_timeout(grace)
+        .shutdown_timeout(options.shutdown_grace.as_secs())
         .disable_signals()
-        .listen("public", listener, move || {
-            let app = map_config(app(), |()| AppConfig::default());
-            let bff = Arc::clone(&closing);
-            HttpService::build()
-                .keep_alive(KEEP_ALIVE)
-                // What HttpServer does by itself: idle connections end when the server does.
-                .graceful_shutdown_signal(move || bff.draining.closing())
-                .client_disconnect_timeout(LAST_BYTES)
-                .h1_allow_half_closed(false)
-                .h1(app)
-                .rustls_0_23(tls.clone())
-        })?;
+        .listen("public", listener, move || connections.clone())?;
     Ok(server.run())
-}
-
-/// Sets `TCP_NODELAY`. Accepted connections inherit it from the listener, whatever serves them.
-fn send_at_once(listener: &TcpListener) -> std::io::Result<()> {
-    socket2::SockRef::from(listener).set_tcp_nodelay(true)
 }
 
 /// Ends connections whose client reads nothing for `limit` although something was sent. While a client does not read,
@@ -136,14 +108,24 @@ fn limit_unread(listener: &TcpListener, limit: Option<Duration>) {
 
 /// The operator's listener.
 pub fn operator(bff: &Arc<Bff>, listener: TcpListener) -> std::io::Result<Server> {
-    send_at_once(&listener)?;
-    let bff = web::Data::new(Arc::clone(bff));
-    let server =
-        HttpServer::new(move || App::new().app_data(bff.clone()).configure(admin::configure))
-            .workers(1)
-            .shutdown_timeout(1)
-            .disable_signals()
-            .listen(listener)?;
+    let of_app = web::Data::new(Arc::clone(bff));
+    let app = move || {
+        let app = App::new()
+            .app_data(of_app.clone())
+            .configure(admin::configure);
+        map_config(app, |()| AppConfig::default())
+    };
+    let connections = Connections {
+        app,
+        tls: None,
+        patience: PATIENCE,
+        closing: Closing(Arc::clone(bff)),
+    };
+    let server = actix_server::Server::build()
+        .workers(1)
+        .shutdown_timeout(1)
+        .disable_signals()
+        .listen("operator", listener, move || connections.clone())?;
     Ok(server.run())
 }
 

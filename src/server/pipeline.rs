@@ -143,7 +143,7 @@ async fn run(
     }
 }
 
-/// Whatever is no route would be served, and what is pipelined behind it be swallowed as its body (D8).
+/// Pages, files and endpoints switch no protocol, and nothing may follow a handshake that was taken for accepted (D8).
 fn refuse_upgrade(request: &HttpRequest) -> Result<(), Problem> {
     if proxy::must_close(request) {
         return Err(Problem::BadRequest("nothing here is upgraded"));
@@ -243,6 +243,12 @@ fn host(request: &HttpRequest) -> Result<&str, Problem> {
         .ok_or(Problem::BadRequest(
             "exactly one valid Host header is needed",
         ))?;
+    // An absolute-form target names what we are (RFC 9112 §3.2.2); we speak for no other protocol.
+    if !matches!(request.uri().scheme_str(), None | Some("http" | "https")) {
+        return Err(Problem::BadRequest(
+            "the request target is not an http or https URL",
+        ));
+    }
     match request.uri().authority() {
         Some(authority) if authority.as_str() != host => Err(Problem::BadRequest(
             "the request target and the Host header disagree",

@@ -29,6 +29,7 @@ mod faults;
 mod foot_guns;
 mod fuzz_corpus;
 mod hostile_provider;
+mod http2;
 mod keys;
 mod lifetimes;
 mod limits;

@@ -20,17 +20,27 @@ pub fn site() -> (Site, Arc<ClientConfig>) {
     site.place.write("tls.crt", &pem);
     site.place
         .write("tls.key", &certified.signing_key.serialize_pem());
+    let client = client_of(&site, rustls::ALL_VERSIONS);
+    (site, client)
+}
+
+/// A client that trusts the certificate, and speaks these versions of TLS.
+pub fn client_of(
+    site: &Site,
+    versions: &[&'static rustls::SupportedProtocolVersion],
+) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
+    let pem = std::fs::read(site.place.path("tls.crt")).unwrap();
     roots
-        .add(CertificateDer::from_pem_slice(pem.as_bytes()).unwrap())
+        .add(CertificateDer::from_pem_slice(&pem).unwrap())
         .unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let client = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .unwrap()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    (site, Arc::new(client))
+    Arc::new(client)
 }
 
 #[test]

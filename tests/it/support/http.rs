@@ -116,6 +116,25 @@ pub struct Response {
 }
 
 impl Response {
+    /// The first of several answers on a connection, and what follows it.
+    pub fn first<'b>(bytes: &'b [u8], method: &str) -> (Self, &'b [u8]) {
+        let end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
+        let (head, rest) = bytes.split_at(end.expect("a header section") + 4);
+        let answer = Self::parse(head, method);
+        let len = if method == "HEAD" {
+            0
+        } else if answer.header("transfer-encoding") == Some("chunked") {
+            let end = b"0\r\n\r\n";
+            let at = rest.windows(end.len()).position(|window| window == end);
+            at.map_or(rest.len(), |at| at + end.len())
+        } else {
+            let length = answer.header("content-length").unwrap_or("0");
+            length.parse::<usize>().expect("a length").min(rest.len())
+        };
+        let (answer, rest) = bytes.split_at(head.len() + len);
+        (Self::parse(answer, method), rest)
+    }
+
     pub fn parse(raw: &[u8], method: &str) -> Self {
         let end = raw
             .windows(4)

@@ -1,0 +1,164 @@
+//! One request of a connection: actix's application answers what hyper has read.
+
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+
+use actix_http::Payload;
+use actix_service::Service;
+use actix_web::body::{BodySize, BoxBody, MessageBody as _};
+use actix_web::dev::ServiceResponse;
+use http::{HeaderValue, Method, StatusCode, Version, header};
+use hyper::body::{Body as _, Incoming};
+
+use super::body::{Received, Sent, Switched};
+use super::head::Framing;
+use super::message;
+use super::wire::Wire;
+
+/// What answers requests: a worker's actix application.
+pub(super) trait Application:
+    Service<actix_http::Request, Response = ServiceResponse<BoxBody>, Error = actix_web::Error>
+    + 'static
+{
+}
+
+impl<S> Application for S where
+    S: Service<actix_http::Request, Response = ServiceResponse<BoxBody>, Error = actix_web::Error>
+        + 'static
+{
+}
+
+/// Answers the requests of one connection.
+pub(super) struct Exchanges<S> {
+    pub(super) app: Rc<S>,
+    pub(super) wire: Rc<Wire>,
+    pub(super) peer: Option<SocketAddr>,
+}
+
+impl<S> Clone for Exchanges<S> {
+    fn clone(&self) -> Self {
+        Self {
+            app: Rc::clone(&self.app),
+            wire: Rc::clone(&self.wire),
+            peer: self.peer,
+        }
+    }
+}
+
+type Answer = http::Response<Sent>;
+
+impl<S: Application> hyper::service::Service<http::Request<Incoming>> for Exchanges<S> {
+    type Response = Answer;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Answer, Infallible>>>>;
+
+    fn call(&self, request: http::Request<Incoming>) -> Self::Future {
+        // From here on the wire counts this request, until its answer's body is dropped; so does a dropped future.
+        self.wire.begin();
+        let open = Open(Some(Rc::clone(&self.wire)));
+        let (head, body) = request.into_parts();
+        let is_whole = Rc::new(Cell::new(body.is_end_stream()));
+        let asks_for_switch = head.version == Version::HTTP_11
+            && head.headers.contains_key(header::UPGRADE)
+            && is_whole.get();
+        let payload: Payload = if asks_for_switch {
+            let raw = Rc::clone(&self.wire.raw);
+            Payload::Stream {
+                payload: Box::pin(Switched(raw)),
+            }
+        } else if is_whole.get() {
+            Payload::None
+        } else {
+            let wire = Rc::clone(&self.wire);
+            Payload::Stream {
+                payload: Box::pin(Received::new(body, wire, Rc::clone(&is_whole))),
+            }
+        };
+        let version = head.version;
+        let is_plain = self.is_plain(&head);
+        let request = message::request(&head, payload, self.peer).filter(|_| is_plain);
+        let answering = request.map(|mut request| {
+            // In HTTP/2 no header says that there is no body, but the end of the stream does.
+            if version == Version::HTTP_2
+                && is_whole.get()
+                && matches!(head.method, Method::POST | Method::PUT | Method::PATCH)
+            {
+                let none = actix_web::http::header::HeaderValue::from_static("0");
+                let name = actix_web::http::header::CONTENT_LENGTH;
+                request.headers_mut().insert(name, none);
+            }
+            self.app.call(request)
+        });
+        let wire = Rc::clone(&self.wire);
+        Box::pin(async move {
+            let answer: actix_http::Response<BoxBody> = match answering {
+                Some(answering) => match answering.await {
+                    Ok(answer) => answer.into(),
+                    Err(error) => error.as_response_error().error_response().into(),
+                },
+                None => refusal(),
+            };
+            let (mut head, body) = message::answer(answer, version);
+            let body = if head.status() == StatusCode::SWITCHING_PROTOCOLS {
+                *wire.switched.borrow_mut() = Some(body);
+                BoxBody::new(())
+            } else {
+                body
+            };
+            if !is_whole.get() && version != Version::HTTP_2 {
+                // The rest of the request is not worth reading; the client must not send another one behind it.
+                let close = HeaderValue::from_static("close");
+                head.headers_mut().insert(header::CONNECTION, close);
+            }
+            if version == Version::HTTP_10 && matches!(body.size(), BodySize::Stream) {
+                wire.ends_with_connection.set(true);
+            }
+            open.hand_over();
+            Ok(head.map(|()| Sent::new(body, wire)))
+        })
+    }
+}
+
+impl<S> Exchanges<S> {
+    /// Whether nobody between the client and us can have read another request, or another body, than we do (D8).
+    fn is_plain(&self, head: &http::request::Parts) -> bool {
+        if head.version == Version::HTTP_2 {
+            return true;
+        }
+        let mut codings = head.headers.get_all(header::TRANSFER_ENCODING).iter();
+        let is_chunked = |coding: &HeaderValue| coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+        let has_framing = head.headers.contains_key(header::CONTENT_LENGTH)
+            || head.headers.contains_key(header::TRANSFER_ENCODING);
+        let framing = self.wire.heads.borrow_mut().judge(has_framing);
+        framing == Framing::Plain && codings.all(is_chunked)
+    }
+}
+
+/// The answer to what is not HTTP, such as hyper gives by itself.
+fn refusal() -> actix_http::Response<BoxBody> {
+    let mut refusal = actix_http::Response::new(actix_web::http::StatusCode::BAD_REQUEST);
+    let close = actix_http::ConnectionType::Close;
+    refusal.head_mut().set_connection_type(close);
+    refusal.map_into_boxed_body()
+}
+
+/// A request that is counted as being answered.
+struct Open(Option<Rc<Wire>>);
+
+impl Open {
+    /// The answer's body counts from here on.
+    fn hand_over(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if let Some(wire) = self.0.take() {
+            wire.end();
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! What hyper does not tell of a request's head: headers that it merged or dropped, and a fragment in the target.
+//!
+//! hyper reads a message that says its length twice, in one way or in two, by the rules of RFC 9112 §6.3, and hides the rest.
+//! Another server between the client and us may have read another message: such requests are refused (D8). So the bytes
+//! are watched on their way to hyper, line by line, and the lines that frame a body are counted.
+//!
+//! # Invariants
+//! - A head is judged only if its first byte was seen to be the first of the connection, or the next after a message whose end
+//!   is known here. Behind a chunked body in the same segment that is not so: such a head is [`Framing::Unseen`].
+
+use std::collections::VecDeque;
+
+/// The longest header name that counts, with its colon.
+const LONGEST: usize = "transfer-encoding:".len();
+
+/// How a request's head says what follows it.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(super) struct Head {
+    lengths: u8,
+    codings: u8,
+    /// The value of the only `Content-Length`.
+    length: Option<u64>,
+    has_fragment: bool,
+}
+
+/// What can be said of one request.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Framing {
+    /// One reading.
+    Plain,
+    /// Another server may read it otherwise; or it is not a request at all (RFC 9112 §3.2: a target has no fragment).
+    Ambiguous,
+    /// Its head was not seen from its begin.
+    Unseen,
+}
+
+/// Follows the bytes of a connection.
+#[derive(Debug, Default)]
+pub(super) struct Heads {
+    at: At,
+    head: Head,
+    line: Line,
+    /// Complete, and not yet asked for.
+    complete: VecDeque<Head>,
+}
+
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum At {
+    /// Before or in a request line.
+    #[default]
+    Request,
+    Headers,
+    /// In a body of so many bytes more.
+    Body(u64),
+    /// In something whose end hyper alone knows.
+    Lost,
+}
+
+/// The line under way.
+#[derive(Debug, Default)]
+struct Line {
+    begin: [u8; LONGEST],
+    len: usize,
+    digits: Digits,
+    has_hash: bool,
+}
+
+/// The value of a `Content-Length`, digit by digit.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Digits {
+    #[default]
+    None,
+    Some(u64),
+    /// And white space behind it.
+    Ended(u64),
+    Bad,
+}
+
+impl Heads {
+    /// Takes the bytes that go to hyper next.
+    pub(super) fn pass(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            match self.at {
+                At::Lost => return,
+                At::Body(left) => {
+                    let n = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
+                    bytes = bytes.get(n..).unwrap_or_default();
+                    let left = left.saturating_sub(n as u64);
+                    self.at = if left == 0 {
+                        At::Request
+                    } else {
+                        At::Body(left)
+                    };
+                }
+                At::Request | At::Headers => {
+                    let end = memchr::memchr(b'\n', bytes);
+                    let (line, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
+                    self.line.push(line, self.at);
+                    bytes = rest.get(1..).unwrap_or_default();
+                    if end.is_some() {
+                        self.end_line();
+                    }
+                }
+            }
+        }
+    }
+
+    fn end_line(&mut self) {
+        let line = std::mem::take(&mut self.line);
+        match self.at {
+            // Empty lines before a request are skipped (RFC 9112 §2.2).
+            At::Request if line.is_empty() => {}
+            At::Request => {
+                self.head = Head {
+                    has_fragment: line.has_hash,
+                    ..Head::default()
+                };
+                self.at = At::Headers;
+            }
+            _ if line.is_empty() => {
+                let head = self.head;
+                self.at = match (head.codings, head.lengths, head.length) {
+                    (0, 0, _) => At::Request,
+                    (0, 1, Some(length)) => At::Body(length),
+                    _ => At::Lost,
+                };
+                if self.at == At::Body(0) {
+                    self.at = At::Request;
+                }
+                self.complete.push_back(head);
+            }
+            _ if line.names(b"content-length:") => {
+                self.head.lengths = self.head.lengths.saturating_add(1);
+                self.head.length = match line.digits {
+                    Digits::Some(length) | Digits::Ended(length) => Some(length),
+                    Digits::None | Digits::Bad => None,
+                };
+            }
+            _ if line.names(b"transfer-encoding:") => {
+                self.head.codings = self.head.codings.saturating_add(1);
+            }
+            _ => {}
+        }
+    }
+
+    /// hyper has read a request; `has_framing` if it kept a header that says what follows.
+    pub(super) fn judge(&mut self, has_framing: bool) -> Framing {
+        let Some(head) = self.complete.pop_front() else {
+            // Without such a header hyper saw none at all: it never drops the last one.
+            return if has_framing {
+                Framing::Unseen
+            } else {
+                Framing::Plain
+            };
+        };
+        let lines = head.lengths.saturating_add(head.codings);
+        if lines > 1 || head.has_fragment {
+            Framing::Ambiguous
+        } else {
+            Framing::Plain
+        }
+    }
+
+    /// The connection is idle: what comes next begins a request.
+    pub(super) fn rest(&mut self) {
+        if self.at == At::Lost {
+            *self = Self::default();
+        }
+    }
+}
+
+impl Line {
+    fn push(&mut self, bytes: &[u8], at: At) {
+        if at == At::Request {
+            self.has_hash |= bytes.contains(&b'#');
+        }
+        let mut bytes = bytes;
+        if let Some(free) = self.begin.get_mut(self.len..) {
+            let n = free.len().min(bytes.len());
+            for (to, from) in free.iter_mut().zip(bytes) {
+                *to = from.to_ascii_lowercase();
+            }
+            self.len = self.len.saturating_add(n);
+            if !self.names(b"content-length:") {
+                return;
+            }
+            // Of a name that is shorter than the room for it, the value has begun in there.
+            let begin = self.len.saturating_sub(n);
+            let value = b"content-length:".len().saturating_sub(begin);
+            bytes = bytes.get(value.min(bytes.len())..).unwrap_or_default();
+        }
+        if self.names(b"content-length:") {
+            for byte in bytes {
+                self.digits = self.digits.then(*byte);
+            }
+        }
+    }
+
+    fn names(&self, name: &[u8]) -> bool {
+        self.begin
+            .get(..self.len)
+            .is_some_and(|begin| begin.starts_with(name))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.len == 0 || (self.len == 1 && self.begin.first() == Some(&b'\r'))
+    }
+}
+
+impl Digits {
+    fn then(self, byte: u8) -> Self {
+        match (self, byte) {
+            (Self::None, b' ' | b'\t') => self,
+            (Self::Some(length) | Self::Ended(length), b' ' | b'\t' | b'\r') => Self::Ended(length),
+            (Self::None, b'0'..=b'9') => Self::Some(u64::from(byte - b'0')),
+            (Self::Some(before), b'0'..=b'9') => before
+                .checked_mul(10)
+                .and_then(|tens| tens.checked_add(u64::from(byte - b'0')))
+                .map_or(Self::Bad, Self::Some),
+            _ => Self::Bad,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The verdicts on each request of a connection, fed in pieces of every size.
+    fn judge(bytes: &str, framed: &[bool]) -> Vec<Framing> {
+        let verdicts = |size: usize| -> Vec<Framing> {
+            let mut heads = Heads::default();
+            for piece in bytes.as_bytes().chunks(size) {
+                heads.pass(piece);
+            }
+            framed.iter().map(|framed| heads.judge(*framed)).collect()
+        };
+        let whole = verdicts(bytes.len());
+        for size in 1..40 {
+            assert_eq!(verdicts(size), whole, "in pieces of {size}: {bytes:?}");
+        }
+        whole
+    }
+
+    #[test]
+    fn what_frames_a_body_may_stand_once() {
+        // D8
+        use Framing::{Ambiguous, Plain, Unseen};
+        const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+        for (bytes, framed, expect) in [
+            (GET.to_owned(), &[false][..], &[Plain][..]),
+            (format!("{GET}\r\n{GET}"), &[false, false], &[Plain, Plain]),
+            (
+                format!("POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello{GET}"),
+                &[true, false],
+                &[Plain, Plain],
+            ),
+            (
+                "POST / HTTP/1.1\r\ncontent-length:5\r\ncontent-length: 5\r\n\r\nhello".to_owned(),
+                &[true],
+                &[Ambiguous],
+            ),
+            (
+                "POST / HTTP/1.1\r\nTRANSFER-ENCODING: chunked\r\ncontent-length: 5\r\n\r\n".to_owned(),
+                &[true],
+                &[Ambiguous],
+            ),
+            (
+                "POST / HTTP/1.1\ncontent-length: 5\ntransfer-encoding: chunked\n\n".to_owned(),
+                &[true],
+                &[Ambiguous],
+            ),
+            (
+                "POST / HTTP/1.1\r\nx-content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\nPOST / HTTP/1.1\r\n\
+                 content-length: 1\r\ncontent-length: 1\r\n\r\na"
+                    .to_owned(),
+                &[true, true],
+                &[Plain, Unseen],
+            ),
+            ("GET /a#b HTTP/1.1\r\n\r\n".to_owned(), &[false], &[Ambiguous]),
+            (
+                "GET /a HTTP/1.1\r\nx: #content-length: 1\r\n\r\n".to_owned(),
+                &[false],
+                &[Plain],
+            ),
+        ] {
+            assert_eq!(judge(&bytes, framed), expect, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_body_is_passed_over_by_its_length() {
+        let request = |length: &str, body: &str| {
+            format!("POST / HTTP/1.1\r\ncontent-length: {length}\r\n\r\n{body}")
+        };
+        let inner = "GET / HTTP/1.1\r\ncontent-length: 1\r\ncontent-length: 1\r\n\r\n";
+        let length = inner.len().to_string();
+        let both = request(&length, inner) + &request("1", "a");
+        assert_eq!(judge(&both, &[true, true]), [Framing::Plain; 2]);
+        // A length that hyper refuses ends the connection there; nothing behind it counts.
+        for length in ["-1", "1 2", "99999999999999999999", "0x1", ""] {
+            let mut heads = Heads::default();
+            heads.pass((request(length, "a") + inner).as_bytes());
+            assert_eq!(heads.judge(true), Framing::Plain);
+            assert_eq!(heads.judge(true), Framing::Unseen, "{length}");
+        }
+    }
+
+    #[test]
+    fn a_connection_at_rest_begins_anew() {
+        let mut heads = Heads::default();
+        heads.pass(b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n");
+        assert_eq!(heads.judge(true), Framing::Plain);
+        heads.rest();
+        heads.pass(b"POST / HTTP/1.1\r\ncontent-length: 1\r\n\r\na");
+        assert_eq!(heads.judge(true), Framing::Plain);
+    }
+}

@@ -1,0 +1,215 @@
+//! HTTP/1.1 and 1.0 on one connection, by hyper; and what bounds it in time.
+//!
+//! # Invariants
+//! - A head is complete [`HEAD_TIME`] after its first byte, whatever came before it on the connection.
+//! - A connection without a request ends after [`KEEP_ALIVE`], and holds no buffer after the first second of that.
+//! - After our last byte the client's are read for [`LAST_BYTES`], so that no reset overtakes ours (RFC 9112 §9.6).
+//!
+//! # Why hyper's own deadline for heads is not used
+//! It counts from the answer before, so it would end kept connections with the first idle moment.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use actix_web::body::{BoxBody, MessageBody as _};
+use bytes::Bytes;
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use socket2::SockRef;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::timeout;
+
+use super::exchange::{Application, Exchanges};
+use super::room::Room;
+use super::stream::{Transport, Watched};
+use super::timer::Timer;
+use super::wire::{Phase, RawState, Wire};
+use super::{Closing, HEAD_TIME, KEEP_ALIVE, LAST_BYTES};
+
+/// How long a connection without a request keeps its buffers.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// A head and its line, and what is read or written at a time. `guard` refuses shorter ones with an answer of our own.
+const BUFFER: usize = 64 * 1024;
+
+/// hyper answers what it cannot parse, but for the preface of HTTP/2.
+const REFUSAL: &[u8] =
+    b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
+/// Why hyper's part of a connection is over.
+enum End {
+    /// Nothing has come for [`QUIET`].
+    Quiet,
+    /// Out of time, or of use.
+    Cut,
+    /// HTTP is over, in order or not.
+    Done,
+    /// What came is not HTTP/1, and hyper has not said so.
+    Refused,
+}
+
+/// Serves requests until one of both sides has enough.
+pub(super) async fn serve<T: Transport, S: Application>(
+    mut transport: T,
+    app: &Rc<S>,
+    room: &Rc<Room>,
+    closing: Closing,
+) {
+    let peer = transport.tcp().peer_addr().ok();
+    let mut before = Bytes::new();
+    let mut is_unread = T::BEGINS_UNREAD;
+    loop {
+        let wire = Wire::new(Rc::clone(room));
+        if is_unread {
+            // No buffer is there to be filled yet.
+            let first = timeout(KEEP_ALIVE, transport.tcp().readable());
+            tokio::select! {
+                readable = first => if !matches!(readable, Ok(Ok(()))) { return },
+                () = closing.clone().wait() => return,
+            }
+        }
+        let exchanges = Exchanges {
+            app: Rc::clone(app),
+            wire: Rc::clone(&wire),
+            peer,
+        };
+        let watched = TokioIo::new(Watched::new(transport, before, Rc::clone(&wire)));
+        let mut connection = http1::Builder::new()
+            .header_read_timeout(None)
+            .max_buf_size(BUFFER)
+            .serve_connection(watched, exchanges);
+        let end = drive(&mut connection, &wire, &closing).await;
+        let parts = connection.into_parts();
+        transport = parts.io.into_inner().into_inner();
+        before = parts.read_buf;
+        let switched = wire.switched.borrow_mut().take();
+        match (end, switched) {
+            // hyper has read all there was.
+            (End::Quiet, _) => is_unread = before.is_empty(),
+            (End::Done, Some(body)) => return switch(transport, before, body, &wire).await,
+            (End::Done, None) => return linger(transport, &wire).await,
+            (End::Refused, _) => {
+                let _ = timeout(LAST_BYTES, transport.write_all(REFUSAL)).await;
+                return linger(transport, &wire).await;
+            }
+            (End::Cut, _) => {
+                if wire.ends_with_connection.get() {
+                    // An end in order would make a part look like the whole; a reset does not.
+                    let _ = SockRef::from(transport.tcp()).set_linger(Some(Duration::ZERO));
+                }
+                return;
+            }
+        }
+    }
+}
+
+type Connection<T, S> = http1::Connection<TokioIo<Watched<T>>, Exchanges<S>>;
+
+/// Lets hyper work until it is done, or has had its time.
+async fn drive<T: Transport, S: Application>(
+    connection: &mut Connection<T, S>,
+    wire: &Wire,
+    closing: &Closing,
+) -> End {
+    let mut timer = Timer::default();
+    let mut closed = std::pin::pin!(closing.clone().wait());
+    let mut is_watching = false;
+    let mut is_closing = false;
+    poll_fn(|cx| {
+        if closing.has_begun() && !is_closing {
+            is_closing = true;
+            Pin::new(&mut *connection).graceful_shutdown();
+        }
+        if let Poll::Ready(outcome) = connection.poll_without_shutdown(cx) {
+            if let Err(error) = &outcome {
+                log::debug!("a connection ended: {error}");
+                if error.is_parse() && !wire.has_answered.get() {
+                    return Poll::Ready(End::Refused);
+                }
+                if error.is_user() {
+                    // The answer broke off. No FIN may say that this was all of it.
+                    return Poll::Ready(End::Cut);
+                }
+            }
+            // What hyper has buffered must leave before it is taken apart.
+            return if outcome.is_ok() && !wire.is_flushed.get() {
+                Poll::Pending
+            } else {
+                Poll::Ready(End::Done)
+            };
+        }
+        // The waker stays registered: this is one task.
+        if !is_watching {
+            is_watching = true;
+            wire.driven_by(cx.waker());
+            if closed.as_mut().poll(cx).is_ready() {
+                cx.waker().wake_by_ref();
+            }
+        }
+        let limit = match wire.phase() {
+            _ if wire.is_cut() => return Poll::Ready(End::Cut),
+            Phase::Busy => return Poll::Pending,
+            Phase::Head => HEAD_TIME,
+            Phase::Idle if !wire.is_flushed.get() => return Poll::Pending,
+            Phase::Idle => QUIET,
+        };
+        if timer.is_over(wire.since() + limit, cx) {
+            let end = match wire.phase() {
+                Phase::Idle => End::Quiet,
+                _ => End::Cut,
+            };
+            return Poll::Ready(end);
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+/// The connection after a 101: the request's payload reads it, the answer's body writes to it.
+async fn switch(transport: impl Transport, before: Bytes, body: BoxBody, wire: &Wire) {
+    let (reader, mut writer) = tokio::io::split(transport);
+    wire.raw.set(RawState::Open(before, Box::new(reader)));
+    let mut body = body;
+    let is_whole = loop {
+        match poll_fn(|cx| Pin::new(&mut body).poll_next(cx)).await {
+            Some(Ok(bytes)) => {
+                let sent = async {
+                    writer.write_all(&bytes).await?;
+                    writer.flush().await
+                };
+                if sent.await.is_err() {
+                    break false;
+                }
+            }
+            Some(Err(_)) => break false,
+            None => break true,
+        }
+    };
+    drop(body);
+    let reader = wire.raw.set(RawState::Closed);
+    if is_whole && let RawState::Open(_, mut reader) = reader {
+        let _ = writer.shutdown().await;
+        let _ = timeout(LAST_BYTES, drain(&mut reader)).await;
+    }
+}
+
+/// Says that we are done, and reads what the client still sends for a moment.
+async fn linger(mut transport: impl Transport, wire: &Wire) {
+    if wire.has_ended.get() {
+        return;
+    }
+    let end = async {
+        if transport.shutdown().await.is_ok() {
+            drain(&mut transport).await;
+        }
+    };
+    let _ = timeout(LAST_BYTES, end).await;
+}
+
+async fn drain(reader: &mut (impl tokio::io::AsyncRead + Unpin)) {
+    let mut lost = [0; 4096];
+    while let Ok(1..) = reader.read(&mut lost).await {}
+}

@@ -1,0 +1,119 @@
+//! HTTP/2 on one connection, by hyper and h2; and what bounds it.
+//!
+//! Browsers get it by ALPN, over TLS alone (RFC 9113 §3.3). WebSocket stays on HTTP/1.1: extended CONNECT
+//! (RFC 8441) is not offered, so browsers open a connection of their own for it.
+//!
+//! # Invariants
+//! - A connection without a request ends after [`KEEP_ALIVE`]; one whose answers nobody takes, after `patience`.
+//! - What one connection can hold of ours is bounded: streams, windows, header lists, answers, resets
+//!   (CVE-2023-44487, CVE-2024-27316, CVE-2025-8671).
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use hyper::server::conn::http2;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::time::timeout;
+
+use super::exchange::{Application, Exchanges};
+use super::stream::Transport;
+use super::timer::Timer;
+use super::wire::Wire;
+use super::{Closing, KEEP_ALIVE, LAST_BYTES};
+use crate::guard::MAX_HEADER_BYTES;
+
+/// Requests at once; browsers ask for no more on one connection.
+const STREAMS: u32 = 100;
+
+/// Of a request's body, what may come before it is read: for one stream, and for all of a connection.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 512 * 1024;
+
+/// Of an answer's body, what waits for a client that takes no more, for each stream.
+const SEND_BUFFER: usize = 64 * 1024;
+
+/// Streams that the client, or we, may reset at a time before the connection ends.
+const RESETS: usize = 20;
+const OUR_RESETS: usize = 256;
+
+/// A client that is gone without a word is found out by a PING.
+const PING: Duration = Duration::from_secs(30);
+const PONG: Duration = Duration::from_secs(15);
+
+/// Serves requests until one of both sides has enough. `patience` is how long none of them need make progress.
+pub(super) async fn serve<S: Application>(
+    transport: impl Transport,
+    app: &Rc<S>,
+    closing: Closing,
+    patience: Duration,
+) {
+    // h2 bounds its heads itself.
+    let wire = Wire::new(Rc::default());
+    let exchanges = Exchanges {
+        app: Rc::clone(app),
+        wire: Rc::clone(&wire),
+        peer: transport.tcp().peer_addr().ok(),
+    };
+    let header_list = u32::try_from(MAX_HEADER_BYTES).unwrap_or(u32::MAX);
+    let connection = http2::Builder::new(Local)
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        // As long as what HTTP/1.1 takes, and as many bytes again for names, values and 32 more of each (RFC 9113 §6.5.2).
+        .max_header_list_size(header_list.saturating_mul(2))
+        .max_send_buf_size(SEND_BUFFER)
+        .max_pending_accept_reset_streams(RESETS)
+        .max_local_error_reset_streams(OUR_RESETS)
+        .keep_alive_interval(PING)
+        .keep_alive_timeout(PONG)
+        .serve_connection(TokioIo::new(transport), exchanges);
+    let mut connection = std::pin::pin!(connection);
+    let mut closed = std::pin::pin!(closing.clone().wait());
+    let mut timer = Timer::default();
+    let mut is_closing = false;
+    let is_over = poll_fn(|cx| {
+        if let Poll::Ready(outcome) = connection.as_mut().poll(cx) {
+            if let Err(error) = outcome {
+                log::debug!("a connection ended: {error}");
+            }
+            return Poll::Ready(true);
+        }
+        if !is_closing && closed.as_mut().poll(cx).is_ready() {
+            is_closing = true;
+            connection.as_mut().graceful_shutdown();
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let limit = if wire.open() == 0 {
+            KEEP_ALIVE
+        } else {
+            patience
+        };
+        if timer.is_over(wire.moved() + limit, cx) {
+            return Poll::Ready(false);
+        }
+        Poll::Pending
+    })
+    .await;
+    if is_over || wire.open() > 0 {
+        return;
+    }
+    // Requests may be on their way: GOAWAY says which of them we have seen (RFC 9113 §6.8).
+    connection.as_mut().graceful_shutdown();
+    let _ = timeout(LAST_BYTES, connection).await;
+}
+
+/// Streams run on the worker's own thread.
+#[derive(Clone, Copy)]
+struct Local;
+
+impl<F: Future + 'static> hyper::rt::Executor<F> for Local {
+    fn execute(&self, stream: F) {
+        actix_web::rt::spawn(async move {
+            stream.await;
+        });
+    }
+}

@@ -1,0 +1,91 @@
+//! A request from hyper's types to actix's, and an answer back.
+//!
+//! The two speak different versions of the crate `http`, so names and values are copied.
+
+use std::net::SocketAddr;
+
+use actix_http::{ConnectionType, Payload, Request};
+use actix_web::body::{BodySize, BoxBody, MessageBody as _};
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::uri::{self, PathAndQuery};
+use actix_web::http::{Method, Uri, Version};
+use bytes::Bytes;
+use http::header;
+
+/// An actix request with a head of hyper's; `None` if one of the two cannot express what the other can.
+pub(super) fn request(
+    head: &http::request::Parts,
+    payload: Payload,
+    peer: Option<SocketAddr>,
+) -> Option<Request> {
+    let mut request = Request::with_payload(payload);
+    let to = request.head_mut();
+    to.method = Method::from_bytes(head.method.as_str().as_bytes()).ok()?;
+    to.uri = target(&head.uri)?;
+    to.version = match head.version {
+        http::Version::HTTP_10 => Version::HTTP_10,
+        http::Version::HTTP_2 => Version::HTTP_2,
+        _ => Version::HTTP_11,
+    };
+    to.peer_addr = peer;
+    for (name, value) in &head.headers {
+        let name = HeaderName::from_bytes(name.as_str().as_bytes()).ok()?;
+        let value = HeaderValue::from_bytes(value.as_bytes()).ok()?;
+        to.headers_mut().append(name, value);
+    }
+    // In HTTP/2 the pseudo-header stands for `Host` (RFC 9113 §8.3.1). Where both are there, the pipeline compares them.
+    if head.version == http::Version::HTTP_2
+        && !head.headers.contains_key(header::HOST)
+        && let Some(authority) = head.uri.authority()
+    {
+        let host = HeaderValue::from_str(authority.as_str()).ok()?;
+        to.headers_mut().insert(actix_web::http::header::HOST, host);
+    }
+    Some(request)
+}
+
+fn target(target: &http::Uri) -> Option<Uri> {
+    if target.scheme().is_some() || target.authority().is_some() {
+        return target.to_string().parse().ok();
+    }
+    let path = target.path_and_query()?.as_str().as_bytes();
+    let mut parts = uri::Parts::default();
+    parts.path_and_query = PathAndQuery::from_maybe_shared(Bytes::copy_from_slice(path)).ok();
+    Uri::from_parts(parts).ok()
+}
+
+/// An answer's head for hyper, and its body. hyper frames the body and adds what says so.
+pub(super) fn answer(
+    answer: actix_http::Response<BoxBody>,
+    version: http::Version,
+) -> (http::Response<()>, BoxBody) {
+    let (answer, body) = answer.into_parts();
+    let mut head = http::Response::new(());
+    *head.status_mut() = http::StatusCode::from_u16(answer.status().as_u16())
+        .unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = head.headers_mut();
+    headers.reserve(answer.headers().len().saturating_add(2));
+    for (name, value) in answer.headers() {
+        let name = http::HeaderName::from_bytes(name.as_str().as_bytes());
+        let value = http::HeaderValue::from_bytes(value.as_bytes());
+        if let (Ok(name), Ok(value)) = (name, value) {
+            headers.append(name, value);
+        }
+    }
+    // HTTP/2 has no such header (RFC 9113 §8.2.2).
+    if version != http::Version::HTTP_2 {
+        let option = match answer.head().connection_type() {
+            ConnectionType::Close => Some("close"),
+            ConnectionType::Upgrade => Some("upgrade"),
+            ConnectionType::KeepAlive => None,
+        };
+        if let Some(option) = option {
+            headers.insert(header::CONNECTION, http::HeaderValue::from_static(option));
+        }
+    }
+    // A length of an answer without a body is a header of it; hyper makes any other out of the body.
+    if !matches!(body.size(), BodySize::None) {
+        headers.remove(header::CONTENT_LENGTH);
+    }
+    (head, body)
+}

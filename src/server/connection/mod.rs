@@ -1,0 +1,168 @@
+//! One accepted connection: TLS, the version of HTTP, its requests in order, its end.
+//!
+//! hyper speaks HTTP; actix's server accepts connections and runs the workers; actix's application answers.
+//! `http1` and `http2` drive hyper and bound what a client can hold, and how long. `exchange` is one request,
+//! `message` and `body` carry it between hyper's types and actix's. `wire` is what they know of the connection,
+//! `stream` its bytes, `head` what hyper does not tell of them; connections of a worker share `room` for unfinished heads.
+//!
+//! # Invariants
+//! - Each answer is framed for its own request, and nothing runs after `Connection: close`.
+//! - No state of a connection lasts without a deadline: handshake, head, body, answer, idleness, end.
+//! - A request that was answered before its body was read is the last of its connection.
+//!
+//! # Spec
+//! RFC 9112 (HTTP/1.1), RFC 9113 (HTTP/2), RFC 7301 (ALPN), RFC 8446 (TLS 1.3).
+//!
+//! # Why not actix-http's own dispatcher
+//! It keeps what it knows of a message by connection, so pipelined requests are answered in each other's form, it bounds
+//! the first head alone in time, and its HTTP/2 is that of h2 0.3 (RUSTSEC-2026-0258).
+
+mod body;
+mod exchange;
+mod head;
+mod http1;
+mod http2;
+mod message;
+mod room;
+mod stream;
+mod tickets;
+mod timer;
+mod wire;
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use actix_service::{Service, ServiceFactory};
+use futures_util::future::LocalBoxFuture;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+use self::exchange::Application;
+use self::room::Room;
+use crate::bff::Bff;
+
+/// From the first byte of a request's head to its last, and from a connection's begin to the end of its handshake.
+const HEAD_TIME: Duration = Duration::from_secs(10);
+
+/// Longer than the idle timeout of common balancers (60 s), so that it is they who close idle connections.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// How long a connection that we close is still read.
+const LAST_BYTES: Duration = Duration::from_secs(1);
+
+/// Serves the connections of one listener with an actix application for each worker.
+#[derive(Clone)]
+pub(super) struct Connections<A> {
+    /// Makes the application of one worker.
+    pub(super) app: A,
+    /// TLS, if this listener speaks it.
+    pub(super) tls: Option<TlsAcceptor>,
+    /// How long a client may take nothing of its answers.
+    pub(super) patience: Duration,
+    /// When it is time to close.
+    pub(super) closing: Closing,
+}
+
+/// What a listener of ours needs to know of TLS: versions of HTTP to offer, and tickets that every replica opens.
+pub(super) fn acceptor(mut tls: rustls::ServerConfig, bff: &Arc<Bff>) -> TlsAcceptor {
+    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    tls.ticketer = Arc::new(tickets::Tickets(Arc::clone(bff)));
+    TlsAcceptor::from(Arc::new(tls))
+}
+
+/// Tells connections of the end of the process.
+#[derive(Clone)]
+pub(super) struct Closing(pub(super) Arc<Bff>);
+
+impl Closing {
+    fn has_begun(&self) -> bool {
+        self.0.draining.is_closing()
+    }
+
+    async fn wait(self) {
+        self.0.draining.closing().await;
+    }
+}
+
+impl<A, F> ServiceFactory<TcpStream> for Connections<A>
+where
+    A: Fn() -> F,
+    F: ServiceFactory<actix_http::Request, Config = ()> + 'static,
+    F::Service: Application,
+{
+    type Response = ();
+    type Error = ();
+    type Config = ();
+    type Service = Acceptor<F::Service>;
+    type InitError = ();
+    type Future = LocalBoxFuture<'static, Result<Self::Service, ()>>;
+
+    fn new_service(&self, (): ()) -> Self::Future {
+        let app = (self.app)().new_service(());
+        let (tls, closing) = (self.tls.clone(), self.closing.clone());
+        let patience = self.patience;
+        Box::pin(async move {
+            let app = app.await.map_err(|_| ())?;
+            Ok(Acceptor {
+                app: Rc::new(app),
+                room: Rc::default(),
+                tls,
+                patience,
+                closing,
+            })
+        })
+    }
+}
+
+/// A worker's part of a listener.
+pub(super) struct Acceptor<S> {
+    app: Rc<S>,
+    room: Rc<Room>,
+    tls: Option<TlsAcceptor>,
+    patience: Duration,
+    closing: Closing,
+}
+
+impl<S: Application> Service<TcpStream> for Acceptor<S> {
+    type Response = ();
+    type Error = ();
+    type Future = LocalBoxFuture<'static, Result<(), ()>>;
+
+    fn poll_ready(&self, _: &mut Context<'_>) -> Poll<Result<(), ()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&self, tcp: TcpStream) -> Self::Future {
+        let (app, tls) = (Rc::clone(&self.app), self.tls.clone());
+        let (patience, closing) = (self.patience, self.closing.clone());
+        let room = Rc::clone(&self.room);
+        Box::pin(async move {
+            // Nagle's algorithm would keep back an answer's last segment until the client acknowledges the one before, and
+            // clients delay acknowledgements by 40 ms and more (RFC 1122 §4.2.3.2).
+            if let Err(error) = tcp.set_nodelay(true) {
+                log::debug!("a connection is without TCP_NODELAY: {error}");
+            }
+            let Some(tls) = tls else {
+                http1::serve(tcp, &app, &room, closing).await;
+                return Ok(());
+            };
+            let shaken = timeout(HEAD_TIME, tls.accept(tcp));
+            let shaken = tokio::select! {
+                shaken = shaken => shaken,
+                () = closing.clone().wait() => return Ok(()),
+            };
+            let Ok(Ok(stream)) = shaken else {
+                return Err(());
+            };
+            if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+                http2::serve(stream, &app, closing, patience).await;
+            } else {
+                http1::serve(stream, &app, &room, closing).await;
+            }
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,100 @@
+//! Room for heads that are not complete, shared by the connections of one worker.
+//!
+//! A head may be long, and take its time. Many long ones that take their time would be a worker's memory, so they share a
+//! bounded room: who has been at it longest goes first. A head that a browser sends is complete within a round trip.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::{Rc, Weak};
+
+use super::wire::Wire;
+
+/// Of each head, what is not counted: most are shorter.
+const FREE: usize = 4 * 1024;
+
+/// All that a worker keeps beyond that. hyper's buffers are up to twice as large as what is in them.
+const ROOM: usize = 4 * 1024 * 1024;
+
+/// How much of the room is taken, and by whom.
+#[derive(Default)]
+pub(super) struct Room {
+    taken: Cell<usize>,
+    /// In the order they came.
+    guests: RefCell<VecDeque<Weak<Wire>>>,
+}
+
+impl Room {
+    /// A head has grown to `bytes`, and is not complete.
+    pub(super) fn grow(&self, wire: &Rc<Wire>, bytes: usize) {
+        let counted = bytes.saturating_sub(FREE);
+        let before = wire.room_taken.replace(counted);
+        if counted == 0 {
+            return;
+        }
+        if before == 0 {
+            self.guests.borrow_mut().push_back(Rc::downgrade(wire));
+        }
+        let taken = self.taken.get().saturating_sub(before);
+        self.taken.set(taken.saturating_add(counted));
+        while self.taken.get() > ROOM {
+            let Some(first) = self.guests.borrow_mut().pop_front() else {
+                return;
+            };
+            // Those that are complete, or gone, have left their places in the line.
+            if let Some(first) = first.upgrade().filter(|first| first.room_taken.get() > 0) {
+                log::debug!("a head that was long under way made room for others");
+                self.leave(&first);
+                first.cut();
+            }
+        }
+    }
+
+    /// A head is complete, or its connection is over.
+    pub(super) fn leave(&self, wire: &Wire) {
+        let taken = wire.room_taken.replace(0);
+        self.taken.set(self.taken.get().saturating_sub(taken));
+        if self.taken.get() == 0 {
+            self.guests.borrow_mut().clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_wait_ends_first_when_the_room_is_full() {
+        // A: 1,500 heads of 130 KB each were kept.
+        let room = Rc::new(Room::default());
+        let wires: Vec<_> = (0..1000).map(|_| Wire::new(Rc::clone(&room))).collect();
+        for wire in &wires {
+            room.grow(wire, FREE);
+            room.grow(wire, 60 * 1024);
+            assert!(room.taken.get() <= ROOM);
+        }
+        let kept = wires.iter().filter(|wire| !wire.is_cut()).count();
+        assert_eq!(kept, ROOM / (56 * 1024));
+        assert!(!wires[999].is_cut() && wires[0].is_cut());
+        for wire in &wires {
+            room.leave(wire);
+        }
+        assert_eq!(room.taken.get(), 0);
+        assert!(room.guests.borrow().is_empty());
+    }
+
+    #[test]
+    fn a_guest_that_comes_again_is_counted_once() {
+        let room = Rc::new(Room::default());
+        let wire = Wire::new(Rc::clone(&room));
+        for _ in 0..3 {
+            for bytes in [1, FREE + 1, FREE + 10] {
+                room.grow(&wire, bytes);
+            }
+            assert_eq!(room.taken.get(), 10);
+            room.leave(&wire);
+        }
+        drop(wire);
+        assert_eq!(room.taken.get(), 0);
+    }
+}

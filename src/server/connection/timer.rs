@@ -1,0 +1,29 @@
+//! A timer that follows a moving deadline.
+
+use std::pin::Pin;
+use std::task::Context;
+use std::time::Instant;
+
+use tokio::time::{Sleep, sleep_until};
+
+/// It is set anew only when it must ring earlier, or has rung: a deadline that moves on with every request costs nothing.
+#[derive(Default)]
+pub(super) struct Timer(Option<Pin<Box<Sleep>>>);
+
+impl Timer {
+    /// Whether the time is up. If not, the task is woken when it may be.
+    pub(super) fn is_over(&mut self, at: Instant, cx: &mut Context<'_>) -> bool {
+        let at = at.into();
+        let sleep = self.0.get_or_insert_with(|| Box::pin(sleep_until(at)));
+        if sleep.deadline() > at {
+            sleep.as_mut().reset(at);
+        }
+        while sleep.as_mut().poll(cx).is_ready() {
+            if at <= tokio::time::Instant::now() {
+                return true;
+            }
+            sleep.as_mut().reset(at);
+        }
+        false
+    }
+}

@@ -1,0 +1,210 @@
+//! What the parts that serve one connection tell each other: the stream, the requests on it, and the task that drives them.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::task::Waker;
+use std::time::Instant;
+
+use actix_web::body::BoxBody;
+use bytes::Bytes;
+use tokio::io::AsyncRead;
+
+use super::head::Heads;
+use super::room::Room;
+
+/// What a connection is doing.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Phase {
+    /// Nothing has come since the last answer, or since the connection began.
+    Idle,
+    /// A request's head has begun.
+    Head,
+    /// Requests are being answered: each has limits of its own.
+    Busy,
+}
+
+/// The state of one connection.
+pub(super) struct Wire {
+    phase: Cell<Phase>,
+    since: Cell<Instant>,
+    /// Requests whose answers have not ended.
+    open: Cell<usize>,
+    /// When bytes last went one way or the other, on behalf of a request.
+    moved: Cell<Instant>,
+    /// Whether the client has sent its last byte.
+    pub(super) has_ended: Cell<bool>,
+    /// The heads among the bytes that have come.
+    pub(super) heads: RefCell<Heads>,
+    /// Whether anything was written since a head began.
+    pub(super) has_answered: Cell<bool>,
+    /// Whether the end of the connection is that of the answer (RFC 9112 §6.3, HTTP/1.0).
+    pub(super) ends_with_connection: Cell<bool>,
+    /// Whether all that was written has left.
+    pub(super) is_flushed: Cell<bool>,
+    /// Whether this connection has to go, to leave room for others.
+    is_cut: Cell<bool>,
+    /// Bytes of a head that is not complete.
+    head_bytes: Cell<usize>,
+    /// How much of them counts.
+    pub(super) room_taken: Cell<usize>,
+    room: Rc<Room>,
+    driver: Cell<Option<Waker>>,
+    /// The body of a 101: what follows is no longer HTTP.
+    pub(super) switched: RefCell<Option<BoxBody>>,
+    /// What the client sends after a 101.
+    pub(super) raw: Rc<Raw>,
+}
+
+impl Wire {
+    pub(super) fn new(room: Rc<Room>) -> Rc<Self> {
+        let now = Instant::now();
+        Rc::new(Self {
+            phase: Cell::new(Phase::Idle),
+            since: Cell::new(now),
+            open: Cell::new(0),
+            moved: Cell::new(now),
+            has_ended: Cell::new(false),
+            heads: RefCell::default(),
+            has_answered: Cell::new(false),
+            ends_with_connection: Cell::new(false),
+            is_flushed: Cell::new(true),
+            is_cut: Cell::new(false),
+            head_bytes: Cell::new(0),
+            room_taken: Cell::new(0),
+            room,
+            driver: Cell::new(None),
+            switched: RefCell::new(None),
+            raw: Rc::default(),
+        })
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        self.phase.get()
+    }
+
+    /// When the present phase began.
+    pub(super) fn since(&self) -> Instant {
+        self.since.get()
+    }
+
+    /// How many requests are being answered.
+    pub(super) fn open(&self) -> usize {
+        self.open.get()
+    }
+
+    /// When a request or an answer last made progress.
+    pub(super) fn moved(&self) -> Instant {
+        self.moved.get()
+    }
+
+    /// Bytes of a request or an answer went on.
+    pub(super) fn moves(&self) {
+        self.moved.set(Instant::now());
+    }
+
+    /// Bytes have come. Between two requests they begin the next one's head.
+    pub(super) fn received(self: &Rc<Self>, bytes: &[u8]) {
+        let mut heads = self.heads.borrow_mut();
+        if self.phase.get() == Phase::Idle {
+            heads.rest();
+            self.has_answered.set(false);
+            self.enter(Phase::Head);
+        }
+        heads.pass(bytes);
+        if self.phase.get() == Phase::Head {
+            let bytes = self.head_bytes.get().saturating_add(bytes.len());
+            self.head_bytes.set(bytes);
+            self.room.grow(self, bytes);
+        }
+    }
+
+    /// Bytes are on their way to the client.
+    pub(super) fn wrote(&self) {
+        self.is_flushed.set(false);
+        self.has_answered.set(true);
+    }
+
+    /// A request's head is complete.
+    pub(super) fn begin(&self) {
+        self.open.set(self.open.get().saturating_add(1));
+        self.head_bytes.set(0);
+        self.room.leave(self);
+        self.enter(Phase::Busy);
+    }
+
+    /// An answer has ended, whole or not.
+    pub(super) fn end(&self) {
+        let open = self.open.get().saturating_sub(1);
+        self.open.set(open);
+        if open == 0 {
+            self.enter(Phase::Idle);
+        }
+    }
+
+    /// Ends the connection at its next turn.
+    pub(super) fn cut(&self) {
+        self.is_cut.set(true);
+        if let Some(driver) = self.driver.take() {
+            driver.wake();
+        }
+    }
+
+    pub(super) fn is_cut(&self) -> bool {
+        self.is_cut.get()
+    }
+
+    /// The task to wake when the connection is cut.
+    pub(super) fn driven_by(&self, driver: &Waker) {
+        self.driver.set(Some(driver.clone()));
+    }
+
+    fn enter(&self, phase: Phase) {
+        let now = Instant::now();
+        self.phase.set(phase);
+        self.since.set(now);
+        self.moved.set(now);
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.room.leave(self);
+    }
+}
+
+/// The client's bytes after a 101, for whoever holds the request's payload.
+#[derive(Default)]
+pub(super) struct Raw {
+    state: RefCell<RawState>,
+    waiting: Cell<Option<Waker>>,
+}
+
+#[derive(Default)]
+pub(super) enum RawState {
+    /// The protocols have not been switched, and may never be.
+    #[default]
+    Waiting,
+    /// First what was read along with the request, then the connection itself.
+    Open(Bytes, Box<dyn AsyncRead + Unpin>),
+    /// Nothing more comes.
+    Closed,
+}
+
+impl Raw {
+    pub(super) fn state(&self) -> std::cell::RefMut<'_, RawState> {
+        self.state.borrow_mut()
+    }
+
+    pub(super) fn wait(&self, waker: &Waker) {
+        self.waiting.set(Some(waker.clone()));
+    }
+
+    /// Changes the state; whoever waits looks again.
+    pub(super) fn set(&self, state: RawState) -> RawState {
+        let before = self.state.replace(state);
+        if let Some(waker) = self.waiting.take() {
+            waker.wake();
+        }
+        before
+    }
+}
