@@ -29,6 +29,9 @@ use crate::session::{LogoutHint, Session, TokenSet};
 /// What a person waits at the most for tokens to be revoked.
 const REVOCATION_PATIENCE: Duration = Duration::from_secs(3);
 
+/// Longest `returnUrl`: it travels in an address at the identity provider, beside an ID token.
+const LONGEST_RETURN: usize = 1024;
+
 /// The address that logs this session out, for a navigation.
 pub(super) fn url(frontend: &Frontend, session: &Session) -> String {
     format!("{}/logout?sid={}", frontend.base_path, session.logout_sid())
@@ -61,9 +64,7 @@ pub(super) async fn by_script(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Problem
 pub(super) async fn by_navigation(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Problem> {
     let params = query(ctx);
     let sid = single(&params, "sid")?.ok_or(Problem::BadRequest("sid is missing"))?;
-    let return_to = single(&params, "returnUrl")?
-        .and_then(|text| ReturnTo::parse(&text))
-        .unwrap_or_else(ReturnTo::root);
+    let return_to = return_url(ctx, &params)?;
     let hint = ctx.frontend.jar.load_hint(ctx.received, &ctx.keys);
     let session_id = match (&ctx.session, &hint) {
         (Some(session), _) => session.id,
@@ -99,6 +100,22 @@ pub(super) async fn by_navigation(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Pro
             .insert_header((header::LOCATION, return_to.as_str()))
             .finish(),
     })
+}
+
+/// Where to go in the end. What is too long is cut to its page, which the log says: nobody's logout fails for it.
+fn return_url(ctx: &Ctx<'_>, params: &[(String, String)]) -> Result<ReturnTo, Problem> {
+    let Some(text) = single(params, "returnUrl")? else {
+        return Ok(ReturnTo::root());
+    };
+    let fits = |to: &ReturnTo| to.as_str().len() <= LONGEST_RETURN;
+    let asked = ReturnTo::parse(&text);
+    if asked.as_ref().is_some_and(fits) || (asked.is_none() && !ReturnTo::is_too_long(&text)) {
+        return Ok(asked.unwrap_or_else(ReturnTo::root));
+    }
+    log::info!(frontend = ctx.frontend.name.as_str(), bytes = text.len();
+        "the returnUrl of a logout is too long: it goes to the page without its query");
+    let page = asked.map(|to| to.page()).filter(fits);
+    Ok(page.unwrap_or_else(ReturnTo::root))
 }
 
 /// `GET /bff/logged-out`: back from the provider. A `state` that is not ours leads home, never elsewhere (B62).

@@ -74,6 +74,13 @@ impl ReturnTo {
         Self("/".to_owned())
     }
 
+    /// The same without query and fragment.
+    #[must_use]
+    pub fn page(&self) -> Self {
+        let path = self.0.split(['?', '#']).next().unwrap_or_default();
+        Self::parse(path).unwrap_or_else(Self::root)
+    }
+
     /// The path as it goes into `Location`.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -198,6 +205,11 @@ mod tests {
             assert_eq!(ReturnTo::parse(&text).is_some(), fits, "{text}");
             assert_eq!(ReturnTo::is_too_long(&text), !fits, "{text}");
         }
+        let page = |text| ReturnTo::parse(text).unwrap().page().to_string();
+        assert_eq!(
+            [page("/a/b?c#d"), page("/a#b?c"), page("/?a")],
+            ["/a/b", "/a", "/"]
+        );
         assert!(!ReturnTo::is_too_long(&format!("//{}", "x".repeat(5000))));
     }
 }

@@ -146,6 +146,37 @@ fn a_newer_hint_that_is_too_large_is_left_out() {
 }
 
 #[test]
+fn a_logout_ends_at_its_page_however_long_the_address_was() {
+    // P13: at the provider as well
+    let bff = TestBff::spawn();
+    for (return_to, end) in [
+        (format!("/bye?x=gr%C3%BCn+{}", "x".repeat(900)), None),
+        ("/b%C3%BCe d".to_owned(), Some("/b%C3%BCe%20d")),
+        (format!("/bye?x={}", "x".repeat(1100)), Some("/bye")),
+        (format!("/{}", "x".repeat(1100)), Some("/")),
+        (format!("/bye?{}", "x".repeat(5000)), Some("/")),
+    ] {
+        let mut browser = bff.signed_in();
+        let encoded: String = url::form_urlencoded::byte_serialize(
+            return_to
+                .replace("%C3%BC", "ü")
+                .replace('+', " ")
+                .as_bytes(),
+        )
+        .collect();
+        let address = format!("{}&returnUrl={encoded}", logout_url(&mut browser));
+        let visit = browser.navigate(&address, Initiator::SameOrigin);
+        let at_provider = visit
+            .chain
+            .iter()
+            .any(|(url, _)| url.as_str().starts_with(bff.idp.issuer()));
+        assert!(at_provider, "{return_to}");
+        let end = end.map_or_else(|| return_to.replace('+', "%20"), str::to_owned);
+        assert_eq!(visit.url.as_str(), format!("https://shop.test{end}"));
+    }
+}
+
+#[test]
 fn a_script_ends_the_session_at_once_and_navigates_for_the_rest() {
     // B58, B61, C24
     let bff = TestBff::spawn();
