@@ -30,6 +30,10 @@ fn all_mistakes_are_reported_at_once_with_place_origin_and_remedy() {
         scopes = ["profile"]
         extra_params = { nonce = "1" }
         clock_skew = "5m"
+        expires_in = "0s"
+        login_timeout = "2h"
+        id_token_signed_response_alg = "HS256"
+        logout_token_without_exp = "never"
         par = "auto"
 
         [frontend.shop.session]
@@ -77,6 +81,10 @@ fn all_mistakes_are_reported_at_once_with_place_origin_and_remedy() {
         ("frontend.shop.oidc.scopes", "openid"),
         ("frontend.shop.oidc.extra_params.nonce", "sealgate sets"),
         ("frontend.shop.oidc.clock_skew", "from 0s to 1m"),
+        ("frontend.shop.oidc.expires_in", "from 5s to 1d"),
+        ("frontend.shop.oidc.login_timeout", "to 1h"),
+        ("frontend.shop.oidc.id_token_signed_response_alg", "256"),
+        ("frontend.shop.oidc.logout_token_without_exp", "by-iat"),
         ("frontend.shop.oidc.par", "no such key"),
         ("frontend.shop.session.absolute_timeout", "to 400d"),
         ("frontend.shop.session.idle_timeout", "absolute_timeout"),
