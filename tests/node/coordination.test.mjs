@@ -253,11 +253,11 @@ for (const [what, fail, mend] of [
     const scene = await setScene(t);
     const session = await scene.signIn();
     const gone = await scene.signIn();
-    scene.op.accessTokenSeconds = 2;
+    scene.op.accessTokenSeconds = 5;
     const due = await scene.signIn();
     scene.op.accessTokenSeconds = 300;
     const load = scene.load(session.cookie);
-    await sleep(1000);
+    await sleep(4000);
     await fail(scene.store);
     await sleep(1500);
     // A logout meanwhile: done here at once, told to the others when the store is back.
