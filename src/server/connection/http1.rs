@@ -58,11 +58,9 @@ pub(super) async fn serve<T: Transport, S: Application>(
     room: &Rc<Room>,
     closing: Closing,
 ) {
-    let peer = transport.tcp().peer_addr().ok();
     let mut before = Bytes::new();
     let mut is_unread = T::BEGINS_UNREAD;
     loop {
-        let wire = Wire::new(Rc::clone(room));
         if is_unread {
             // No buffer is there to be filled yet.
             let first = timeout(KEEP_ALIVE, transport.tcp().readable());
@@ -71,39 +69,55 @@ pub(super) async fn serve<T: Transport, S: Application>(
                 () = closing.clone().wait() => return,
             }
         }
-        let exchanges = Exchanges {
-            app: Rc::clone(app),
-            wire: Rc::clone(&wire),
-            peer,
-        };
-        let watched = TokioIo::new(Watched::new(transport, before, Rc::clone(&wire)));
-        let mut connection = http1::Builder::new()
-            .header_read_timeout(None)
-            .max_buf_size(BUFFER)
-            .serve_connection(watched, exchanges);
-        let end = drive(&mut connection, &wire, &closing).await;
-        let parts = connection.into_parts();
-        transport = parts.io.into_inner().into_inner();
-        before = parts.read_buf;
-        let switched = wire.switched.borrow_mut().take();
-        match (end, switched) {
-            // hyper has read all there was.
-            (End::Quiet, _) => is_unread = before.is_empty(),
-            (End::Done, Some(body)) => return switch(transport, before, body, &wire).await,
-            (End::Done, None) => return linger(transport, &wire).await,
-            (End::Refused, _) => {
-                let _ = timeout(LAST_BYTES, transport.write_all(REFUSAL)).await;
-                return linger(transport, &wire).await;
-            }
-            (End::Cut, _) => {
-                if wire.ends_with_connection.get() {
-                    // An end in order would make a part look like the whole; a reset does not.
-                    let _ = SockRef::from(transport.tcp()).set_linger(Some(Duration::ZERO));
-                }
-                return;
+        // In a box, so that a connection at rest is as small as what waits for it.
+        let round = Box::pin(round(transport, before, app, room, &closing));
+        let Some(rest) = round.await else { return };
+        (transport, before) = rest;
+        // hyper has read all there was.
+        is_unread = before.is_empty();
+    }
+}
+
+/// Serves requests until nothing comes. Gives the connection back if it may go on.
+async fn round<T: Transport, S: Application>(
+    transport: T,
+    before: Bytes,
+    app: &Rc<S>,
+    room: &Rc<Room>,
+    closing: &Closing,
+) -> Option<(T, Bytes)> {
+    let wire = Wire::new(Rc::clone(room));
+    let exchanges = Exchanges {
+        app: Rc::clone(app),
+        wire: Rc::clone(&wire),
+        peer: transport.tcp().peer_addr().ok(),
+    };
+    let watched = TokioIo::new(Watched::new(transport, before, Rc::clone(&wire)));
+    let mut connection = http1::Builder::new()
+        .header_read_timeout(None)
+        .max_buf_size(BUFFER)
+        .serve_connection(watched, exchanges);
+    let end = drive(&mut connection, &wire, closing).await;
+    let parts = connection.into_parts();
+    let mut transport = parts.io.into_inner().into_inner();
+    let before = parts.read_buf;
+    let switched = wire.switched.borrow_mut().take();
+    match (end, switched) {
+        (End::Quiet, _) => return Some((transport, before)),
+        (End::Done, Some(body)) => Box::pin(switch(transport, before, body, &wire)).await,
+        (End::Done, None) => linger(transport, &wire).await,
+        (End::Refused, _) => {
+            let _ = timeout(LAST_BYTES, transport.write_all(REFUSAL)).await;
+            linger(transport, &wire).await;
+        }
+        (End::Cut, _) => {
+            if wire.ends_with_connection.get() {
+                // An end in order would make a part look like the whole; a reset does not.
+                let _ = SockRef::from(transport.tcp()).set_linger(Some(Duration::ZERO));
             }
         }
     }
+    None
 }
 
 type Connection<T, S> = http1::Connection<TokioIo<Watched<T>>, Exchanges<S>>;
@@ -210,6 +224,6 @@ async fn linger(mut transport: impl Transport, wire: &Wire) {
 }
 
 async fn drain(reader: &mut (impl tokio::io::AsyncRead + Unpin)) {
-    let mut lost = [0; 4096];
+    let mut lost = vec![0; 4096];
     while let Ok(1..) = reader.read(&mut lost).await {}
 }

@@ -149,7 +149,8 @@ impl<S: Application> Service<TcpStream> for Acceptor<S> {
                 http1::serve(tcp, &app, &room, closing).await;
                 return Ok(());
             };
-            let shaken = timeout(HEAD_TIME, tls.accept(tcp));
+            // Each of these in a box of its own: a task is as large as the largest of its states, and most wait.
+            let shaken = Box::pin(timeout(HEAD_TIME, tls.accept(tcp)));
             let shaken = tokio::select! {
                 shaken = shaken => shaken,
                 () = closing.clone().wait() => return Ok(()),
@@ -158,9 +159,9 @@ impl<S: Application> Service<TcpStream> for Acceptor<S> {
                 return Err(());
             };
             if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-                http2::serve(stream, &app, closing, patience).await;
+                Box::pin(http2::serve(stream, &app, closing, patience)).await;
             } else {
-                http1::serve(stream, &app, &room, closing).await;
+                Box::pin(http1::serve(stream, &app, &room, closing)).await;
             }
             Ok(())
         })
