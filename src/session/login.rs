@@ -32,9 +32,6 @@ const MAX_LOGINS: usize = 20;
 /// Characters of the random part of `state`: 32 bytes.
 const RANDOM_LEN: usize = 43;
 
-/// Between the random part and the sealed one.
-const JOINT: char = '.';
-
 impl Jar {
     /// The `state` that the identity provider gets for a login whose cookie keeps `random`.
     pub fn seal_login_state(
@@ -51,7 +48,7 @@ impl Jar {
             parts: vec![("return_to".to_owned(), state.head.len())],
         })?;
         let sealed = envelope.seal(&draft, keys, now)?;
-        Ok(format!("{random}{JOINT}{sealed}"))
+        Ok(format!("{random}{sealed}"))
     }
 
     /// Opens that `state` again: its random part, and what it says. Whose it is, the attempt's cookie alone can tell.
@@ -60,9 +57,8 @@ impl Jar {
         state: &'s str,
         keys: &KeyRing,
     ) -> Option<(&'s str, LoginState)> {
-        let (random, sealed) = state.split_once(JOINT)?;
-        let is_plain = random.bytes().all(names::is_base64url);
-        if random.len() != RANDOM_LEN || !is_plain {
+        let (random, sealed) = state.split_at_checked(RANDOM_LEN)?;
+        if !random.bytes().all(names::is_base64url) {
             return None;
         }
         let envelope = self.login_state_envelope(random);

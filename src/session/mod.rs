@@ -50,7 +50,7 @@
 //!
 //! The session's text is divided so that every cookie but the last is full: its value has 3800 octets less the length of
 //! `<p><f>.15`. Cookies beyond that number are not joined. All other texts are in one cookie, of at most 4096 octets of name and value; `logout-state` counts as a cookie
-//! of that name, and `login-state` as one called `login-state.` and the 43 characters that stand before it in `state`, with a dot between.
+//! of that name, and `login-state` as one called `login-state.` and the 43 characters that stand before it in `state`.
 //!
 //! The AEAD's key is HKDF-SHA-256 (RFC 5869) of the key's 32-byte secret, without salt, with the purpose as info, 32 bytes
 //! long. The kid is the first 8 bytes of SHA-256 of `sealgate kid 1`, a zero byte and the secret. A cookie whose algorithm is not
