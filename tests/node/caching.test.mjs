@@ -63,10 +63,10 @@ test('a cache in front gives nobody the answer or the cookies of another', { tim
   });
 
   await t.test('nor the cookies of a refresh, nor answers of our own', async () => {
-    op.accessTokenSeconds = 2;
+    op.accessTokenSeconds = 5;
     const due = await scene.signIn();
     op.accessTokenSeconds = 300;
-    await sleep(2500);
+    await sleep(5500);
     const path = '/api/echo/refreshed?control=public,max-age=60';
     const refreshed = await ask(path, due);
     assert.ok(refreshed.setCookies.some((line) => line.startsWith('sealgate-shop=')), refreshed.body);
