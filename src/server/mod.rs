@@ -65,9 +65,8 @@ pub fn public(
 ) -> std::io::Result<Server> {
     let clients = Clients::prepare(upstreams, options.workers)?;
     let longest = upstreams.values().map(|upstream| upstream.idle_timeout);
-    let longest = longest.max();
-    limit_unread(&listener, longest);
-    let patience = longest.unwrap_or(PATIENCE);
+    let patience = longest.max().unwrap_or(PATIENCE);
+    limit_unread(&listener, patience);
     let of_app = Arc::clone(bff);
     let app = move || {
         let worker = Rc::new(Worker {
@@ -97,9 +96,9 @@ pub fn public(
 
 /// Ends connections whose client reads nothing for `limit` although something was sent. While a client does not read,
 /// nobody polls the answer's body, so only the kernel can know. Accepted connections inherit it from the listener.
-fn limit_unread(listener: &TcpListener, limit: Option<Duration>) {
+fn limit_unread(listener: &TcpListener, limit: Duration) {
     #[cfg(target_os = "linux")]
-    if let Err(error) = socket2::SockRef::from(listener).set_tcp_user_timeout(limit) {
+    if let Err(error) = socket2::SockRef::from(listener).set_tcp_user_timeout(Some(limit)) {
         log::warn!("clients that stop reading are not timed out: {error}");
     }
     #[cfg(not(target_os = "linux"))]
@@ -108,6 +107,7 @@ fn limit_unread(listener: &TcpListener, limit: Option<Duration>) {
 
 /// The operator's listener.
 pub fn operator(bff: &Arc<Bff>, listener: TcpListener) -> std::io::Result<Server> {
+    limit_unread(&listener, PATIENCE);
     let of_app = web::Data::new(Arc::clone(bff));
     let app = move || {
         let app = App::new()

@@ -90,6 +90,22 @@ fn an_api_is_called_over_http_2() {
         let post = request(Method::POST, "/api/x", &cookies);
         let (_, seen) = read(sender.send_request(post).await.unwrap()).await;
         assert_eq!(seen["headers"]["content-length"], "0");
+        let delete = request(Method::DELETE, "/api/x", &cookies);
+        let (_, seen) = read(sender.send_request(delete).await.unwrap()).await;
+        assert!(seen["headers"]["transfer-encoding"].is_null(), "{seen}");
+        // An answer to HEAD has no body, a refusal neither.
+        for (path, status) in [("/api/x", 200), ("/nowhere", 404), ("/bff/session", 405)] {
+            let head = request(Method::HEAD, path, &cookies);
+            let answer = sender.send_request(head).await.unwrap();
+            assert_eq!(answer.status().as_u16(), status, "{path}");
+            let body = answer.into_body().collect().await.unwrap().to_bytes();
+            assert!(body.is_empty(), "{path}: {body:?}");
+        }
+        let mut get = request(Method::GET, "/api/x", &cookies);
+        *get.body_mut() = Full::new(Bytes::from_static(b"hello"));
+        get.headers_mut().remove("content-length");
+        let answer = sender.send_request(get).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
         // Many at once, on one connection.
         let many = (0..100).map(|n| {
             let path = format!("/api/slow?ms=50&n={n}");
@@ -106,6 +122,34 @@ fn an_api_is_called_over_http_2() {
         let get = request(Method::GET, "/bff/session", &cookies);
         let (_, session) = read(sender.send_request(get).await.unwrap()).await;
         assert_eq!(session["active"], true);
+    });
+}
+
+#[test]
+fn a_stream_that_nobody_reads_ends_whatever_others_do() {
+    // A: HTTP/2 has windows of its own, and TCP sees nothing of it.
+    let (site, client) = tls::site();
+    let config = std::fs::read_to_string(site.place.path("sealgate.toml")).unwrap();
+    let config = config.replace("[upstream.api]", "[upstream.api]\nidle_timeout = \"1s\"");
+    site.place.write("sealgate.toml", &config);
+    let server = site.serve();
+    let mut browser = site.browser(&server);
+    browser.speak_tls(Arc::clone(&client));
+    browser.log_in("/bff/login");
+    let line = browser.api_cookie_line("/api/big");
+    run(async {
+        let mut sender = connect(&server, &client).await;
+        let big = request(Method::GET, "/api/big?bytes=50000000", &[("cookie", &line)]);
+        let unread = sender.send_request(big).await.unwrap();
+        assert_eq!(unread.status(), StatusCode::OK);
+        for _ in 0..15 {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            let other = request(Method::GET, "/bff/session", &[("cookie", &line)]);
+            let other = sender.send_request(other).await.unwrap();
+            assert_eq!(other.status(), StatusCode::OK);
+        }
+        let end = unread.into_body().collect().await;
+        assert!(end.is_err(), "it was reset");
     });
 }
 

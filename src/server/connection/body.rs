@@ -29,11 +29,19 @@ pub(super) struct Received {
 impl Received {
     /// `is_whole` becomes true when the last byte was taken.
     pub(super) fn new(body: Incoming, wire: Rc<Wire>, is_whole: Rc<Cell<bool>>) -> Self {
+        // As long as somebody may read on, what comes is no head.
+        wire.hold();
         Self {
             body,
             wire,
             is_whole,
         }
+    }
+}
+
+impl Drop for Received {
+    fn drop(&mut self) {
+        self.wire.end();
     }
 }
 

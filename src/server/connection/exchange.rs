@@ -78,13 +78,17 @@ impl<S: Application> hyper::service::Service<http::Request<Incoming>> for Exchan
             }
         };
         let version = head.version;
-        let is_plain = self.is_plain(&head);
+        // HTTP/2 lets any method have a body; nobody asks for one with these, and nobody would read it.
+        let is_plain = self.is_plain(&head)
+            && (version != Version::HTTP_2
+                || is_whole.get()
+                || !matches!(head.method, Method::GET | Method::HEAD));
         let request = message::request(&head, payload, self.peer).filter(|_| is_plain);
         let answering = request.map(|mut request| {
             // In HTTP/2 no header says that there is no body, but the end of the stream does.
             if version == Version::HTTP_2
                 && is_whole.get()
-                && matches!(head.method, Method::POST | Method::PUT | Method::PATCH)
+                && !matches!(head.method, Method::GET | Method::HEAD)
             {
                 let none = actix_web::http::header::HeaderValue::from_static("0");
                 let name = actix_web::http::header::CONTENT_LENGTH;
@@ -93,6 +97,7 @@ impl<S: Application> hyper::service::Service<http::Request<Incoming>> for Exchan
             self.app.call(request)
         });
         let wire = Rc::clone(&self.wire);
+        let is_head = head.method == Method::HEAD;
         Box::pin(async move {
             let answer: actix_http::Response<BoxBody> = match answering {
                 Some(answering) => match answering.await {
@@ -105,6 +110,13 @@ impl<S: Application> hyper::service::Service<http::Request<Incoming>> for Exchan
             let body = if head.status() == StatusCode::SWITCHING_PROTOCOLS {
                 *wire.switched.borrow_mut() = Some(body);
                 BoxBody::new(())
+            } else if is_head {
+                // hyper would send it in HTTP/2. What its length would be is a header (RFC 9110 §9.3.2).
+                if let BodySize::Sized(length) = body.size() {
+                    head.headers_mut()
+                        .insert(header::CONTENT_LENGTH, length.into());
+                }
+                BoxBody::new(())
             } else {
                 body
             };
@@ -115,6 +127,8 @@ impl<S: Application> hyper::service::Service<http::Request<Incoming>> for Exchan
             }
             if version == Version::HTTP_10 && matches!(body.size(), BodySize::Stream) {
                 wire.ends_with_connection.set(true);
+                let close = HeaderValue::from_static("close");
+                head.headers_mut().insert(header::CONNECTION, close);
             }
             open.hand_over();
             Ok(head.map(|()| Sent::new(body, wire)))

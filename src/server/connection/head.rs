@@ -34,6 +34,9 @@ pub(super) enum Framing {
     Unseen,
 }
 
+/// Complete heads that wait to be judged. A client that sends more behind one another than this is not followed further.
+const MOST: usize = 64;
+
 /// Follows the bytes of a connection.
 #[derive(Debug, Default)]
 pub(super) struct Heads {
@@ -52,8 +55,29 @@ enum At {
     Headers,
     /// In a body of so many bytes more.
     Body(u64),
-    /// In something whose end hyper alone knows.
-    Lost,
+    /// In something whose end hyper alone knows; how many of the last bytes are `\r\n\r\n`, or `\n\n`.
+    Lost(Blank),
+}
+
+/// Whether the last bytes end an empty line.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Blank {
+    No,
+    /// A line has ended.
+    Begun,
+    /// And another one, which was empty.
+    Yes,
+}
+
+impl Blank {
+    fn then(self, bytes: &[u8]) -> Self {
+        bytes.iter().fold(self, |blank, byte| match (byte, blank) {
+            (b'\n', Self::No) => Self::Begun,
+            (b'\n', _) => Self::Yes,
+            (b'\r', blank) => blank,
+            _ => Self::No,
+        })
+    }
 }
 
 /// The line under way.
@@ -81,7 +105,10 @@ impl Heads {
     pub(super) fn pass(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             match self.at {
-                At::Lost => return,
+                At::Lost(blank) => {
+                    self.at = At::Lost(blank.then(bytes));
+                    return;
+                }
                 At::Body(left) => {
                     let n = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
                     bytes = bytes.get(n..).unwrap_or_default();
@@ -122,12 +149,16 @@ impl Heads {
                 self.at = match (head.codings, head.lengths, head.length) {
                     (0, 0, _) => At::Request,
                     (0, 1, Some(length)) => At::Body(length),
-                    _ => At::Lost,
+                    _ => At::Lost(Blank::Yes),
                 };
                 if self.at == At::Body(0) {
                     self.at = At::Request;
                 }
-                self.complete.push_back(head);
+                if self.complete.len() < MOST {
+                    self.complete.push_back(head);
+                } else {
+                    self.at = At::Lost(Blank::Yes);
+                }
             }
             _ if line.names(b"content-length:") => {
                 self.head.lengths = self.head.lengths.saturating_add(1);
@@ -161,9 +192,10 @@ impl Heads {
         }
     }
 
-    /// The connection is idle: what comes next begins a request.
+    /// hyper needs more bytes, and answers nothing. What comes next begins a request, unless half a head is there: that
+    /// never ends with an empty line.
     pub(super) fn rest(&mut self) {
-        if self.at == At::Lost {
+        if self.at == At::Lost(Blank::Yes) {
             *self = Self::default();
         }
     }
@@ -314,5 +346,32 @@ mod tests {
         heads.rest();
         heads.pass(b"POST / HTTP/1.1\r\ncontent-length: 1\r\n\r\na");
         assert_eq!(heads.judge(true), Framing::Plain);
+    }
+
+    #[test]
+    fn half_a_head_behind_chunks_is_never_taken_for_a_whole_one() {
+        // D8: the first half came along with the body, the second alone.
+        let chunks = "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n";
+        let next =
+            "POST / HTTP/1.1\r\ncontent-length: 5\r\nx: y\r\ntransfer-encoding: chunked\r\n\r\n";
+        for at in 0..=next.len() {
+            let mut heads = Heads::default();
+            heads.pass(format!("{chunks}{}", &next[..at]).as_bytes());
+            assert_eq!(heads.judge(true), Framing::Plain);
+            heads.rest();
+            heads.pass(&next.as_bytes()[at..]);
+            assert_ne!(heads.judge(true), Framing::Plain, "{at}");
+        }
+    }
+
+    #[test]
+    fn a_crowd_of_heads_is_not_kept() {
+        let mut heads = Heads::default();
+        heads.pass("G\n\n".repeat(100_000).as_bytes());
+        assert_eq!(heads.complete.len(), MOST);
+        for _ in 0..MOST {
+            assert_eq!(heads.judge(false), Framing::Plain);
+        }
+        assert_eq!(heads.judge(true), Framing::Unseen);
     }
 }

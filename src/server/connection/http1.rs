@@ -12,7 +12,7 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::body::{BoxBody, MessageBody as _};
 use bytes::Bytes;
@@ -20,7 +20,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout, timeout_at};
 
 use super::exchange::{Application, Exchanges};
 use super::room::Room;
@@ -31,6 +31,9 @@ use super::{Closing, HEAD_TIME, KEEP_ALIVE, LAST_BYTES};
 
 /// How long a connection without a request keeps its buffers.
 const QUIET: Duration = Duration::from_secs(1);
+
+/// How long a tunnel may take to end when the process does.
+const TUNNEL_GRACE: Duration = Duration::from_secs(2);
 
 /// A head and its line, and what is read or written at a time. `guard` refuses shorter ones with an answer of our own.
 const BUFFER: usize = 64 * 1024;
@@ -60,10 +63,16 @@ pub(super) async fn serve<T: Transport, S: Application>(
 ) {
     let mut before = Bytes::new();
     let mut is_unread = T::BEGINS_UNREAD;
+    // Bytes that are not HTTP, such as TLS has, do not make a connection younger.
+    let mut idle_since = Instant::now();
     loop {
+        if idle_since.elapsed() >= KEEP_ALIVE {
+            return;
+        }
         if is_unread {
             // No buffer is there to be filled yet.
-            let first = timeout(KEEP_ALIVE, transport.tcp().readable());
+            let end = idle_since + KEEP_ALIVE;
+            let first = timeout_at(end.into(), transport.tcp().readable());
             tokio::select! {
                 readable = first => if !matches!(readable, Ok(Ok(()))) { return },
                 () = closing.clone().wait() => return,
@@ -72,10 +81,20 @@ pub(super) async fn serve<T: Transport, S: Application>(
         // In a box, so that a connection at rest is as small as what waits for it.
         let round = Box::pin(round(transport, before, app, room, &closing));
         let Some(rest) = round.await else { return };
-        (transport, before) = rest;
+        (transport, before) = (rest.transport, rest.before);
+        idle_since = rest.served_until.unwrap_or(idle_since);
         // hyper has read all there was.
         is_unread = before.is_empty();
     }
+}
+
+/// A connection between two rounds.
+struct Rest<T> {
+    transport: T,
+    /// What was read and not used.
+    before: Bytes,
+    /// When the last answer ended, if there was a request.
+    served_until: Option<Instant>,
 }
 
 /// Serves requests until nothing comes. Gives the connection back if it may go on.
@@ -85,7 +104,7 @@ async fn round<T: Transport, S: Application>(
     app: &Rc<S>,
     room: &Rc<Room>,
     closing: &Closing,
-) -> Option<(T, Bytes)> {
+) -> Option<Rest<T>> {
     let wire = Wire::new(Rc::clone(room));
     let exchanges = Exchanges {
         app: Rc::clone(app),
@@ -103,8 +122,26 @@ async fn round<T: Transport, S: Application>(
     let before = parts.read_buf;
     let switched = wire.switched.borrow_mut().take();
     match (end, switched) {
-        (End::Quiet, _) => return Some((transport, before)),
-        (End::Done, Some(body)) => Box::pin(switch(transport, before, body, &wire)).await,
+        (End::Quiet, _) => {
+            let served_until = wire.has_served.get().then(|| wire.since());
+            return Some(Rest {
+                transport,
+                before,
+                served_until,
+            });
+        }
+        (End::Done, Some(body)) => {
+            let tunnel = switch(transport, before, body, &wire);
+            let stopped = async {
+                closing.clone().wait().await;
+                // The tunnel has a word to say, to whoever listens.
+                sleep(TUNNEL_GRACE).await;
+            };
+            tokio::select! {
+                () = Box::pin(tunnel) => {}
+                () = stopped => {}
+            }
+        }
         (End::Done, None) => linger(transport, &wire).await,
         (End::Refused, _) => {
             let _ = timeout(LAST_BYTES, transport.write_all(REFUSAL)).await;
@@ -149,7 +186,8 @@ async fn drive<T: Transport, S: Application>(
                 }
             }
             // What hyper has buffered must leave before it is taken apart.
-            return if outcome.is_ok() && !wire.is_flushed.get() {
+            let may_flush = outcome.as_ref().err().is_none_or(hyper::Error::is_parse);
+            return if may_flush && !wire.is_flushed.get() {
                 Poll::Pending
             } else {
                 Poll::Ready(End::Done)
@@ -166,8 +204,9 @@ async fn drive<T: Transport, S: Application>(
         let limit = match wire.phase() {
             _ if wire.is_cut() => return Poll::Ready(End::Cut),
             Phase::Busy => return Poll::Pending,
+            // hyper reads a head only when the answer before it has left.
+            _ if !wire.is_flushed.get() => return Poll::Pending,
             Phase::Head => HEAD_TIME,
-            Phase::Idle if !wire.is_flushed.get() => return Poll::Pending,
             Phase::Idle => QUIET,
         };
         if timer.is_over(wire.since() + limit, cx) {

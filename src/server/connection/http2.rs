@@ -11,7 +11,7 @@
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -42,6 +42,9 @@ const OUR_RESETS: usize = 256;
 const PING: Duration = Duration::from_secs(30);
 const PONG: Duration = Duration::from_secs(15);
 
+/// Upstreams that are silent are given up after `patience`: who waits for them learns that first.
+const MARGIN: Duration = Duration::from_secs(10);
+
 /// Serves requests until one of both sides has enough. `patience` is how long none of them need make progress.
 pub(super) async fn serve<S: Application>(
     transport: impl Transport,
@@ -57,7 +60,7 @@ pub(super) async fn serve<S: Application>(
         peer: transport.tcp().peer_addr().ok(),
     };
     let header_list = u32::try_from(MAX_HEADER_BYTES).unwrap_or(u32::MAX);
-    let connection = http2::Builder::new(Local)
+    let connection = http2::Builder::new(Local { patience })
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS)
         .initial_stream_window_size(STREAM_WINDOW)
@@ -73,7 +76,7 @@ pub(super) async fn serve<S: Application>(
     let mut connection = std::pin::pin!(connection);
     let mut closed = std::pin::pin!(closing.clone().wait());
     let mut timer = Timer::default();
-    let mut is_closing = false;
+    let mut closing_since = None;
     let is_over = poll_fn(|cx| {
         if let Poll::Ready(outcome) = connection.as_mut().poll(cx) {
             if let Err(error) = outcome {
@@ -81,18 +84,19 @@ pub(super) async fn serve<S: Application>(
             }
             return Poll::Ready(true);
         }
-        if !is_closing && closed.as_mut().poll(cx).is_ready() {
-            is_closing = true;
+        if closing_since.is_none() && closed.as_mut().poll(cx).is_ready() {
+            closing_since = Some(Instant::now());
             connection.as_mut().graceful_shutdown();
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let limit = if wire.open() == 0 {
-            KEEP_ALIVE
-        } else {
-            patience
+        let end = match closing_since {
+            _ if wire.open() > 0 => wire.moved() + patience + MARGIN,
+            // The client need not answer to our goodbye.
+            Some(since) => since.max(wire.moved()) + LAST_BYTES,
+            None => wire.moved() + KEEP_ALIVE,
         };
-        if timer.is_over(wire.moved() + limit, cx) {
+        if timer.is_over(end, cx) {
             return Poll::Ready(false);
         }
         Poll::Pending
@@ -106,14 +110,33 @@ pub(super) async fn serve<S: Application>(
     let _ = timeout(LAST_BYTES, connection).await;
 }
 
-/// Streams run on the worker's own thread.
+/// Streams run on the worker's own thread, and end by themselves when the client takes nothing for so long: what other
+/// streams of the connection do is no sign of life for this one.
 #[derive(Clone, Copy)]
-struct Local;
+struct Local {
+    patience: Duration,
+}
 
 impl<F: Future + 'static> hyper::rt::Executor<F> for Local {
     fn execute(&self, stream: F) {
+        let patience = self.patience + MARGIN;
         actix_web::rt::spawn(async move {
-            stream.await;
+            let mut stream = Box::pin(stream);
+            let mut timer = Timer::default();
+            let mut last = Instant::now();
+            poll_fn(|cx| {
+                let rang_at = timer.rings_at();
+                if timer.is_over(last + patience, cx) {
+                    // Dropped, it is reset.
+                    return Poll::Ready(());
+                }
+                // Set anew, the timer has rung, and was why we are here.
+                if timer.rings_at() == rang_at {
+                    last = Instant::now();
+                }
+                stream.as_mut().poll(cx).map(drop)
+            })
+            .await;
         });
     }
 }

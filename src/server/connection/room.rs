@@ -4,7 +4,7 @@
 //! bounded room: who has been at it longest goes first. A head that a browser sends is complete within a round trip.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 
 use super::wire::Wire;
@@ -19,8 +19,9 @@ const ROOM: usize = 4 * 1024 * 1024;
 #[derive(Default)]
 pub(super) struct Room {
     taken: Cell<usize>,
-    /// In the order they came.
-    guests: RefCell<VecDeque<Weak<Wire>>>,
+    /// In the order they came, by a number that counts up.
+    guests: RefCell<BTreeMap<u64, Weak<Wire>>>,
+    came: Cell<u64>,
 }
 
 impl Room {
@@ -32,16 +33,18 @@ impl Room {
             return;
         }
         if before == 0 {
-            self.guests.borrow_mut().push_back(Rc::downgrade(wire));
+            let number = self.came.get();
+            self.came.set(number.wrapping_add(1));
+            wire.room_number.set(number);
+            self.guests.borrow_mut().insert(number, Rc::downgrade(wire));
         }
         let taken = self.taken.get().saturating_sub(before);
         self.taken.set(taken.saturating_add(counted));
         while self.taken.get() > ROOM {
-            let Some(first) = self.guests.borrow_mut().pop_front() else {
+            let Some((_, first)) = self.guests.borrow_mut().pop_first() else {
                 return;
             };
-            // Those that are complete, or gone, have left their places in the line.
-            if let Some(first) = first.upgrade().filter(|first| first.room_taken.get() > 0) {
+            if let Some(first) = first.upgrade() {
                 log::debug!("a head that was long under way made room for others");
                 self.leave(&first);
                 first.cut();
@@ -52,9 +55,9 @@ impl Room {
     /// A head is complete, or its connection is over.
     pub(super) fn leave(&self, wire: &Wire) {
         let taken = wire.room_taken.replace(0);
-        self.taken.set(self.taken.get().saturating_sub(taken));
-        if self.taken.get() == 0 {
-            self.guests.borrow_mut().clear();
+        if taken > 0 {
+            self.taken.set(self.taken.get().saturating_sub(taken));
+            self.guests.borrow_mut().remove(&wire.room_number.get());
         }
     }
 }
@@ -86,15 +89,19 @@ mod tests {
     #[test]
     fn a_guest_that_comes_again_is_counted_once() {
         let room = Rc::new(Room::default());
+        let other = Wire::new(Rc::clone(&room));
+        room.grow(&other, FREE + 1);
         let wire = Wire::new(Rc::clone(&room));
         for _ in 0..3 {
             for bytes in [1, FREE + 1, FREE + 10] {
                 room.grow(&wire, bytes);
             }
-            assert_eq!(room.taken.get(), 10);
+            assert_eq!((room.taken.get(), room.guests.borrow().len()), (11, 2));
             room.leave(&wire);
+            assert_eq!((room.taken.get(), room.guests.borrow().len()), (1, 1));
         }
-        drop(wire);
+        drop((wire, other));
         assert_eq!(room.taken.get(), 0);
+        assert!(room.guests.borrow().is_empty());
     }
 }

@@ -11,6 +11,11 @@ use tokio::time::{Sleep, sleep_until};
 pub(super) struct Timer(Option<Pin<Box<Sleep>>>);
 
 impl Timer {
+    /// When it will ring.
+    pub(super) fn rings_at(&self) -> Option<Instant> {
+        self.0.as_ref().map(|sleep| sleep.deadline().into_std())
+    }
+
     /// Whether the time is up. If not, the task is woken when it may be.
     pub(super) fn is_over(&mut self, at: Instant, cx: &mut Context<'_>) -> bool {
         let at = at.into();

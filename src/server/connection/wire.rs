@@ -35,6 +35,8 @@ pub(super) struct Wire {
     pub(super) has_ended: Cell<bool>,
     /// The heads among the bytes that have come.
     pub(super) heads: RefCell<Heads>,
+    /// Whether a request has come.
+    pub(super) has_served: Cell<bool>,
     /// Whether anything was written since a head began.
     pub(super) has_answered: Cell<bool>,
     /// Whether the end of the connection is that of the answer (RFC 9112 §6.3, HTTP/1.0).
@@ -47,6 +49,7 @@ pub(super) struct Wire {
     head_bytes: Cell<usize>,
     /// How much of them counts.
     pub(super) room_taken: Cell<usize>,
+    pub(super) room_number: Cell<u64>,
     room: Rc<Room>,
     driver: Cell<Option<Waker>>,
     /// The body of a 101: what follows is no longer HTTP.
@@ -65,12 +68,14 @@ impl Wire {
             moved: Cell::new(now),
             has_ended: Cell::new(false),
             heads: RefCell::default(),
+            has_served: Cell::new(false),
             has_answered: Cell::new(false),
             ends_with_connection: Cell::new(false),
             is_flushed: Cell::new(true),
             is_cut: Cell::new(false),
             head_bytes: Cell::new(0),
             room_taken: Cell::new(0),
+            room_number: Cell::new(0),
             room,
             driver: Cell::new(None),
             switched: RefCell::new(None),
@@ -126,13 +131,19 @@ impl Wire {
 
     /// A request's head is complete.
     pub(super) fn begin(&self) {
-        self.open.set(self.open.get().saturating_add(1));
+        self.hold();
         self.head_bytes.set(0);
         self.room.leave(self);
         self.enter(Phase::Busy);
     }
 
-    /// An answer has ended, whole or not.
+    /// One thing more to wait for: an answer, or a body that somebody may still read.
+    pub(super) fn hold(&self) {
+        self.open.set(self.open.get().saturating_add(1));
+        self.has_served.set(true);
+    }
+
+    /// One thing less, whole or not.
     pub(super) fn end(&self) {
         let open = self.open.get().saturating_sub(1);
         self.open.set(open);
