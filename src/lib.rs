@@ -11,6 +11,7 @@
 //! | to read about | go to |
 //! |---|---|
 //! | the path of every request, in nine steps | `server::pipeline` |
+//! | a connection: TLS, versions of HTTP, time limits | `server::connection` |
 //! | the cookie, byte by byte | [`session`] |
 //! | who may use a route, and with which token | [`frontend::Policy`], [`token`] |
 //! | when and how tokens are refreshed | `token::refresh` |
