@@ -20,6 +20,7 @@ use super::callback::{Response, go};
 use super::login::{self, Wish};
 use super::silent;
 use crate::bff::Ctx;
+use crate::frontend::Target;
 use crate::guard;
 use crate::names::ReturnTo;
 use crate::oidc::{LoginParams, known_code, quotable};
@@ -55,7 +56,14 @@ pub(super) async fn find(
     }
     if is_signed_in {
         log::debug!(frontend = ctx.frontend.name.as_str(); "a login came again, or late; there is a session");
-        return Ok(go(&way.return_to));
+        // Without the attempt nothing says that this browser asked for the login: anybody can have made the address, and the
+        // second look is a navigation of our own. So it leads to pages alone, never to what acts with the session.
+        let is_page = attempt.is_some() || leads_to_page(ctx, &way.return_to);
+        return Ok(if is_page {
+            go(&way.return_to)
+        } else {
+            go(&ReturnTo::root())
+        });
     }
     if problem == Problem::LoginFailed(LoginFailure::ErrorFromProvider) {
         return refused(ctx, problem, response, way, attempt).await;
@@ -67,6 +75,13 @@ pub(super) async fn find(
     }
     note_failure(ctx, &problem, response);
     Err(problem)
+}
+
+/// Whether a path is neither an endpoint nor an API.
+fn leads_to_page(ctx: &Ctx<'_>, return_to: &ReturnTo) -> bool {
+    let path = return_to.as_str().split(['?', '#']).next();
+    let target = ctx.frontend.resolve("GET", path.unwrap_or_default());
+    !matches!(target, Ok(Target::Private(_)))
 }
 
 /// Whether a query is what [`find`] lets a page ask for.

@@ -23,6 +23,8 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::fs::OFlags;
+
 use super::error::{Flaw, ForeignOwner, KeyRingError};
 use super::file;
 use super::key::{Key, Kid};
@@ -186,15 +188,7 @@ pub(super) fn lock(dir: &Path) -> Result<File, KeyRingError> {
         why,
     };
     let path = dir.join(".lock");
-    let mut file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true)
-        .mode(0o600)
-        .open(&path)
-        .map_err(failed)?;
-    hand_over(&file, dir);
+    let mut file = open_lock(&path, dir).map_err(failed)?;
     for _ in 0..TRIES {
         match file.try_lock() {
             Ok(()) => {
@@ -211,6 +205,36 @@ pub(super) fn lock(dir: &Path) -> Result<File, KeyRingError> {
     }
     let holder = signature(&mut file);
     Err(KeyRingError::Locked { path, holder })
+}
+
+/// Opens the lock file, and makes it where there is none.
+///
+/// The directory may belong to a less privileged user than we are, who could have put anything in its place: a link to
+/// another file would be emptied, and given to that user. So links are not followed, and only a file of our own making
+/// changes its owner.
+fn open_lock(path: &Path, dir: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options
+        .read(true)
+        .write(true)
+        .mode(0o600)
+        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+    match options.clone().create_new(true).open(path) {
+        Ok(file) => {
+            hand_over(&file, dir);
+            Ok(file)
+        }
+        Err(why) if why.kind() == io::ErrorKind::AlreadyExists => {
+            let file = options.open(path)?;
+            let meta = file.metadata()?;
+            if !meta.is_file() || meta.nlink() != 1 {
+                let why = format!("{} is not a file of its own", path.display());
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+            }
+            Ok(file)
+        }
+        Err(why) => Err(why),
+    }
 }
 
 fn sign(file: &mut File) -> io::Result<()> {
@@ -266,6 +290,25 @@ mod tests {
         )
         .unwrap();
         assert_eq!(survey(dir.path(), ourselves()).unwrap().foreign, []);
+    }
+
+    #[test]
+    fn a_lock_that_is_another_file_is_refused_and_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let other = dir.path().join("other");
+        let path = dir.path().join(".lock");
+        for link in [
+            |from: &Path, to: &Path| std::os::unix::fs::symlink(from, to),
+            |from: &Path, to: &Path| fs::hard_link(from, to),
+        ] {
+            fs::write(&other, "precious").unwrap();
+            link(&other, &path).unwrap();
+            assert!(lock(dir.path()).is_err());
+            assert_eq!(fs::read_to_string(&other).unwrap(), "precious");
+            fs::remove_file(&path).unwrap();
+        }
+        drop(lock(dir.path()).unwrap());
+        drop(lock(dir.path()).unwrap());
     }
 
     #[test]

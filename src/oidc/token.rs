@@ -70,10 +70,15 @@ impl Provider {
         self.heard(&answer);
         let answer = answer.map_err(lost)?;
         let status = answer.status().as_u16();
+        let is_page = is_page(&answer);
         let tokens = match self.read_and_erase(answer, &grant) {
             // A gateway that got no answer does not know either.
             Err(_) if matches!(status, 502 | 504) => {
                 return Err(OidcError::Lost(format!("status {status}")));
+            }
+            // A server in between that refuses everybody is an outage, whatever status it says.
+            Err(OidcError::Invalid(text)) if is_page => {
+                return Err(OidcError::Unavailable(format!("{text}, on a page")));
             }
             Err(OidcError::Invalid(text)) if speaks_of_the_request(status) => {
                 return Err(OidcError::Rejected(text));

@@ -192,6 +192,44 @@ fn a_page_looks_again_once_and_only_where_there_is_something_to_see() {
 }
 
 #[test]
+fn an_address_that_somebody_else_made_leads_to_pages_alone() {
+    // A7, A22: the second look is a navigation of our own origin, and brings the session's cookies.
+    let bff = TestBff::spawn();
+    for (target, ends_at) in [
+        ("/api/echo/export?all=1", "/"),
+        ("/api/maybe/x", "/"),
+        ("/bff/login?prompt=login&login_hint=mallory", "/"),
+        ("/bff/logout?sid=x", "/"),
+        ("/welcome?x=1", "/welcome?x=1"),
+    ] {
+        let path = format!("/bff/login?returnUrl={}", encoded(target));
+        let begun = bff.browser().send_bare(Request::new("GET", &path));
+        let provider = Url::parse(begun.header("location").unwrap()).unwrap();
+        let state = provider.query_pairs().find(|(name, _)| name == "state");
+        let state = state.unwrap().1.into_owned();
+        let mut victim = bff.signed_in();
+        let (calls, logins) = (bff.api_calls(), bff.idp.observed().authorize);
+        let foreign = format!("/bff/callback?state={}&code=x", encoded(&state));
+        let page = victim.navigate(&foreign, Initiator::CrossSite).response;
+        let refresh = page.header("refresh").expect("the page looks again");
+        let again = victim.app().join(refresh.strip_prefix("0;url=").unwrap());
+        let again = again.unwrap();
+        let answer = victim.send_bare(
+            Request::new("GET", &again[url::Position::BeforePath..])
+                .header("accept", "text/html")
+                .header("sec-fetch-site", "same-origin")
+                .header("sec-fetch-mode", "navigate")
+                .header("sec-fetch-dest", "document"),
+        );
+        assert_eq!(answer.status, 303, "{target}");
+        assert_eq!(answer.header("location"), Some(ends_at), "{target}");
+        assert_eq!(bff.api_calls(), calls, "{target}");
+        assert_eq!(bff.idp.observed().authorize, logins, "{target}");
+        assert_eq!(victim.fetch("GET", "/bff/session").json()["active"], true);
+    }
+}
+
+#[test]
 fn a_second_look_is_taken_by_get_whatever_the_response_mode_is() {
     // P07, B21
     let bff = TestBff::with(|setup| {

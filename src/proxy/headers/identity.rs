@@ -44,6 +44,8 @@ pub(super) fn is_claim(name: &str) -> bool {
             "ssl-client",
         ]),
         Some(b't') => name == "true-client-ip" || begins(&["tailscale-", "teleport-jwt-assertion"]),
+        // WebLogic's plug-ins
+        Some(b'w') => begins(&["wl-proxy-client-"]),
         Some(b'y') => begins(&["ynh-user"]),
         _ => false,
     }
@@ -90,7 +92,7 @@ fn is_x_claim(rest: &str) -> bool {
         Some(b'g') => begins(&["goog-authenticated-", "goog-iap-"]),
         Some(b'i') => rest == "id-token",
         // WSO2; Istio
-        Some(b'j') => begins(&["jwt-assertion", "jwt-payload"]),
+        Some(b'j') => begins(&["jwt-assertion", "jwt-claim-", "jwt-payload"]),
         Some(b'm') => begins(&["middleware-", "ms-client-principal", "ms-token-"]),
         Some(b'o') => begins(&["original-", "originating-ip"]),
         Some(b'p') => begins(&["pomerium-"]),

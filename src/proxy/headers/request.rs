@@ -138,8 +138,10 @@ impl Outbound<'_> {
             name,
             "x-http-method" | "x-http-method-override" | "x-method-override"
         );
-        // CGI and its heirs read '_' as '-', so `x_forwarded-for` would be taken for ours (CVE-2025-64484).
-        name.contains('_')
+        // CGI and its heirs write '-' as '_', and some of them all but letters and digits: `x_forwarded-for` and
+        // `x.forwarded.for` would be taken for ours (CVE-2025-64484).
+        let is_plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+        !name.bytes().all(is_plain)
             || is_credential
             || is_framing
             || is_claim(name)
