@@ -181,9 +181,12 @@ impl Running {
         };
         log::info!("shutting down");
         self.bff.draining.begin();
-        tokio::select! {
-            () = tokio::time::sleep(delay) => {}
-            _ = interrupt.recv() => {}
+        // Without a delay there is nothing that a Ctrl-C could cut short, and it must not be lost here.
+        if !delay.is_zero() {
+            tokio::select! {
+                () = tokio::time::sleep(delay) => {}
+                _ = interrupt.recv() => {}
+            }
         }
         tokio::select! {
             () = self.stop() => {}
