@@ -55,7 +55,7 @@ enum At {
     Headers,
     /// In a body of so many bytes more.
     Body(u64),
-    /// In something whose end hyper alone knows; how many of the last bytes are `\r\n\r\n`, or `\n\n`.
+    /// In something whose end hyper alone knows, and whether the last bytes of it are an empty line.
     Lost(Blank),
 }
 

@@ -4,7 +4,8 @@
 //! (RFC 8441) is not offered, so browsers open a connection of their own for it.
 //!
 //! # Invariants
-//! - A connection without a request ends after [`KEEP_ALIVE`]; one whose answers nobody takes, after `patience`.
+//! - A connection without a request ends after [`KEEP_ALIVE`]. A stream whose answer nobody takes ends after `patience` and
+//!   [`MARGIN`], whatever the others of its connection do.
 //! - What one connection can hold of ours is bounded: streams, windows, header lists, answers, resets
 //!   (CVE-2023-44487, CVE-2024-27316, CVE-2025-8671).
 
