@@ -16,12 +16,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::bff::{Bff, Draining};
 use crate::clock::Clock;
 use crate::config::{self, Config};
-use crate::coordination::{
-    BadUrl, CoordinationSettings, Coordinator, Ends, Fruitless, Redemptions, Refreshes, Replicas,
-    Revocations,
-};
+use crate::coordination::{BadUrl, CoordinationSettings, Coordinator};
 use crate::frontend::{Endpoint, Frontends, RateLimit};
 use crate::keyring::{KeyRing, KeyRingError, SharedRing};
+use crate::ledger::{Ends, FailedRenewals, Redemptions, Refreshes, Replicas, Revocations};
 use crate::oidc::IdpClient;
 use crate::server;
 use crate::session::OpenResult;
@@ -118,7 +116,7 @@ pub fn start(config: Config, clock: Clock, listeners: Listeners) -> Result<Runni
         replicas: Replicas::new(now),
         revocations: Revocations::default(),
         coordinator: coordinator.map(Arc::new),
-        fruitless: Fruitless::default(),
+        failed_renewals: FailedRenewals::default(),
         ends: Ends::default(),
         bad_logout_tokens: RateLimit::of_bad_logout_tokens(&clock),
         clock,

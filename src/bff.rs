@@ -9,12 +9,12 @@ use actix_web::HttpRequest;
 use tokio::sync::watch;
 
 use crate::clock::{Clock, UnixTime};
-use crate::coordination::{
-    Coordinator, Ends, Fingerprint, Fruitless, Redemptions, Refreshes, Replicas, Revocation,
-    Revocations,
-};
+use crate::coordination::Coordinator;
 use crate::frontend::{Frontend, Frontends, RateLimit};
 use crate::keyring::{KeyRing, ReloadOutcome, SharedRing};
+use crate::ledger::{
+    Ends, FailedRenewals, Fingerprint, Redemptions, Refreshes, Replicas, Revocation, Revocations,
+};
 use crate::names::ReturnTo;
 use crate::oidc::IdpClient;
 use crate::problem::Problem;
@@ -45,7 +45,7 @@ pub struct Bff {
     /// What replicas share of refreshes and revocations, with `[coordination]`.
     pub coordinator: Option<Arc<Coordinator>>,
     /// Sessions whose new tokens an API refused like the old ones.
-    pub fruitless: Fruitless,
+    pub failed_renewals: FailedRenewals,
     /// How many logout tokens that are none one address may send.
     pub bad_logout_tokens: RateLimit,
     /// Now.

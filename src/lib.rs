@@ -2,11 +2,12 @@
 //!
 //! A single-page app's browser code must hold no OAuth token. sealgate stands between browser and APIs: it signs the
 //! user in through OpenID Connect, keeps the tokens sealed in cookies that no script can read, and calls the APIs
-//! with them. The session is in the cookie; processes share a directory of keys and, with
-//! `[coordination]`, facts that pass by themselves.
+//! with them. The session is in the cookie. Processes share a directory of keys and, with `[coordination]`, short-lived
+//! facts.
 //!
 //! # The map
-//! The modules below are declared in layer order: each uses only those further down.
+//! The modules below are declared in layer order: each uses only those further down. This is the one list of layers;
+//! `tests/it/architecture.rs` reads it and holds every import to it.
 //!
 //! | to read about | go to |
 //! |---|---|
@@ -15,6 +16,8 @@
 //! | the cookie, byte by byte | [`session`] |
 //! | who may use a route, and with which token | [`frontend::Policy`], [`token`] |
 //! | when and how tokens are refreshed | `token::refresh` |
+//! | what requests of one session must know of one another | [`ledger`] |
+//! | what replicas share | [`coordination`] |
 //! | key files and rotation | [`keyring`], `keys/README.md` |
 //! | what the configuration means | [`config`] |
 //! | the whole story as tests | `tests/it/login.rs` |
@@ -24,39 +27,55 @@
 //! and each can end in a [`problem::Problem`]; `server::response` turns either into the answer.
 //!
 //! # Seams
-//! Three: time ([`clock::Clock`]), what requests of a session share ([`coordination`]), and addresses, which are
-//! configuration. Everything else is concrete.
+//! Three: time ([`clock::Clock`]), what replicas share ([`coordination`]), and addresses, which are configuration.
+//! Everything else is concrete.
+
+// One block for each module: inside a block rustfmt would sort them.
 
 #[doc(hidden)]
 pub mod fuzzing;
 
 pub mod cli;
+
 #[cfg(feature = "demo")]
 pub mod demo;
 
 pub mod app;
+
 pub mod config;
 
-pub mod endpoint;
 pub mod server;
 
-pub mod assets;
+pub mod endpoint;
+
 pub mod proxy;
+
+pub mod assets;
+
 pub mod token;
 
 pub mod guard;
 
 pub mod bff;
 
-pub mod coordination;
 pub mod frontend;
-pub mod oidc;
+
+pub mod coordination;
+
+pub mod ledger;
+
 pub mod session;
+
+pub mod oidc;
 
 pub mod keyring;
 
-pub mod clock;
-pub mod names;
 mod page;
+
 pub mod problem;
+
 pub mod telemetry;
+
+pub mod clock;
+
+pub mod names;

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{CoordinationSettings, Fingerprint, Outcome, Revocation, Revocations};
+use super::CoordinationSettings;
 use crate::clock::{Clock, UnixTime};
 use crate::keyring::{KeyRing, SharedRing};
+use crate::ledger::{Fingerprint, Outcome, Revocation, Revocations};
 use crate::telemetry::coordination::CoordinationMetrics;
 
 /// Nothing that could be there.

@@ -21,9 +21,10 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::sealed::Fact;
 use super::store::{PATIENCE, Store};
-use super::{CoordinationSettings, OnFailure, Revocation, Revocations};
+use super::{CoordinationSettings, OnFailure};
 use crate::clock::{Clock, UnixTime};
 use crate::keyring::SharedRing;
+use crate::ledger::{Revocation, Revocations};
 use crate::telemetry::coordination::CoordinationMetrics;
 
 /// After so long without word from the store nobody can say which sessions were ended.

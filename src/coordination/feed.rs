@@ -20,16 +20,15 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
 use super::coordinator::Coordinator;
-use super::digest::digest_text;
 use super::entries::{self, FIELD};
 use super::narrow::Limits;
 use super::reach::Connection;
 use super::sealed::Fact;
 use super::store::{PATIENCE, RETRY, Unreachable};
 use super::unopened::Unopened;
-use super::{Revocation, Revocations};
 use crate::clock::Clock;
 use crate::keyring::{KeyRing, OpenError, SharedRing};
+use crate::ledger::{Revocation, Revocations, digest_text};
 use crate::telemetry::coordination::{FeedEntry, StoreCall};
 
 /// How long a read waits for news; also the longest silence of a feed that works.

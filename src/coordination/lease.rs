@@ -16,11 +16,11 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::coordinator::Coordinator;
-use super::refreshes::{Fingerprint, Outcome};
 use super::sealed;
 use super::store::{RETRY, Unreachable};
 use crate::clock::Clock;
 use crate::keyring::{KeyRing, OpenError};
+use crate::ledger::{Fingerprint, Outcome};
 use crate::telemetry::coordination::{SharedRefresh, StoreCall};
 
 /// How long a lease lasts without being renewed: how long others wait for a replica that died.

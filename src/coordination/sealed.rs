@@ -15,11 +15,11 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::digest::digest_text;
-use super::refreshes::{Fingerprint, Outcome, Renewal, SPENT_MEMORY};
-use super::revocations::{Key, Revocation};
 use crate::clock::UnixTime;
 use crate::keyring::{KeyRing, OpenError, SEAL_OVERHEAD};
+use crate::ledger::{
+    Fingerprint, Outcome, Renewal, Revocation, RevocationKey, SPENT_MEMORY, digest_text,
+};
 
 /// HKDF labels: neither opens as the other, nor as a cookie.
 const RESULT: &str = "coordination result 1";
@@ -86,7 +86,7 @@ pub(super) fn open_outcome(
 /// A revocation as it travels: 16 bytes of digest, not-before, until when it counts.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Fact {
-    pub(super) key: Key,
+    pub(super) key: RevocationKey,
     pub(super) not_before: UnixTime,
     pub(super) until: UnixTime,
 }
@@ -120,7 +120,7 @@ impl Fact {
         let (not_before, rest) = rest.split_first_chunk().ok_or(OpenError::Rejected)?;
         let until = rest.try_into().map_err(|_| OpenError::Rejected)?;
         Ok(Self {
-            key: Key(*key),
+            key: RevocationKey(*key),
             not_before: UnixTime::from_secs(u64::from_be_bytes(*not_before)),
             until: UnixTime::from_secs(u64::from_be_bytes(until)),
         })

@@ -28,9 +28,10 @@ use serde_json::json;
 
 use super::{parse_form, single};
 use crate::bff::Ctx;
-use crate::coordination::{Coordinator, Revocation};
+use crate::coordination::Coordinator;
 use crate::frontend::Spender;
 use crate::guard::Admitted;
+use crate::ledger::Revocation;
 use crate::oidc::{LogoutToken, LogoutTokenError, OidcError};
 use crate::problem::Problem;
 use crate::telemetry::coordination::BackchannelResult;

@@ -19,8 +19,8 @@ use serde_json::json;
 
 use super::{query, single};
 use crate::bff::Ctx;
-use crate::coordination::{Fingerprint, Join, Outcome};
 use crate::frontend::Frontend;
+use crate::ledger::{Fingerprint, Join, Outcome};
 use crate::names::ReturnTo;
 use crate::oidc::{IdpClient, Revoked};
 use crate::problem::Problem;

@@ -16,9 +16,9 @@ use actix_web::{HttpResponse, web};
 
 use crate::bff::Ctx;
 use crate::clock::UnixTime;
-use crate::coordination::Fingerprint;
 use crate::frontend::Endpoint;
 use crate::guard::Admitted;
+use crate::ledger::Fingerprint;
 use crate::oidc::OidcError;
 use crate::problem::Problem;
 use crate::session::{OpenResult, Session};

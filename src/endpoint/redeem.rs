@@ -2,7 +2,7 @@
 //!
 //! The code is redeemed, then the ID token is verified, and only then are the tokens used for anything. That goes on in a
 //! task of its own, so a browser that hangs up loses no tokens: the same answer, sent again, gets them
-//! ([`Redemptions`](crate::coordination::Redemptions)).
+//! ([`Redemptions`](crate::ledger::Redemptions)).
 //!
 //! # Invariants
 //! - Tokens that become no session are revoked.
@@ -20,8 +20,8 @@ use super::callback::failed;
 use super::logout;
 use crate::bff::Ctx;
 use crate::clock::UnixTime;
-use crate::coordination::{Landing, REDEMPTION_MEMORY, Redeemed, Redemption};
 use crate::frontend::Frontend;
+use crate::ledger::{Landing, REDEMPTION_MEMORY, Redeemed, Redemption};
 use crate::oidc::{Claims, Expectation, IdpClient, OidcError, TokenResponse};
 use crate::problem::{LoginFailure, Problem};
 use crate::session::{LoginAttempt, Session, SessionId, StoreError, TokenSet};

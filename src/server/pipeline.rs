@@ -16,9 +16,10 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::{Worker, client_addr, response, sent};
 use crate::bff::{Bff, Ctx, InFlight};
-use crate::coordination::{Coordinator, Fingerprint};
+use crate::coordination::Coordinator;
 use crate::frontend::{Api, Endpoint, Target};
 use crate::guard;
+use crate::ledger::Fingerprint;
 use crate::names::Authority;
 use crate::problem::Problem;
 use crate::proxy;

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use openidconnect::RefreshToken;
 
 use crate::clock::Clock;
-use crate::coordination::{Outcome, Renewal};
 use crate::frontend::Frontend;
+use crate::ledger::{Outcome, Renewal};
 use crate::oidc::{self, IdpClient, OidcError, Original};
 use crate::session::{Session, TokenSet};
 

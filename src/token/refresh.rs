@@ -18,8 +18,8 @@ use openidconnect::RefreshToken;
 
 use super::grant;
 use crate::bff::Ctx;
-use crate::coordination::{Begin, Fingerprint, Flight, Landed, Outcome, Renewal};
 use crate::guard::is_speculative;
+use crate::ledger::{Begin, Fingerprint, Flight, Landed, Outcome, Renewal};
 use crate::problem::Problem;
 use crate::session::{Session, StoreError};
 use crate::telemetry::metrics::RefreshResult;

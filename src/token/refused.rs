@@ -7,7 +7,7 @@
 //!   most.
 //! - A request whose body has been read is not sent again.
 //! - A session whose new tokens were refused too forces no refresh for this route for a while
-//!   ([`Fruitless`](crate::coordination::Fruitless)).
+//!   ([`FailedRenewals`](crate::ledger::FailedRenewals)).
 //!
 //! # Spec
 //! RFC 9470 (step-up); RFC 9110 §15.5.2 lets a request be repeated with other credentials.
@@ -49,13 +49,13 @@ pub async fn renew(
         }
         None => {}
     }
-    let fruitless = &ctx.bff.fruitless;
+    let failed = &ctx.bff.failed_renewals;
     if refused.bearer == Bearer::RenewedUser {
-        fruitless.note(session.id, &route.name, ctx.now);
+        failed.note(session.id, &route.name, ctx.now);
         return Ok(None);
     }
     if !refused.is_replayable
-        || fruitless.is_noted(session.id, &route.name, ctx.now)
+        || failed.is_noted(session.id, &route.name, ctx.now)
         || !refresh::refused(ctx).await?
     {
         return Ok(None);

@@ -17,9 +17,9 @@ const MAX_KEPT: usize = 10_000;
 /// Sessions and routes that have had their try. An API that answers every request with 401 would otherwise make each
 /// of them a token call, and spend a refresh token for it.
 #[derive(Debug, Default)]
-pub struct Fruitless(Mutex<HashMap<(SessionId, RouteName), UnixTime>>);
+pub struct FailedRenewals(Mutex<HashMap<(SessionId, RouteName), UnixTime>>);
 
-impl Fruitless {
+impl FailedRenewals {
     /// Notes that new tokens were refused too.
     pub fn note(&self, session: SessionId, route: &RouteName, now: UnixTime) {
         let mut table = self.table();
@@ -49,7 +49,7 @@ mod tests {
 
     #[test]
     fn a_pause_is_for_one_session_on_one_route_and_ends() {
-        let (now, table) = (UnixTime::from_secs(1_000), Fruitless::default());
+        let (now, table) = (UnixTime::from_secs(1_000), FailedRenewals::default());
         let [orders, users] = ["orders", "users"].map(|name| RouteName::parse(name).unwrap());
         let (one, other) = (SessionId([1; 16]), SessionId([2; 16]));
         table.note(one, &orders, now);
@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded() {
-        let table = Fruitless::default();
+        let table = FailedRenewals::default();
         let route = RouteName::parse("orders").unwrap();
         for n in 0..MAX_KEPT as u128 + 10 {
             table.note(SessionId(n.to_be_bytes()), &route, UnixTime::from_secs(1));

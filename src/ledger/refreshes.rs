@@ -21,7 +21,7 @@ const OUTAGE_MEMORY: Duration = Duration::from_secs(5);
 
 /// How long a refused refresh token is remembered as spent, here and on other replicas: longer than a page waits
 /// between two calls, or it would be told to try again each time.
-pub(super) const SPENT_MEMORY: Duration = Duration::from_hours(1);
+pub(crate) const SPENT_MEMORY: Duration = Duration::from_hours(1);
 
 /// Which session wants to spend which refresh token. A hash, so that the table holds no refresh token.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -55,7 +55,7 @@ impl Fingerprint {
     }
 
     /// For names of what is remembered of it.
-    pub(super) const fn as_bytes(&self) -> &[u8] {
+    pub(crate) const fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 }

@@ -63,21 +63,21 @@ pub enum Revocation {
 }
 
 impl Revocation {
-    pub(super) fn key(&self) -> Key {
+    pub(crate) fn key(&self) -> RevocationKey {
         match self {
-            Self::Session(id) => Key::session(id),
-            Self::ProviderSession { issuer, sid } => Key::provider_session(issuer, sid),
+            Self::Session(id) => RevocationKey::session(id),
+            Self::ProviderSession { issuer, sid } => RevocationKey::provider_session(issuer, sid),
             Self::WithoutSid {
                 issuer, subject, ..
-            } => Key::without_sid(issuer, subject),
+            } => RevocationKey::without_sid(issuer, subject),
             Self::Subject {
                 issuer, subject, ..
-            } => Key::subject(issuer, subject),
+            } => RevocationKey::subject(issuer, subject),
         }
     }
 
     /// Before when a session must have begun for this to end it.
-    pub(super) const fn not_before(&self) -> UnixTime {
+    pub(crate) const fn not_before(&self) -> UnixTime {
         match self {
             Self::Subject { not_before, .. } | Self::WithoutSid { not_before, .. } => *not_before,
             Self::Session(_) | Self::ProviderSession { .. } => UnixTime::from_secs(u64::MAX),
@@ -87,9 +87,9 @@ impl Revocation {
 
 /// What a revocation is found by: half of a SHA-256 over what it names.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub(super) struct Key(pub(super) [u8; 16]);
+pub(crate) struct RevocationKey(pub(crate) [u8; 16]);
 
-impl Key {
+impl RevocationKey {
     fn session(id: &SessionId) -> Self {
         Self::of("session", &[&id.0])
     }
@@ -117,7 +117,7 @@ impl Key {
 /// One session as the table sees it: all it can be found by, and when it began.
 #[derive(Clone, Copy, Debug)]
 struct Suspect {
-    keys: [Key; 3],
+    keys: [RevocationKey; 3],
     started_at: UnixTime,
 }
 
@@ -125,13 +125,13 @@ impl Suspect {
     fn new(session: &Session) -> Self {
         let (issuer, subject) = (&session.issuer, &session.subject);
         let of_provider = match &session.idp_sid {
-            Some(sid) => Key::provider_session(issuer, sid),
-            None => Key::without_sid(issuer, subject),
+            Some(sid) => RevocationKey::provider_session(issuer, sid),
+            None => RevocationKey::without_sid(issuer, subject),
         };
         Self {
             keys: [
-                Key::session(&session.id),
-                Key::subject(issuer, subject),
+                RevocationKey::session(&session.id),
+                RevocationKey::subject(issuer, subject),
                 of_provider,
             ],
             started_at: session.started_at,
@@ -147,7 +147,7 @@ struct Fact {
 
 #[derive(Debug, Default)]
 struct Table {
-    facts: HashMap<Key, Fact>,
+    facts: HashMap<RevocationKey, Fact>,
     next_sweep: usize,
 }
 
@@ -169,7 +169,13 @@ impl Revocations {
         self.put(revocation.key(), revocation.not_before(), until, now);
     }
 
-    pub(super) fn put(&self, key: Key, not_before: UnixTime, until: UnixTime, now: UnixTime) {
+    pub(crate) fn put(
+        &self,
+        key: RevocationKey,
+        not_before: UnixTime,
+        until: UnixTime,
+        now: UnixTime,
+    ) {
         if until <= now {
             return;
         }
@@ -369,7 +375,7 @@ mod tests {
     #[test]
     fn what_is_over_is_forgotten_and_memory_is_bounded() {
         let table = Revocations::default();
-        let key = |n: usize| Key::of("test", &[&n.to_be_bytes()]);
+        let key = |n: usize| RevocationKey::of("test", &[&n.to_be_bytes()]);
         table.put(key(0), LATER, NOW, NOW);
         assert!(table.is_empty(), "it was over before it came");
         for n in 0..FIRST_SWEEP {

@@ -15,7 +15,7 @@ pub(super) fn digest(kind: &str, parts: &[&[u8]]) -> [u8; 32] {
 
 /// The same in hexadecimal digits, as a name in the store.
 #[cfg(feature = "redis")]
-pub(super) fn digest_text(kind: &str, parts: &[&[u8]]) -> String {
+pub(crate) fn digest_text(kind: &str, parts: &[&[u8]]) -> String {
     use std::fmt::Write as _;
 
     let mut text = String::with_capacity(64);
