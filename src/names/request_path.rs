@@ -4,7 +4,7 @@
 ///
 /// Routing, policy and forwarding all work on these bytes. Whatever an upstream might read differently
 /// (dot segments, encoded slashes, encodings of letters, a second layer of encoding) is refused here,
-/// so that the route that was matched is the route that is served. README says what is refused, and why.
+/// so that the route that was matched is the route that is served. `src/proxy/README.md` says what is refused, and why.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct RequestPath<'r>(&'r str);
 

@@ -58,7 +58,7 @@ fn what_everybody_may_read_holds_nothing_private() {
         let outcome = check(&place, &lines);
         outcome.assert_refused(78, &["frontend.shop.assets.dir (more.toml:2)", what]);
     }
-    // Beside each other is as README has it.
+    // Beside each other is as the documents have it.
     let outcome = check(&place, &files("dist"));
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
     // A file of the configuration that lies among the app's.

@@ -33,6 +33,7 @@ mod http2;
 mod keys;
 mod lifetimes;
 mod limits;
+mod links;
 mod login;
 mod logout;
 mod lost_answers;

@@ -1,4 +1,4 @@
-//! README.md says what is true.
+//! What the documents say about the program is true.
 
 use std::collections::BTreeSet;
 
@@ -6,6 +6,24 @@ use crate::support::TestBff;
 use crate::support::process::Place;
 
 const README: &str = include_str!("../../README.md");
+const CONFIG: &str = include_str!("../../src/config/README.md");
+const ENDPOINT: &str = include_str!("../../src/endpoint/README.md");
+const TELEMETRY: &str = include_str!("../../src/telemetry/README.md");
+const KEYS: &str = include_str!("../../keys/README.md");
+
+/// The manual: the documents for those who use the program. The first has a whole configuration.
+const MANUAL: [&str; 10] = [
+    README,
+    CONFIG,
+    ENDPOINT,
+    TELEMETRY,
+    KEYS,
+    include_str!("../../src/coordination/README.md"),
+    include_str!("../../src/oidc/README.md"),
+    include_str!("../../src/proxy/README.md"),
+    include_str!("../../src/server/README.md"),
+    include_str!("../../src/session/README.md"),
+];
 
 /// Every flag there is.
 const FLAGS: [&str; 16] = [
@@ -27,18 +45,18 @@ const FLAGS: [&str; 16] = [
     "--help",
 ];
 
-/// The code blocks of a language.
+/// The code blocks of a language in the manual.
 fn blocks(language: &str) -> Vec<&'static str> {
     let fence = format!("```{language}\n");
-    let blocks = README.split(&*fence).skip(1);
+    let blocks = MANUAL.iter().flat_map(|text| text.split(&*fence).skip(1));
     blocks
         .map(|rest| rest.split("\n```").next().unwrap())
         .collect()
 }
 
-/// The cells of the table below a heading.
-fn table(heading: &str) -> Vec<Vec<&'static str>> {
-    let (_, section) = README
+/// The cells of the table below a heading of a document.
+fn table(document: &'static str, heading: &str) -> Vec<Vec<&'static str>> {
+    let (_, section) = document
         .split_once(&format!("\n## {heading}\n"))
         .expect(heading);
     let section = section.split("\n## ").next().unwrap();
@@ -52,9 +70,20 @@ fn code(cell: &str) -> &str {
 }
 
 #[test]
+fn the_front_page_is_short_and_begins_with_the_demo() {
+    assert!(README.len() <= 10_000, "{} bytes", README.len());
+    let mut first_screen = README.lines().take(30);
+    assert!(first_screen.any(|line| line == "cargo run --release -- --demo"));
+}
+
+#[test]
 fn every_configuration_in_it_loads() {
-    let examples = blocks("toml");
-    assert!(!examples.is_empty());
+    // A key file is no configuration.
+    let examples: Vec<&str> = blocks("toml")
+        .into_iter()
+        .filter(|example| !example.contains("secret = \"…"))
+        .collect();
+    assert!(examples.len() > 1, "{examples:?}");
     for example in &examples {
         let place = Place::new();
         place.write("whole.toml", examples[0]);
@@ -104,8 +133,7 @@ fn every_flag_in_it_exists() {
 #[test]
 fn every_rotation_in_it_knows_how_long_sessions_last() {
     // Else keys are retired after a day, and with them longer sessions.
-    let runbook = include_str!("../../keys/README.md");
-    let lines = README.lines().chain(runbook.lines());
+    let lines = MANUAL.iter().flat_map(|text| text.lines());
     // Neither prose nor the table of modes.
     let commands = lines.filter(|line| !line.contains('`') && !line.contains("keys       add"));
     let mut rotations = 0;
@@ -137,7 +165,7 @@ upstream = "orders"
     place.write("sealgate.toml", minimal);
     let printed = place.run(&["--print-config", "-c", "sealgate.toml"]).stdout;
     let mut compared = 0;
-    for row in table("Configuration") {
+    for row in table(CONFIG, "Keys") {
         let [key, _, default, _] = &row[..] else {
             panic!("{row:?}");
         };
@@ -184,7 +212,7 @@ fn every_metric_in_it_exists_and_no_other() {
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
         .collect();
-    let rows = table("Metrics");
+    let rows = table(TELEMETRY, "Metrics");
     let told: BTreeSet<&str> = rows.iter().map(|row| code(row[0])).collect();
     assert_eq!(told, exported);
     for row in rows {
@@ -215,7 +243,7 @@ fn every_problem_code_in_it_exists_and_no_other() {
         known.insert((code.to_owned(), status.parse::<u16>().unwrap()));
     }
     let mut told = BTreeSet::new();
-    for row in table("Problem codes") {
+    for row in table(ENDPOINT, "Problem codes") {
         let statuses = row[1].split(|c: char| !c.is_ascii_digit());
         for status in statuses.filter_map(|text| text.parse().ok()) {
             told.insert((code(row[0]).to_owned(), status));

@@ -106,7 +106,7 @@ test('a refresh that brings too much leaves the old session until its end', { ti
   await assertCleanEnd(scene);
 });
 
-/** What the directives of README, "nginx in front", and of `--check` are. */
+/** What the directives of src/server/README.md, "nginx in front", and of `--check` are. */
 const LARGER = 'proxy_buffer_size 16k; proxy_buffers 4 16k; large_client_header_buffers 4 16k;';
 for (const set of TOKEN_SETS) {
   test(`nginx with all its defaults carries the ${set.name} tokens`, { timeout: 60_000 }, async (t) => {
@@ -180,7 +180,7 @@ test('nginx carries the largest session within the budget if told to, and not by
   t.diagnostic(`a claim of ${fits} random bytes, an access token of ${op.newest().access_token.length}: ${
     headBytes(callback)} bytes of response head, ${answer.sentCookie.length} bytes of cookies`);
 
-  // What the README warns of, so that it is known when it is no longer true.
+  // What src/server/README.md warns of, so that it is known when it is no longer true.
   op.accessTokenSeconds = 300;
   await scene.nginx('');
   const refused = await login(fits);

@@ -22,7 +22,7 @@ import { metricsOf, scratch, startSealgate, sweep, tail, total } from './lib/sea
 import { eventually } from './lib/waiting.mjs';
 
 const REPLICAS = 3;
-/** What README promises of a revocation, from the logout's answer to the last replica's refusal. */
+/** What src/coordination/README.md promises of a revocation, from the logout's answer to the last replica's refusal. */
 const BOUND_MS = 1000;
 /** Propagation is measured so often, and judged by its mean: a machine may be slow once. */
 const TRIES = 5;

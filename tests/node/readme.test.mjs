@@ -1,15 +1,15 @@
-// The code that README.md gives to frontends, run as it stands there.
+// The code that src/proxy/README.md gives to frontends, run as it stands there.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
-const README = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
-const samples = [...README.matchAll(/^```js\n([\s\S]*?)^```$/gm)].map(([, code]) => code);
+const DOCUMENT = readFileSync(new URL('../../src/proxy/README.md', import.meta.url), 'utf8');
+const samples = [...DOCUMENT.matchAll(/^```js\n([\s\S]*?)^```$/gm)].map(([, code]) => code);
 
 /** The sample's `api`, on a page at `href`, with these answers to its calls. */
 async function sample(href, answers) {
   const code = samples.find((text) => text.includes('export async function api('));
-  assert.ok(code, 'README.md has the sample');
+  assert.ok(code, 'the document has the sample');
   const page = new URL(href);
   const calls = [];
   const visited = [];

@@ -1,7 +1,7 @@
 // Three replicas that share nothing but the key ring: what becomes of sessions at the moment of expiry, under each way in
 // which providers treat spent refresh tokens, and while processes die, restart, change keys and lose their provider.
 //
-// Frontends follow the rule of README.md: 401 `session-refresh-conflict` is repeated once, 401 `login-required` is a lost
+// Frontends follow the rule of src/proxy/README.md: 401 `session-refresh-conflict` is repeated once, 401 `login-required` is a lost
 // session, after which the person signs in again. (Requirements G1 to G10, G13, G19.)
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

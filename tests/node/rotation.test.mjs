@@ -39,7 +39,7 @@ test('rotation under load', { timeout: 150_000 }, async (t) => {
   const scene = await setFleet(t, {
     keys: RELOADS.map((reload) => ({ reload_interval: reload })),
     provider: {
-      // Parallel requests may meet different replicas, which share no memory of a spent token (README, Limits).
+      // Parallel requests may meet different replicas, which share no memory of a spent token (src/oidc/README.md).
       rotation: () => POLICIES.reuse,
       extraClaims: (login) => (login.startsWith('big') ? { filler: randomBytes(2400).toString('base64url') } : {}),
     },

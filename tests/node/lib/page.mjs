@@ -1,4 +1,4 @@
-// The app in a browser: it calls by the rule that README.md gives to frontends, and writes down what it saw.
+// The app in a browser: it calls by the rule that src/proxy/README.md gives to frontends, and writes down what it saw.
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 
