@@ -300,8 +300,12 @@ fn metrics(config: &Config) -> Metrics {
         for route in frontend.routes.iter() {
             answers.push((&frontend.name, Label::from(&route.name), &OF_ROUTES[..]));
         }
-        for endpoint in Endpoint::all() {
-            answers.push((&frontend.name, endpoint.name().into(), &OF_ENDPOINTS[..]));
+        for endpoint in Endpoint::ALL {
+            answers.push((
+                &frontend.name,
+                endpoint.rules().name.into(),
+                &OF_ENDPOINTS[..],
+            ));
         }
     }
     Metrics::new(&Known {

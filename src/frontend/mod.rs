@@ -5,6 +5,7 @@
 //! # Invariants
 //! - Selection looks at `Host` alone; nothing a client can add (`X-Forwarded-Host`, absolute-form) takes part.
 
+mod endpoint;
 mod path;
 mod policy;
 mod rate_limit;
@@ -20,10 +21,11 @@ use crate::oidc::Provider;
 use crate::problem::Problem;
 use crate::session::{Jar, Session, SessionSettings};
 
+pub use endpoint::{Ahead, Endpoint, Limit, Proof, Reader, Rules, SessionUse};
 pub use path::{InvalidRoutePath, RoutePath};
 pub use policy::{Policy, RequiredClaim};
 pub use rate_limit::{CountedBy, RateLimit, Spender};
-pub use route::{Api, Endpoint, Route, RouteTable, Target, TokenRequirement};
+pub use route::{Api, Route, RouteTable, Target, TokenRequirement};
 
 /// A single-page app and all that belongs to it.
 #[derive(Debug)]

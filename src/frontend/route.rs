@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{AssetsSettings, Frontend, Policy, RateLimit, RoutePath};
+use super::{AssetsSettings, Endpoint, Frontend, Policy, RateLimit, RoutePath};
 use crate::names::{RequestPath, RouteName, UpstreamName};
 use crate::problem::Problem;
 
@@ -60,27 +60,6 @@ impl TokenRequirement {
     pub const fn is_users(self) -> bool {
         matches!(self, Self::User | Self::UserOrClient | Self::UserOrNone)
     }
-}
-
-/// The management endpoints below `base_path`.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Endpoint {
-    /// The identity provider says here that sessions are over.
-    Backchannel,
-    /// The identity provider's answer arrives here.
-    Callback,
-    /// The identity provider's logout ends here.
-    LoggedOut,
-    /// Begins a login.
-    Login,
-    /// Ends the session.
-    Logout,
-    /// Times and claims, for scripts that count down.
-    Session,
-    /// A login in an iframe, without any page.
-    SilentLogin,
-    /// The claims, as Duende answers them.
-    User,
 }
 
 /// What was found at a path.
@@ -161,33 +140,6 @@ impl Route {
     }
 }
 
-impl Endpoint {
-    /// The last path segment and the methods of each endpoint.
-    const ALL: [(&'static str, Self, &'static str); 8] = [
-        ("backchannel", Self::Backchannel, "POST"),
-        ("callback", Self::Callback, "GET, POST"),
-        ("logged-out", Self::LoggedOut, "GET"),
-        ("login", Self::Login, "GET"),
-        ("logout", Self::Logout, "GET, POST"),
-        ("session", Self::Session, "GET"),
-        ("silent-login", Self::SilentLogin, "GET"),
-        ("user", Self::User, "GET"),
-    ];
-
-    /// Every one.
-    pub fn all() -> impl Iterator<Item = Self> {
-        Self::ALL.iter().map(|row| row.1)
-    }
-
-    /// The name for logs and metrics: the last path segment.
-    pub fn name(self) -> &'static str {
-        Self::ALL
-            .iter()
-            .find(|row| row.1 == self)
-            .map_or("", |row| row.0)
-    }
-}
-
 pub(super) fn resolve<'f>(
     frontend: &'f Frontend,
     method: &str,
@@ -197,17 +149,8 @@ pub(super) fn resolve<'f>(
         .map_err(|_| Problem::BadRequest("the path is not in its plainest form"))?;
     if let Some(rest) = path.strip_prefix(&frontend.base_path) {
         let name = rest.strip_prefix('/').unwrap_or_default();
-        let row = Endpoint::ALL
-            .iter()
-            .find(|row| row.0 == name)
-            .ok_or(Problem::NotFound)?;
-        return if row.2.split(", ").any(|allowed| allowed == method) {
-            Ok(Target::Private(Api::Endpoint(row.1)))
-        } else {
-            Err(Problem::MethodNotAllowed {
-                allow: row.2.to_owned(),
-            })
-        };
+        let endpoint = Endpoint::find(name, method)?;
+        return Ok(Target::Private(Api::Endpoint(endpoint)));
     }
     if let Some(route) = frontend.routes.find(path) {
         return if route.allows(method) {

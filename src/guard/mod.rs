@@ -17,7 +17,7 @@ use actix_web::HttpRequest;
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap, HeaderName};
 
-use crate::frontend::{Api, Endpoint, Frontend, Route, Spender};
+use crate::frontend::{Ahead, Api, Frontend, Proof, Route, Rules, Spender};
 use crate::problem::Problem;
 
 pub use navigation::{is_fetch, is_navigation, wants_page};
@@ -76,34 +76,9 @@ pub fn admit(
             "cross-origin requests are not served",
         ));
     }
-    if let Api::Endpoint(endpoint) = target {
-        check_purpose(headers, endpoint)?;
-    }
     match target {
-        // The identity provider's own requests, or navigations that it began.
-        Api::Endpoint(Endpoint::Backchannel | Endpoint::Callback | Endpoint::LoggedOut) => {}
-        Api::Endpoint(Endpoint::Login | Endpoint::SilentLogin) => {
-            check_navigation(headers, "a login is begun by the application itself")?;
-        }
-        // Proved by the session's own `sid` too (B60). A sibling host can plant a hint cookie and know its `sid`, and a
-        // script would see the ID token in the address it is sent to.
-        Api::Endpoint(Endpoint::Logout) if request.method() == Method::GET => {
-            check_navigation(headers, "a logout is begun by the application itself")?;
-        }
-        Api::Endpoint(Endpoint::Logout | Endpoint::Session | Endpoint::User) => {
-            check_csrf(request, frontend, None)?;
-        }
-        Api::Route(route) => {
-            check_csrf(request, frontend, Some(route))?;
-            check_destination(headers)?;
-            if headers.contains_key(SERVICE_WORKER) {
-                // It would answer for the pages of our origin (D24).
-                return Err(Problem::Forbidden("an API is no service worker".to_owned()));
-            }
-            if content_length(headers).is_some_and(|length| length > route.body_limit) {
-                return Err(Problem::BodyTooLarge);
-            }
-        }
+        Api::Endpoint(endpoint) => check_endpoint(request, frontend, &endpoint.rules())?,
+        Api::Route(route) => check_route(request, frontend, route)?,
     }
     rate_limit::spend(frontend, target, client)?;
     Ok(Admitted { client })
@@ -122,18 +97,39 @@ pub fn check_header_size(headers: &HeaderMap) -> Result<(), Problem> {
     }
 }
 
-/// Endpoints that a navigation reaches, and that begin or end something, are not for speculative loads (B21, D44).
-/// Browsers use no such answer but a good one, and ask again when it is meant. A silent login has an answer of its own.
-fn check_purpose(headers: &HeaderMap, endpoint: Endpoint) -> Result<(), Problem> {
-    match endpoint {
-        Endpoint::Backchannel | Endpoint::Session | Endpoint::SilentLogin | Endpoint::User => {
-            Ok(())
-        }
-        _ if !is_speculative(headers) => Ok(()),
-        _ => Err(Problem::BadRequest(
+/// What an endpoint's row says of prefetches, and of the proof it wants.
+fn check_endpoint(
+    request: &HttpRequest,
+    frontend: &Frontend,
+    rules: &Rules,
+) -> Result<(), Problem> {
+    let headers = request.headers();
+    // A browser uses such an answer only if it is a good one, and asks again when the person really goes there.
+    if rules.ahead == Ahead::Refused && is_speculative(headers) {
+        return Err(Problem::BadRequest(
             "a speculative load begins and ends nothing",
-        )),
+        ));
     }
+    match rules.proof {
+        Proof::CsrfHeader => check_csrf(request, frontend, None),
+        Proof::Navigation(whose) => check_navigation(headers, whose),
+        // The endpoint reads it, and does nothing without it.
+        Proof::Signature | Proof::State => Ok(()),
+    }
+}
+
+fn check_route(request: &HttpRequest, frontend: &Frontend, route: &Route) -> Result<(), Problem> {
+    let headers = request.headers();
+    check_csrf(request, frontend, Some(route))?;
+    check_destination(headers)?;
+    if headers.contains_key(SERVICE_WORKER) {
+        // It would answer for the pages of our origin (Service Workers §"Service-Worker").
+        return Err(Problem::Forbidden("an API is no service worker".to_owned()));
+    }
+    if content_length(headers).is_some_and(|length| length > route.body_limit) {
+        return Err(Problem::BodyTooLarge);
+    }
+    Ok(())
 }
 
 /// An API's answer is data. Where an API lets users store what it serves, a page that frames a document of its own could
@@ -150,8 +146,11 @@ fn check_destination(headers: &HeaderMap) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Logins and logouts are begun by a navigation from the own origin or the user's own hand (A22, B7).
-/// Browsers too old for Fetch Metadata pass: state, nonce and PKCE protect a login, the `sid` a logout.
+/// A login or logout begins with a navigation from the frontend's own origin, or by the person's own hand.
+///
+/// A logout needs that beside the session's `sid`: a sibling host can plant a hint cookie and know its `sid`, and a script
+/// would see the ID token in the address it is sent to. Browsers too old for Fetch Metadata pass: state, nonce and PKCE
+/// protect a login, the `sid` a logout.
 fn check_navigation(headers: &HeaderMap, whose: &'static str) -> Result<(), Problem> {
     let site = headers
         .get(SEC_FETCH_SITE)

@@ -7,17 +7,16 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use crate::frontend::{Api, CountedBy, Endpoint, Frontend, Spender};
+use crate::frontend::{Api, CountedBy, Frontend, Limit, Spender};
 use crate::problem::Problem;
 
 /// What the target takes of this address. Limits by session are `token::permit`'s.
 pub(super) fn spend(frontend: &Frontend, target: Api<'_>, client: IpAddr) -> Result<(), Problem> {
     let limit = match target {
-        // Each may cost a call to the identity provider (F17).
-        Api::Endpoint(Endpoint::Callback | Endpoint::Login | Endpoint::SilentLogin) => {
-            frontend.login_rate_limit.as_ref()
-        }
-        Api::Endpoint(_) => None,
+        Api::Endpoint(endpoint) => match endpoint.rules().limit {
+            Limit::Logins => frontend.login_rate_limit.as_ref(),
+            Limit::Unlimited => None,
+        },
         Api::Route(route) => route
             .rate_limit
             .as_ref()

@@ -17,7 +17,7 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use super::{Worker, client_addr, response, sent};
 use crate::bff::{Bff, Ctx, InFlight};
 use crate::coordination::Coordinator;
-use crate::frontend::{Api, Endpoint, Target};
+use crate::frontend::{Api, SessionUse, Target};
 use crate::guard;
 use crate::ledger::Fingerprint;
 use crate::names::Authority;
@@ -154,7 +154,7 @@ fn refuse_upgrade(request: &HttpRequest) -> Result<(), Problem> {
 
 fn needs_session(target: Api<'_>) -> bool {
     match target {
-        Api::Endpoint(endpoint) => endpoint != Endpoint::Backchannel,
+        Api::Endpoint(endpoint) => endpoint.rules().session != SessionUse::Ignores,
         Api::Route(route) => route.opens_session(),
     }
 }
@@ -164,10 +164,10 @@ fn needs_session(target: Api<'_>) -> bool {
 /// The answer is the one that a refresh gets while the provider is out of reach: the session is neither good nor over,
 /// its cookies are kept, and the same request will do later. Logout and login go on.
 fn check_knowledge(ctx: &Ctx<'_>, target: Api<'_>) -> Result<(), Problem> {
-    let uses_session = matches!(
-        target,
-        Api::Route(_) | Api::Endpoint(Endpoint::Session | Endpoint::User)
-    );
+    let uses_session = match target {
+        Api::Endpoint(endpoint) => endpoint.rules().session == SessionUse::ReliesOn,
+        Api::Route(_) => true,
+    };
     let is_in_the_dark = |coordinator: &Arc<Coordinator>| coordinator.is_in_the_dark();
     if ctx.session.is_some()
         && uses_session

@@ -19,7 +19,7 @@ use url::form_urlencoded::byte_serialize;
 
 use super::page;
 use crate::bff::Bff;
-use crate::frontend::{Api, Endpoint, Frontend};
+use crate::frontend::{Api, Endpoint, Frontend, Reader};
 use crate::guard;
 use crate::names::ReturnTo;
 use crate::problem::Problem;
@@ -76,7 +76,7 @@ impl Exchange {
         match target {
             Api::Endpoint(endpoint) => {
                 self.endpoint = Some(endpoint);
-                self.route = endpoint.name().into();
+                self.route = endpoint.rules().name.into();
             }
             Api::Route(route) => self.route = (&route.name).into(),
         }
@@ -219,11 +219,8 @@ fn refuse(request: &HttpRequest, problem: &Problem, exchange: &Exchange) -> Http
         // What is left of the request on this connection is not worth reading.
         builder.force_close();
     }
-    let for_person = matches!(
-        exchange.endpoint,
-        Some(Endpoint::Callback | Endpoint::LoggedOut | Endpoint::Login | Endpoint::SilentLogin)
-    ) || (exchange.endpoint == Some(Endpoint::Logout)
-        && request.method() == "GET");
+    let reader = exchange.endpoint.map(|endpoint| endpoint.rules().reader);
+    let for_person = reader == Some(Reader::Person);
     let headers = request.headers();
     let for_person = guard::wants_page(headers) || (for_person && !guard::is_fetch(headers));
     if let Some(address) = &exchange.look_again {

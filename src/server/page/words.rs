@@ -27,12 +27,16 @@ pub(super) fn of(problem: &Problem, endpoint: Option<Endpoint>) -> Words {
     let (heading, text, ways) = match problem {
         Problem::LoginFailed(failure) => failed(*failure),
         Problem::RateLimited { retry_after } => return wait(*retry_after),
-        Problem::BadRequest(_) if endpoint == Some(Endpoint::Logout) => (
-            "This sign-out link does not fit",
-            "Either you are signed out already, or the link was made for another session. If you are still signed in, \
+        Problem::BadRequest(_)
+            if matches!(endpoint, Some(Endpoint::Logout | Endpoint::LogoutByScript)) =>
+        {
+            (
+                "This sign-out link does not fit",
+                "Either you are signed out already, or the link was made for another session. If you are still signed in, \
              go back to the application and sign out there.",
-            HOME,
-        ),
+                HOME,
+            )
+        }
         Problem::BadRequest(_) if endpoint == Some(Endpoint::Login) => (
             "This sign-in link is not valid",
             "The link that should have signed you in is damaged. Begin again from here.",

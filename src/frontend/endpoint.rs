@@ -1,0 +1,210 @@
+//! The management endpoints below `base_path`, and what each of them is: [`Endpoint::rules`] is the one table.
+//!
+//! `guard` reads from it what a request must prove and whether it counts as a login, `server` whether the session cookie is
+//! opened and who reads the answer. `endpoint::serve` answers.
+//!
+//! # Invariants
+//! - Every endpoint has a row: the table is a `match`, so that the compiler asks for the row of a new endpoint.
+
+use crate::problem::Problem;
+
+/// A management endpoint. One that does different things by method is several endpoints of one name.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Endpoint {
+    /// The identity provider says here that sessions are over.
+    Backchannel,
+    /// The identity provider's answer to a login arrives here.
+    Callback,
+    /// The identity provider's logout ends here.
+    LoggedOut,
+    /// Begins a login.
+    Login,
+    /// Ends the session, and goes on to the identity provider.
+    Logout,
+    /// Ends the session, and answers with the address to go on to.
+    LogoutByScript,
+    /// Times and claims, for scripts that count down.
+    Session,
+    /// A login in an iframe, without any page.
+    SilentLogin,
+    /// The claims, as Duende BFF answers them.
+    User,
+}
+
+/// What an endpoint is.
+#[derive(Clone, Copy, Debug)]
+pub struct Rules {
+    /// The last segment of its path, and its name in logs and metrics.
+    pub name: &'static str,
+    /// As `Allow` lists them (RFC 9110 §10.2.1).
+    pub methods: &'static str,
+    /// What shows that somebody meant the request.
+    pub proof: Proof,
+    /// What becomes of a load that nobody has asked for yet.
+    pub ahead: Ahead,
+    /// What it wants with the session cookie.
+    pub session: SessionUse,
+    /// Who reads the answer.
+    pub reader: Reader,
+    /// Which limit by client address it counts against.
+    pub limit: Limit,
+}
+
+/// What shows that somebody meant a request.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Proof {
+    /// The anti-forgery header, or metadata that say the same: the rule of API routes.
+    CsrfHeader,
+    /// A navigation that the application or the person began. The text says so to anybody else.
+    Navigation(&'static str),
+    /// The signature of the token in the body.
+    Signature,
+    /// The sealed `state` that comes back from the identity provider.
+    State,
+}
+
+/// What becomes of a speculative load: a prefetch, a prerender, a preview.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Ahead {
+    /// It is refused: the endpoint begins or ends something.
+    Refused,
+    /// The endpoint answers, and changes nothing for it.
+    Served,
+}
+
+/// What an endpoint wants with the session cookie.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum SessionUse {
+    /// Nothing: the cookie stays closed.
+    Ignores,
+    /// To know whether there is a session, or to end it. That works even while revocations cannot be looked up.
+    Opens,
+    /// To answer what it says. With `on_failure = "closed"` that needs revocations that are up to date.
+    ReliesOn,
+}
+
+/// Who reads an answer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Reader {
+    /// A person: a problem is a page.
+    Person,
+    /// The identity provider.
+    Provider,
+    /// A script: a problem is JSON.
+    Script,
+}
+
+/// A limit by client address.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Limit {
+    /// `login_rate_limit`: the endpoint may cost a call to the identity provider.
+    Logins,
+    /// None. The back channel counts invalid tokens itself.
+    Unlimited,
+}
+
+impl Endpoint {
+    /// Every one.
+    pub const ALL: [Self; 9] = [
+        Self::Backchannel,
+        Self::Callback,
+        Self::LoggedOut,
+        Self::Login,
+        Self::Logout,
+        Self::LogoutByScript,
+        Self::Session,
+        Self::SilentLogin,
+        Self::User,
+    ];
+
+    /// The table.
+    ///
+    /// `callback` takes the one method that the configured response mode has. The navigation to `logout` proves the
+    /// session's `sid` as well. A speculative silent login is answered "not signed in".
+    #[rustfmt::skip]
+    pub const fn rules(self) -> Rules {
+        use self::Ahead::{Refused, Served};
+        use self::Limit::{Logins, Unlimited};
+        use self::Proof::{CsrfHeader, Navigation, Signature, State};
+        use self::Reader::{Person, Provider, Script};
+        use self::SessionUse::{Ignores, Opens, ReliesOn};
+        const LOGIN: Proof = Navigation("a login is begun by the application itself");
+        const LOGOUT: Proof = Navigation("a logout is begun by the application itself");
+        match self {
+            //                            name, methods                  proof       ahead    session   reader    limit
+            Self::Backchannel    => row(("backchannel",  "POST"),      Signature,  Served,  Ignores,  Provider, Unlimited),
+            Self::Callback       => row(("callback",     "GET, POST"), State,      Refused, Opens,    Person,   Logins),
+            Self::LoggedOut      => row(("logged-out",   "GET"),       State,      Refused, Opens,    Person,   Unlimited),
+            Self::Login          => row(("login",        "GET"),       LOGIN,      Refused, Opens,    Person,   Logins),
+            Self::Logout         => row(("logout",       "GET"),       LOGOUT,     Refused, Opens,    Person,   Unlimited),
+            Self::LogoutByScript => row(("logout",       "POST"),      CsrfHeader, Refused, Opens,    Script,   Unlimited),
+            Self::Session        => row(("session",      "GET"),       CsrfHeader, Served,  ReliesOn, Script,   Unlimited),
+            Self::SilentLogin    => row(("silent-login", "GET"),       LOGIN,      Served,  Opens,    Person,   Logins),
+            Self::User           => row(("user",         "GET"),       CsrfHeader, Served,  ReliesOn, Script,   Unlimited),
+        }
+    }
+
+    /// The endpoint at `<base_path>/<name>` for a method: 404 if there is none, 405 if it has other methods.
+    pub(super) fn find(name: &str, method: &str) -> Result<Self, Problem> {
+        let mut allow = Vec::new();
+        for endpoint in Self::ALL {
+            let rules = endpoint.rules();
+            if rules.name == name {
+                if rules.methods.split(", ").any(|allowed| allowed == method) {
+                    return Ok(endpoint);
+                }
+                allow.push(rules.methods);
+            }
+        }
+        if allow.is_empty() {
+            return Err(Problem::NotFound);
+        }
+        Err(Problem::MethodNotAllowed {
+            allow: allow.join(", "),
+        })
+    }
+}
+
+/// One line of the table.
+const fn row(
+    (name, methods): (&'static str, &'static str),
+    proof: Proof,
+    ahead: Ahead,
+    session: SessionUse,
+    reader: Reader,
+    limit: Limit,
+) -> Rules {
+    Rules {
+        name,
+        methods,
+        proof,
+        ahead,
+        session,
+        reader,
+        limit,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_is_found_by_name_and_method() {
+        for endpoint in Endpoint::ALL {
+            let rules = endpoint.rules();
+            for method in rules.methods.split(", ") {
+                assert_eq!(Endpoint::find(rules.name, method), Ok(endpoint));
+            }
+        }
+        let not_allowed = |allow: &str| {
+            Err(Problem::MethodNotAllowed {
+                allow: allow.to_owned(),
+            })
+        };
+        assert_eq!(Endpoint::find("logout", "PUT"), not_allowed("GET, POST"));
+        assert_eq!(Endpoint::find("user", "HEAD"), not_allowed("GET"));
+        assert_eq!(Endpoint::find("logi", "GET"), Err(Problem::NotFound));
+        assert_eq!(Endpoint::find("", "GET"), Err(Problem::NotFound));
+    }
+}
