@@ -11,32 +11,17 @@
 //! # Invariants
 //! - The store holds no session. It holds only short-lived facts, sealed with the key ring.
 
-#[cfg(not(feature = "redis"))]
-mod alone;
-#[cfg(feature = "redis")]
 mod coordinator;
-#[cfg(feature = "redis")]
 mod entries;
-#[cfg(feature = "redis")]
 mod feed;
-#[cfg(feature = "redis")]
 mod lease;
-#[cfg(feature = "redis")]
 mod narrow;
-#[cfg(feature = "redis")]
 mod reach;
-#[cfg(feature = "redis")]
 mod sealed;
 mod settings;
-#[cfg(feature = "redis")]
 mod store;
-#[cfg(feature = "redis")]
 mod unopened;
 
-#[cfg(not(feature = "redis"))]
-pub use alone::{BadUrl, Coordinator, Unreachable};
-#[cfg(feature = "redis")]
 pub use coordinator::{BadUrl, Coordinator};
 pub use settings::{CoordinationSettings, OnFailure, is_store_url};
-#[cfg(feature = "redis")]
 pub use store::Unreachable;

@@ -1,8 +1,11 @@
-//! What is looked up by a digest, so that whoever reads the place learns nothing of whom it is about.
+//! Digests as names: whoever reads a name does not learn whom it is about.
+
+use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
 
-/// Of parts of one kind, each after its length, so that no two lists of parts are the same bytes.
+/// The digest of some parts. The length of each part is hashed before it, so that no two lists of parts are the same
+/// bytes.
 pub(super) fn digest(kind: &str, parts: &[&[u8]]) -> [u8; 32] {
     let mut hash = Sha256::new();
     hash.update(kind);
@@ -13,11 +16,8 @@ pub(super) fn digest(kind: &str, parts: &[&[u8]]) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// The same in hexadecimal digits, as a name in the store.
-#[cfg(feature = "redis")]
+/// The same in hexadecimal digits, for a name in the store.
 pub(crate) fn digest_text(kind: &str, parts: &[&[u8]]) -> String {
-    use std::fmt::Write as _;
-
     let mut text = String::with_capacity(64);
     for byte in digest(kind, parts) {
         // Writing to a string cannot fail.

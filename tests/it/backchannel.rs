@@ -45,7 +45,6 @@ fn without_coordination_there_is_no_such_endpoint() {
     assert_eq!(browser.fetch("GET", "/api/echo").status, 200);
 }
 
-#[cfg(feature = "redis")]
 #[test]
 fn a_store_that_was_never_there_stops_nobody_when_on_failure_is_open() {
     // G14
@@ -69,7 +68,6 @@ fn a_store_that_was_never_there_stops_nobody_when_on_failure_is_open() {
     assert!(!log.contains("canary-password"));
 }
 
-#[cfg(feature = "redis")]
 #[test]
 fn a_store_that_was_never_there_stops_sessions_when_on_failure_is_closed() {
     // G14
@@ -88,7 +86,6 @@ fn a_store_that_was_never_there_stops_sessions_when_on_failure_is_closed() {
     assert_eq!(browser.fetch("POST", "/bff/logout").status, 200);
 }
 
-#[cfg(feature = "redis")]
 #[test]
 fn a_provider_is_never_told_of_a_success_that_was_none() {
     // B63, B65
@@ -114,7 +111,6 @@ fn a_provider_is_never_told_of_a_success_that_was_none() {
 }
 
 /// A token that this provider signed for this client, as a logout token is: an ID token in which all is so.
-#[cfg(feature = "redis")]
 fn logout_token(idp: &Idp, mut browser: Browser) -> String {
     let event = "http://schemas.openid.net/event/backchannel-logout";
     let faults = idp.faults();
@@ -127,14 +123,12 @@ fn logout_token(idp: &Idp, mut browser: Browser) -> String {
 }
 
 /// Well-formed, and signed by nobody.
-#[cfg(feature = "redis")]
 fn unknown_key() -> String {
     let part = |json: serde_json::Value| URL_SAFE_NO_PAD.encode(json.to_string());
     let head = part(json!({"alg": "ES256", "kid": "of-nobody"}));
     format!("logout_token={head}.{}.{}", part(json!({})), "A".repeat(86))
 }
 
-#[cfg(feature = "redis")]
 #[test]
 fn junk_of_one_address_is_limited_and_a_good_token_never_is() {
     // B65, F17
@@ -175,14 +169,12 @@ fn junk_of_one_address_is_limited_and_a_good_token_never_is() {
 }
 
 /// With a store that is never there: a token that is good gets as far as that.
-#[cfg(feature = "redis")]
 struct Listening {
     bff: TestBff,
     begun: logs::Mark,
     _place: Place,
 }
 
-#[cfg(feature = "redis")]
 impl Listening {
     fn with(oidc: &str) -> Self {
         let begun = logs::install();
@@ -256,7 +248,6 @@ impl Listening {
     }
 }
 
-#[cfg(feature = "redis")]
 #[test]
 fn junk_keeps_nobody_from_being_heard_who_comes_with_a_new_key() {
     // B28, B65, row R
@@ -302,7 +293,6 @@ fn junk_keeps_nobody_from_being_heard_who_comes_with_a_new_key() {
     assert!(listening.is_good(attacker, &listening.token()));
 }
 
-#[cfg(feature = "redis")]
 #[test]
 fn a_logout_token_is_signed_as_id_tokens_are() {
     // V3, oidcc-client-test-rp-backchannel-rpinitlogout-wrong-alg
@@ -325,7 +315,6 @@ fn a_logout_token_is_signed_as_id_tokens_are() {
     assert!(listening.is_good(address, &es384), "the last ID token is");
 }
 
-#[cfg(feature = "redis")]
 #[test]
 fn the_configuration_may_name_the_one_algorithm() {
     // V3
@@ -340,7 +329,6 @@ fn the_configuration_may_name_the_one_algorithm() {
     assert!(listening.is_good(address, &listening.token()));
 }
 
-#[cfg(feature = "redis")]
 #[test]
 fn a_logout_token_without_an_end_is_good_for_two_minutes_if_the_configuration_says_so() {
     // V7: as Ory Hydra sends it
@@ -362,7 +350,6 @@ fn a_logout_token_without_an_end_is_good_for_two_minutes_if_the_configuration_sa
     }
 }
 
-#[cfg(feature = "redis")]
 #[test]
 fn a_flood_is_not_logged_beyond_the_limit_while_there_are_no_keys_to_tell_it_by() {
     // F17
@@ -382,7 +369,6 @@ fn a_flood_is_not_logged_beyond_the_limit_while_there_are_no_keys_to_tell_it_by(
     assert!((1..20).contains(&lines), "{lines} lines");
 }
 
-#[cfg(feature = "redis")]
 #[test]
 fn a_check_reaches_for_the_store() {
     let site = site("open");

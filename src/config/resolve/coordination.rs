@@ -10,16 +10,10 @@ use crate::coordination::{CoordinationSettings, OnFailure, is_store_url};
 
 const LONGEST_PREFIX: usize = 64;
 
-/// The section, if it is there and this build can serve it.
+/// The section, if it is there.
 pub(super) fn resolve(resolver: &mut Resolver<'_>) -> Option<CoordinationSettings> {
     let at = KeyPath::of(["coordination"]);
     let section = resolver.written.settings.coordination.clone()?;
-    resolver.ensure(
-        cfg!(feature = "redis"),
-        &at,
-        "this sealgate was built without the feature `redis`",
-        "remove the section, or use a build with the feature",
-    );
     let url_at = at.child("url");
     let example = "write { file = \"/run/secrets/valkey_url\" } or { env = \"VALKEY_URL\" }; it holds redis://…, rediss://… or unix://…";
     let url = resolver.secret(&url_at, section.url.as_ref(), example);

@@ -284,12 +284,8 @@ fn the_store_is_named_by_a_secret_and_the_section_needs_its_feature() {
         let planned = planned(&[SHOP, &section(lines)], &[("STORE", url)]);
         let said = planned.err().map(|errors| errors.to_string());
         let said = said.unwrap_or_default();
-        if cfg!(feature = "redis") {
-            assert_eq!(said.is_empty(), word.is_empty(), "{url}: {said}");
-            assert!(said.contains(word), "{url}: {said}");
-        } else {
-            assert!(said.contains("without the feature `redis`"), "{said}");
-        }
+        assert_eq!(said.is_empty(), word.is_empty(), "{url}: {said}");
+        assert!(said.contains(word), "{url}: {said}");
         assert!(!said.contains("p4ss"), "{said}");
     }
     let missing = mistakes("coordination.on_failure = \"open\"");
