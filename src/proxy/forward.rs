@@ -45,7 +45,7 @@ impl Crossing<'_> {
         request: &HttpRequest,
         payload: web::Payload,
     ) -> Result<HttpResponse, Problem> {
-        target::check(request, self.route, self.permit.authorization().is_some())?;
+        target::check(request, self.route, self.permit.credential().has_token())?;
         if target::asks_for_websocket(request) {
             return self.upgrade(request, payload).await;
         }
@@ -128,7 +128,6 @@ impl Crossing<'_> {
     ) -> Result<Request<()>, Problem> {
         let outbound = Outbound {
             host: &self.upstream.base.host,
-            authorization: self.permit.authorization(),
             origin: self.origin,
             client: self.client.addr,
             csrf_header: self.csrf_header,
@@ -171,6 +170,7 @@ impl Crossing<'_> {
         *head.method_mut() = method;
         *head.uri_mut() = uri.clone();
         *head.headers_mut() = headers;
+        self.permit.credential().apply(&mut head);
         Ok(head)
     }
 

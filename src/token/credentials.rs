@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use http::header::InvalidHeaderValue;
 
-use super::{Bearer, Permit, refresh};
+use super::{Bearer, Credential, Permit, refresh};
 use crate::bff::Ctx;
 use crate::frontend::{Route, TokenRequirement};
 use crate::oidc::OidcError;
@@ -34,7 +34,7 @@ pub(super) fn of_user(route: &Route, ctx: &Ctx<'_>, bearer: Bearer) -> Result<Pe
     route.policy.check_scopes(&session.tokens.scope)?;
     let authorization = session.authorization().map_err(unfit)?;
     Ok(Permit {
-        authorization: Some(authorization),
+        credential: Credential::Bearer(authorization),
         bearer,
         is_private: true,
     })
@@ -47,7 +47,7 @@ pub(super) async fn others(route: &Route, ctx: &Ctx<'_>) -> Result<Permit, Probl
         TokenRequirement::Client | TokenRequirement::UserOrClient
     ) {
         return Ok(Permit {
-            authorization: None,
+            credential: Credential::None,
             bearer: Bearer::Nobody,
             is_private: route.opens_session(),
         });
@@ -63,7 +63,7 @@ pub(super) async fn others(route: &Route, ctx: &Ctx<'_>) -> Result<Permit, Probl
     route.policy.check_scopes(&token.scope)?;
     let authorization = token.authorization().map_err(unfit)?;
     Ok(Permit {
-        authorization: Some(authorization),
+        credential: Credential::Bearer(authorization),
         bearer: Bearer::Client,
         is_private: true,
     })

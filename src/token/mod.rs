@@ -17,6 +17,7 @@
 //!   that did not help.
 
 mod challenge;
+mod credential;
 mod credentials;
 mod grant;
 mod permit;
@@ -31,6 +32,7 @@ use crate::problem::Problem;
 use crate::session::OpenResult;
 use crate::telemetry::metrics::RefreshResult;
 
+pub use credential::Credential;
 pub use permit::{Bearer, Permit};
 pub use refused::{Refused, renew};
 

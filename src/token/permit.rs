@@ -1,12 +1,15 @@
-//! The proof that a request may go to its upstream, and as whom.
+//! The proof that a request may go to its upstream, and with whose token.
 
 use std::fmt;
 
+#[cfg(test)]
 use http::HeaderValue;
 
-/// The route's requirement is met. `proxy` sends nothing without one, and only this module makes one.
+use super::Credential;
+
+/// The route's policy allows the call. `proxy` sends nothing without a permit, and only this module makes one.
 pub struct Permit {
-    pub(super) authorization: Option<HeaderValue>,
+    pub(super) credential: Credential,
     pub(super) bearer: Bearer,
     pub(super) is_private: bool,
 }
@@ -32,9 +35,9 @@ impl Bearer {
 }
 
 impl Permit {
-    /// `Bearer …`, marked sensitive; `None` on routes without a token.
-    pub const fn authorization(&self) -> Option<&HeaderValue> {
-        self.authorization.as_ref()
+    /// What the upstream request proves its right with.
+    pub const fn credential(&self) -> &Credential {
+        &self.credential
     }
 
     /// Whose token that is.
@@ -42,16 +45,16 @@ impl Permit {
         self.bearer
     }
 
-    /// Whether the answer belongs to one user; then it is never shared-cacheable (D28).
+    /// Whether the answer belongs to one user, so that no shared cache may keep it (RFC 9111 §3.5).
     pub const fn is_private(&self) -> bool {
         self.is_private
     }
 
     /// For the proxy's own tests.
     #[cfg(test)]
-    pub(crate) const fn given(authorization: Option<HeaderValue>, is_private: bool) -> Self {
+    pub(crate) fn given(authorization: Option<HeaderValue>, is_private: bool) -> Self {
         Self {
-            authorization,
+            credential: authorization.map_or(Credential::None, Credential::Bearer),
             bearer: Bearer::Nobody,
             is_private,
         }

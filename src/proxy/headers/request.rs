@@ -4,9 +4,7 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use http::HeaderMap;
-use http::header::{
-    AUTHORIZATION, COOKIE, FORWARDED, HOST, HeaderName, HeaderValue, InvalidHeaderValue, VIA,
-};
+use http::header::{COOKIE, FORWARDED, HOST, HeaderName, HeaderValue, InvalidHeaderValue, VIA};
 
 use super::identity::is_claim;
 use super::{ConnectionOptions, is_hop_by_hop};
@@ -20,8 +18,6 @@ const PSEUDONYM: &str = "sealgate";
 pub(in crate::proxy) struct Outbound<'a> {
     /// The upstream's own.
     pub(in crate::proxy) host: &'a HeaderValue,
-    /// The one `Authorization` the upstream sees.
-    pub(in crate::proxy) authorization: Option<&'a HeaderValue>,
     pub(in crate::proxy) origin: &'a Origin,
     pub(in crate::proxy) client: IpAddr,
     /// Lower-case; meant for us, so it ends here.
@@ -41,7 +37,7 @@ pub(in crate::proxy) struct Outbound<'a> {
 impl Outbound<'_> {
     /// The headers for the upstream. Names are lower-case, as every HTTP library hands them out.
     ///
-    /// Framing is left to the HTTP client, which knows it.
+    /// Framing is left to the HTTP client, which knows it, and `Authorization` to the permit's credential.
     /// `received` begins the list anew each time.
     pub(in crate::proxy) fn headers<'h, I>(
         &self,
@@ -81,9 +77,6 @@ impl Outbound<'_> {
         via: &str,
         cookies: &[u8],
     ) -> Result<(), InvalidHeaderValue> {
-        if let Some(authorization) = self.authorization {
-            out.insert(AUTHORIZATION, authorization.clone());
-        }
         if !cookies.is_empty() {
             out.insert(COOKIE, HeaderValue::from_bytes(cookies)?);
         }
@@ -212,11 +205,8 @@ mod tests {
 
     fn sent(received: &[(&str, &str)]) -> Result<HeaderMap, Problem> {
         let origin = Origin::parse("https://shop.example.com").unwrap();
-        let mut authorization = HeaderValue::from_static("Bearer ours");
-        authorization.set_sensitive(true);
         let outbound = Outbound {
             host: &HeaderValue::from_static("orders.internal"),
-            authorization: Some(&authorization),
             origin: &origin,
             client: "2001:db8::7".parse().unwrap(),
             csrf_header: "x-csrf",
@@ -257,6 +247,7 @@ mod tests {
             "http2-settings",
             "content-length",
             "expect",
+            "authorization",
             "dpop",
             "cookie",
             "x-real-ip",
@@ -316,7 +307,6 @@ mod tests {
     fn what_we_say_replaces_what_the_client_says() {
         // D3, D16, B54
         for (name, ours) in [
-            ("authorization", "Bearer ours"),
             (
                 "forwarded",
                 "for=\"[2001:db8::7]\";host=\"shop.example.com\";proto=https",
@@ -334,13 +324,6 @@ mod tests {
             let headers = sent(received).unwrap();
             assert_eq!(values(&headers, name), [ours], "{name}");
         }
-        assert!(
-            sent(&[])
-                .unwrap()
-                .get("authorization")
-                .unwrap()
-                .is_sensitive()
-        );
     }
 
     #[test]
@@ -356,7 +339,6 @@ mod tests {
         .unwrap();
         assert_eq!(values(&headers, "x-hop"), Vec::<String>::new());
         assert_eq!(values(&headers, "x-stays"), ["1"]);
-        assert_eq!(values(&headers, "authorization"), ["Bearer ours"]);
         assert_eq!(values(&headers, "x-forwarded-for"), ["2001:db8::7"]);
         assert_eq!(values(&headers, "via"), ["1.1 sealgate"]);
     }
