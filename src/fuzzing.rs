@@ -204,7 +204,6 @@ fn session() -> Session {
             issued_at: NOW,
             expires_at: NOW.plus(HOUR),
             refresh_ends_at: None,
-            session_ends_by: None,
             scope: String::new(),
         },
     }

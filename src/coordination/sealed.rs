@@ -137,10 +137,12 @@ mod tests {
         let (keys, now) = (samples::ring(), samples::now());
         let mut tokens = samples::session(now).tokens;
         tokens.refresh_ends_at = Some(now.plus(Duration::from_secs(7)));
-        tokens.session_ends_by = Some(now.plus(Duration::from_secs(8)));
         let secret = tokens.access_token.secret().clone();
-        let id_token = Some("e30.e30.canary-id".to_owned());
-        let renewal = Renewal { tokens, id_token };
+        let renewal = Renewal {
+            tokens,
+            id_token: Some("e30.e30.canary-id".to_owned()),
+            session_ends_by: Some(now.plus(Duration::from_secs(8))),
+        };
         let all = serde_json::to_value(&renewal).unwrap();
         let outcome = Outcome::Refreshed(Arc::new(renewal));
         let (sealed, kept) = seal_outcome(&outcome, "a", &keys, now).unwrap();

@@ -13,7 +13,8 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use openidconnect::PkceCodeVerifier;
+use openidconnect::{AccessToken, PkceCodeVerifier};
+use serde_json::{Map, Value};
 use tokio::sync::{oneshot, watch};
 
 use super::callback::failed;
@@ -22,7 +23,7 @@ use crate::bff::Ctx;
 use crate::clock::UnixTime;
 use crate::frontend::Frontend;
 use crate::ledger::{Landing, REDEMPTION_MEMORY, Redeemed, Redemption};
-use crate::oidc::{Claims, Expectation, IdpClient, OidcError, TokenResponse};
+use crate::oidc::{Claims, Expectation, IdpClient, OidcError};
 use crate::problem::{LoginFailure, Problem};
 use crate::session::{LoginAttempt, Session, SessionId, StoreError, TokenSet};
 use crate::telemetry::metrics::LoginResult;
@@ -127,22 +128,21 @@ impl Exchange {
         let answer = provider
             .exchange_code(&self.idp, &self.code, verifier)
             .await;
-        let tokens = match answer {
-            Ok(tokens) => tokens,
+        let mut response = match answer {
+            Ok(response) => response,
             Err(error) => return (Err(self.not_redeemed(&error)), None),
         };
-        let scope = provider.settings().scope();
-        match self.verify(&tokens).await {
-            Ok((id_token, claims)) => {
-                let ends_by = tokens.session_ends_by(self.asked_at, Some(&claims));
-                let tokens = token_set(tokens, self.asked_at, &scope);
-                match self.session(tokens.clone(), claims, ends_by) {
-                    Ok(session) => (Ok(Arc::new(Redeemed::new(session, id_token))), None),
-                    Err(problem) => (Err(problem), Some(tokens)),
-                }
-            }
-            Err(problem) => (Err(problem), Some(token_set(tokens, self.asked_at, &scope))),
-        }
+        let id_token = response.id_token.take();
+        let verdict = self.verify(id_token, &response.access_token).await;
+        let claims = verdict.as_ref().ok().map(|(_, claims)| claims);
+        let ends_by = response.session_ends_by(self.asked_at, claims);
+        let tokens = TokenSet::first(response, self.asked_at, &provider.settings().scope());
+        let landing = verdict.and_then(|(id_token, claims)| {
+            let session = self.session(tokens.clone(), claims, ends_by)?;
+            Ok(Arc::new(Redeemed::new(session, id_token)))
+        });
+        let spare = landing.is_err().then_some(tokens);
+        (landing, spare)
     }
 
     fn not_redeemed(&self, error: &OidcError) -> Problem {
@@ -157,15 +157,19 @@ impl Exchange {
         problem
     }
 
-    async fn verify(&self, tokens: &TokenResponse) -> Result<(String, Claims), Problem> {
+    async fn verify(
+        &self,
+        id_token: Option<String>,
+        access_token: &AccessToken,
+    ) -> Result<(String, Claims), Problem> {
         let name = self.frontend.name.as_str();
-        let id_token = tokens.id_token.clone().ok_or_else(|| {
+        let id_token = id_token.ok_or_else(|| {
             log::warn!(frontend = name; "the token response has no ID token");
             failed(LoginFailure::InvalidIdToken)
         })?;
         let expect = Expectation {
             nonce: Some(&self.nonce),
-            access_token: &tokens.access_token,
+            access_token,
             max_age: self.max_age,
             acr_values: self.acr_values.as_deref(),
         };
@@ -192,8 +196,13 @@ impl Exchange {
     ) -> Result<Session, Problem> {
         let settings = &self.frontend.session;
         let configured_end = self.now.plus(settings.absolute_timeout);
-        // What was asked for and granted, so that `token::challenge` knows when there is no more to be had.
-        let is_step_up = self.acr_values.is_some();
+        let keeps = |name: &str| self.frontend.keeps_claim(name);
+        let mut kept: Map<String, Value> = claims.all;
+        kept.retain(|name, _| keeps(name));
+        if let (Some(_), Some(acr)) = (&self.acr_values, claims.acr) {
+            // `token::challenge` must know when the provider has given what the API asked for.
+            kept.insert("acr".to_owned(), Value::String(acr));
+        }
         let session = Session {
             id: SessionId::random().map_err(|error| {
                 log::error!("{error}");
@@ -207,13 +216,7 @@ impl Exchange {
             ends_at: ends_by.map_or(configured_end, |ends| ends.min(configured_end)),
             last_seen: self.now,
             tokens,
-            claims: claims
-                .all
-                .into_iter()
-                .filter(|(name, _)| {
-                    self.frontend.keeps_claim(name) || (is_step_up && name == "acr")
-                })
-                .collect(),
+            claims: kept,
         };
         if session.is_expired(self.now) {
             log::warn!(frontend = self.frontend.name.as_str(); "no session: it would be over already");
@@ -264,21 +267,6 @@ fn deliver(ctx: &mut Ctx<'_>, redeemed: &Redeemed) -> Result<(), Problem> {
     }
     ctx.session = Some(Rc::new(session.clone().into()));
     Ok(())
-}
-
-fn token_set(response: TokenResponse, asked_at: UnixTime, asked_scope: &str) -> TokenSet {
-    let session_ends_by = response.session_ends_by(asked_at, None);
-    TokenSet {
-        access_token: response.access_token,
-        refresh_token: response.refresh_token,
-        issued_at: asked_at,
-        expires_at: asked_at.plus(response.expires_in),
-        refresh_ends_at: response
-            .refresh_expires_in
-            .map(|lifetime| asked_at.plus(lifetime)),
-        session_ends_by,
-        scope: response.scope.unwrap_or_else(|| asked_scope.to_owned()),
-    }
 }
 
 pub(super) fn unavailable(frontend: &Frontend, error: &OidcError) -> Problem {

@@ -67,6 +67,8 @@ pub struct Renewal {
     pub tokens: TokenSet,
     /// The raw ID token, if one came: the newest hint for a logout.
     pub id_token: Option<String>,
+    /// When the provider wants the whole session to end at the latest, if it said so with these tokens.
+    pub session_ends_by: Option<UnixTime>,
 }
 
 impl fmt::Debug for Renewal {
@@ -75,6 +77,7 @@ impl fmt::Debug for Renewal {
         f.debug_struct("Renewal")
             .field("tokens", &self.tokens)
             .field("id_token", &self.id_token.is_some())
+            .field("session_ends_by", &self.session_ends_by)
             .finish()
     }
 }
@@ -300,11 +303,13 @@ mod tests {
             issued_at: NOW,
             expires_at: NOW.plus(Duration::from_secs(60)),
             refresh_ends_at: None,
-            session_ends_by: None,
             scope: String::new(),
         };
-        let id_token = Some("canary-id".to_owned());
-        Outcome::Refreshed(Arc::new(Renewal { tokens, id_token }))
+        Outcome::Refreshed(Arc::new(Renewal {
+            tokens,
+            id_token: Some("canary-id".to_owned()),
+            session_ends_by: None,
+        }))
     }
 
     fn begin(table: &Refreshes, n: u8, after: u64) -> Begin {

@@ -190,7 +190,7 @@ pub(super) fn time(
 
 /// RFC 7519 §2, `NumericDate`: a number of seconds, perhaps with a fraction, of which whole seconds are kept. What is before
 /// the epoch is as long ago as can be; what no clock could ever show is no time.
-pub(super) fn numeric_date(value: &Value) -> Option<UnixTime> {
+fn numeric_date(value: &Value) -> Option<UnixTime> {
     let fraction = || Duration::try_from_secs_f64(value.as_f64()?.max(0.0)).ok();
     let whole = value.as_u64();
     whole
@@ -207,6 +207,8 @@ pub struct Claims {
     pub sid: Option<String>,
     /// `auth_time`: when the user last proved who they are.
     pub auth_time: Option<UnixTime>,
+    /// `acr`: how strong that proof was.
+    pub acr: Option<String>,
     /// `session_expiry`: when the provider wants the session to be over.
     pub session_expiry: Option<UnixTime>,
     /// All claims, these among them, as they are written.
@@ -232,18 +234,20 @@ impl Claims {
             time.inspect_err(|_| pass_over(name)).ok().flatten()
         };
         let (auth_time, session_expiry) = (time("auth_time"), time("session_expiry"));
-        let sid = match all.get("sid") {
-            Some(Value::String(sid)) => Some(sid.clone()),
+        let text = |name| match all.get(name) {
+            Some(Value::String(text)) => Some(text.clone()),
             None | Some(Value::Null) => None,
             Some(_) => {
-                pass_over("sid");
+                pass_over(name);
                 None
             }
         };
+        let (sid, acr) = (text("sid"), text("acr"));
         Ok(Self {
             subject,
             sid,
             auth_time,
+            acr,
             session_expiry,
             all,
         })

@@ -17,11 +17,10 @@
 //! - The nonce is not compared: the session does not keep it, and with `sub` and `auth_time` it would tell nothing new.
 
 use openidconnect::AccessToken;
-use serde_json::Value;
 
 use super::http::IdpClient;
 use super::id_token::check_parties;
-use super::jwt::{Claims, Jwt, Refusal, numeric_date};
+use super::jwt::{self, Claims, Jwt, Refusal};
 use super::provider::Provider;
 use super::{Expectation, OidcError};
 use crate::clock::UnixTime;
@@ -76,10 +75,10 @@ impl Provider {
     }
 }
 
-/// A time that cannot be read is another one.
+/// Whether both speak of the same login. A time that cannot be read counts as another one.
 fn same_auth_time(claims: &Claims, original: Option<UnixTime>) -> bool {
-    match (claims.all.get("auth_time"), original) {
-        (None | Some(Value::Null), _) | (_, None) => true,
-        (Some(stated), Some(original)) => numeric_date(stated) == Some(original),
+    match (jwt::time(&claims.all, "auth_time"), original) {
+        (Ok(None), _) | (_, None) => true,
+        (stated, original) => stated == Ok(original),
     }
 }

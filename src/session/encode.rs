@@ -11,8 +11,9 @@ use super::pack::{self, Packing};
 use super::settings::Compression;
 use super::state::{
     EndedMark, EndedMarks, LoginAttempt, LoginState, LogoutHint, LogoutState, Manner, Seen,
-    Session, SessionId, TokenSet,
+    Session, SessionId,
 };
+use super::token_set::TokenSet;
 use super::{claims, token_text};
 use crate::keyring::Erased;
 use crate::names::ReturnTo;
@@ -212,7 +213,6 @@ impl State for Session {
                 issued_at,
                 expires_at,
                 refresh_ends_at: None,
-                session_ends_by: None,
                 scope: r.text(TEXT)?.to_owned(),
             },
             claims: claims::read(r)?,

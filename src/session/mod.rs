@@ -164,6 +164,7 @@ mod set_cookie;
 mod settings;
 mod state;
 mod store;
+mod token_set;
 mod token_text;
 
 #[cfg(test)]
@@ -178,4 +179,5 @@ pub use opened::{OpenSession, OpenedSessions};
 pub use outcome::{Loaded, OpenResult, StoreError, TooLarge};
 pub use set_cookie::SetCookies;
 pub use settings::{Compression, JarSettings, SameSite, SessionSettings};
-pub use state::{LoginAttempt, LoginState, LogoutHint, Manner, Session, SessionId, TokenSet};
+pub use state::{LoginAttempt, LoginState, LogoutHint, Manner, Session, SessionId};
+pub use token_set::TokenSet;

@@ -77,7 +77,6 @@ pub(crate) fn session(at: UnixTime) -> Session {
             issued_at: at,
             expires_at: at.plus(Duration::from_mins(5)),
             refresh_ends_at: None,
-            session_ends_by: None,
             scope: "openid profile".to_owned(),
         },
     }

@@ -12,13 +12,13 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use openidconnect::{AccessToken, Nonce, PkceCodeVerifier, RefreshToken};
+use openidconnect::{Nonce, PkceCodeVerifier};
 use rand::TryRng as _;
 use rand::rngs::SysRng;
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use subtle::ConstantTimeEq;
 
+use super::token_set::TokenSet;
 use crate::clock::UnixTime;
 use crate::keyring::SealError;
 use crate::names::ReturnTo;
@@ -114,13 +114,12 @@ impl Session {
         now >= self.over_at()
     }
 
-    /// The session with newer tokens. They may bring its end nearer, never farther.
+    /// The session with newer tokens. `ends_by` is the end that the provider named with them: it may bring the session's
+    /// end nearer, never farther.
     #[must_use]
-    pub fn renewed(&self, tokens: TokenSet, now: UnixTime) -> Self {
+    pub fn renewed(&self, tokens: TokenSet, ends_by: Option<UnixTime>, now: UnixTime) -> Self {
         Self {
-            ends_at: tokens
-                .session_ends_by
-                .map_or(self.ends_at, |ends| ends.min(self.ends_at)),
+            ends_at: ends_by.map_or(self.ends_at, |ends| ends.min(self.ends_at)),
             last_seen: now,
             tokens,
             ..self.clone()
@@ -158,46 +157,6 @@ impl fmt::Debug for Session {
             .field("last_seen", &self.last_seen)
             .field("tokens", &self.tokens)
             .finish_non_exhaustive()
-    }
-}
-
-/// The tokens of a session. `Debug` shows none.
-///
-/// Serialized it goes to other replicas only, sealed; the cookie has an encoding of its own.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-pub struct TokenSet {
-    /// The access token.
-    pub access_token: AccessToken,
-    /// The refresh token, if there is one.
-    pub refresh_token: Option<RefreshToken>,
-    /// When the access token was received.
-    pub issued_at: UnixTime,
-    /// When the access token ends.
-    pub expires_at: UnixTime,
-    /// When the refresh token ends, if the provider said so (A25).
-    pub refresh_ends_at: Option<UnixTime>,
-    /// When the provider, as it gave these tokens, wanted the whole session to end at the latest (A25, B69). Not sealed:
-    /// [`Session::ends_at`] has taken it in.
-    pub session_ends_by: Option<UnixTime>,
-    /// The granted scope, as the provider wrote it.
-    pub scope: String,
-}
-
-impl TokenSet {
-    /// How long the access token lives in all.
-    pub const fn lifetime(&self) -> Duration {
-        self.expires_at.since(self.issued_at)
-    }
-
-    /// Whether the access token has ended.
-    pub fn is_expired(&self, now: UnixTime) -> bool {
-        now >= self.expires_at
-    }
-
-    /// The refresh token, while it is good for anything as far as is known.
-    pub fn usable_refresh_token(&self, now: UnixTime) -> Option<&RefreshToken> {
-        let has_ended = self.refresh_ends_at.is_some_and(|ends| now >= ends);
-        self.refresh_token.as_ref().filter(|_| !has_ended)
     }
 }
 

@@ -27,12 +27,13 @@ pub(super) async fn call(
     clock: &Clock,
 ) -> Outcome {
     let asked_at = clock.now();
-    let response = match frontend.provider.refresh(idp, refresh_token).await {
+    let mut response = match frontend.provider.refresh(idp, refresh_token).await {
         Ok(response) => response,
         Err(error) => return failed(frontend, &error),
     };
-    let mut session_ends_by = response.session_ends_by(asked_at, None);
-    if let Some(id_token) = &response.id_token {
+    let id_token = response.id_token.take();
+    let mut claims = None;
+    if let Some(id_token) = &id_token {
         let original = Original {
             subject: &session.subject,
             auth_time: session.auth_time,
@@ -42,7 +43,7 @@ pub(super) async fn call(
             .verify_refreshed(idp, id_token, &response.access_token, original)
             .await;
         match verdict {
-            Ok(claims) => session_ends_by = response.session_ends_by(asked_at, Some(&claims)),
+            Ok(verified) => claims = Some(verified),
             Err(error) => {
                 log::warn!(target: "sealgate::audit", frontend = frontend.name.as_str();
                     "session ended: the refreshed ID token does not belong to it: {error}");
@@ -50,32 +51,11 @@ pub(super) async fn call(
             }
         }
     }
-    let refresh_ends_at = match (&response.refresh_token, response.refresh_expires_in) {
-        (_, Some(lifetime)) => Some(asked_at.plus(lifetime)),
-        // Nothing new is known of the old one.
-        (None, None) => session.tokens.refresh_ends_at,
-        (Some(newer), None) if newer.secret() == refresh_token.secret() => {
-            session.tokens.refresh_ends_at
-        }
-        (Some(_), None) => None,
-    };
-    let tokens = TokenSet {
-        access_token: response.access_token,
-        // RFC 6749 §6: without a new one, the old one stays.
-        refresh_token: response
-            .refresh_token
-            .or_else(|| Some(refresh_token.clone())),
-        issued_at: asked_at,
-        expires_at: asked_at.plus(response.expires_in),
-        refresh_ends_at,
-        session_ends_by,
-        // RFC 6749 §6: unsaid, the scope is what it was.
-        scope: response
-            .scope
-            .unwrap_or_else(|| session.tokens.scope.clone()),
-    };
-    let id_token = response.id_token;
-    Outcome::Refreshed(Arc::new(Renewal { tokens, id_token }))
+    Outcome::Refreshed(Arc::new(Renewal {
+        session_ends_by: response.session_ends_by(asked_at, claims.as_ref()),
+        tokens: TokenSet::next(&session.tokens, response, asked_at),
+        id_token,
+    }))
 }
 
 fn failed(frontend: &Frontend, error: &OidcError) -> Outcome {

@@ -195,7 +195,7 @@ fn adopt(ctx: &mut Ctx<'_>, renewal: &Renewal, has_ended: bool) -> Result<(), Pr
     let Some(session) = &ctx.session else {
         return Ok(());
     };
-    let renewed = session.renewed(renewal.tokens.clone(), ctx.now);
+    let renewed = session.renewed(renewal.tokens.clone(), renewal.session_ends_by, ctx.now);
     if renewed.is_expired(ctx.now) {
         // The provider has just said that it is over (B69).
         ctx.bff.metrics.refreshed(RefreshResult::Ended);

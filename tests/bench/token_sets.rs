@@ -67,7 +67,6 @@ impl Tokens {
                 issued_at: NOW,
                 expires_at: NOW.plus(Duration::from_mins(5)),
                 refresh_ends_at: None,
-                session_ends_by: None,
                 scope: self.scope.to_owned(),
             },
         }
