@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
@@ -14,6 +14,7 @@ use crate::support::process::{Process, Server, eventually};
 use crate::support::upstream::RawUpstream;
 use crate::support::{ORIGIN, Response, Site, TestBff, http};
 use crate::tls;
+use crate::websocket::{SWITCHED, raw_handshake, read_until};
 
 /// The process's own end of a connection from `client`.
 fn accepted(process: &Process, client: SocketAddr) -> Option<Socket> {
@@ -372,4 +373,101 @@ fn a_tls_session_resumes_at_every_replica() {
     site.place.rotate(&["--drop", &kid]);
     servers[0].reload("ok");
     assert_eq!(shake(&servers[0]), HandshakeKind::Full);
+}
+
+/// An upstream that answers nothing, and tells of each request that has come and of each that was given up.
+fn silent() -> (RawUpstream, mpsc::Receiver<&'static str>) {
+    let (tell, told) = mpsc::channel();
+    let tell = Mutex::new(tell);
+    let upstream = RawUpstream::start(move |mut talk| {
+        if talk.head().is_some() {
+            tell.lock().unwrap().send("asked").unwrap();
+            while !talk.hear().is_empty() {}
+            tell.lock().unwrap().send("given up").unwrap();
+        }
+    });
+    (upstream, told)
+}
+
+#[test]
+fn a_client_that_leaves_is_noticed_behind_whatever_it_sent_ahead() {
+    // D31: bytes of a next request hid that nobody waits for the answer any more.
+    let (upstream, told) = silent();
+    let tables = upstream.route("").replace("\"user\"", "\"none\"");
+    let tables = tables.replace("\"1s\"", "\"1m\"").replace("\"2s\"", "\"1m\"");
+    let plain = Site::with(ORIGIN, "", &tables);
+    let (encrypted, client) = tls::site_with(&tables);
+    let (plain, encrypted) = (plain.serve(), encrypted.serve());
+    let next = || told.recv_timeout(Duration::from_secs(10));
+    let first = get("GET", "/raw", "HTTP/1.1", "");
+    for ahead in [String::new(), "G".to_owned(), first.clone(), first.repeat(20)] {
+        let what = format!("{} bytes ahead", ahead.len());
+        for at_once in [true, false] {
+            let (now, later) = if at_once { (first.clone() + &ahead, "") } else { (first.clone(), &*ahead) };
+            let mut stream = TcpStream::connect(plain.addr).unwrap();
+            stream.write_all(now.as_bytes()).unwrap();
+            assert_eq!(next(), Ok("asked"), "{what}");
+            stream.write_all(later.as_bytes()).unwrap();
+            drop(stream);
+            assert_eq!(next(), Ok("given up"), "{what}");
+            let session = ClientConnection::new(Arc::clone(&client), "shop.test".try_into().unwrap());
+            let tcp = TcpStream::connect(encrypted.addr).unwrap();
+            let mut stream = StreamOwned::new(session.unwrap(), tcp);
+            stream.write_all(now.as_bytes()).unwrap();
+            assert_eq!(next(), Ok("asked"), "{what}, TLS");
+            stream.write_all(later.as_bytes()).unwrap();
+            drop(stream);
+            assert_eq!(next(), Ok("given up"), "{what}, TLS");
+        }
+    }
+}
+
+#[test]
+fn a_tunnel_ends_with_its_session_whatever_its_client_reads() {
+    let upstream = RawUpstream::start(|mut talk| {
+        talk.head();
+        talk.say(SWITCHED);
+        talk.say("\u{2}\u{7f}\0\0\0\0\u{40}\0\0\0");
+        talk.flood(1 << 30, Duration::from_secs(5));
+    });
+    let site = Site::with(ORIGIN, "", &upstream.route("websocket = true"));
+    let server = site.serve();
+    let mut browser = site.signed_in(&server);
+    let mut stream = TcpStream::connect(server.addr).unwrap();
+    let cookies = browser.api_cookie_line("/raw");
+    stream
+        .write_all(raw_handshake("/raw", &cookies).as_bytes())
+        .unwrap();
+    read_until(&mut stream, b"\r\n\r\n");
+    let client = stream.local_addr().unwrap();
+    assert!(accepted(&server.process, client).is_some());
+    assert_eq!(browser.fetch("POST", "/bff/logout").status, 200);
+    eventually("the connection is gone", || {
+        accepted(&server.process, client).is_none().then_some(())
+    });
+}
+
+#[test]
+fn a_head_has_a_longest_length() {
+    let bff = TestBff::spawn();
+    let head = |bytes: usize| {
+        let head = get("GET", "/bff/session", "HTTP/1.1", "connection: close\r\n");
+        let more = "x".repeat(bytes - head.len() - "x-long: \r\n".len());
+        get("GET", "/bff/session", "HTTP/1.1", &format!("connection: close\r\nx-long: {more}\r\n"))
+    };
+    // 48 KiB of names and values have an answer of ours, 64 KiB of bytes one of the parser's; nothing longer is kept.
+    for (bytes, status) in [(48 << 10, 200), (50 << 10, 431), (63 << 10, 431), (66 << 10, 431), (1 << 20, 431)] {
+        let answer = http::raw(bff.addr, head(bytes).as_bytes());
+        let answer = Response::parse(&answer, "GET");
+        assert_eq!(answer.status, status, "{bytes}");
+        if (50 << 10..64 << 10).contains(&bytes) {
+            assert_eq!(answer.problem(), "headers-too-large");
+        }
+    }
+    // Nor a head without an end: the answer does not wait for it.
+    let mut stream = TcpStream::connect(bff.addr).unwrap();
+    let endless = head(70 << 10);
+    stream.write_all(endless.trim_end().as_bytes()).unwrap();
+    let heard = until_closed(stream);
+    assert!(heard.starts_with("HTTP/1.1 431"), "{heard}");
 }

@@ -1,11 +1,14 @@
 //! The end of a process: readiness first, then the requests in flight, then the process.
 
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::support::process::{Server, eventually};
+use crate::support::upstream::RawUpstream;
 use crate::support::{Browser, Request, Response, Site};
+use crate::websocket::read_until;
 
 /// A request that the API takes its time for, and has received.
 fn slow(site: &Site, server: &Server, browser: &Browser, ms: u32) -> JoinHandle<Response> {
@@ -156,8 +159,8 @@ fn a_download_that_is_not_done_is_cut_too() {
     let head = format!(
         "GET {target} HTTP/1.1\r\nhost: shop.test\r\nx-csrf: 1\r\ncookie: {cookies}\r\n\r\n"
     );
-    std::io::Write::write_all(&mut reader, head.as_bytes()).unwrap();
-    let got = std::io::Read::read(&mut reader, &mut [0; 1024]).unwrap();
+    reader.write_all(head.as_bytes()).unwrap();
+    let got = reader.read(&mut [0; 1024]).unwrap();
     assert!(got > 0, "it has begun");
     server.process.signal("TERM");
     let outcome = server.process.outcome();
@@ -166,4 +169,40 @@ fn a_download_that_is_not_done_is_cut_too() {
         "{}",
         outcome.stderr
     );
+}
+
+#[test]
+fn an_answer_that_was_cut_never_looks_whole() {
+    // RFC 9112 §8: an HTTP/1.0 answer without a length is whole when its connection ends in order. A reset is no such end.
+    let upstream = RawUpstream::start(|mut talk| {
+        while talk.head().is_some_and(|head| head.contains("/whole")) {
+            talk.say("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
+        }
+        talk.say("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n");
+        while !talk.hear().is_empty() {}
+    });
+    let tables = upstream.route("").replace("\"user\"", "\"none\"");
+    let tables = tables.replace("idle_timeout = \"2s\"", "idle_timeout = \"1m\"");
+    let site = Site::with(crate::support::ORIGIN, "", &tables);
+    for signal in ["TERM", "KILL"] {
+        let mut server = site.serve_as(|command| {
+            command.env("SEALGATE__SERVER__SHUTDOWN_GRACE", "1s");
+        });
+        let get = |path: &str| {
+            let mut client = TcpStream::connect(server.addr).unwrap();
+            let head = format!("GET {path} HTTP/1.0\r\nhost: shop.test\r\nx-csrf: 1\r\n\r\n");
+            client.write_all(head.as_bytes()).unwrap();
+            client
+        };
+        let mut whole = Vec::new();
+        let end = get("/raw/whole").read_to_end(&mut whole);
+        end.expect("a whole answer ends in order");
+        assert!(whole.ends_with(b"\r\n\r\nhello"), "{whole:?}");
+        let mut part = get("/raw/part");
+        read_until(&mut part, b"\r\n\r\nhello");
+        server.process.signal(signal);
+        let end = part.read_to_end(&mut Vec::new()).map_err(|error| error.kind());
+        assert_eq!(end, Err(ErrorKind::ConnectionReset), "{signal}");
+        server.process.outcome();
+    }
 }

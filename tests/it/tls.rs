@@ -14,7 +14,12 @@ const TLS: &str = "tls = { cert = \"tls.crt\", key = \"tls.key\" }";
 
 /// A configuration with certificate and key, and a client that trusts the certificate.
 pub fn site() -> (Site, Arc<ClientConfig>) {
-    let site = Site::with(ORIGIN, TLS, "");
+    site_with("")
+}
+
+/// The same with more tables.
+pub fn site_with(tables: &str) -> (Site, Arc<ClientConfig>) {
+    let site = Site::with(ORIGIN, TLS, tables);
     let certified = rcgen::generate_simple_self_signed(["shop.test".to_owned()]).unwrap();
     let pem = certified.cert.pem();
     site.place.write("tls.crt", &pem);

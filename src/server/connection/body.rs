@@ -76,6 +76,12 @@ impl Stream for Received {
 /// What a client sends after its protocol was switched, as the body of the request that asked for it.
 pub(super) struct Switched(pub(super) Rc<Raw>);
 
+impl Drop for Switched {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
+}
+
 impl Stream for Switched {
     type Item = Result<Bytes, PayloadError>;
 
@@ -146,7 +152,10 @@ impl Body for Sent {
             }
             // The error's text went to the log where it arose; hyper needs to know that the answer is not whole.
             Some(Err(_)) => Some(Err(BrokenOff.into())),
-            None => None,
+            None => {
+                this.wire.is_part.set(false);
+                None
+            }
         })
     }
 

@@ -120,13 +120,13 @@ impl<S: Application> hyper::service::Service<http::Request<Incoming>> for Exchan
             } else {
                 body
             };
-            if !is_whole.get() && version != Version::HTTP_2 {
-                // The rest of the request is not worth reading; the client must not send another one behind it.
-                let close = HeaderValue::from_static("close");
-                head.headers_mut().insert(header::CONNECTION, close);
-            }
-            if version == Version::HTTP_10 && matches!(body.size(), BodySize::Stream) {
-                wire.ends_with_connection.set(true);
+            // HTTP/1.0 has no chunks: the end of the connection says that the answer is whole (RFC 9112 §6.3).
+            let is_delimited_by_end =
+                version == Version::HTTP_10 && matches!(body.size(), BodySize::Stream);
+            wire.is_part.set(is_delimited_by_end);
+            // The rest of a request is not worth reading, and the client must not send another one behind it.
+            let is_cut_short = version != Version::HTTP_2 && !is_whole.get();
+            if is_delimited_by_end || is_cut_short {
                 let close = HeaderValue::from_static("close");
                 head.headers_mut().insert(header::CONNECTION, close);
             }

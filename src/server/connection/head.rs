@@ -192,6 +192,17 @@ impl Heads {
         }
     }
 
+    /// Whether something of another request has come behind those that were judged.
+    pub(super) fn are_ahead(&self) -> bool {
+        match self.at {
+            At::Request => self.line.len > 0 || !self.complete.is_empty(),
+            At::Headers => true,
+            At::Body(_) => !self.complete.is_empty(),
+            // Perhaps.
+            At::Lost(_) => true,
+        }
+    }
+
     /// hyper needs more bytes, and answers nothing. What comes next begins a request, unless half a head is there: that
     /// never ends with an empty line.
     pub(super) fn rest(&mut self) {

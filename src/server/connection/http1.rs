@@ -15,16 +15,15 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use actix_web::body::{BoxBody, MessageBody as _};
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
-use socket2::SockRef;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::{sleep, timeout, timeout_at};
 
 use super::exchange::{Application, Exchanges};
 use super::room::Room;
-use super::stream::{Transport, Watched};
+use super::stream::{Ending, Shared, Transport, Watched};
 use super::timer::Timer;
 use super::wire::{Phase, RawState, Wire};
 use super::{Closing, HEAD_TIME, KEEP_ALIVE, LAST_BYTES};
@@ -61,7 +60,7 @@ pub(super) async fn serve<T: Transport, S: Application>(
     room: &Rc<Room>,
     closing: Closing,
 ) {
-    let mut before = Bytes::new();
+    let mut before = BytesMut::new();
     let mut is_unread = T::BEGINS_UNREAD;
     // Bytes that are not HTTP, such as TLS has, do not make a connection younger.
     let mut idle_since = Instant::now();
@@ -92,7 +91,7 @@ pub(super) async fn serve<T: Transport, S: Application>(
 struct Rest<T> {
     transport: T,
     /// What was read and not used.
-    before: Bytes,
+    before: BytesMut,
     /// When the last answer ended, if there was a request.
     served_until: Option<Instant>,
 }
@@ -100,7 +99,7 @@ struct Rest<T> {
 /// Serves requests until nothing comes. Gives the connection back if it may go on.
 async fn round<T: Transport, S: Application>(
     transport: T,
-    before: Bytes,
+    before: BytesMut,
     app: &Rc<S>,
     room: &Rc<Room>,
     closing: &Closing,
@@ -118,8 +117,7 @@ async fn round<T: Transport, S: Application>(
         .serve_connection(watched, exchanges);
     let end = drive(&mut connection, &wire, closing).await;
     let parts = connection.into_parts();
-    let mut transport = parts.io.into_inner().into_inner();
-    let before = parts.read_buf;
+    let (mut transport, before) = parts.io.into_inner().into_parts(parts.read_buf);
     let switched = wire.switched.borrow_mut().take();
     match (end, switched) {
         (End::Quiet, _) => {
@@ -131,7 +129,7 @@ async fn round<T: Transport, S: Application>(
             });
         }
         (End::Done, Some(body)) => {
-            let tunnel = switch(transport, before, body, &wire);
+            let tunnel = switch(transport, before.freeze(), body, &wire);
             let stopped = async {
                 closing.clone().wait().await;
                 // The tunnel has a word to say, to whoever listens.
@@ -147,12 +145,7 @@ async fn round<T: Transport, S: Application>(
             let _ = timeout(LAST_BYTES, transport.write_all(REFUSAL)).await;
             linger(transport, &wire).await;
         }
-        (End::Cut, _) => {
-            if wire.ends_with_connection.get() {
-                // An end in order would make a part look like the whole; a reset does not.
-                let _ = SockRef::from(transport.tcp()).set_linger(Some(Duration::ZERO));
-            }
-        }
+        (End::Cut, _) => {}
     }
     None
 }
@@ -223,18 +216,34 @@ async fn drive<T: Transport, S: Application>(
 
 /// The connection after a 101: the request's payload reads it, the answer's body writes to it.
 async fn switch(transport: impl Transport, before: Bytes, body: BoxBody, wire: &Wire) {
-    let (reader, mut writer) = tokio::io::split(transport);
-    wire.raw.set(RawState::Open(before, Box::new(reader)));
+    let mut transport = Shared::new(transport);
+    let reader = Box::new(transport.clone());
+    wire.raw.set(RawState::Open(before, reader));
     let mut body = body;
     let is_whole = loop {
         match poll_fn(|cx| Pin::new(&mut body).poll_next(cx)).await {
             Some(Ok(bytes)) => {
                 let sent = async {
-                    writer.write_all(&bytes).await?;
-                    writer.flush().await
+                    transport.write_all(&bytes).await?;
+                    transport.flush().await
                 };
-                if sent.await.is_err() {
-                    break false;
+                // Both directions of a tunnel end together. A client that takes nothing would not let this one end.
+                let over = async {
+                    wire.raw.abandoned().await;
+                    sleep(LAST_BYTES).await;
+                };
+                let is_sent = tokio::select! {
+                    biased;
+                    sent = sent => Some(sent.is_ok()),
+                    () = over => None,
+                };
+                match is_sent {
+                    Some(true) => {}
+                    Some(false) => break false,
+                    None => {
+                        transport.choose(Ending::Reset);
+                        break false;
+                    }
                 }
             }
             Some(Err(_)) => break false,
@@ -242,27 +251,25 @@ async fn switch(transport: impl Transport, before: Bytes, body: BoxBody, wire: &
         }
     };
     drop(body);
-    let reader = wire.raw.set(RawState::Closed);
-    if is_whole && let RawState::Open(_, mut reader) = reader {
-        let _ = writer.shutdown().await;
-        let _ = timeout(LAST_BYTES, drain(&mut reader)).await;
+    wire.raw.set(RawState::Closed);
+    if is_whole {
+        say_goodbye(transport).await;
     }
 }
 
 /// Says that we are done, and reads what the client still sends for a moment.
-async fn linger(mut transport: impl Transport, wire: &Wire) {
-    if wire.has_ended.get() {
-        return;
+async fn linger(transport: impl Transport, wire: &Wire) {
+    if !wire.has_ended.get() {
+        say_goodbye(transport).await;
     }
+}
+
+async fn say_goodbye(mut transport: impl AsyncRead + AsyncWrite + Unpin) {
     let end = async {
+        let mut lost = vec![0; 4096];
         if transport.shutdown().await.is_ok() {
-            drain(&mut transport).await;
+            while let Ok(1..) = transport.read(&mut lost).await {}
         }
     };
     let _ = timeout(LAST_BYTES, end).await;
-}
-
-async fn drain(reader: &mut (impl tokio::io::AsyncRead + Unpin)) {
-    let mut lost = vec![0; 4096];
-    while let Ok(1..) = reader.read(&mut lost).await {}
 }

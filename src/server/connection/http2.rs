@@ -8,6 +8,10 @@
 //!   [`MARGIN`], whatever the others of its connection do.
 //! - What one connection can hold of ours is bounded: streams, windows, header lists, answers, resets
 //!   (CVE-2023-44487, CVE-2024-27316, CVE-2025-8671).
+//!
+//! # Why a fragment in `:path` is not refused
+//! RFC 9113 §8.3.1 allows none, but h2 hands `:path` to the crate `http`, which cuts a fragment off without a word. Nothing above
+//! h2 sees it. The rest is a path that we check like any other, and the upstream gets no fragment either.
 
 use std::future::poll_fn;
 use std::rc::Rc;

@@ -19,6 +19,7 @@
 
 mod body;
 mod exchange;
+mod handshakes;
 mod head;
 mod http1;
 mod http2;
@@ -29,6 +30,7 @@ mod tickets;
 mod timer;
 mod wire;
 
+use std::io::ErrorKind;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -41,6 +43,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use self::exchange::Application;
+use self::handshakes::Handshakes;
 use self::room::Room;
 use crate::bff::Bff;
 
@@ -109,6 +112,7 @@ where
             Ok(Acceptor {
                 app: Rc::new(app),
                 room: Rc::default(),
+                handshakes: Rc::default(),
                 tls,
                 patience,
                 closing,
@@ -121,6 +125,7 @@ where
 pub(super) struct Acceptor<S> {
     app: Rc<S>,
     room: Rc<Room>,
+    handshakes: Rc<Handshakes>,
     tls: Option<TlsAcceptor>,
     patience: Duration,
     closing: Closing,
@@ -138,7 +143,7 @@ impl<S: Application> Service<TcpStream> for Acceptor<S> {
     fn call(&self, tcp: TcpStream) -> Self::Future {
         let (app, tls) = (Rc::clone(&self.app), self.tls.clone());
         let (patience, closing) = (self.patience, self.closing.clone());
-        let room = Rc::clone(&self.room);
+        let (room, handshakes) = (Rc::clone(&self.room), Rc::clone(&self.handshakes));
         Box::pin(async move {
             // Nagle's algorithm would keep back an answer's last segment until the client acknowledges the one before, and
             // clients delay acknowledgements by 40 ms and more (RFC 1122 §4.2.3.2).
@@ -150,7 +155,11 @@ impl<S: Application> Service<TcpStream> for Acceptor<S> {
                 return Ok(());
             };
             // Each of these in a box of its own: a task is as large as the largest of its states, and most wait.
-            let shaken = Box::pin(timeout(HEAD_TIME, tls.accept(tcp)));
+            let shaken = Box::pin(timeout(HEAD_TIME, async move {
+                tcp.readable().await?;
+                let shaken = handshakes.take_turn(tls.accept(tcp)).await;
+                shaken.unwrap_or_else(|| Err(ErrorKind::TimedOut.into()))
+            }));
             let shaken = tokio::select! {
                 shaken = shaken => shaken,
                 () = closing.clone().wait() => return Ok(()),

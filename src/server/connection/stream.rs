@@ -1,21 +1,27 @@
-//! A connection's bytes, watched: what hyper reads and writes, noted on the [`Wire`].
+//! The bytes of a connection: what carries them, and what is noted of them on the [`Wire`].
 
+use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use super::wire::Wire;
 
+/// How many bytes of later requests are read, while one is answered, to see whether the client is still there.
+const AHEAD: usize = 8 * 1024;
+
 /// What carries HTTP: TCP, or TLS over it.
 pub(super) trait Transport: AsyncRead + AsyncWrite + Unpin + 'static {
-    /// Whether all that has arrived at first is still in the socket. With the end of a TLS handshake the first request may
-    /// have been read.
+    /// Whether the socket still holds every byte that has come when HTTP begins. With the end of a TLS handshake, the first
+    /// request may have been read.
     const BEGINS_UNREAD: bool;
 
     /// The connection below.
@@ -38,25 +44,81 @@ impl Transport for TlsStream<TcpStream> {
     }
 }
 
-/// A transport whose reads and writes are noted.
+/// What the kernel sends when the process closes the connection, or ends in whatever way.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Ending {
+    /// All that was written, and then a FIN.
+    InOrder,
+    /// A reset. What was not sent is lost.
+    Reset,
+}
+
+impl Ending {
+    pub(super) fn choose(self, transport: &impl Transport) {
+        let linger = (self == Self::Reset).then_some(Duration::ZERO);
+        if let Err(error) = SockRef::from(transport.tcp()).set_linger(linger) {
+            log::debug!("the end of a connection cannot be chosen: {error}");
+        }
+    }
+}
+
+/// A transport under hyper. The wire learns what is read and written.
 pub(super) struct Watched<T> {
     transport: T,
-    /// What was read before, and not used.
-    before: Bytes,
+    /// What was read before hyper asked for it.
+    before: BytesMut,
+    ending: Ending,
     wire: Rc<Wire>,
 }
 
 impl<T: Transport> Watched<T> {
-    pub(super) fn new(transport: T, before: Bytes, wire: Rc<Wire>) -> Self {
+    /// `before` was read from the transport and comes first.
+    pub(super) fn new(transport: T, before: BytesMut, wire: Rc<Wire>) -> Self {
         Self {
             transport,
             before,
+            ending: Ending::InOrder,
             wire,
         }
     }
 
-    pub(super) fn into_inner(self) -> T {
-        self.transport
+    /// The transport, and what hyper has not read. `of_hyper` is what hyper has read and not used.
+    pub(super) fn into_parts(self, of_hyper: Bytes) -> (T, BytesMut) {
+        let mut before = BytesMut::from(of_hyper);
+        before.unsplit(self.before);
+        if self.ending == Ending::Reset && !self.wire.is_part.get() {
+            Ending::InOrder.choose(&self.transport);
+        }
+        (self.transport, before)
+    }
+
+    fn wrote(&mut self) {
+        self.wire.wrote();
+        // The kernel must know beforehand: a process that is killed chooses nothing.
+        if self.wire.is_part.get() && self.ending == Ending::InOrder {
+            self.ending = Ending::Reset;
+            self.ending.choose(&self.transport);
+        }
+    }
+
+    /// Reads on behalf of hyper, which reads nothing while it holds bytes of a next request: it would not see the client
+    /// leave, and the upstream would work for nobody.
+    fn look_ahead(&mut self, cx: &mut Context<'_>) {
+        let mut piece = [0; 1024];
+        while self.before.len() < AHEAD {
+            let mut read = ReadBuf::new(&mut piece);
+            match Pin::new(&mut self.transport).poll_read(cx, &mut read) {
+                Poll::Pending => return,
+                Poll::Ready(Ok(())) if !read.filled().is_empty() => {
+                    self.before.extend_from_slice(read.filled());
+                }
+                Poll::Ready(_) => {
+                    self.wire.has_ended.set(true);
+                    self.wire.cut();
+                    return;
+                }
+            }
+        }
     }
 }
 
@@ -90,7 +152,7 @@ impl<T: Transport> AsyncWrite for Watched<T> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.wire.wrote();
+        self.wrote();
         Pin::new(&mut self.transport).poll_write(cx, bytes)
     }
 
@@ -99,7 +161,7 @@ impl<T: Transport> AsyncWrite for Watched<T> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.wire.wrote();
+        self.wrote();
         Pin::new(&mut self.transport).poll_write_vectored(cx, slices)
     }
 
@@ -110,10 +172,60 @@ impl<T: Transport> AsyncWrite for Watched<T> {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.transport).poll_flush(cx))?;
         self.wire.is_flushed.set(true);
+        if self.wire.is_ahead() {
+            self.look_ahead(cx);
+        }
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.transport).poll_shutdown(cx)
+    }
+}
+
+/// A transport that one task reads and another one writes.
+pub(super) struct Shared<T>(Rc<RefCell<T>>);
+
+impl<T: Transport> Shared<T> {
+    pub(super) fn new(transport: T) -> Self {
+        Self(Rc::new(RefCell::new(transport)))
+    }
+
+    pub(super) fn choose(&self, ending: Ending) {
+        ending.choose(&*self.0.borrow());
+    }
+}
+
+impl<T> Clone for Shared<T> {
+    fn clone(&self) -> Self {
+        Self(Rc::clone(&self.0))
+    }
+}
+
+impl<T: Transport> AsyncRead for Shared<T> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_read(cx, buf)
+    }
+}
+
+impl<T: Transport> AsyncWrite for Shared<T> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0.borrow_mut()).poll_shutdown(cx)
     }
 }

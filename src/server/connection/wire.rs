@@ -1,8 +1,9 @@
 //! What the parts that serve one connection tell each other: the stream, the requests on it, and the task that drives them.
 
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::Waker;
+use std::task::{Poll, Waker};
 use std::time::Instant;
 
 use actix_web::body::BoxBody;
@@ -39,8 +40,9 @@ pub(super) struct Wire {
     pub(super) has_served: Cell<bool>,
     /// Whether anything was written since a head began.
     pub(super) has_answered: Cell<bool>,
-    /// Whether the end of the connection is that of the answer (RFC 9112 §6.3, HTTP/1.0).
-    pub(super) ends_with_connection: Cell<bool>,
+    /// Whether an answer is under way that ends with the connection (RFC 9112 §6.3, HTTP/1.0): until it is whole, the
+    /// connection must not end in order.
+    pub(super) is_part: Cell<bool>,
     /// Whether all that was written has left.
     pub(super) is_flushed: Cell<bool>,
     /// Whether this connection has to go, to leave room for others.
@@ -70,7 +72,7 @@ impl Wire {
             heads: RefCell::default(),
             has_served: Cell::new(false),
             has_answered: Cell::new(false),
-            ends_with_connection: Cell::new(false),
+            is_part: Cell::new(false),
             is_flushed: Cell::new(true),
             is_cut: Cell::new(false),
             head_bytes: Cell::new(0),
@@ -152,6 +154,11 @@ impl Wire {
         }
     }
 
+    /// Whether the client has sent more than the request that is being answered, so that hyper does not read on.
+    pub(super) fn is_ahead(&self) -> bool {
+        self.phase.get() == Phase::Busy && self.open.get() == 1 && self.heads.borrow().are_ahead()
+    }
+
     /// Ends the connection at its next turn.
     pub(super) fn cut(&self) {
         self.is_cut.set(true);
@@ -188,6 +195,8 @@ impl Drop for Wire {
 pub(super) struct Raw {
     state: RefCell<RawState>,
     waiting: Cell<Option<Waker>>,
+    is_abandoned: Cell<bool>,
+    writer: Cell<Option<Waker>>,
 }
 
 #[derive(Default)]
@@ -210,12 +219,31 @@ impl Raw {
         self.waiting.set(Some(waker.clone()));
     }
 
+    /// Nobody reads the client's bytes any more.
+    pub(super) fn abandon(&self) {
+        self.is_abandoned.set(true);
+        if let Some(writer) = self.writer.take() {
+            writer.wake();
+        }
+    }
+
+    /// Waits until nobody reads the client's bytes any more.
+    pub(super) async fn abandoned(&self) {
+        poll_fn(|cx| {
+            if self.is_abandoned.get() {
+                return Poll::Ready(());
+            }
+            self.writer.set(Some(cx.waker().clone()));
+            Poll::Pending
+        })
+        .await;
+    }
+
     /// Changes the state; whoever waits looks again.
-    pub(super) fn set(&self, state: RawState) -> RawState {
-        let before = self.state.replace(state);
+    pub(super) fn set(&self, state: RawState) {
+        self.state.replace(state);
         if let Some(waker) = self.waiting.take() {
             waker.wake();
         }
-        before
     }
 }
