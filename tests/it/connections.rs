@@ -394,23 +394,35 @@ fn a_client_that_leaves_is_noticed_behind_whatever_it_sent_ahead() {
     // D31: bytes of a next request hid that nobody waits for the answer any more.
     let (upstream, told) = silent();
     let tables = upstream.route("").replace("\"user\"", "\"none\"");
-    let tables = tables.replace("\"1s\"", "\"1m\"").replace("\"2s\"", "\"1m\"");
+    let tables = tables
+        .replace("\"1s\"", "\"1m\"")
+        .replace("\"2s\"", "\"1m\"");
     let plain = Site::with(ORIGIN, "", &tables);
     let (encrypted, client) = tls::site_with(&tables);
     let (plain, encrypted) = (plain.serve(), encrypted.serve());
     let next = || told.recv_timeout(Duration::from_secs(10));
     let first = get("GET", "/raw", "HTTP/1.1", "");
-    for ahead in [String::new(), "G".to_owned(), first.clone(), first.repeat(20)] {
+    for ahead in [
+        String::new(),
+        "G".to_owned(),
+        first.clone(),
+        first.repeat(20),
+    ] {
         let what = format!("{} bytes ahead", ahead.len());
         for at_once in [true, false] {
-            let (now, later) = if at_once { (first.clone() + &ahead, "") } else { (first.clone(), &*ahead) };
+            let (now, later) = if at_once {
+                (first.clone() + &ahead, "")
+            } else {
+                (first.clone(), &*ahead)
+            };
             let mut stream = TcpStream::connect(plain.addr).unwrap();
             stream.write_all(now.as_bytes()).unwrap();
             assert_eq!(next(), Ok("asked"), "{what}");
             stream.write_all(later.as_bytes()).unwrap();
             drop(stream);
             assert_eq!(next(), Ok("given up"), "{what}");
-            let session = ClientConnection::new(Arc::clone(&client), "shop.test".try_into().unwrap());
+            let session =
+                ClientConnection::new(Arc::clone(&client), "shop.test".try_into().unwrap());
             let tcp = TcpStream::connect(encrypted.addr).unwrap();
             let mut stream = StreamOwned::new(session.unwrap(), tcp);
             stream.write_all(now.as_bytes()).unwrap();
@@ -453,10 +465,21 @@ fn a_head_has_a_longest_length() {
     let head = |bytes: usize| {
         let head = get("GET", "/bff/session", "HTTP/1.1", "connection: close\r\n");
         let more = "x".repeat(bytes - head.len() - "x-long: \r\n".len());
-        get("GET", "/bff/session", "HTTP/1.1", &format!("connection: close\r\nx-long: {more}\r\n"))
+        get(
+            "GET",
+            "/bff/session",
+            "HTTP/1.1",
+            &format!("connection: close\r\nx-long: {more}\r\n"),
+        )
     };
     // 48 KiB of names and values have an answer of ours, 64 KiB of bytes one of the parser's; nothing longer is kept.
-    for (bytes, status) in [(48 << 10, 200), (50 << 10, 431), (63 << 10, 431), (66 << 10, 431), (1 << 20, 431)] {
+    for (bytes, status) in [
+        (48 << 10, 200),
+        (50 << 10, 431),
+        (63 << 10, 431),
+        (66 << 10, 431),
+        (1 << 20, 431),
+    ] {
         let answer = http::raw(bff.addr, head(bytes).as_bytes());
         let answer = Response::parse(&answer, "GET");
         assert_eq!(answer.status, status, "{bytes}");
@@ -468,6 +491,6 @@ fn a_head_has_a_longest_length() {
     let mut stream = TcpStream::connect(bff.addr).unwrap();
     let endless = head(70 << 10);
     stream.write_all(endless.trim_end().as_bytes()).unwrap();
-    let heard = until_closed(stream);
-    assert!(heard.starts_with("HTTP/1.1 431"), "{heard}");
+    let answer = until_closed(stream);
+    assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
 }

@@ -176,7 +176,9 @@ fn an_answer_that_was_cut_never_looks_whole() {
     // RFC 9112 §8: an HTTP/1.0 answer without a length is whole when its connection ends in order. A reset is no such end.
     let upstream = RawUpstream::start(|mut talk| {
         while talk.head().is_some_and(|head| head.contains("/whole")) {
-            talk.say("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n");
+            talk.say(
+                "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+            );
         }
         talk.say("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n");
         while !talk.hear().is_empty() {}
@@ -201,7 +203,9 @@ fn an_answer_that_was_cut_never_looks_whole() {
         let mut part = get("/raw/part");
         read_until(&mut part, b"\r\n\r\nhello");
         server.process.signal(signal);
-        let end = part.read_to_end(&mut Vec::new()).map_err(|error| error.kind());
+        let end = part
+            .read_to_end(&mut Vec::new())
+            .map_err(|error| error.kind());
         assert_eq!(end, Err(ErrorKind::ConnectionReset), "{signal}");
         server.process.outcome();
     }

@@ -196,10 +196,9 @@ impl Heads {
     pub(super) fn are_ahead(&self) -> bool {
         match self.at {
             At::Request => self.line.len > 0 || !self.complete.is_empty(),
-            At::Headers => true,
             At::Body(_) => !self.complete.is_empty(),
-            // Perhaps.
-            At::Lost(_) => true,
+            // Where the messages end is not known, so it may be.
+            At::Headers | At::Lost(_) => true,
         }
     }
 
