@@ -15,7 +15,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::bff::{Bff, Draining};
 use crate::clock::Clock;
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::coordination::{BadUrl, CoordinationSettings, Coordinator};
 use crate::frontend::{Endpoint, Frontends, RateLimit};
 use crate::keyring::{KeyRing, KeyRingError, SharedRing};
@@ -25,6 +25,7 @@ use crate::server;
 use crate::session::OpenResult;
 use crate::telemetry::metrics::{Known, Metrics};
 use crate::telemetry::{Label, Seldom};
+use crate::tls;
 
 /// How often, and how long after one another, it is looked whether the workers have dropped what they cut off.
 const LOOKS: u32 = 100;
@@ -130,7 +131,7 @@ pub fn start(config: Config, clock: Clock, listeners: Listeners) -> Result<Runni
         .server
         .tls
         .as_ref()
-        .map(config::tls_config)
+        .map(|files| tls::server_config(&files.cert, &files.key))
         .transpose();
     let tls = tls.map_err(|error| StartError::System(std::io::Error::other(error)))?;
     let options = server::Options {

@@ -76,6 +76,8 @@ pub mod problem;
 
 pub mod telemetry;
 
+pub mod tls;
+
 pub mod clock;
 
 pub mod names;

@@ -1,6 +1,6 @@
 //! Where a value stands in the configuration: `frontend.shop.oidc.issuer`.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// The keys from the top of the configuration down to one value.
 #[derive(Clone, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
@@ -54,9 +54,26 @@ impl fmt::Display for KeyPath {
             if bare(key) {
                 f.write_str(key)?;
             } else {
-                f.write_str(&super::print::quoted(key))?;
+                f.write_str(&quoted(key))?;
             }
         }
         Ok(())
     }
+}
+
+/// A TOML basic string; control characters are escaped.
+pub(super) fn quoted(text: &str) -> String {
+    let mut out = String::from('"');
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            c if c.is_control() => {
+                let _ = write!(out, "\\u{:04X}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
 }

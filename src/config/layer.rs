@@ -5,7 +5,6 @@
 //! - A syntax error is reported by place and reason alone, never by quoting the line: it may hold a secret.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -16,10 +15,7 @@ use toml_edit::{ImDocument, Item, TableLike};
 
 use super::key_path::KeyPath;
 use super::mistake::Mistake;
-use super::variable;
-
-/// Variables by name; only those named `SEALGATE__…` are configuration, others may hold secrets.
-pub type Environment = BTreeMap<String, OsString>;
+use super::variable::{self, Environment};
 
 /// A configuration file is text written by hand.
 const MAX_FILE: u64 = 1 << 20;

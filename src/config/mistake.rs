@@ -72,28 +72,10 @@ impl fmt::Display for Mistake {
 pub(super) fn did_you_mean<'k>(found: &str, known: &[&'k str]) -> Option<&'k str> {
     known
         .iter()
-        .map(|candidate| (edit_distance(found, candidate), *candidate))
+        .map(|candidate| (strsim::levenshtein(found, candidate), *candidate))
         .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 5)
         .min()
         .map(|(_, candidate)| candidate)
-}
-
-/// Levenshtein's distance, one row at a time.
-fn edit_distance(from: &str, to: &str) -> usize {
-    let mut row: Vec<usize> = (0..=to.chars().count()).collect();
-    for (i, a) in from.chars().enumerate() {
-        let mut left = i + 1;
-        let mut next = vec![left];
-        for (b, pair) in to.chars().zip(row.windows(2)) {
-            let [diagonal, above] = pair else { continue };
-            left = (diagonal + usize::from(a != b))
-                .min(above + 1)
-                .min(left + 1);
-            next.push(left);
-        }
-        row = next;
-    }
-    row.last().copied().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -108,6 +90,5 @@ mod tests {
         assert_eq!(did_you_mean("client_secert", &known), Some("client_secret"));
         assert_eq!(did_you_mean("scope", &known), Some("scopes"));
         assert_eq!(did_you_mean("par", &known), None);
-        assert_eq!(edit_distance("kitten", "sitting"), 3);
     }
 }

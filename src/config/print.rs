@@ -8,11 +8,23 @@ use std::fmt::Write;
 use figment::value::{Dict, Num, Value};
 use url::Url;
 
-use super::key_path::KeyPath;
+use super::key_path::{KeyPath, quoted};
+use super::mistake::ConfigErrors;
 use super::written::Written;
 
+impl Written {
+    /// The effective configuration with the origin of each value, for `--print-config`.
+    pub fn print(&self) -> Result<String, ConfigErrors> {
+        if self.mistakes.is_empty() {
+            Ok(print(self))
+        } else {
+            Err(ConfigErrors::new(self.mistakes.clone()))
+        }
+    }
+}
+
 /// All lines.
-pub(super) fn print(written: &Written) -> String {
+fn print(written: &Written) -> String {
     let mut rows = Vec::new();
     collect(&written.values, &KeyPath::default(), &mut rows);
     let mut text = String::new();
@@ -22,23 +34,6 @@ pub(super) fn print(written: &Written) -> String {
         let _ = writeln!(text, "{:<60}  # {origin}", format!("{path} = {value}"));
     }
     text
-}
-
-/// A TOML basic string; control characters are escaped.
-pub(super) fn quoted(text: &str) -> String {
-    let mut out = String::from('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            c if c.is_control() => {
-                let _ = write!(out, "\\u{:04X}", u32::from(c));
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
 }
 
 fn collect(table: &Dict, at: &KeyPath, rows: &mut Vec<(KeyPath, String)>) {

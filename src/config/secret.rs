@@ -9,23 +9,9 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::layer::Environment;
-
-/// Where a secret is: exactly one of the two.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(
-    deny_unknown_fields,
-    expecting = "{ file = \"…\" } or { env = \"…\" } (never the secret itself)"
-)]
-pub(super) struct SecretReference {
-    /// A file; a newline at its end is no part of the secret.
-    pub(super) file: Option<String>,
-    /// The name of an environment variable.
-    pub(super) env: Option<String>,
-}
+use super::variable::Environment;
 
 /// Longer ones would not fit into a request's header.
 const MAX_LEN: usize = 4096;

@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::secret::SecretReference;
 use super::units::{Count, Moment, Rate, Size, Span, Switch};
 
 /// The whole of it.
@@ -266,4 +265,17 @@ pub(super) struct LoginRateLimit {
 pub(super) struct Telemetry {
     /// `text` or `json`.
     pub(super) log_format: String,
+}
+
+/// Where a secret is: exactly one of the two.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "{ file = \"…\" } or { env = \"…\" } (never the secret itself)"
+)]
+pub(super) struct SecretReference {
+    /// A file; a newline at its end is no part of the secret.
+    pub(super) file: Option<String>,
+    /// The name of an environment variable.
+    pub(super) env: Option<String>,
 }

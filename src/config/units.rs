@@ -1,12 +1,17 @@
 //! How durations, sizes, numbers and switches are written.
 //!
-//! Numbers and switches may also be written as strings, because that is all an environment variable can say.
+//! Numbers and switches may also be written as strings, because an environment variable has nothing else.
+//!
+//! # Why durations are parsed here
+//! jiff's friendly format takes more spellings (`1 h`, `1.5 hours`, `-5s`, `PT1H`) and no days, and what is accepted once
+//! must be accepted for good.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use bytesize::ByteSize;
-use serde::de::{self, Deserialize, Deserializer, Visitor};
+use serde::de::{self, Deserialize, Deserializer, Unexpected, Visitor};
 
 use crate::clock::UnixTime;
 
@@ -66,177 +71,163 @@ pub fn parse_duration(text: &str) -> Option<Duration> {
     (!text.is_empty()).then_some(total)
 }
 
-/// A custom serde error that `extract` takes apart again into what is wrong and a remedy.
-fn complaint<E: de::Error>(what: &str, remedy: &str) -> E {
-    E::custom(format!("{what}\n{remedy}"))
+/// What a layer says for one key: TOML has types, an environment variable has text alone.
+enum Scalar<'a> {
+    Text(&'a str),
+    Whole(i128),
+    Fraction(f64),
+    Truth(bool),
 }
 
-struct SpanVisitor;
-struct SizeVisitor;
-struct CountVisitor;
-struct RateVisitor;
-struct SwitchVisitor;
-struct MomentVisitor;
+/// A value that may be written as text, whatever else it may be written as.
+trait Lenient: Sized {
+    /// What it is.
+    const NOUN: &'static str;
+    /// Examples of it, for remedies.
+    const SUCH_AS: &'static str;
 
-impl Visitor<'_> for SpanVisitor {
-    type Value = Span;
+    /// The value; `None` if this is not one.
+    fn read(scalar: &Scalar<'_>) -> Option<Self>;
+}
 
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a duration with its unit, such as \"90s\", \"30m\" or \"8h\"")
+impl Lenient for Span {
+    const NOUN: &'static str = "a duration";
+    const SUCH_AS: &'static str = "such as \"90s\", \"30m\" or \"1h30m\" (units: ms, s, m, h, d)";
+
+    fn read(scalar: &Scalar<'_>) -> Option<Self> {
+        match scalar {
+            Scalar::Text(text) => parse_duration(text).map(Self),
+            _ => None,
+        }
     }
+}
 
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Span, E> {
-        parse_duration(text).map(Span).ok_or_else(|| {
-            complaint(
-                &format!("{text:?} is no duration"),
-                "write numbers with units ms, s, m, h or d, such as \"90s\", \"30m\" or \"1h30m\"",
-            )
+impl Lenient for Size {
+    const NOUN: &'static str = "a size";
+    const SUCH_AS: &'static str = "such as \"8KiB\", \"1MiB\" or 4096";
+
+    fn read(scalar: &Scalar<'_>) -> Option<Self> {
+        match scalar {
+            Scalar::Text(text) => text.parse().ok().map(|size: ByteSize| Self(size.as_u64())),
+            Scalar::Whole(bytes) => (*bytes).try_into().ok().map(Self),
+            _ => None,
+        }
+    }
+}
+
+impl Lenient for Count {
+    const NOUN: &'static str = "a whole number that is not negative";
+    const SUCH_AS: &'static str = "such as 64";
+
+    fn read(scalar: &Scalar<'_>) -> Option<Self> {
+        match scalar {
+            Scalar::Text(text) => text.parse().ok().map(Self),
+            Scalar::Whole(number) => (*number).try_into().ok().map(Self),
+            _ => None,
+        }
+    }
+}
+
+impl Lenient for Rate {
+    const NOUN: &'static str = "a number";
+    const SUCH_AS: &'static str = "such as 20 or 0.5";
+
+    fn read(scalar: &Scalar<'_>) -> Option<Self> {
+        match scalar {
+            Scalar::Text(text) => text.parse().ok().map(Self),
+            // A number that 32 bits do not hold is out of bounds anyway.
+            Scalar::Whole(number) => Some(Self(
+                i32::try_from(*number).map_or(f64::INFINITY, f64::from),
+            )),
+            Scalar::Fraction(number) => Some(Self(*number)),
+            Scalar::Truth(_) => None,
+        }
+    }
+}
+
+impl Lenient for Switch {
+    const NOUN: &'static str = "a boolean";
+    const SUCH_AS: &'static str = "true or false";
+
+    fn read(scalar: &Scalar<'_>) -> Option<Self> {
+        match scalar {
+            Scalar::Text(text) => text.parse().ok().map(Self),
+            Scalar::Truth(on) => Some(Self(*on)),
+            _ => None,
+        }
+    }
+}
+
+impl Lenient for Moment {
+    const NOUN: &'static str = "a point in time";
+    const SUCH_AS: &'static str =
+        "in quotes, with date, time and zone (RFC 3339), such as \"2026-11-21T00:00:00Z\"";
+
+    fn read(scalar: &Scalar<'_>) -> Option<Self> {
+        let Scalar::Text(text) = scalar else {
+            return None;
+        };
+        let instant: jiff::Timestamp = text.parse().ok()?;
+        let secs = u64::try_from(instant.as_second()).ok()?;
+        Some(Self(UnixTime::from_secs(secs)))
+    }
+}
+
+struct LenientVisitor<T>(PhantomData<T>);
+
+impl<T: Lenient> LenientVisitor<T> {
+    /// `extract` turns the errors into a mistake and a remedy.
+    fn read<E: de::Error>(&self, scalar: &Scalar<'_>, found: Unexpected<'_>) -> Result<T, E> {
+        T::read(scalar).ok_or_else(|| match scalar {
+            Scalar::Text(text) => E::custom(format!(
+                "{text:?} is not {}\nwrite {} {}",
+                T::NOUN,
+                T::NOUN,
+                T::SUCH_AS
+            )),
+            _ => E::invalid_type(found, self),
         })
     }
 }
 
-impl Visitor<'_> for SizeVisitor {
-    type Value = Size;
+impl<T: Lenient> Visitor<'_> for LenientVisitor<T> {
+    type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a size such as \"8KiB\" or \"1MiB\"")
+        write!(f, "{} {}", T::NOUN, T::SUCH_AS)
     }
 
-    fn visit_u64<E: de::Error>(self, bytes: u64) -> Result<Size, E> {
-        Ok(Size(bytes))
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+        self.read(&Scalar::Text(text), Unexpected::Str(text))
     }
 
-    fn visit_i64<E: de::Error>(self, bytes: i64) -> Result<Size, E> {
-        u64::try_from(bytes)
-            .map(Size)
-            .map_err(|_| complaint("a size cannot be negative", "write one such as \"8KiB\""))
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<T, E> {
+        self.read(&Scalar::Whole(number.into()), Unexpected::Signed(number))
     }
 
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Size, E> {
-        text.parse::<ByteSize>()
-            .map(|size| Size(size.as_u64()))
-            .map_err(|_| {
-                complaint(
-                    &format!("{text:?} is no size"),
-                    "write a number with its unit, such as \"8KiB\" or \"1MiB\"",
-                )
-            })
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<T, E> {
+        self.read(&Scalar::Whole(number.into()), Unexpected::Unsigned(number))
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<T, E> {
+        self.read(&Scalar::Fraction(number), Unexpected::Float(number))
+    }
+
+    fn visit_bool<E: de::Error>(self, on: bool) -> Result<T, E> {
+        self.read(&Scalar::Truth(on), Unexpected::Bool(on))
     }
 }
 
-impl Visitor<'_> for CountVisitor {
-    type Value = Count;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a whole number")
-    }
-
-    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Count, E> {
-        usize::try_from(number)
-            .map(Count)
-            .map_err(|_| complaint("the number is too large", "write a smaller one"))
-    }
-
-    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Count, E> {
-        usize::try_from(number)
-            .map(Count)
-            .map_err(|_| complaint("the number is negative", "write a positive one"))
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Count, E> {
-        text.parse().map(Count).map_err(|_| {
-            complaint(
-                &format!("{text:?} is no whole number"),
-                "write digits only, such as 64",
-            )
-        })
-    }
-}
-
-impl Visitor<'_> for RateVisitor {
-    type Value = Rate;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a number such as 20 or 0.5")
-    }
-
-    fn visit_u64<E: de::Error>(self, number: u64) -> Result<Rate, E> {
-        // What 32 bits do not hold is out of bounds anyway.
-        Ok(Rate(u32::try_from(number).map_or(f64::INFINITY, f64::from)))
-    }
-
-    fn visit_i64<E: de::Error>(self, number: i64) -> Result<Rate, E> {
-        Ok(Rate(i32::try_from(number).map_or(f64::INFINITY, f64::from)))
-    }
-
-    fn visit_f64<E: de::Error>(self, number: f64) -> Result<Rate, E> {
-        Ok(Rate(number))
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Rate, E> {
-        text.parse().map(Rate).map_err(|_| {
-            complaint(
-                &format!("{text:?} is no number"),
-                "write digits, such as 20 or 0.5",
-            )
-        })
-    }
-}
-
-impl Visitor<'_> for SwitchVisitor {
-    type Value = Switch;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("true or false")
-    }
-
-    fn visit_bool<E: de::Error>(self, on: bool) -> Result<Switch, E> {
-        Ok(Switch(on))
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Switch, E> {
-        text.parse().map(Switch).map_err(|_| {
-            complaint(
-                &format!("{text:?} is neither true nor false"),
-                "write true or false",
-            )
-        })
-    }
-}
-
-impl Visitor<'_> for MomentVisitor {
-    type Value = Moment;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a point in time in quotes, such as \"2026-11-21T00:00:00Z\"")
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<Moment, E> {
-        let instant = text.parse::<jiff::Timestamp>().ok();
-        let secs = instant.and_then(|instant| u64::try_from(instant.as_second()).ok());
-        secs.map(|secs| Moment(UnixTime::from_secs(secs)))
-            .ok_or_else(|| {
-                complaint(
-                    &format!("{text:?} is no point in time"),
-                    "write date, time and zone (RFC 3339), such as \"2026-11-21T00:00:00Z\"",
-                )
-            })
-    }
-}
-
-macro_rules! deserialize_with_visitor {
-    ($($type:ident: $visitor:ident),+) => {$(
+macro_rules! deserialize_leniently {
+    ($($type:ident),+) => {$(
         impl<'de> Deserialize<'de> for $type {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                deserializer.deserialize_any($visitor)
+                deserializer.deserialize_any(LenientVisitor(PhantomData::<Self>))
             }
         }
     )+};
 }
-deserialize_with_visitor!(
-    Span: SpanVisitor, Size: SizeVisitor, Count: CountVisitor, Rate: RateVisitor,
-    Switch: SwitchVisitor, Moment: MomentVisitor
-);
+deserialize_leniently!(Span, Size, Count, Rate, Switch, Moment);
 
 #[cfg(test)]
 mod tests {

@@ -1,8 +1,14 @@
 //! How environment variables name keys and spell values.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+
 use figment::value::{Dict, Value};
 
 use super::key_path::KeyPath;
+
+/// Variables by name; only those named `SEALGATE__…` are configuration, others may hold secrets.
+pub type Environment = BTreeMap<String, OsString>;
 
 /// `SEALGATE__SERVER__BIND` is `server.bind`.
 const PREFIX: &str = "SEALGATE__";

@@ -8,11 +8,11 @@ use figment::{Figment, Profile, Provider};
 
 use super::extract::{extract, overlay};
 use super::key_path::KeyPath;
-use super::layer::{Environment, Layer};
+use super::layer::Layer;
 use super::mistake::{ConfigErrors, Mistake};
 use super::settings::Settings;
 use super::units::{RATES, Rate};
-use super::variable;
+use super::variable::{self, Environment};
 
 /// A value the command line gives: key, option (`--keys`), text.
 pub type Override = (KeyPath, String, String);

@@ -18,7 +18,6 @@
 //! OpenSSL's name for it, so what already runs beside sealgate understands it too.
 
 use std::error::Error;
-use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -27,12 +26,11 @@ use std::time::Duration;
 use awc::error::{PayloadError, SendRequestError};
 use openidconnect::{HttpRequest, HttpResponse};
 use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
 use url::Url;
 
 use super::OidcError;
 use super::metadata::PlainHttp;
+use crate::tls;
 
 /// Longest answer, in bytes. Metadata and key sets take some tens of KiB.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -59,7 +57,7 @@ impl IdpClient {
         let connector = awc::Connector::new()
             .timeout(timeout / 3)
             .handshake_timeout(timeout / 3)
-            .rustls_0_23(Arc::new(tls(further_roots)));
+            .rustls_0_23(Arc::new(tls_config(further_roots)));
         let http = awc::Client::builder()
             .connector(connector)
             .disable_redirects()
@@ -160,21 +158,18 @@ pub(super) const fn is_outage(status: u16) -> bool {
     matches!(status, 408 | 425 | 429 | 500..=599)
 }
 
-fn tls(further_roots: Option<&Path>) -> ClientConfig {
+fn tls_config(further_roots: Option<&Path>) -> ClientConfig {
     let mut roots = RootCertStore::empty();
     roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     if let Some(file) = further_roots {
-        match read_roots(file) {
+        match tls::certificates(file) {
             Ok(certificates) => {
                 let (_, ignored) = roots.add_parsable_certificates(certificates);
                 if ignored > 0 {
                     log::warn!("SSL_CERT_FILE: {ignored} certificates cannot be used as roots");
                 }
             }
-            Err(error) => log::error!(
-                "SSL_CERT_FILE: cannot read {}: {error}; going on without it",
-                file.display()
-            ),
+            Err(error) => log::error!("SSL_CERT_FILE: {error}; going on without it"),
         }
     }
     let mut config = ClientConfig::builder()
@@ -183,13 +178,6 @@ fn tls(further_roots: Option<&Path>) -> ClientConfig {
     // `force_close` means something to HTTP/1.1 only.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config
-}
-
-fn read_roots(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let file = File::open(file).map_err(|error| error.to_string())?;
-    CertificateDer::pem_reader_iter(file)
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| error.to_string())
 }
 
 fn header_number(value: Option<&awc::http::header::HeaderValue>) -> Option<usize> {

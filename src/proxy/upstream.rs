@@ -1,6 +1,6 @@
 //! The upstreams of one worker, and how a request is put to one.
 //!
-//! Built once per worker (connections do not move between them), and once by `config` to report mistakes early.
+//! Each worker builds its own: connections do not move between workers.
 //! The only sender is `forward`.
 //!
 //! # Why two clients for each upstream
@@ -10,7 +10,6 @@
 use std::collections::HashMap;
 use std::error::Error as _;
 use std::fmt;
-use std::fs;
 use std::io;
 use std::net::IpAddr;
 use std::path::Path;
@@ -22,9 +21,7 @@ use hyper::body::Incoming;
 use hyper_rustls::ConfigBuilderExt as _;
 use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject as _;
+use rustls::ClientConfig;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::UpstreamSettings;
@@ -35,6 +32,7 @@ use super::target::Base;
 use crate::guard::{MAX_HEADER_BYTES, spender};
 use crate::names::UpstreamName;
 use crate::problem::Problem;
+use crate::tls;
 
 /// Name resolution, TCP and TLS; an upstream that needs longer is down.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -221,34 +219,21 @@ fn tls_config(ca: Option<&Path>) -> Result<ClientConfig, String> {
         .map_err(|error| format!("TLS cannot be set up: {error}"))?;
     let builder = match ca {
         None => builder.with_webpki_roots(),
-        Some(path) => builder.with_root_certificates(roots(path)?),
+        Some(path) => {
+            let anchors = tls::trust_anchors(path).map_err(|error| format!("ca: {error}"))?;
+            builder.with_root_certificates(anchors)
+        }
     };
     Ok(builder.with_no_client_auth())
 }
 
-fn roots(path: &Path) -> Result<RootCertStore, String> {
-    let shown = path.display();
-    let pem = fs::read(path).map_err(|error| format!("ca: cannot read {shown}: {error}"))?;
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
-        let certificate =
-            certificate.map_err(|error| format!("ca: {shown} is not a PEM file: {error}"))?;
-        roots
-            .add(certificate)
-            .map_err(|error| format!("ca: a certificate of {shown} is unusable: {error}"))?;
-    }
-    if roots.is_empty() {
-        return Err(format!(
-            "ca: {shown} holds no certificate; put PEM certificates into it"
-        ));
-    }
-    Ok(roots)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::fs;
+
     use url::Url;
+
+    use super::*;
 
     fn mistake(pem: &[u8]) -> Option<String> {
         let dir = tempfile::tempdir().unwrap();

@@ -144,3 +144,120 @@ fn only_the_clock_reads_the_system_clock() {
         .collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+/// In these modules no file needs a file that needs it. A `mod.rs` counts as a file that needs all that it declares.
+const WITHOUT_CIRCLES: [&str; 1] = ["config"];
+
+/// The modules that the `use`s and paths of a file name, relative to `src`: `config/layer`, `config/resolve`.
+fn needs(file: &str, code: &str) -> Vec<String> {
+    let own: Vec<&str> = file.trim_end_matches(".rs").split('/').collect();
+    // `a/mod.rs` is the module `a`; `a/b.rs` is `a::b`.
+    let module: Vec<&str> = own.iter().copied().filter(|part| *part != "mod").collect();
+    let joined = code.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut needs = Vec::new();
+    for start in ["crate::", "super::", "mod "] {
+        for (at, _) in joined.match_indices(start) {
+            let before = joined[..at].chars().next_back();
+            if before.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == ':') {
+                continue;
+            }
+            let mut base = match start {
+                "crate::" => Vec::new(),
+                "mod " => module.clone(),
+                _ => module[..module.len() - 1].to_vec(),
+            };
+            let mut rest = &joined[at + start.len()..];
+            while let Some(above) = rest.strip_prefix("super::") {
+                base.pop();
+                rest = above;
+            }
+            let end = rest.find([';', '(', ')']).unwrap_or(rest.len());
+            for name in paths(&rest[..end]) {
+                let path = base.iter().copied().chain(name.split("::"));
+                needs.push(path.collect::<Vec<_>>().join("/"));
+            }
+        }
+    }
+    needs
+}
+
+/// `a::{b, c::{d, e}}` names `a::b`, `a::c::d`, `a::c::e`; only what stands in front of the first space counts.
+fn paths(tree: &str) -> Vec<String> {
+    let Some((base, group)) = tree.split_once('{') else {
+        let end = tree.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'));
+        return vec![tree[..end.unwrap_or(tree.len())].to_owned()];
+    };
+    if base.contains(' ') {
+        return paths(base);
+    }
+    let (mut depth, mut members) = (0, vec![String::new()]);
+    for c in group.chars() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            _ => {}
+        }
+        match c {
+            ',' if depth == 0 => members.push(String::new()),
+            c => members.last_mut().expect("one at least").push(c),
+        }
+    }
+    let members = members.iter().flat_map(|member| paths(member.trim()));
+    members.map(|member| format!("{base}{member}")).collect()
+}
+
+#[test]
+fn no_file_needs_a_file_that_needs_it() {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    let code = "mod d; use super::{a, b::{c, d}}; let x = super::super::e::f(g); use crate::h::*;";
+    let found = needs("top/one/two.rs", code);
+    let expect = [
+        "h/",
+        "top/one/a",
+        "top/one/b/c",
+        "top/one/b/d",
+        "top/e/f",
+        "top/one/two/d",
+    ];
+    assert_eq!(found, expect);
+
+    let mut texts: BTreeMap<String, String> = BTreeMap::new();
+    for (file, module, _, line) in lines() {
+        if WITHOUT_CIRCLES.contains(&module.as_str()) && !file.contains("/tests") {
+            let text = texts.entry(file).or_default();
+            text.push_str(&line);
+            text.push('\n');
+        }
+    }
+    let node = |path: &str| {
+        let mut path = path;
+        loop {
+            let found = [format!("{path}.rs"), format!("{path}/mod.rs")];
+            if let Some(file) = found.into_iter().find(|file| texts.contains_key(file)) {
+                return Some(file);
+            }
+            path = path.rsplit_once('/')?.0;
+        }
+    };
+    let mut graph: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (file, text) in &texts {
+        let needed = needs(file, text).into_iter().filter_map(|path| node(&path));
+        let needed = needed.filter(|other| other != file);
+        graph.insert(file.clone(), needed.collect());
+    }
+    assert!(
+        graph.len() > 20 && graph.values().any(|needed| needed.len() > 3),
+        "{graph:#?}"
+    );
+    // Files that need nothing any more are taken away until nothing changes; what is left goes in circles.
+    while let Some(free) = graph.iter().find(|(_, needed)| needed.is_empty()) {
+        let free = free.0.clone();
+        graph.remove(&free);
+        for needed in graph.values_mut() {
+            needed.remove(&free);
+        }
+    }
+    assert!(graph.is_empty(), "these need each other: {graph:#?}");
+}

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Noted, Resolver};
+use super::resolver::{Noted, Resolver};
 use crate::config::key_path::KeyPath;
 use crate::config::settings;
 use crate::frontend::AssetsSettings;

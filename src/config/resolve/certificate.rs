@@ -9,10 +9,10 @@ use jiff::Timestamp;
 use rustls::pki_types::{CertificateDer, ServerName};
 use webpki::EndEntityCert;
 
-use super::tls::certificates;
 use crate::clock::UnixTime;
-use crate::config::TlsFiles;
+use crate::config::resolved::TlsFiles;
 use crate::names::Origin;
+use crate::tls;
 
 /// Warnings of certificates that are not valid now or for an origin, and of a key that others may read.
 pub(super) fn doubts<'o>(
@@ -21,7 +21,7 @@ pub(super) fn doubts<'o>(
     now: UnixTime,
 ) -> Vec<String> {
     let mut doubts = Vec::new();
-    let chain = certificates(&files.cert).unwrap_or_default();
+    let chain = tls::certificates(&files.cert).unwrap_or_default();
     let cert = files.cert.display().to_string();
     let cert = cert.escape_debug();
     for (index, certificate) in chain.iter().enumerate() {

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::Resolver;
+use super::resolver::Resolver;
 use crate::config::key_path::KeyPath;
 use crate::names::RequestPath;
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use url::Url;
 
-use super::Resolver;
+use super::resolver::Resolver;
 use crate::config::key_path::KeyPath;
 use crate::coordination::{CoordinationSettings, OnFailure, is_store_url};
 

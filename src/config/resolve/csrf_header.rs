@@ -4,8 +4,8 @@
 //! Fetch, "CORS-safelisted request-header" and "forbidden request-header"; RFC 9110, RFC 9218 (`Priority`), RFC 7239
 //! (`Forwarded`), W3C Trace Context.
 
-use super::Resolver;
 use super::check::is_token;
+use super::resolver::Resolver;
 use crate::config::key_path::KeyPath;
 
 /// Browsers send these by themselves, or let a foreign page send them without asking anybody first.

@@ -1,6 +1,6 @@
 //! Variables of the environment that look as if they said something, and do not.
 
-use super::Resolver;
+use super::resolver::Resolver;
 use crate::config::variable;
 use crate::telemetry::LogFilter;
 

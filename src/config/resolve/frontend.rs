@@ -1,74 +1,19 @@
 //! `[frontend.<name>]`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use super::{Noted, Resolver, assets, csrf_header, oidc, policy, route, session};
-use crate::clock::Clock;
+use super::resolver::{Noted, Resolver};
+use super::{assets, csrf_header, oidc, policy, route, session};
 use crate::config::key_path::KeyPath;
 use crate::config::settings;
-use crate::frontend::{AssetsSettings, Frontend, RateLimit, Route, RouteTable};
+use crate::frontend::{Frontend, Route, RouteTable};
 use crate::names::{FrontendName, Origin, ReturnTo};
-use crate::oidc::{ClientSettings, Provider};
-use crate::session::{Jar, JarSettings, SameSite, SessionSettings};
-
-/// A frontend that has been checked, but not built.
-pub(in crate::config) struct FrontendPlan {
-    pub(in crate::config) name: FrontendName,
-    pub(in crate::config) origin: Origin,
-    pub(in crate::config) base_path: String,
-    pub(in crate::config) csrf_header: String,
-    pub(in crate::config) error_page: Option<ReturnTo>,
-    pub(in crate::config) client: ClientSettings,
-    pub(in crate::config) session: SessionSettings,
-    pub(in crate::config) login_rate_limit: Option<RateLimit>,
-    pub(in crate::config) login_same_site: SameSite,
-    pub(in crate::config) routes: Vec<Route>,
-    pub(in crate::config) assets: Option<AssetsSettings>,
-}
-
-impl FrontendPlan {
-    /// The frontend itself, with its cookie jar and its provider.
-    pub(super) fn build(self, clock: &Clock) -> Frontend {
-        let jar = Jar::new(JarSettings {
-            frontend: self.name.clone(),
-            origin: self.origin.clone(),
-            issuer: self.client.issuer.clone(),
-            client_id: self.client.client_id.clone(),
-            base_path: self.base_path.clone(),
-            login_same_site: self.login_same_site,
-            login_timeout: self.client.login_timeout,
-            session: self.session.clone(),
-        });
-        let timed = |limit: Option<RateLimit>| limit.map(|limit| limit.timed_by(clock));
-        let required = self
-            .routes
-            .iter()
-            .flat_map(|route| route.policy.claims_to_keep(&route.path))
-            .map(str::to_owned)
-            .collect();
-        let routes = self.routes.into_iter().map(|route| Route {
-            rate_limit: timed(route.rate_limit),
-            ..route
-        });
-        Frontend {
-            required_claims: required,
-            login_rate_limit: timed(self.login_rate_limit),
-            name: self.name,
-            origin: self.origin,
-            base_path: self.base_path,
-            csrf_header: self.csrf_header,
-            error_page: self.error_page,
-            session: self.session,
-            jar,
-            provider: Provider::new(self.client, clock.clone()),
-            routes: RouteTable::new(routes.collect()),
-            assets: self.assets,
-        }
-    }
-}
+use crate::oidc::Provider;
+use crate::session::{Jar, JarSettings, SameSite};
 
 /// Every frontend; `None` if there is none, or one cannot be used.
-pub(super) fn resolve(resolver: &mut Resolver<'_>) -> Option<Vec<FrontendPlan>> {
+pub(super) fn resolve(resolver: &mut Resolver<'_>) -> Option<Vec<Arc<Frontend>>> {
     let frontends = &resolver.written.settings.frontend;
     let at = KeyPath::of(["frontend"]);
     if frontends.is_empty() && !resolver.is_reported(&at) {
@@ -79,7 +24,7 @@ pub(super) fn resolve(resolver: &mut Resolver<'_>) -> Option<Vec<FrontendPlan>> 
         );
     }
     let mut origins = BTreeMap::new();
-    let plans: Vec<_> = frontends
+    let usable: Vec<_> = frontends
         .iter()
         .filter_map(|(name, frontend)| {
             let at = KeyPath::of(["frontend", name]);
@@ -88,22 +33,22 @@ pub(super) fn resolve(resolver: &mut Resolver<'_>) -> Option<Vec<FrontendPlan>> 
                 compare_origins(resolver, &at.child("origin"), origin, &origins);
                 origins.insert(name, origin.clone());
             }
-            one(resolver, &at, name, frontend, origin)
+            one(resolver, name, frontend, origin).map(Arc::new)
         })
         .collect();
-    (plans.len() == frontends.len()).then_some(plans)
+    (usable.len() == frontends.len()).then_some(usable)
 }
 
 fn one(
     resolver: &mut Resolver<'_>,
-    at: &KeyPath,
     name: &str,
     frontend: &settings::Frontend,
     origin: Option<Origin>,
-) -> Option<FrontendPlan> {
+) -> Option<Frontend> {
+    let at = KeyPath::of(["frontend", name]);
     let parsed = FrontendName::parse(name);
     if let Err(error) = &parsed {
-        resolver.wrong(at, error.to_string(), "choose another name");
+        resolver.wrong(&at, error.to_string(), "choose another name");
     }
     let base_path = base_path(resolver, &at.child("base_path"), &frontend.base_path);
     let csrf_header =
@@ -129,19 +74,41 @@ fn one(
             login_same_site = SameSite::None;
         }
     }
-    Some(FrontendPlan {
-        name: parsed.ok()?,
+    let (name, base_path, client, session) = (parsed.ok()?, base_path?, client?, session?);
+    let jar = Jar::new(JarSettings {
+        frontend: name.clone(),
+        origin: origin.clone(),
+        issuer: client.issuer.clone(),
+        client_id: client.client_id.clone(),
+        base_path: base_path.clone(),
+        login_same_site,
+        login_timeout: client.login_timeout,
+        session: session.clone(),
+    });
+    let routes = routes?;
+    Some(Frontend {
+        name,
         origin,
-        base_path: base_path?,
+        base_path,
         csrf_header: csrf_header?,
         error_page: error_page.ok()?,
-        client: client?,
-        session: session?,
+        session,
+        required_claims: required_claims(&routes),
         login_rate_limit: login_rate_limit.ok()?,
-        login_same_site,
-        routes: routes?,
+        jar,
+        provider: Provider::new(client, resolver.clock.clone()),
+        routes: RouteTable::new(routes),
         assets: assets.ok()?,
     })
+}
+
+/// Claims that a session must keep because a route looks at them.
+fn required_claims(routes: &[Route]) -> Vec<String> {
+    routes
+        .iter()
+        .flat_map(|route| route.policy.claims_to_keep(&route.path))
+        .map(str::to_owned)
+        .collect()
 }
 
 fn origin(

@@ -6,7 +6,7 @@ use openidconnect::ClientSecret;
 use url::Url;
 
 use super::check::is_scope;
-use super::{DAY, HOUR, MINUTE, Noted, Resolver, SECOND};
+use super::resolver::{DAY, HOUR, MINUTE, Noted, Resolver, SECOND};
 use crate::config::key_path::KeyPath;
 use crate::config::settings;
 use crate::names::{Origin, is_loopback_host};

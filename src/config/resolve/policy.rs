@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use super::check::is_scope;
-use super::{Noted, Resolver};
+use super::resolver::{Noted, Resolver};
 use crate::config::key_path::KeyPath;
 use crate::config::settings;
 use crate::config::units::{Count, RATES, Rate};
@@ -120,6 +120,7 @@ fn buckets(
         .zip(by)
         .filter(|_| is_rate && is_burst)
         .and_then(|(burst, by)| RateLimit::new(rate, burst, by))
+        .map(|limit| limit.timed_by(resolver.clock))
         .ok_or(Noted)
 }
 

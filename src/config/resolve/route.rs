@@ -1,7 +1,8 @@
 //! `[frontend.<name>.route.<name>]`.
 
 use super::check::is_token;
-use super::{DAY, Resolver, policy};
+use super::policy;
+use super::resolver::{DAY, Resolver};
 use crate::config::key_path::KeyPath;
 use crate::config::mistake::did_you_mean;
 use crate::config::settings;

@@ -2,9 +2,10 @@
 
 use zeroize::Zeroizing;
 
-use super::Resolver;
+use super::resolver::Resolver;
 use crate::config::key_path::KeyPath;
-use crate::config::secret::{self, SecretReference};
+use crate::config::secret;
+use crate::config::settings::SecretReference;
 
 impl Resolver<'_> {
     /// The text of a secret; `example` is the remedy where it is missing.

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::{DAY, HOUR, Noted, Resolver, SECOND, tls_config};
+use super::resolver::{DAY, HOUR, Noted, Resolver, SECOND};
 use crate::config::key_path::KeyPath;
+use crate::config::resolved::{KeysSettings, ServerSettings, TlsFiles};
 use crate::config::settings;
-use crate::config::{KeysSettings, ServerSettings, TlsFiles};
+use crate::tls;
 
 /// `[server]`
 pub(super) fn resolve(resolver: &mut Resolver<'_>) -> Option<ServerSettings> {
@@ -55,7 +56,7 @@ pub(super) fn resolve(resolver: &mut Resolver<'_>) -> Option<ServerSettings> {
         Duration::ZERO,
         HOUR,
     );
-    let tls = tls(resolver, &at.child("tls"));
+    let tls = tls_files(resolver, &at.child("tls"));
     let is_https = |frontend: &settings::Frontend| {
         let origin = frontend.origin.as_ref();
         origin.is_some_and(|origin| origin.starts_with("https:"))
@@ -251,7 +252,7 @@ fn networks(resolver: &mut Resolver<'_>, at: &KeyPath) -> Option<Vec<IpNet>> {
     (networks.len() == texts.len()).then_some(networks)
 }
 
-fn tls(resolver: &mut Resolver<'_>, at: &KeyPath) -> Result<Option<TlsFiles>, Noted> {
+fn tls_files(resolver: &mut Resolver<'_>, at: &KeyPath) -> Result<Option<TlsFiles>, Noted> {
     let Some(tls) = &resolver.written.settings.server.tls else {
         return Ok(None);
     };
@@ -263,12 +264,12 @@ fn tls(resolver: &mut Resolver<'_>, at: &KeyPath) -> Result<Option<TlsFiles>, No
         cert: resolver.path(&at.child("cert"), cert),
         key: resolver.private_path(&at.child("key"), key),
     };
-    match tls_config(&files) {
+    match tls::server_config(&files.cert, &files.key) {
         Ok(_) => Ok(Some(files)),
-        Err(what) => {
+        Err(error) => {
             resolver.wrong(
                 at,
-                what,
+                error.to_string(),
                 "name PEM files of a certificate chain and its key",
             );
             Err(Noted)

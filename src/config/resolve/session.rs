@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{DAY, Resolver, SECOND};
+use super::resolver::{DAY, Resolver, SECOND};
 use crate::config::key_path::KeyPath;
 use crate::config::settings;
 use crate::session::{Compression, SameSite, SessionSettings};

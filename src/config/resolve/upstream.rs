@@ -1,11 +1,11 @@
 //! `[upstream.<name>]`.
 
-use super::tls::check_trust_anchors;
-use super::{DAY, Resolver};
+use super::resolver::{DAY, Resolver};
 use crate::config::key_path::KeyPath;
 use crate::config::settings;
 use crate::names::UpstreamName;
 use crate::proxy::UpstreamSettings;
+use crate::tls;
 
 /// As many as there are ports to come from.
 const MAX_CONNECTIONS: usize = 65_535;
@@ -74,8 +74,12 @@ fn one(
     let ca = upstream.ca.as_ref().map(|text| {
         let ca_at = at.child("ca");
         let path = resolver.path(&ca_at, text);
-        if let Err(what) = check_trust_anchors(&path) {
-            resolver.wrong(&ca_at, what, "name a PEM file of CA certificates");
+        if let Err(error) = tls::trust_anchors(&path) {
+            resolver.wrong(
+                &ca_at,
+                error.to_string(),
+                "name a PEM file of CA certificates",
+            );
         }
         if url.as_ref().is_some_and(|url| url.scheme() == "http") {
             resolver.wrong(

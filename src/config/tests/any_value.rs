@@ -22,11 +22,11 @@ proptest::proptest! {
             .collect();
         let variables: Vec<_> = variables.iter().map(|(k, v)| (k.as_str(), *v)).collect();
         let mut said = vec![
-            planned(&[SHOP], &variables).map(|_| ()),
-            planned(&[], &variables).map(|_| ()),
+            resolved(&[SHOP], &variables).map(|_| ()),
+            resolved(&[], &variables).map(|_| ()),
         ];
         for (key, value) in lines {
-            said.push(planned(&[SHOP, &format!("{key} = {value}")], &[]).map(|_| ()));
+            said.push(resolved(&[SHOP, &format!("{key} = {value}")], &[]).map(|_| ()));
         }
         for errors in said.into_iter().filter_map(Result::err) {
             proptest::prop_assert!(errors.iter().count() > 0);

@@ -4,8 +4,8 @@ use super::*;
 
 #[test]
 fn the_example_loads_as_it_is_but_for_the_secret_it_asks_for() {
-    let plan = planned(&[EXAMPLE], &[]).unwrap_or_else(|errors| panic!("{errors}"));
-    assert_eq!(plan.warnings, Vec::<String>::new());
+    let config = resolved(&[EXAMPLE], &[]).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(config.warnings, Vec::<String>::new());
     // Every key of the settings is there, if only in a comment.
     for key in include_str!("../settings.rs")
         .lines()

@@ -4,32 +4,31 @@ use super::*;
 
 #[test]
 fn defaults_fill_what_nobody_says() {
-    let plan = planned(&[SHOP], &[]).unwrap_or_else(|errors| panic!("{errors}"));
-    assert_eq!(plan.server.bind.to_string(), "0.0.0.0:8080");
-    assert_eq!(plan.server.admin_bind.to_string(), "127.0.0.1:9090");
-    assert!(plan.server.trusted_proxies.is_empty());
-    assert_eq!(plan.keys.retire_after(), Duration::from_hours(8));
-    assert_eq!(plan.keys.dir, PathBuf::from("keys"));
-    let shop = &plan.frontends[0];
+    let config = resolved(&[SHOP], &[]).unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(config.server.bind.to_string(), "0.0.0.0:8080");
+    assert_eq!(config.server.admin_bind.to_string(), "127.0.0.1:9090");
+    assert!(config.server.trusted_proxies.is_empty());
+    assert_eq!(config.keys.retire_after(), Duration::from_hours(8));
+    assert_eq!(config.keys.dir, PathBuf::from("keys"));
+    let shop = first(&config);
     assert_eq!(shop.base_path, "/bff");
     assert_eq!(shop.csrf_header, "x-csrf");
-    assert_eq!(shop.client.scopes, ["openid", "profile"]);
+    assert_eq!(client(&config).scopes, ["openid", "profile"]);
     assert_eq!(
-        shop.client.redirect_uri,
+        client(&config).redirect_uri,
         "https://shop.example.com/bff/callback"
     );
-    assert_eq!(shop.client.client_secret.secret(), CANARY);
+    assert_eq!(client(&config).client_secret.secret(), CANARY);
     assert_eq!(shop.session.max_bytes, 8192);
     assert_eq!(shop.session.same_site, SameSite::Strict);
     assert_eq!(shop.session.compression, Compression::Zstd);
-    assert_eq!(shop.login_same_site, SameSite::Lax);
-    let route = &shop.routes[0];
+    let route = shop.routes.iter().next().unwrap();
     assert!(route.strip_prefix && route.methods.is_empty());
     assert_eq!(route.body_limit, 1 << 20);
-    let orders = plan.upstreams.values().next().unwrap();
+    let orders = config.upstreams.values().next().unwrap();
     assert_eq!(orders.url.as_str(), "http://orders.internal:8080/v1");
     assert_eq!(orders.idle_timeout, Duration::from_mins(5));
-    assert_eq!(plan.warnings, Vec::<String>::new());
+    assert_eq!(config.warnings, Vec::<String>::new());
 }
 
 #[test]
@@ -47,14 +46,14 @@ fn the_budget_says_what_nginx_in_front_needs() {
         ),
     ] {
         let layer = format!("frontend.shop.session.max_bytes = \"{size}\"");
-        let plan = planned(&[SHOP, &layer], &[]).unwrap();
+        let config = resolved(&[SHOP, &layer], &[]).unwrap();
         let of_nginx = |hint: &&String| hint.contains("nginx");
-        let hints: String = plan.hints.iter().filter(of_nginx).cloned().collect();
+        let hints: String = config.hints.iter().filter(of_nginx).cloned().collect();
         match directives {
             None => assert_eq!(hints, ""),
             Some(directives) => assert!(hints.contains(directives), "{size}: {hints}"),
         }
-        assert_eq!(plan.warnings, Vec::<String>::new(), "a hint is no alarm");
+        assert_eq!(config.warnings, Vec::<String>::new(), "a hint is no alarm");
     }
 }
 
@@ -103,15 +102,15 @@ fn later_layers_win_and_every_value_knows_who_said_it() {
         again["frontend"]["shop"]["oidc"]["client_id"].as_str(),
         Some("00123")
     );
-    let plan = plan(&written).unwrap_or_else(|errors| panic!("{errors}"));
-    let shop = &plan.frontends[0];
+    let config = resolve(&written).unwrap_or_else(|errors| panic!("{errors}"));
+    let shop = first(&config);
     assert_eq!(shop.origin.as_str(), "https://env.example.com");
-    assert_eq!(shop.client.client_id, "00123");
-    assert_eq!(shop.client.scopes, ["openid", "orders"]);
+    assert_eq!(client(&config).client_id, "00123");
+    assert_eq!(client(&config).scopes, ["openid", "orders"]);
     assert_eq!(shop.session.pad_to, 32);
     assert_eq!(shop.session.compression, Compression::None);
-    assert!(!shop.routes[0].strip_prefix);
-    assert_eq!(plan.log_format, LogFormat::Json);
+    assert!(!shop.routes.iter().next().unwrap().strip_prefix);
+    assert_eq!(config.log_format, LogFormat::Json);
 }
 
 #[test]
@@ -120,9 +119,9 @@ fn a_later_secret_replaces_an_earlier_one_as_a_whole() {
     let path = dir.path().join("secret");
     fs::write(&path, "from-file\n").unwrap();
     let variable = "SEALGATE__FRONTEND__SHOP__OIDC__CLIENT_SECRET__FILE";
-    let plan = planned(&[SHOP], &[(variable, path.to_str().unwrap())]);
-    let plan = plan.unwrap_or_else(|errors| panic!("{errors}"));
-    assert_eq!(plan.frontends[0].client.client_secret.secret(), "from-file");
+    let config = resolved(&[SHOP], &[(variable, path.to_str().unwrap())]);
+    let config = config.unwrap_or_else(|errors| panic!("{errors}"));
+    assert_eq!(client(&config).client_secret.secret(), "from-file");
     let both = "frontend.shop.oidc.client_secret = { env = \"A\", file = \"b\" }";
     let said = mistakes(both).join("\n");
     assert!(said.contains("file and env are both given"), "{said}");
@@ -132,9 +131,9 @@ fn a_later_secret_replaces_an_earlier_one_as_a_whole() {
 fn relative_paths_start_at_the_file_that_says_them() {
     let (written, dir) = layered(&[SHOP, "[frontend.shop.assets]\ndir = \"dist\""], &[]);
     fs::create_dir(dir.path().join("dist")).unwrap();
-    let plan = plan(&written.unwrap()).unwrap_or_else(|errors| panic!("{errors}"));
+    let config = resolve(&written.unwrap()).unwrap_or_else(|errors| panic!("{errors}"));
     assert_eq!(
-        plan.frontends[0].assets.as_ref().unwrap().dir,
+        first(&config).assets.as_ref().unwrap().dir,
         dir.path().join("dist")
     );
 }
@@ -149,7 +148,7 @@ fn what_cannot_be_read_is_named() {
     assert!(errors.contains("/nonexistent/a.toml"), "{errors}");
     assert!(errors.contains("/: the file cannot be"), "{errors}");
     let nothing = Sources::default().read().unwrap();
-    let errors = plan(&nothing).err().unwrap().to_string();
+    let errors = resolve(&nothing).err().unwrap().to_string();
     assert!(errors.contains("[frontend.<name>]"), "{errors}");
     let variables = [
         ("SEALGATE____X", "1"),
@@ -168,7 +167,7 @@ fn rotation_and_health_need_no_client_secret() {
     let written = written.unwrap();
     assert_eq!(written.keys().unwrap().dir, dir.path().join("ring"));
     assert_eq!(written.admin_bind().unwrap().port(), 9090);
-    assert!(plan(&written).is_err());
+    assert!(resolve(&written).is_err());
     let nothing = Sources::default().read().unwrap().keys().unwrap();
     assert_eq!(nothing.retire_after(), Duration::from_hours(24));
     let (written, _dir) = layered(&["keys.dri = \"x\""], &[]);

@@ -57,7 +57,7 @@ fn all_mistakes_are_reported_at_once_with_place_origin_and_remedy() {
         [coordination]
         url = "redis://x"
     "#;
-    let Err(errors) = planned(&[bad], &[("SEALGATE__FRONTEND__SHOP__NAME", "x")]) else {
+    let Err(errors) = resolved(&[bad], &[("SEALGATE__FRONTEND__SHOP__NAME", "x")]) else {
         panic!("no mistakes found");
     };
     let text = errors.to_string();
@@ -65,7 +65,7 @@ fn all_mistakes_are_reported_at_once_with_place_origin_and_remedy() {
         ("server.bind", "0.toml:3"),
         ("server.wrokers", "did you mean `workers`?"),
         ("server.shutdown_delay", "a number stands where a duration"),
-        ("keys.reload_interval", "\"soon\" is no duration"),
+        ("keys.reload_interval", "\"soon\" is not a duration"),
         ("upstream.Orders", "choose another name"),
         ("upstream.Orders.url", "user name or password"),
         ("frontend.shop.origin", "loopback"),
@@ -281,8 +281,8 @@ fn the_store_is_named_by_a_secret_and_the_section_needs_its_feature() {
         ("redis://store", "on_failure = \"opne\"", "write one of"),
         ("redis://store", "prefix = \"\"", "1 to 64"),
     ] {
-        let planned = planned(&[SHOP, &section(lines)], &[("STORE", url)]);
-        let said = planned.err().map(|errors| errors.to_string());
+        let resolved = resolved(&[SHOP, &section(lines)], &[("STORE", url)]);
+        let said = resolved.err().map(|errors| errors.to_string());
         let said = said.unwrap_or_default();
         assert_eq!(said.is_empty(), word.is_empty(), "{url}: {said}");
         assert!(said.contains(word), "{url}: {said}");
@@ -310,9 +310,9 @@ fn tls_files_must_fit_each_other() {
         let (written, dir) = layered(&[SHOP, tls], &[]);
         fs::write(dir.path().join("cert.pem"), one.cert.pem()).unwrap();
         fs::write(dir.path().join("key.pem"), key).unwrap();
-        let plan = plan(&written.unwrap());
-        assert_eq!(plan.is_ok(), is_ok);
-        if let Err(errors) = plan {
+        let config = resolve(&written.unwrap());
+        assert_eq!(config.is_ok(), is_ok);
+        if let Err(errors) = config {
             assert!(errors.to_string().contains("key.pem"), "{errors}");
         }
     }

@@ -1,4 +1,4 @@
-//! The whole way from text to plans; the parts have tests of their own.
+//! The whole way from text to domain values; the parts have tests of their own.
 
 mod any_value;
 mod example;
@@ -13,9 +13,12 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::resolve::{Plan, plan};
 use super::*;
+use crate::clock::{Clock, UnixTime};
+use crate::frontend::Frontend;
+use crate::oidc::ClientSettings;
 use crate::session::{Compression, SameSite};
+use crate::telemetry::LogFormat;
 
 /// What a secret in the wrong place looks like: it must not come out anywhere.
 const CANARY: &str = "canary-5e7a91c0";
@@ -65,14 +68,27 @@ fn layered(texts: &[&str], variables: &[(&str, &str)]) -> (Result<Written, Confi
     (sources.read(), dir)
 }
 
-fn planned(texts: &[&str], variables: &[(&str, &str)]) -> Result<Plan, ConfigErrors> {
+fn resolve(written: &Written) -> Result<Config, ConfigErrors> {
+    written.resolve(&Clock::fixed(UnixTime::from_secs(1_795_262_400)))
+}
+
+fn resolved(texts: &[&str], variables: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
     let (written, _dir) = layered(texts, variables);
-    plan(&written?)
+    resolve(&written?)
+}
+
+/// The first frontend by name.
+fn first(config: &Config) -> &Frontend {
+    config.frontends.iter().next().unwrap()
+}
+
+fn client(config: &Config) -> &ClientSettings {
+    first(config).provider.settings()
 }
 
 /// What a mistake says, if [`SHOP`] is changed by one more file.
 fn mistakes(change: &str) -> Vec<String> {
-    planned(&[SHOP, change], &[])
+    resolved(&[SHOP, change], &[])
         .err()
         .map(|errors| errors.iter().map(ToString::to_string).collect())
         .unwrap_or_default()

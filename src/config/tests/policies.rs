@@ -87,8 +87,8 @@ fn numbers_may_come_from_the_environment_and_all_is_printed() {
     ];
     let (written, _dir) = layered(&[SHOP], &variables);
     let written = written.unwrap();
-    let plan = plan(&written).unwrap_or_else(|errors| panic!("{errors}"));
-    let route = &plan.frontends[0].routes[0];
+    let config = resolve(&written).unwrap_or_else(|errors| panic!("{errors}"));
+    let route = first(&config).routes.iter().next().unwrap();
     assert!(route.rate_limit.is_some());
     assert_eq!(route.policy.claims[0].any_of, ["admin"]);
     let printed: toml::Table = toml::from_str(&written.print().unwrap()).unwrap();

@@ -22,11 +22,11 @@ fn a_secret_is_shown_nowhere() {
             .print()
             .unwrap_or_else(|errors| format!("{errors} {errors:?}"));
         assert!(!printed.contains(CANARY), "{printed}");
-        let planned = match plan(&written) {
-            Ok(plan) => format!("{:?} {:?}", plan.warnings, plan.frontends[0].client),
+        let resolved = match resolve(&written) {
+            Ok(config) => format!("{:?} {:?}", config.warnings, client(&config)),
             Err(errors) => format!("{errors} {errors:?}"),
         };
-        assert!(!planned.contains(CANARY), "{planned}");
+        assert!(!resolved.contains(CANARY), "{resolved}");
     }
 }
 
@@ -58,15 +58,8 @@ fn development_and_doubtful_settings_are_warned_about() {
             "any address",
         ),
     ] {
-        let plan = planned(&[SHOP, &change], &[]).unwrap_or_else(|errors| panic!("{errors}"));
-        assert_eq!(plan.warnings.len(), 1, "{change}: {:?}", plan.warnings);
-        assert!(plan.warnings[0].contains(word), "{:?}", plan.warnings);
+        let config = resolved(&[SHOP, &change], &[]).unwrap_or_else(|errors| panic!("{errors}"));
+        assert_eq!(config.warnings.len(), 1, "{change}: {:?}", config.warnings);
+        assert!(config.warnings[0].contains(word), "{:?}", config.warnings);
     }
-}
-
-#[test]
-fn form_post_needs_a_login_cookie_that_crosses_sites() {
-    let change = "frontend.shop.oidc.extra_params.response_mode = \"form_post\"";
-    let plan = planned(&[SHOP, change], &[]).unwrap_or_else(|errors| panic!("{errors}"));
-    assert_eq!(plan.frontends[0].login_same_site, SameSite::None);
 }

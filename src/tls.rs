@@ -1,0 +1,162 @@
+//! PEM files: certificates, trust anchors, and what a TLS listener shows.
+//!
+//! `config` checks files with the functions that later read them, so that a file that passes the check also works.
+//!
+//! # Invariants
+//! - No error quotes a file. Each names it.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{RootCertStore, ServerConfig};
+use zeroize::Zeroizing;
+
+/// All the trust anchors of an operating system take a quarter of a mebibyte.
+const MAX_FILE: u64 = 4 << 20;
+
+/// Why a PEM file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PemError {
+    /// The operating system does not let us read it.
+    #[error("{} cannot be read: {error}", shown(.path))]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        error: io::Error,
+    },
+    /// It is too long to be meant.
+    #[error("{} is longer than 4 MiB", shown(.0))]
+    TooLong(PathBuf),
+    /// It begins a block of PEM and does not end it, or the block is not base64.
+    #[error("{} is not in PEM", shown(.0))]
+    NotPem(PathBuf),
+    /// It has no block of the kind that is looked for.
+    #[error("{} holds no certificate in PEM", shown(.0))]
+    NoCertificate(PathBuf),
+    /// Likewise.
+    #[error("{} holds no private key in PEM", shown(.0))]
+    NoKey(PathBuf),
+    /// A certificate in it cannot be a trust anchor.
+    #[error("a certificate in {} is unusable: {error}", shown(.path))]
+    UnusableAnchor {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with the certificate.
+        error: rustls::Error,
+    },
+    /// Certificate and key do not fit each other, or no algorithm of ours.
+    #[error("{} and {} are not a usable pair: {error}", shown(.cert), shown(.key))]
+    UnusablePair {
+        /// The file of the certificate.
+        cert: PathBuf,
+        /// The file of the key.
+        key: PathBuf,
+        /// What is wrong with them.
+        error: rustls::Error,
+    },
+}
+
+/// All certificates of a file, in order; at least one.
+pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, PemError> {
+    let text = read(path)?;
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&text)
+        .collect::<Result<_, _>>()
+        .map_err(|_| PemError::NotPem(path.to_owned()))?;
+    if certificates.is_empty() {
+        return Err(PemError::NoCertificate(path.to_owned()));
+    }
+    Ok(certificates)
+}
+
+/// The certificates of a file as trust anchors; at least one, and none that cannot be used.
+pub fn trust_anchors(path: &Path) -> Result<RootCertStore, PemError> {
+    let mut anchors = RootCertStore::empty();
+    for certificate in certificates(path)? {
+        anchors
+            .add(certificate)
+            .map_err(|error| PemError::UnusableAnchor {
+                path: path.to_owned(),
+                error,
+            })?;
+    }
+    Ok(anchors)
+}
+
+/// What a listener shows: the certificate chain of one file, proved with the private key of another.
+pub fn server_config(cert: &Path, key: &Path) -> Result<ServerConfig, PemError> {
+    let unusable = |error| PemError::UnusablePair {
+        cert: cert.to_owned(),
+        key: key.to_owned(),
+        error,
+    };
+    let chain = certificates(cert)?;
+    let pem = Zeroizing::new(read(key)?);
+    let private =
+        PrivateKeyDer::from_pem_slice(&pem).map_err(|_| PemError::NoKey(key.to_owned()))?;
+    ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(unusable)?
+        .with_no_client_auth()
+        .with_single_cert(chain, private)
+        .map_err(unusable)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, PemError> {
+    let mut text = Vec::new();
+    let unreadable = |error| PemError::Unreadable {
+        path: path.to_owned(),
+        error,
+    };
+    let mut limited = File::open(path).map_err(unreadable)?.take(MAX_FILE + 1);
+    limited.read_to_end(&mut text).map_err(unreadable)?;
+    if limited.limit() == 0 {
+        return Err(PemError::TooLong(path.to_owned()));
+    }
+    Ok(text)
+}
+
+/// A path may hold what moves a terminal's cursor.
+fn shown(path: &Path) -> String {
+    path.display().to_string().escape_debug().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_certificates_is_read_or_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ca.pem");
+        let good = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let good = good.cert.pem();
+        let bad = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        for (pem, says) in [
+            (good.clone(), None),
+            (format!("{good}{good}"), None),
+            (String::new(), Some("holds no certificate")),
+            ("no PEM at all".to_owned(), Some("holds no certificate")),
+            (
+                "-----BEGIN CERTIFICATE-----\n".to_owned(),
+                Some("is not in PEM"),
+            ),
+            (bad.to_owned(), Some("is unusable")),
+            ("x".repeat(5 << 20), Some("is longer than 4 MiB")),
+        ] {
+            std::fs::write(&path, &pem).unwrap();
+            let error = trust_anchors(&path).err().map(|error| error.to_string());
+            assert_eq!(error.is_some(), says.is_some(), "{error:?}");
+            if let (Some(error), Some(says)) = (error, says) {
+                assert!(error.contains(says) && error.contains("ca.pem"), "{error}");
+            }
+        }
+        std::fs::remove_file(&path).unwrap();
+        let error = certificates(&path).unwrap_err().to_string();
+        assert!(error.contains("ca.pem cannot be read"), "{error}");
+    }
+}
