@@ -15,8 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use url::Url;
 
-use super::forward::Crossing;
-use super::{Client, UpstreamSettings, Upstreams, must_close};
+use super::{Client, Proxy, UpstreamSettings, Upstreams, must_close};
 use crate::frontend::{Policy, Route, RoutePath, TokenRequirement};
 use crate::names::{Origin, RouteName, UpstreamName};
 use crate::token::Permit;
@@ -184,13 +183,17 @@ impl Setup {
         }
     }
 
+    /// The connections of one worker.
+    pub(super) fn upstreams(&self) -> Upstreams {
+        let name = UpstreamName::parse("orders").unwrap();
+        Upstreams::new(&HashMap::from([(name, self.settings.clone())])).unwrap()
+    }
+
     pub(super) fn start(self) -> Front {
         let server = HttpServer::new(move || {
-            let name = UpstreamName::parse("orders").unwrap();
-            let settings = HashMap::from([(name, self.settings.clone())]);
             App::new()
                 .app_data(web::Data::new(self.clone()))
-                .app_data(web::Data::new(Upstreams::new(&settings).unwrap()))
+                .app_data(web::Data::new(self.upstreams()))
                 .default_service(web::to(serve))
         });
         let server = server
@@ -227,21 +230,21 @@ async fn serve(
     upstreams: web::Data<Upstreams>,
 ) -> HttpResponse {
     let origin = Origin::parse("https://shop.example.com").unwrap();
-    let crossing = Crossing {
-        permit: Permit::given(
-            setup.token.map(HeaderValue::from_static),
-            setup.token.is_some(),
-        ),
-        origin: &origin,
-        csrf_header: "x-csrf",
-        route: &setup.route,
+    let proxy = Proxy {
+        upstreams: &upstreams,
+        request: &request,
         client: Client {
             addr: request.peer_addr().unwrap().ip(),
         },
-        upstream: upstreams.find(&setup.route.upstream).unwrap(),
+        origin: &origin,
+        csrf_header: "x-csrf",
     };
-    match crossing.forward(&request, payload).await {
-        Ok(response) => response,
+    let permit = Permit::given(
+        setup.token.map(HeaderValue::from_static),
+        setup.token.is_some(),
+    );
+    match proxy.forward(&permit, &setup.route, payload).await {
+        Ok(called) => called.into_answer(),
         Err(problem) => {
             let status = StatusCode::from_u16(problem.status()).unwrap();
             let mut response = HttpResponse::build(status);

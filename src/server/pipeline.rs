@@ -22,7 +22,7 @@ use crate::guard;
 use crate::ledger::Fingerprint;
 use crate::names::Authority;
 use crate::problem::Problem;
-use crate::proxy;
+use crate::proxy::{self, Called, Challenge, Proxy};
 use crate::session::OpenResult;
 use crate::{assets, endpoint, token};
 
@@ -108,34 +108,42 @@ async fn run(
             // 7 or policy and refresh decide whether, and with which token: 401, 403, 429, 503;
             let permit = token::permit(admitted, route, &mut ctx).await?;
             // 8 and the upstream answers: 502, 504.
-            let ask = async |permit, body| {
+            let proxy = Proxy {
+                upstreams: &worker.upstreams,
+                request,
+                client,
+                origin: &frontend.origin,
+                csrf_header: &frontend.csrf_header,
+            };
+            let ask = async |permit: token::Permit, body| {
                 let sent_at = Instant::now();
-                let upstreams = &worker.upstreams;
-                let answer =
-                    proxy::forward(permit, frontend, route, client, request, body, upstreams)
-                        .await?;
+                let called = proxy.forward(&permit, route, body).await?;
                 let seconds = sent_at.elapsed().as_secs_f64();
                 bff.metrics.upstream_answered(&route.upstream, seconds);
-                Ok::<_, Problem>(answer)
+                Ok::<_, Problem>((called, permit.bearer()))
             };
-            let mut bearer = permit.bearer();
-            let mut answer = ask(permit, body).await?;
+            let mut asked = ask(permit, body).await?;
             // A 401 that new tokens or a new login may mend (D21, B56). Nothing of it has been sent, so step 7 may
             // still decide about cookies. A token that was renewed for it is not renewed again.
-            while let Some(proxy::Challenge(lines)) = proxy::challenge(&answer) {
+            let answer = loop {
+                let (lines, answer, bearer) = match asked {
+                    (Called::Answer(answer), _) => break answer,
+                    (Called::Unauthorized(Challenge(lines), answer), bearer) => {
+                        (lines, answer, bearer)
+                    }
+                };
                 let refused = token::Refused {
                     bearer,
                     challenge: &lines,
                     is_replayable: proxy::is_replayable(request, route),
                 };
                 let Some(permit) = token::renew(refused, route, &mut ctx).await? else {
-                    break;
+                    break answer;
                 };
-                bearer = permit.bearer();
                 // What holds its connection goes before another one is asked for.
                 drop(answer);
-                answer = ask(permit, proxy::no_body(request).await?).await?;
-            }
+                asked = ask(permit, proxy::no_body(request).await?).await?;
+            };
             let answer = proxy::end_in_time(answer, bff, ctx.session.as_deref().map(|s| &**s));
             drop(watched);
             exchange.is_upstream = true;

@@ -1,4 +1,6 @@
-//! From the client to the upstream: which request headers pass, and which sealgate adds.
+//! The headers for the upstream: which of the client's pass, and which sealgate adds.
+//!
+//! The credential is not among them: [`Call`](crate::proxy::call) adds it last.
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -10,35 +12,34 @@ use super::identity::is_claim;
 use super::{ConnectionOptions, is_hop_by_hop};
 use crate::names::Origin;
 use crate::problem::Problem;
+use crate::session::Jar;
 
-/// Our name in `Via` (RFC 9110 §7.6.3); a request that bears it already has been here.
+/// Our name in `Via` (RFC 9110 §7.6.3). A request that already carries it has been here.
 const PSEUDONYM: &str = "sealgate";
 
-/// Everything the outbound headers depend on, beside those received.
-pub(in crate::proxy) struct Outbound<'a> {
-    /// The upstream's own.
+/// All that the headers for an upstream depend on, beside the client's headers.
+pub(in crate::proxy) struct UpstreamHeaders<'a> {
+    /// `Host` of the upstream.
     pub(in crate::proxy) host: &'a HeaderValue,
     pub(in crate::proxy) origin: &'a Origin,
     pub(in crate::proxy) client: IpAddr,
-    /// Lower-case; meant for us, so it ends here.
+    /// In lower case. It is meant for us, so it does not pass.
     pub(in crate::proxy) csrf_header: &'a str,
     /// Names of cookies that pass.
     pub(in crate::proxy) cookies: &'a [String],
-    /// Names that end here as well, in lower case; one that ends in `*` stands for all that begin so.
+    /// Further names that do not pass, in lower case. One that ends in `*` stands for all that begin like it.
     pub(in crate::proxy) strip_headers: &'a [String],
-    /// Whether the route lists methods, so that nothing may change the method behind its back.
+    /// Whether the route lists methods. Then headers that override the method do not pass.
     pub(in crate::proxy) restricts_methods: bool,
     /// The received protocol, as `Via` writes it: `1.1`.
     pub(in crate::proxy) protocol: &'static str,
-    /// Cookie names that never pass, allowed or not.
-    pub(in crate::proxy) is_ours: fn(&str) -> bool,
 }
 
-impl Outbound<'_> {
-    /// The headers for the upstream. Names are lower-case, as every HTTP library hands them out.
+impl UpstreamHeaders<'_> {
+    /// Makes the headers. Names are in lower case, as every HTTP library hands them out.
     ///
-    /// Framing is left to the HTTP client, which knows it, and `Authorization` to the permit's credential.
-    /// `received` begins the list anew each time.
+    /// The HTTP client adds the framing, which it knows. `received` gives the client's headers from the first, each time
+    /// it is called.
     pub(in crate::proxy) fn headers<'h, I>(
         &self,
         received: impl Fn() -> I,
@@ -113,7 +114,7 @@ impl Outbound<'_> {
         Ok(())
     }
 
-    /// Whether a header is not the upstream's business: ours, the HTTP client's, or a claim only we may make.
+    /// Whether a header does not pass: it is meant for us, the HTTP client writes it, or only we may say what it says.
     fn ends_here(&self, name: &str) -> bool {
         let is_credential = matches!(
             name,
@@ -131,8 +132,8 @@ impl Outbound<'_> {
             name,
             "x-http-method" | "x-http-method-override" | "x-method-override"
         );
-        // CGI and its heirs write '-' as '_', and some of them all but letters and digits: `x_forwarded-for` and
-        // `x.forwarded.for` would be taken for ours (CVE-2025-64484).
+        // CGI writes '-' as '_', and some servers replace all but letters and digits: they would take `x_forwarded-for`
+        // and `x.forwarded.for` for our own header (CVE-2025-64484).
         let is_plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
         !name.bytes().all(is_plain)
             || is_credential
@@ -143,11 +144,11 @@ impl Outbound<'_> {
             || self.strip_headers.iter().any(|strip| is_named(strip, name))
     }
 
-    /// The `Via` to send; an error if we are in it already (RFC 9110 §7.6.3).
+    /// The `Via` to send. It is an error if it names us already (RFC 9110 §7.6.3).
     fn via<'h>(&self, lines: impl Iterator<Item = &'h [u8]>) -> Result<String, Problem> {
         let mut via = String::new();
         for line in lines {
-            // A line that is no ASCII names nobody; it is not worth a refusal.
+            // A line that is not UTF-8 cannot name us.
             let Ok(line) = std::str::from_utf8(line) else {
                 continue;
             };
@@ -166,7 +167,7 @@ impl Outbound<'_> {
         Ok(via)
     }
 
-    /// The cookies that the route allows, never one of ours (D5).
+    /// The cookies that the route allows, never one of ours.
     fn cookies<'h>(&self, lines: impl Iterator<Item = &'h [u8]>) -> Vec<u8> {
         let mut kept = Vec::new();
         if self.cookies.is_empty() {
@@ -180,7 +181,7 @@ impl Outbound<'_> {
                 continue;
             };
             let name = std::str::from_utf8(name.trim_ascii()).unwrap_or_default();
-            if self.cookies.iter().any(|allowed| allowed == name) && !(self.is_ours)(name) {
+            if self.cookies.iter().any(|allowed| allowed == name) && !Jar::is_ours(name) {
                 if !kept.is_empty() {
                     kept.extend_from_slice(b"; ");
                 }
@@ -191,7 +192,7 @@ impl Outbound<'_> {
     }
 }
 
-/// Whether an entry of `strip_headers` means this header.
+/// Whether an entry of `strip_headers` names this header.
 fn is_named(strip: &str, name: &str) -> bool {
     match strip.strip_suffix('*') {
         Some(prefix) => name.starts_with(prefix),
@@ -205,7 +206,7 @@ mod tests {
 
     fn sent(received: &[(&str, &str)]) -> Result<HeaderMap, Problem> {
         let origin = Origin::parse("https://shop.example.com").unwrap();
-        let outbound = Outbound {
+        let outbound = UpstreamHeaders {
             host: &HeaderValue::from_static("orders.internal"),
             origin: &origin,
             client: "2001:db8::7".parse().unwrap(),
@@ -214,7 +215,6 @@ mod tests {
             strip_headers: &["x-acme-user".to_owned(), "x-corp-*".to_owned()],
             restricts_methods: true,
             protocol: "1.1",
-            is_ours: |name| name.starts_with("__Host-Http-"),
         };
         let fields = || {
             received
@@ -235,6 +235,7 @@ mod tests {
         let headers = sent(&[("host", "spoofed"), ("host", "twice")]).unwrap();
         assert_eq!(values(&headers, "host"), ["orders.internal"]);
         for name in [
+            "authorization",
             "connection",
             "proxy-connection",
             "proxy-authorization",

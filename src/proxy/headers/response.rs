@@ -1,4 +1,4 @@
-//! From the upstream to the client: which response headers pass, and which sealgate adds.
+//! The headers for the client: which of the upstream's pass, and which sealgate adds.
 
 use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName,
@@ -9,9 +9,10 @@ use url::Url;
 
 use super::{ConnectionOptions, cache, is_hop_by_hop, location};
 use crate::frontend::Route;
+use crate::session::Jar;
 
-/// Everything the headers for the client depend on, beside those received.
-pub(in crate::proxy) struct Inbound<'a> {
+/// All that the headers for the client depend on, beside the upstream's headers.
+pub(in crate::proxy) struct ClientHeaders<'a> {
     pub(in crate::proxy) route: &'a Route,
     /// The path of the client's request.
     pub(in crate::proxy) path: &'a str,
@@ -21,15 +22,13 @@ pub(in crate::proxy) struct Inbound<'a> {
     pub(in crate::proxy) upstream: &'a Url,
     /// Whether the answer belongs to one user.
     pub(in crate::proxy) is_private: bool,
-    /// Whether the answer is a 304: a `Content-Length` passes although there is no body (RFC 9110 §8.6), and what decides
-    /// about documents does not.
+    /// Whether the answer is a 304. Its `Content-Length` passes although it has no body (RFC 9110 §8.6), and its type and
+    /// policy do not pass.
     pub(in crate::proxy) is_not_modified: bool,
-    /// Cookie names that never pass, allowed or not.
-    pub(in crate::proxy) is_ours: fn(&str) -> bool,
 }
 
-impl Inbound<'_> {
-    /// Puts in the headers for the client; framing is left to the server, which knows it.
+impl ClientHeaders<'_> {
+    /// Adds the headers to `out`. The server adds the framing, which it knows.
     pub(in crate::proxy) fn headers(&self, received: &http::HeaderMap, out: &mut HeaderMap) {
         let lines = |of| received.get_all(of).iter().map(http::HeaderValue::as_bytes);
         let options = ConnectionOptions::read(lines(http::header::CONNECTION));
@@ -68,10 +67,10 @@ impl Inbound<'_> {
             HeaderName::from_static("cross-origin-resource-policy"),
             HeaderValue::from_static("same-origin"),
         );
-        // D40: what a browser would show as a document of our origin must not act as one. Appended to the
-        // upstream's own policies, because several are all enforced.
-        // A 304 changes what a cache has (RFC 9111 §4.3.4), whose type and policy were decided when it was stored: neither
-        // may be said anew, by the upstream or by us.
+        // A browser would show a document of the API as one of our origin, so it must not run anything. A browser
+        // enforces all policies of an answer, so ours stands beside the upstream's.
+        // A 304 replaces headers of the stored answer (RFC 9111 §4.3.4). Type and policy were decided when it was stored,
+        // so neither the upstream nor we say them again.
         let mut types = out.get_all(CONTENT_TYPE);
         let only = types.next().filter(|_| types.next().is_none());
         if !self.is_not_modified && !only.is_some_and(is_inert) {
@@ -91,7 +90,7 @@ impl Inbound<'_> {
         HeaderValue::try_from(rewritten).ok()
     }
 
-    /// Whether an upstream's cookie passes: named by the route, not ours, for this host only (D25).
+    /// Whether an upstream's cookie passes: the route names it, it is not ours, and it is for this host only.
     fn lets_set(&self, cookie: &[u8]) -> bool {
         let Ok(cookie) = std::str::from_utf8(cookie) else {
             return false;
@@ -107,15 +106,15 @@ impl Inbound<'_> {
         });
         !names_domain
             && self.route.set_cookies.iter().any(|allowed| allowed == name)
-            && !(self.is_ours)(name)
+            && !Jar::is_ours(name)
     }
 }
 
-/// Whether a header is not the browser's business, or not the upstream's to say about our origin.
+/// Whether a header does not pass: the browser does not need it, or it would speak for our whole origin.
 fn ends_here(name: &str) -> bool {
     matches!(
         name,
-        // Policy of the whole origin, or of who may read it (D26, A17).
+        // Policy of the whole origin, or of who may read it.
         "accept-ch"
             | "activate-storage-access"
             | "alt-svc"
@@ -137,14 +136,14 @@ fn ends_here(name: &str) -> bool {
             | "supports-loading-mode"
             | "timing-allow-origin"
             | "x-content-type-options"
-            // Has the browser load or keep something for later answers of our origin (HTML §7.6.3, RFC 9842).
+            // The browser would load or keep something for later answers of our origin (HTML §7.6.3, RFC 9842).
             | "speculation-rules"
             | "use-as-dictionary"
-            // A challenge is for the holder of the token; a browser would show a password dialog (B57).
+            // A challenge is for the holder of the token. A browser would show a password dialog.
             | "authentication-info"
             | "dpop-nonce"
             | "www-authenticate"
-            // Commands to a proxy or cache in front of us, which would trust us (D28).
+            // Commands to a proxy or cache in front of us, which would obey.
             | "surrogate-control"
             | "x-accel-charset"
             | "x-accel-expires"
@@ -152,7 +151,7 @@ fn ends_here(name: &str) -> bool {
             | "x-accel-redirect"
             | "x-lighttpd-send-file"
             | "x-sendfile"
-            // Names of software and hosts behind us, and obsolete ways around the rules above.
+            // They name software and hosts behind us, or are obsolete ways around the rules above.
             | "refresh"
             | "server"
             | "set-cookie2"
@@ -163,7 +162,7 @@ fn ends_here(name: &str) -> bool {
     ) || name.starts_with("access-control-")
         || name.starts_with("ad-auction-")
         || name.starts_with("attribution-reporting-")
-        // Sessions bound to a device (DBSC), under both of its names: whose is ours to say.
+        // Sessions bound to a device (DBSC), under both of its names. The sessions here are ours.
         || name.starts_with("sec-session-")
         || name.starts_with("secure-session-")
         || name.starts_with("public-key-pins")
@@ -171,10 +170,10 @@ fn ends_here(name: &str) -> bool {
         || name.ends_with("-cache-control")
 }
 
-/// Whether a browser never runs anything in a document of this type.
+/// Whether a browser runs nothing in a document of this type.
 ///
-/// Browsers split the value at commas and take the last type they know (Fetch §2.2.6), so one with a comma is none
-/// we know.
+/// Browsers split the value at commas and take the last type that they know (Fetch §2.2.6). So a value with a comma may
+/// be any type.
 fn is_inert(content_type: &HeaderValue) -> bool {
     let Ok(content_type) = content_type.to_str() else {
         return false;
@@ -206,7 +205,7 @@ fn is_inert(content_type: &HeaderValue) -> bool {
     }
 }
 
-/// Names a `Content-Length` for the answer to `HEAD`, whose length no body tells.
+/// The `Content-Length` of an answer to `HEAD`, which has no body to measure.
 pub(in crate::proxy) fn content_length(received: &http::HeaderMap) -> Option<u64> {
     let value = received.get(CONTENT_LENGTH.as_str())?.to_str().ok()?;
     value.parse().ok()
@@ -232,14 +231,13 @@ mod tests {
         }
         let mut route = route("/api/orders");
         route.set_cookies = vec!["theme".to_owned(), "__Host-Http-shop".to_owned()];
-        let inbound = Inbound {
+        let inbound = ClientHeaders {
             route: &route,
             path: "/api/orders/7",
             asked: &Uri::from_static("http://orders.internal/v1/7"),
             upstream: &Url::parse("http://orders.internal/v1").unwrap(),
             is_private,
             is_not_modified,
-            is_ours: |name| name.starts_with("__Host-Http-"),
         };
         let mut out = HeaderMap::new();
         inbound.headers(&headers, &mut out);

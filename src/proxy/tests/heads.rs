@@ -39,7 +39,8 @@ async fn the_upstream_hears_one_plain_request() {
         ("POST /api/orders/7 HTTP/1.1", "POST /v1/7 HTTP/1.1"),
     ] {
         // D2 (CVE-2025-48865): `Connection` takes away what the client sent, and nothing of ours.
-        let spoofs = "Authorization: Bearer spoofed\r\nConnection: Authorization\r\nX-Forwarded-For: 1.2.3.4\r\nCookie: a=b\r\n\
+        let spoofs = "Authorization: Bearer spoofed\r\nX-Forwarded-For: 1.2.3.4\r\nCookie: a=b\r\n\
+                      Connection: Authorization, via\r\n\
                       X-Forwarded-Host: evil.test\r\nX-CSRF: 1\r\nX-Stays: 1\r\nAccept-Encoding: gzip";
         Talk::ask(front.addr, &format!("{line}\r\n{spoofs}")).await;
         let head = heard.borrow_mut().pop().expect(line);

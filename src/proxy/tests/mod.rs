@@ -1,6 +1,7 @@
 //! The proxy against upstreams that misbehave, over real sockets.
 
 mod bodies;
+mod calls;
 mod connections;
 mod failures;
 mod heads;

@@ -26,7 +26,7 @@ use crate::problem::Problem;
 
 /// How long a request's body is said to be.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Length {
+pub(in crate::proxy) enum Length {
     /// There is no body.
     None,
     /// `Content-Length`, which the server holds the client to.
@@ -37,7 +37,7 @@ pub(super) enum Length {
 
 impl Length {
     /// Reads the framing; refuses what is too long before anything is sent (D19).
-    pub(super) fn of(request: &HttpRequest, limit: u64) -> Result<Self, Problem> {
+    pub(in crate::proxy) fn of(request: &HttpRequest, limit: u64) -> Result<Self, Problem> {
         let length = match request.headers().get(header::CONTENT_LENGTH) {
             Some(value) => {
                 let value = value
@@ -154,13 +154,13 @@ impl UploadError {
 const CLIENT_IDLE: Duration = Duration::from_secs(10);
 
 /// A body that the client is sending.
-pub(super) struct ClientBody {
-    pub(super) payload: web::Payload,
-    pub(super) length: Length,
-    /// The route's, in bytes.
-    pub(super) limit: u64,
-    /// The upstream's: how long it may take nothing. A client has no longer.
-    pub(super) idle: Duration,
+pub(in crate::proxy) struct ClientBody {
+    pub(in crate::proxy) payload: web::Payload,
+    pub(in crate::proxy) length: Length,
+    /// The route's limit, in bytes.
+    pub(in crate::proxy) limit: u64,
+    /// How long the upstream may take nothing. The client may send nothing for no longer than that either.
+    pub(in crate::proxy) idle: Duration,
 }
 
 /// A body of which something has come, or that is known to be empty.

@@ -27,7 +27,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
-use super::upstream::TunnelPlace;
+use crate::proxy::call::TunnelPlace;
 
 /// What is read from an upstream at a time.
 const PIECE: usize = 8 * 1024;

@@ -1,11 +1,11 @@
-//! The upstreams of one worker, and how a request is put to one.
+//! The upstreams of one worker and their connections.
 //!
-//! Each worker builds its own: connections do not move between workers.
-//! The only sender is `forward`.
+//! Each worker builds its own, because connections do not move between workers. The only sender is
+//! [`Call`](super::Call).
 //!
 //! # Why two clients for each upstream
-//! A request that died with its pooled connection is repeated on a new one: when an upstream restarts, the next
-//! pooled connection would be as dead as the first.
+//! A request whose pooled connection was dead is sent again on a new one. After an upstream has restarted, the next
+//! pooled connection is as dead as the first.
 
 use std::collections::HashMap;
 use std::error::Error as _;
@@ -24,38 +24,39 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::UpstreamSettings;
+use super::base::Base;
 use super::connector::{Connector, Heard};
 use super::places::{NoPlace, Place, Places};
 use super::request_body::RequestBody;
-use super::target::Base;
 use crate::guard::{MAX_HEADER_BYTES, spender};
 use crate::names::UpstreamName;
 use crate::problem::Problem;
+use crate::proxy::UpstreamSettings;
 use crate::tls;
 
-/// Name resolution, TCP and TLS; an upstream that needs longer is down.
+/// Time for name resolution, TCP and TLS. An upstream that needs longer is down.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
-/// Below the 5 s after which common servers (Node, actix) close: a `POST` must not meet a dying connection.
+/// How long a connection is kept idle. Common servers (Node, actix) close after 5 s, and a `POST` must not meet a
+/// connection that is about to close.
 const POOL_IDLE: Duration = Duration::from_secs(4);
 
-/// What a connection may hold of an answer that nobody has taken yet, and so the longest header section of one: as long as
-/// those that we take. hyper's own limit is eight times that, which fast upstreams fill for each connection.
+/// Most bytes of an answer that a connection buffers, and so the longest header section of an answer: as long as that of
+/// a request. hyper's default is eight times as much, and a fast upstream fills it on each connection.
 const MAX_BUFFER: usize = MAX_HEADER_BYTES;
 
-/// When a client that is refused a place may ask again, in seconds.
+/// After how many seconds a client that was refused a place may ask again.
 pub(super) const RETRY_AFTER: u64 = 1;
 
-/// A place among the tunnels.
-pub(super) type TunnelPlace = OwnedSemaphorePermit;
+/// The right to one tunnel, until it is dropped.
+pub(in crate::proxy) type TunnelPlace = OwnedSemaphorePermit;
 
 /// The upstreams of one worker, each with its own pool of connections.
 #[derive(Debug, Default)]
 pub struct Upstreams(HashMap<UpstreamName, Upstream>);
 
 impl Upstreams {
-    /// Builds the clients; CA files are read here (`config` calls it once to report mistakes early).
+    /// Builds the clients, and reads the CA files.
     pub fn new(settings: &HashMap<UpstreamName, UpstreamSettings>) -> Result<Self, String> {
         let mut upstreams = HashMap::with_capacity(settings.len());
         let mut mistakes = Vec::new();
@@ -75,8 +76,8 @@ impl Upstreams {
         }
     }
 
-    /// The upstream of a route; `config` has made sure that there is one.
-    pub(super) fn find(&self, name: &UpstreamName) -> Result<&Upstream, Problem> {
+    /// The upstream with this name. `config` has made sure that there is one.
+    pub(in crate::proxy) fn find(&self, name: &UpstreamName) -> Result<&Upstream, Problem> {
         self.0.get(name).ok_or_else(|| {
             log::error!("upstream {name} is not configured");
             Problem::Internal
@@ -85,15 +86,15 @@ impl Upstreams {
 }
 
 /// One API base.
-pub(super) struct Upstream {
-    pub(super) name: UpstreamName,
-    pub(super) settings: UpstreamSettings,
-    pub(super) base: Base,
+pub(in crate::proxy) struct Upstream {
+    pub(in crate::proxy) name: UpstreamName,
+    pub(in crate::proxy) settings: UpstreamSettings,
+    pub(in crate::proxy) base: Base,
     pooled: Client<Connector, RequestBody>,
     fresh: Client<Connector, RequestBody>,
     /// One for each connection that may be in use.
     places: Places,
-    /// Half as many, for connections that last: ordinary requests always find some of the others free.
+    /// Half as many, for connections that last. They are counted apart, so that ordinary requests always have theirs.
     tunnels: Arc<Semaphore>,
 }
 
@@ -111,7 +112,7 @@ impl Upstream {
         let base = Base::of(&settings.url).map_err(|error| format!("url: {error}"))?;
         let tls = tls_config(settings.ca.as_deref())?;
         let connector = Connector::new(tls, CONNECT_LIMIT);
-        // No proxy from the environment, no redirects, no decompression: this client knows none of them (D14).
+        // This client knows no proxy from the environment, no redirects and no decompression.
         let mut builder = Client::builder(TokioExecutor::new());
         builder
             .pool_timer(TokioTimer::new())
@@ -133,18 +134,15 @@ impl Upstream {
         })
     }
 
-    /// A place among the tunnels, which last; nobody waits for one.
-    pub(super) fn tunnel(&self) -> Result<TunnelPlace, Problem> {
+    /// A place among the tunnels. They last, so nobody waits for one.
+    pub(super) fn tunnel_place(&self) -> Result<TunnelPlace, Problem> {
         Arc::clone(&self.tunnels).try_acquire_owned().map_err(|_| {
-            log::warn!(
-                "upstream {}: no more tunnels, half of its connections are",
-                self.name
-            );
+            log::warn!("upstream {}: all its tunnels are in use", self.name);
             Problem::UpstreamTimeout
         })
     }
 
-    /// A place among those who use a connection, held until the answer is over (D42). Waits for `limit`.
+    /// The right to use a connection, until the answer is over. Waits for it, at most `limit`.
     pub(super) async fn place(&self, client: IpAddr, limit: Duration) -> Result<Place, Problem> {
         let taken = self.places.take(spender(client), limit).await;
         taken.map_err(|why| match why {
@@ -155,7 +153,7 @@ impl Upstream {
             }
             NoPlace::HoldsTooMany => {
                 log::info!(
-                    "upstream {}: others wait for a connection, and one client has over a quarter of them",
+                    "upstream {}: others wait for a connection, and one client has more than a quarter of them",
                     self.name
                 );
                 Problem::RateLimited {
@@ -181,7 +179,7 @@ impl Upstream {
         self.fresh.request(request).await
     }
 
-    /// What a failure means to the client. The log gets the cause: no URL, no header, no body.
+    /// What a failure means to the client. The log gets the cause, without URL, headers or body.
     pub(super) fn problem(&self, failure: &legacy::Error) -> Problem {
         let mut cause = failure.to_string();
         let mut timed_out = false;
@@ -202,8 +200,8 @@ impl Upstream {
     }
 }
 
-/// Whether a request died with a connection that had answered before, and before a byte of its own answer (D20).
-pub(super) fn met_stale_connection(failure: &legacy::Error) -> bool {
+/// Whether the connection of a request had answered an earlier one, and ended before a byte of this answer.
+pub(super) fn met_dead_connection(failure: &legacy::Error) -> bool {
     let mut extras = http::Extensions::new();
     if let Some(connected) = failure.connect_info() {
         connected.get_extras(&mut extras);
@@ -211,7 +209,7 @@ pub(super) fn met_stale_connection(failure: &legacy::Error) -> bool {
     !failure.is_connect() && extras.get::<Heard>().is_some_and(Heard::is_stale)
 }
 
-/// TLS as upstreams are met: Mozilla's roots, or those of one file and no others (D15).
+/// TLS to an upstream. The roots are Mozilla's, or those of one file and no others.
 fn tls_config(ca: Option<&Path>) -> Result<ClientConfig, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)

@@ -1,24 +1,23 @@
 //! The WebSocket handshake: what is asked of the upstream, and what its 101 becomes.
 //!
-//! `forward` calls it for routes with `websocket = true`, after everything that holds for any request: origin, session,
-//! refresh, headers. After the 101 the bytes go through a [`Tunnel`]; `lasting` ends it in time.
+//! A handshake on a route with `websocket = true` first passes all that any request passes: origin, session, refresh,
+//! headers. After the 101 the bytes go through a [`Tunnel`], and `lasting` ends it in time.
 //!
 //! # Invariants
-//! - A handshake that this server and another could read differently goes nowhere (D8).
-//! - A refusal by the upstream is an ordinary answer; no byte of the client is sent after it.
+//! - A handshake that two servers could read differently is refused.
+//! - If the upstream refuses, its answer is an ordinary one, and sealgate sends none of the client's bytes after it.
 //!
 //! # Spec
 //! RFC 6455 §4, RFC 9110 §7.8.
 //!
 //! # Why no extension is negotiated
-//! `permessage-deflate` compresses secrets beside what others chose, and its length shows (CRIME); and it costs
-//! memory for each connection (D37). Without the header no upstream may use it.
+//! `permessage-deflate` compresses secrets together with text that an attacker chose, and the length tells what they have
+//! in common (CRIME). It also costs memory for each connection. Without the header an upstream may not use it.
 
 use actix_web::http::header::{CONTENT_LENGTH, HeaderMap, HeaderValue};
 use actix_web::http::{Method, StatusCode, Version};
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse};
-use http::{Response, header};
-use hyper::body::Incoming;
+use http::header;
 
 use super::tunnel::Tunnel;
 use crate::problem::Problem;
@@ -26,15 +25,15 @@ use crate::problem::Problem;
 /// The one version there is (RFC 6455 §4.1).
 const VERSION: &[u8] = b"13";
 
-/// What of an upstream's 101 is the browser's business.
+/// The headers of an upstream's 101 that the browser gets.
 const PASSED: [&str; 3] = [
     "sec-websocket-accept",
     "sec-websocket-protocol",
     "set-cookie",
 ];
 
-/// Refuses what is no plain handshake (RFC 6455 §4.2.1).
-pub(super) fn check(request: &HttpRequest) -> Result<(), Problem> {
+/// Refuses what is not a plain handshake (RFC 6455 §4.2.1). Gives its `Sec-WebSocket-Key`.
+pub(super) fn check(request: &HttpRequest) -> Result<&[u8], Problem> {
     let headers = request.headers();
     let only = |name: &str| {
         let mut values = headers.get_all(name);
@@ -51,15 +50,14 @@ pub(super) fn check(request: &HttpRequest) -> Result<(), Problem> {
         && protocol.is_some_and(|name| name.eq_ignore_ascii_case(b"websocket"))
         && !has_body;
     if !is_plain {
-        return Err(Problem::BadRequest("this is no WebSocket handshake"));
+        return Err(Problem::BadRequest("this is not a WebSocket handshake"));
     }
     if only("sec-websocket-version").is_none_or(|version| version.as_bytes() != VERSION) {
         return Err(Problem::WebSocketVersion);
     }
-    if !only("sec-websocket-key").is_some_and(is_key) {
-        return Err(Problem::BadRequest("Sec-WebSocket-Key is missing or wrong"));
-    }
-    Ok(())
+    let key = only("sec-websocket-key").filter(|key| is_key(key));
+    key.map(HeaderValue::as_bytes)
+        .ok_or(Problem::BadRequest("Sec-WebSocket-Key is missing or wrong"))
 }
 
 /// 16 bytes in base64.
@@ -69,7 +67,7 @@ fn is_key(value: &HeaderValue) -> bool {
     decoded.is_ok_and(|bytes| bytes.len() == 16)
 }
 
-/// Makes a request's headers those of a handshake; key, version and subprotocols are the client's own.
+/// Turns a request's headers into those of a handshake. Key, version and subprotocols are the client's own.
 pub(super) fn ask(headers: &mut http::HeaderMap) {
     headers.remove(header::SEC_WEBSOCKET_EXTENSIONS);
     let protocol = http::HeaderValue::from_static("websocket");
@@ -78,7 +76,7 @@ pub(super) fn ask(headers: &mut http::HeaderMap) {
     headers.insert(header::CONNECTION, option);
 }
 
-/// What proves that an upstream has read the handshake and switched (RFC 6455 §4.2.2).
+/// The proof that an upstream has read the handshake (RFC 6455 §4.2.2).
 fn accept_of(key: &[u8]) -> String {
     use base64::Engine as _;
     const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -89,22 +87,20 @@ fn accept_of(key: &[u8]) -> String {
     base64::engine::general_purpose::STANDARD.encode(digest)
 }
 
-/// Whether an upstream's 101 is an answer to [`ask`] with this key. Without the proof, what follows might be an ordinary
-/// connection, on which a client could say anything.
-pub(super) fn is_accepted(answer: &Response<Incoming>, key: &[u8]) -> bool {
-    let headers = answer.headers();
+/// Whether an upstream's 101 answers [`ask`] with this key. Without the proof, the connection might still speak HTTP, and
+/// the client could send any request on it.
+pub(super) fn is_accepted(headers: &http::HeaderMap, key: &[u8]) -> bool {
     let accept = headers.get(header::SEC_WEBSOCKET_ACCEPT);
     let is_proven = accept.is_some_and(|accept| accept.as_bytes() == accept_of(key).as_bytes());
     let upgrade = headers
         .get(header::UPGRADE)
         .map(http::HeaderValue::as_bytes);
-    answer.status() == http::StatusCode::SWITCHING_PROTOCOLS
-        && is_proven
+    is_proven
         && upgrade.is_some_and(|protocol| protocol.eq_ignore_ascii_case(b"websocket"))
         && !headers.contains_key(header::SEC_WEBSOCKET_EXTENSIONS)
 }
 
-/// The 101 for the client, made of the headers that may pass.
+/// The 101 for the client, with the headers that may pass.
 pub(super) fn switch(headers: HeaderMap, tunnel: Tunnel) -> HttpResponse {
     let mut response = HttpResponse::build(StatusCode::SWITCHING_PROTOCOLS)
         .upgrade("websocket")
@@ -117,7 +113,7 @@ pub(super) fn switch(headers: HeaderMap, tunnel: Tunnel) -> HttpResponse {
     response
 }
 
-/// An upstream's refusal. What the client has sent behind its handshake is not a request, so the connection ends.
+/// An upstream's refusal. What the client has sent after its handshake is not a request, so the connection ends.
 pub(super) fn refuse(mut response: HttpResponse) -> HttpResponse {
     let close = actix_http::ConnectionType::Close;
     response.head_mut().set_connection_type(close);

@@ -238,7 +238,7 @@ impl Drop for Place {
 
 /// What the holder of a place waits for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Awaited {
+pub(in crate::proxy) enum Awaited {
     /// That the client sends more of its body.
     Body,
     /// That the client reads more of the answer.
@@ -247,7 +247,7 @@ pub(super) enum Awaited {
 
 /// Whether somebody needs a place more than who holds it.
 #[derive(Clone, Debug)]
-pub(super) struct Watch {
+pub(in crate::proxy) struct Watch {
     places: Places,
     client: Spender,
     is_leaving: Arc<AtomicBool>,
@@ -279,17 +279,17 @@ impl Pace {
 
 impl Watch {
     /// It is the client's turn.
-    pub(super) fn client_is_awaited(&self) {
+    pub(in crate::proxy) fn client_is_awaited(&self) {
         self.pace().since.get_or_insert_with(Instant::now);
     }
 
     /// The client has sent or read so many bytes.
-    pub(super) fn client_has_moved(&self, bytes: usize) {
+    pub(in crate::proxy) fn client_has_moved(&self, bytes: usize) {
         self.pace().moves(bytes, Instant::now());
     }
 
     /// Waits until the place is to be given up, which the caller does then.
-    pub(super) async fn is_needed(&self, awaited: Awaited) {
+    pub(in crate::proxy) async fn is_needed(&self, awaited: Awaited) {
         let shared = &self.places.0;
         loop {
             let mut someone_waits = pin!(shared.someone_waits.notified());

@@ -32,8 +32,8 @@ use actix_web::{HttpRequest, HttpResponse, rt};
 use bytes::Bytes;
 use tokio::task::JoinHandle;
 
+use super::check::asks_for_websocket;
 use super::frames::{self, Frames};
-use super::target::asks_for_websocket;
 use super::tunnel::Idle;
 use crate::bff::Bff;
 use crate::coordination::Coordinator;

@@ -1,0 +1,124 @@
+//! For whom upstreams are called, and the call that does not mirror the client's request.
+
+use std::time::Duration;
+
+use actix_web::HttpRequest;
+use actix_web::http::Version;
+use http::header::ACCEPT;
+use http::{HeaderValue, Request};
+
+use super::{Answer, Call, Called, Upstream, Upstreams};
+use crate::names::{Origin, UpstreamName};
+use crate::problem::Problem;
+use crate::proxy::Client;
+use crate::proxy::headers::request::UpstreamHeaders;
+use crate::token::Permit;
+
+/// What of a client's request a [`get`](Proxy::get) carries, beside the cookies that the caller allows. `Connection`
+/// and `Via` are read, not carried.
+const CARRIED: [&str; 7] = [
+    "accept-language",
+    "baggage",
+    "connection",
+    "cookie",
+    "traceparent",
+    "tracestate",
+    "via",
+];
+
+/// Calls upstreams on behalf of one client's request.
+#[derive(Clone, Copy, Debug)]
+pub struct Proxy<'a> {
+    /// This worker's.
+    pub upstreams: &'a Upstreams,
+    /// The request as it came.
+    pub request: &'a HttpRequest,
+    /// Who sent it.
+    pub client: Client,
+    /// The frontend's origin.
+    pub origin: &'a Origin,
+    /// The frontend's CSRF header, in lower case.
+    pub csrf_header: &'a str,
+}
+
+/// What a [`Proxy::get`] asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// Which upstream.
+    pub upstream: &'a UpstreamName,
+    /// Below the upstream's own prefix: empty, or beginning with a slash. It goes out as it is, so the caller refuses
+    /// segments such as `..`.
+    pub path: &'a str,
+    /// Without its question mark.
+    pub query: Option<&'a str>,
+    /// Names of the client's cookies that go along.
+    pub cookies: &'a [String],
+    /// Time until the answer's head, if it is not the upstream's own.
+    pub timeout: Option<Duration>,
+}
+
+impl Proxy<'_> {
+    /// Asks one upstream by a GET that carries what a forwarded GET carries of the client and of the trace, and nothing
+    /// else of the client's request.
+    pub async fn get(
+        &self,
+        permit: &Permit,
+        target: Target<'_>,
+    ) -> Result<Called<Answer>, Problem> {
+        let upstream = self.upstreams.find(target.upstream)?;
+        let uri = upstream.base.uri(target.path, target.query).map_err(|_| {
+            log::warn!("upstream {}: a target that HTTP cannot name", upstream.name);
+            Problem::BadRequest("the request cannot be put to the API")
+        })?;
+        let outbound = UpstreamHeaders {
+            cookies: target.cookies,
+            ..self.upstream_headers(upstream)
+        };
+        let carried = || {
+            let received = self.received();
+            received.filter(|(name, _)| CARRIED.contains(name))
+        };
+        let head = || {
+            let mut headers = outbound.headers(carried)?;
+            headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+            let mut head = Request::new(());
+            *head.uri_mut() = uri.clone();
+            *head.headers_mut() = headers;
+            Ok(head)
+        };
+        let call = Call {
+            upstream,
+            permit,
+            client: self.client.addr,
+            limit: target.timeout.unwrap_or(upstream.settings.timeout),
+        };
+        call.send(head).await
+    }
+
+    /// The header fields of the client's request.
+    pub(in crate::proxy) fn received(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        let fields = self.request.headers().iter();
+        fields.map(|(name, value)| (name.as_str(), value.as_bytes()))
+    }
+
+    /// What the headers for an upstream depend on, before a route adds its own rules.
+    pub(in crate::proxy) fn upstream_headers<'h>(
+        &'h self,
+        upstream: &'h Upstream,
+    ) -> UpstreamHeaders<'h> {
+        UpstreamHeaders {
+            host: &upstream.base.host,
+            origin: self.origin,
+            client: self.client.addr,
+            csrf_header: self.csrf_header,
+            cookies: &[],
+            strip_headers: &[],
+            restricts_methods: false,
+            protocol: match self.request.version() {
+                Version::HTTP_10 => "1.0",
+                Version::HTTP_2 => "2",
+                _ => "1.1",
+            },
+        }
+    }
+}

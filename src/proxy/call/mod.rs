@@ -1,0 +1,279 @@
+//! One call to one upstream: from a request's head to the answer's.
+//!
+//! A [`Call`] takes a place among the upstream's connections, puts the credential on the request, sends it within the
+//! time limit and checks how the answer is framed. The answer is a [`Called`]: `forward` mirrors it to the client,
+//! other code reads it with [`Answer::read`]. [`Proxy::get`] makes a GET that is not a mirror of the client's request.
+//!
+//! - `upstream`: the connections of one worker · `places`: who may use one · `connector`: TCP and TLS
+//! - `request_body`: the client's body on its way out · `answer`: the upstream's body on its way in
+//!
+//! # Invariants
+//! - Nothing is sent without a [`Permit`], and the request carries the permit's credential or none.
+//! - An answer holds its place until its body ends or is dropped.
+//!
+//! # Spec
+//! RFC 9112 §6.3 (which framing is trustworthy), RFC 9110 §9.2.2 (idempotent methods).
+
+mod answer;
+mod base;
+mod connector;
+mod get;
+mod idle_timer;
+mod places;
+mod request_body;
+mod upstream;
+
+use std::net::IpAddr;
+use std::pin::pin;
+use std::time::Duration;
+
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::upgrade::Upgraded;
+use hyper_util::client::legacy;
+use tokio::time::timeout;
+
+use crate::problem::Problem;
+use crate::token::Permit;
+use answer::Hold;
+use request_body::{RequestBody, Upload};
+use upstream::met_dead_connection;
+
+pub use answer::{Answer, ReadError};
+pub(super) use answer::{AnswerBody, BrokenOff};
+pub use get::{Proxy, Target};
+pub(super) use places::{Awaited, Watch};
+pub(super) use request_body::{ClientBody, Length};
+pub use upstream::Upstreams;
+pub(super) use upstream::{TunnelPlace, Upstream};
+
+/// What a call came to. `A` is the answer, as far as somebody has processed it.
+#[derive(Debug)]
+pub enum Called<A = Answer> {
+    /// Any answer but a 401.
+    Answer(A),
+    /// A 401. `token` decides by the challenge whether a new credential or a new login may help.
+    Unauthorized(Challenge, A),
+}
+
+impl<A> Called<A> {
+    /// Processes the answer further; the challenge stays.
+    pub fn map<B>(self, f: impl FnOnce(A) -> B) -> Called<B> {
+        match self {
+            Self::Answer(answer) => Called::Answer(f(answer)),
+            Self::Unauthorized(challenge, answer) => Called::Unauthorized(challenge, f(answer)),
+        }
+    }
+
+    /// The answer, a 401 or not.
+    pub fn into_answer(self) -> A {
+        match self {
+            Self::Answer(answer) | Self::Unauthorized(_, answer) => answer,
+        }
+    }
+}
+
+impl Called {
+    fn of(answer: Answer) -> Self {
+        if answer.status() != StatusCode::UNAUTHORIZED {
+            return Self::Answer(answer);
+        }
+        let lines = answer.headers().get_all(WWW_AUTHENTICATE);
+        let challenge = Challenge(lines.iter().cloned().collect());
+        Self::Unauthorized(challenge, answer)
+    }
+}
+
+/// The `WWW-Authenticate` lines of a 401 (RFC 9110 §11.6.1). They are for `token`, never for the browser, which would
+/// show a password dialog.
+#[derive(Clone, Debug)]
+pub struct Challenge(pub Vec<HeaderValue>);
+
+/// One call to one upstream.
+pub(super) struct Call<'a> {
+    pub(super) upstream: &'a Upstream,
+    pub(super) permit: &'a Permit,
+    /// On whose behalf; places are shared out by client.
+    pub(super) client: IpAddr,
+    /// Time until the answer's head.
+    pub(super) limit: Duration,
+}
+
+/// What an upstream made of a WebSocket handshake.
+pub(super) enum Handshake {
+    /// It switched protocols.
+    Switched {
+        /// The 101's headers.
+        headers: HeaderMap,
+        connection: Upgraded,
+        place: TunnelPlace,
+    },
+    /// It answered like to any other request.
+    Refused(Called),
+}
+
+impl Call<'_> {
+    /// Sends a request that has no body. `head` makes it, and makes it once more if an idle connection turns out to be
+    /// dead.
+    pub(super) async fn send(
+        &self,
+        head: impl Fn() -> Result<Request<()>, Problem>,
+    ) -> Result<Called, Problem> {
+        let first = self.authorized(head()?);
+        let place = self.upstream.place(self.client, self.limit).await?;
+        let is_idempotent = first.method().is_idempotent();
+        let attempts = async {
+            let outcome = self.upstream.send(bodiless(first)).await;
+            match outcome {
+                Err(failure) if is_idempotent && met_dead_connection(&failure) => {
+                    log::debug!(
+                        "upstream {}: an idle connection was dead; trying again on a new one",
+                        self.upstream.name
+                    );
+                    let second = bodiless(self.authorized(head()?));
+                    self.checked(self.upstream.send_afresh(second).await)
+                }
+                outcome => self.checked(outcome),
+            }
+        };
+        let outcome = timeout(self.limit, attempts).await;
+        let answer = outcome.unwrap_or_else(|_| Err(self.too_late()))?;
+        Ok(self.called(answer, Hold::Place(place), None))
+    }
+
+    /// Sends a request with a body that the client is still sending.
+    pub(super) async fn send_with_body(
+        &self,
+        head: Request<()>,
+        body: ClientBody,
+    ) -> Result<Called, Problem> {
+        let head = self.authorized(head);
+        // The first byte comes before the place: a client that sends nothing takes no connection from others.
+        let body = body.begun().await.map_err(|failure| {
+            log::debug!("upstream {}: {failure}", self.upstream.name);
+            failure.problem()
+        })?;
+        let place = self.upstream.place(self.client, self.limit).await?;
+        let (body, upload) = body.carry(place.watch());
+        let (answer, upload) = self.exchange(head.map(|()| body), upload).await?;
+        Ok(self.called(answer, Hold::Place(place), Some(upload)))
+    }
+
+    /// Sends a WebSocket handshake, on a new connection: it would not go back to the pool, and it is never dead.
+    ///
+    /// `is_accepted` says whether a 101 proves that the upstream has read this handshake.
+    pub(super) async fn send_handshake(
+        &self,
+        head: Request<()>,
+        is_accepted: impl Fn(&HeaderMap) -> bool,
+    ) -> Result<Handshake, Problem> {
+        let place = self.upstream.tunnel_place()?;
+        let handshake = bodiless(self.authorized(head));
+        let outcome = timeout(self.limit, self.upstream.send_afresh(handshake)).await;
+        let outcome = outcome.map_err(|_| self.too_late())?;
+        let mut answer = match outcome {
+            Ok(answer) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => answer,
+            refused => {
+                let answer = self.checked(refused)?;
+                let called = self.called(answer, Hold::Tunnel(place), None);
+                return Ok(Handshake::Refused(called));
+            }
+        };
+        if !is_accepted(answer.headers()) {
+            return Err(self.not_asked_for());
+        }
+        let connection = hyper::upgrade::on(&mut answer).await;
+        let connection = connection.map_err(|failure| {
+            log::warn!(
+                "upstream {}: the connection did not switch protocols: {failure}",
+                self.upstream.name
+            );
+            Problem::UpstreamUnavailable
+        })?;
+        Ok(Handshake::Switched {
+            headers: answer.into_parts().0.headers,
+            connection,
+            place,
+        })
+    }
+
+    /// Sends a request and its body. The time limit begins when the body is handed over; until then its progress
+    /// counts.
+    async fn exchange(
+        &self,
+        request: Request<RequestBody>,
+        mut upload: Upload,
+    ) -> Result<(Response<Incoming>, Upload), Problem> {
+        let mut answer = pin!(self.upstream.send(request));
+        let early = tokio::select! {
+            biased;
+            outcome = &mut answer => Some(outcome), // a 401 or 413 before the body was read
+            carried = upload.finished() => match carried {
+                Ok(()) => None,
+                Err(failure) => {
+                    log::debug!("upstream {}: {failure}", self.upstream.name);
+                    return Err(failure.problem());
+                }
+            },
+        };
+        if let Some(outcome) = early {
+            if outcome.is_err()
+                && let Some(failure) = upload.failure().await
+            {
+                return Err(failure.problem());
+            }
+            return Ok((self.checked(outcome)?, upload));
+        }
+        let outcome = timeout(self.limit, answer).await;
+        let outcome = outcome.map_err(|_| self.too_late())?;
+        Ok((self.checked(outcome)?, upload))
+    }
+
+    fn authorized(&self, mut head: Request<()>) -> Request<()> {
+        self.permit.credential().apply(&mut head);
+        head
+    }
+
+    fn called(&self, answer: Response<Incoming>, hold: Hold, upload: Option<Upload>) -> Called {
+        let (head, incoming) = answer.into_parts();
+        let body = AnswerBody::new(self.upstream, incoming, hold, upload);
+        Called::of(Answer { head, body })
+    }
+
+    /// Refuses an answer whose framing is ambiguous, and a 101 that this request did not ask for.
+    fn checked(
+        &self,
+        outcome: Result<Response<Incoming>, legacy::Error>,
+    ) -> Result<Response<Incoming>, Problem> {
+        let answer = outcome.map_err(|failure| self.upstream.problem(&failure))?;
+        let headers = answer.headers();
+        let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+        // With a length beside it, a server between the upstream and us may have read another body (RFC 9112 §6.3).
+        let is_plain = codings.all(|coding| {
+            coding.as_bytes().eq_ignore_ascii_case(b"chunked")
+                && !headers.contains_key(CONTENT_LENGTH)
+        });
+        if is_plain && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(answer);
+        }
+        Err(self.not_asked_for())
+    }
+
+    fn too_late(&self) -> Problem {
+        log::warn!("upstream {}: no answer in time", self.upstream.name);
+        Problem::UpstreamTimeout
+    }
+
+    fn not_asked_for(&self) -> Problem {
+        log::warn!(
+            "upstream {}: an answer that does not fit the request",
+            self.upstream.name
+        );
+        Problem::UpstreamUnavailable
+    }
+}
+
+fn bodiless(head: Request<()>) -> Request<RequestBody> {
+    head.map(|()| RequestBody::default())
+}

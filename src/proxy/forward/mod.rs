@@ -1,0 +1,214 @@
+//! The mirror of a client's request: one call to the route's upstream, and its answer for the client.
+//!
+//! [`Proxy::forward`] decides what crosses, and leaves the sending to [`Call`]. Both bodies follow by themselves.
+//!
+//! - `check`: what is never forwarded · `response_body`: the answer's body, as fast as the client reads
+//! - `upgrade`: the WebSocket handshake · `tunnel`: what follows it · `frames`: where its frames begin and end
+//! - `lasting`: what ends an answer that would outlive its session
+
+mod check;
+mod frames;
+mod lasting;
+mod response_body;
+mod tunnel;
+mod upgrade;
+
+use actix_web::body::BodySize;
+use actix_web::http::{Method, StatusCode};
+use actix_web::{FromRequest as _, HttpRequest, HttpResponse, web};
+use http::{HeaderValue, Request, Uri, header};
+
+use super::call::{Answer, Call, Called, ClientBody, Handshake, Length, Proxy, Upstream};
+use super::headers::request::UpstreamHeaders;
+use super::headers::response::{self, ClientHeaders};
+use crate::frontend::Route;
+use crate::names::RequestPath;
+use crate::problem::Problem;
+use crate::token::Permit;
+use check::asks_for_websocket;
+use response_body::ResponseBody;
+use tunnel::Tunnel;
+
+pub use lasting::{end_in_time, may_last};
+
+impl Proxy<'_> {
+    /// Forwards the request along a route, and mirrors the answer. Both bodies are streamed.
+    ///
+    /// A WebSocket handshake becomes a tunnel if the route takes them, and is refused otherwise. The caller closes the
+    /// connection after a refusal, as [`must_close`] says, and gives the answer to [`end_in_time`].
+    pub async fn forward(
+        &self,
+        permit: &Permit,
+        route: &Route,
+        body: web::Payload,
+    ) -> Result<Called<HttpResponse>, Problem> {
+        let upstream = self.upstreams.find(&route.upstream)?;
+        check::check(self.request, route, permit.credential().has_token())?;
+        let forwarding = Forwarding {
+            proxy: self,
+            call: Call {
+                upstream,
+                permit,
+                client: self.client.addr,
+                limit: route.timeout.unwrap_or(upstream.settings.timeout),
+            },
+            route,
+            uri: uri(self.request, route, upstream)?,
+        };
+        if asks_for_websocket(self.request) {
+            forwarding.handshake(body).await
+        } else {
+            forwarding.exchange(body).await
+        }
+    }
+}
+
+/// Whether a request can be sent a second time: it has no body that the first attempt has read, and asks for no upgrade.
+pub fn is_replayable(request: &HttpRequest, route: &Route) -> bool {
+    let length = Length::of(request, route.body_limit);
+    matches!(length, Ok(Length::None)) && !asks_for_websocket(request)
+}
+
+/// The body of a request that is sent a second time.
+pub async fn no_body(request: &HttpRequest) -> Result<web::Payload, Problem> {
+    web::Payload::from_request(request, &mut actix_web::dev::Payload::None)
+        .await
+        .map_err(|_| Problem::Internal)
+}
+
+/// Whether the connection must be closed after this request was refused.
+///
+/// A client may send its first frames before it knows the answer, or a server between it and us may believe that the
+/// protocol was switched. What follows is then not a request, whatever it looks like.
+pub fn must_close(request: &HttpRequest) -> bool {
+    asks_for_websocket(request)
+}
+
+/// One request on its way along a route.
+struct Forwarding<'a> {
+    proxy: &'a Proxy<'a>,
+    call: Call<'a>,
+    route: &'a Route,
+    /// The URL at the upstream.
+    uri: Uri,
+}
+
+impl Forwarding<'_> {
+    async fn exchange(self, body: web::Payload) -> Result<Called<HttpResponse>, Problem> {
+        let length = Length::of(self.proxy.request, self.route.body_limit)?;
+        let called = if length == Length::None {
+            self.call.send(|| self.head(length)).await?
+        } else {
+            let body = ClientBody {
+                payload: body,
+                length,
+                limit: self.route.body_limit,
+                idle: self.call.upstream.settings.idle_timeout,
+            };
+            self.call.send_with_body(self.head(length)?, body).await?
+        };
+        Ok(called.map(|answer| self.mirror(answer)))
+    }
+
+    /// Asks for a WebSocket.
+    async fn handshake(self, body: web::Payload) -> Result<Called<HttpResponse>, Problem> {
+        let key = upgrade::check(self.proxy.request)?;
+        let mut head = self.head(Length::None)?;
+        upgrade::ask(head.headers_mut());
+        let is_accepted = |headers: &http::HeaderMap| upgrade::is_accepted(headers, key);
+        match self.call.send_handshake(head, is_accepted).await? {
+            Handshake::Refused(called) => {
+                Ok(called.map(|answer| upgrade::refuse(self.mirror(answer))))
+            }
+            Handshake::Switched {
+                headers,
+                connection,
+                place,
+            } => {
+                let mut passed = actix_web::http::header::HeaderMap::new();
+                self.client_headers(false).headers(&headers, &mut passed);
+                let idle = self.call.upstream.settings.idle_timeout;
+                let tunnel = Tunnel::new(connection, body, idle, place);
+                Ok(Called::Answer(upgrade::switch(passed, tunnel)))
+            }
+        }
+    }
+
+    /// The head of the request to the upstream.
+    fn head(&self, length: Length) -> Result<Request<()>, Problem> {
+        let request = self.proxy.request;
+        let outbound = UpstreamHeaders {
+            cookies: &self.route.cookies,
+            strip_headers: &self.route.strip_headers,
+            restricts_methods: !self.route.methods.is_empty(),
+            ..self.proxy.upstream_headers(self.call.upstream)
+        };
+        let mut headers = outbound.headers(|| self.proxy.received())?;
+        match length {
+            // hyper sends a chunked body with these methods only if it is told to.
+            Length::Unknown => {
+                headers.insert(
+                    header::TRANSFER_ENCODING,
+                    HeaderValue::from_static("chunked"),
+                );
+            }
+            // RFC 9110 §8.6: a method that gives a body a meaning says so if there is none.
+            Length::None
+                if matches!(
+                    *request.method(),
+                    Method::POST | Method::PUT | Method::PATCH
+                ) =>
+            {
+                headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+            }
+            Length::None | Length::Exact(_) => {}
+        }
+        let method = http::Method::from_bytes(request.method().as_str().as_bytes())
+            .map_err(|_| Problem::BadRequest("the method cannot be forwarded"))?;
+        let mut head = Request::new(());
+        *head.method_mut() = method;
+        *head.uri_mut() = self.uri.clone();
+        *head.headers_mut() = headers;
+        Ok(head)
+    }
+
+    /// The upstream's answer as the client gets it.
+    fn mirror(&self, answer: Answer) -> HttpResponse {
+        let (received, body) = answer.into_parts();
+        // Both libraries take the same range.
+        let status =
+            StatusCode::from_u16(received.status.as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
+        let size = match status {
+            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => BodySize::None,
+            _ if *self.proxy.request.method() == Method::HEAD => {
+                let length = response::content_length(&received.headers);
+                length.map_or(BodySize::None, BodySize::Sized)
+            }
+            _ => body.length().map_or(BodySize::Stream, BodySize::Sized),
+        };
+        let mut response = HttpResponse::build(status).body(ResponseBody::new(body, size));
+        let headers = self.client_headers(status == StatusCode::NOT_MODIFIED);
+        headers.headers(&received.headers, response.headers_mut());
+        response
+    }
+
+    fn client_headers(&self, is_not_modified: bool) -> ClientHeaders<'_> {
+        ClientHeaders {
+            route: self.route,
+            path: self.proxy.request.uri().path(),
+            asked: &self.uri,
+            upstream: &self.call.upstream.settings.url,
+            is_private: self.call.permit.is_private(),
+            is_not_modified,
+        }
+    }
+}
+
+/// The upstream's origin and prefix, then the raw path below the route, then the raw query.
+fn uri(request: &HttpRequest, route: &Route, upstream: &Upstream) -> Result<Uri, Problem> {
+    const BAD: Problem = Problem::BadRequest("the path is not in its plainest form");
+    let path = RequestPath::parse(request.uri().path()).map_err(|_| BAD)?;
+    let below = route.upstream_path(path);
+    let uri = upstream.base.uri(below, request.uri().query());
+    uri.map_err(|_| BAD)
+}
