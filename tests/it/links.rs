@@ -84,13 +84,13 @@ impl Document {
     fn names(&self) -> BTreeSet<String> {
         let words = self.words();
         let full = words.split("][").skip(1);
-        let short = words
-            .split('[')
-            .skip(1)
-            .filter(|rest| rest.starts_with("RFC "));
-        full.chain(short)
-            .map(|rest| rest.split(']').next().unwrap().to_owned())
-            .collect()
+        let full = full.map(|rest| rest.split(']').next().unwrap());
+        let short = words.split('[').skip(1).filter_map(|rest| {
+            let (name, behind) = rest.split_once(']')?;
+            let is_short = name.starts_with("RFC ") && !behind.starts_with(['(', '[']);
+            is_short.then_some(name)
+        });
+        full.chain(short).map(str::to_owned).collect()
     }
 }
 

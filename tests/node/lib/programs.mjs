@@ -1,0 +1,87 @@
+// The programs that stories need beside Node, where they are, and how to get them.
+//
+// `node lib/programs.mjs` names what is missing, one a line: its short name, a tab, and how to get it.
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+/** Debian keeps servers where only root's PATH looks. */
+const DIRECTORIES = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin', '/opt/homebrew/bin'];
+
+/** The first with `--test-concurrency`. */
+const NODE = {
+  major: 20, minor: 10,
+  get: 'Node 20.10 or newer: Debian 13, Fedora: the package nodejs. Elsewhere: nodejs.org. macOS: brew install node.',
+};
+
+const PROGRAMS = {
+  chromium: {
+    variable: 'CHROMIUM_BIN',
+    names: ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'],
+    paths: ['/Applications/Google Chrome.app/Contents/MacOS/Google Chrome', ...await playwrights()],
+    // Ubuntu's package is an empty shell around a snap: it is there and does not run.
+    runs: (path) => spawnSync(path, ['--version'], { timeout: 20_000 }).status === 0,
+    get: 'Debian: apt-get install chromium. Fedora: dnf install chromium. Ubuntu, where chromium is a snap: '
+      + '(cd tests/node && npx playwright-core install --with-deps chromium). macOS: the same without --with-deps',
+  },
+  nginx: {
+    variable: 'NGINX_BIN',
+    names: ['nginx'],
+    get: 'Debian, Ubuntu: apt-get install nginx-light. Fedora: dnf install nginx. macOS: brew install nginx',
+  },
+  redis: {
+    variable: 'REDIS_BIN',
+    names: ['redis-server', 'valkey-server'],
+    get: 'Debian, Ubuntu: apt-get install redis-server. Fedora: dnf install valkey. macOS: brew install redis',
+  },
+  openssl: {
+    variable: 'OPENSSL_BIN',
+    names: ['openssl'],
+    get: 'Debian, Ubuntu: apt-get install openssl. Fedora: dnf install openssl. macOS: brew install openssl',
+  },
+};
+
+/** Where Playwright keeps a browser that it has downloaded itself. */
+async function playwrights() {
+  const { chromium } = await import('playwright-core').catch(() => ({}));
+  try {
+    return chromium ? [chromium.executablePath()] : [];
+  } catch {
+    return [];
+  }
+}
+
+const found = new Map();
+
+/** The path of a program; undefined where it is missing. */
+function search({ variable, names, paths = [], runs = () => true }) {
+  const named = process.env[variable];
+  if (named) return existsSync(named) ? named : undefined;
+  const candidates = [...names.flatMap((name) => DIRECTORIES.map((directory) => join(directory, name))), ...paths];
+  return candidates.find((path) => existsSync(path) && runs(path));
+}
+
+/** The path of a program; loudly missing, because a story that does not run proves nothing. */
+export function program(name) {
+  if (!found.has(name)) found.set(name, search(PROGRAMS[name]));
+  const path = found.get(name);
+  if (!path) throw new Error(`no ${name}. ${PROGRAMS[name].get}. Or say in ${PROGRAMS[name].variable} where it is`);
+  return path;
+}
+
+/** What is missing, an old Node included: `[{ name, get }]`. */
+export function missing() {
+  const [major, minor] = process.versions.node.split('.').map(Number);
+  const isOld = major < NODE.major || (major === NODE.major && minor < NODE.minor);
+  return [
+    ...isOld ? [{ name: 'node', get: `${NODE.get} This is ${process.version}` }] : [],
+    ...Object.entries(PROGRAMS)
+      .filter(([, of]) => !search(of))
+      .map(([name, { get, variable }]) => ({ name, get: `${get}. Or say in ${variable} where it is` })),
+  ];
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  for (const { name, get } of missing()) console.log(`${name}\t${get}`);
+}
