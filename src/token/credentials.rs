@@ -1,34 +1,31 @@
 //! Whose token goes along, by the route's `token`: the user's, the client's own, or none.
-
-use std::rc::Rc;
+//!
+//! # Invariants
+//! - What came as a user's request never goes out with the client's token, or without any, not even on a route that also
+//!   serves requests without a session.
 
 use http::header::InvalidHeaderValue;
 
-use super::{Bearer, Credential, Permit, refresh};
+use super::refresh::{self, Freshness};
+use super::{Bearer, Credential, Permit};
 use crate::bff::Ctx;
 use crate::frontend::{Route, TokenRequirement};
-use crate::oidc::OidcError;
+use crate::oidc::{IdpClient, OidcError, Provider};
 use crate::problem::Problem;
 
-/// With the user's token, if the route wants it and there is one.
+/// A permit with the user's token, if the route wants it and there is a session.
 pub(super) async fn users(route: &Route, ctx: &mut Ctx<'_>) -> Result<Option<Permit>, Problem> {
-    let Some(session) = ctx.session.as_ref().filter(|_| route.token.is_users()) else {
+    if ctx.session.is_none() || !route.token.is_users() {
         return Ok(None);
-    };
-    let received = Rc::clone(session);
-    // Nor where the route would serve others too: what came as a user's never goes out as the client's or as nobody's (F23).
-    refresh::when_due(ctx).await?;
-    let session = ctx.session.as_ref().ok_or(Problem::Internal)?;
-    // The cookies' own session, and not another in its place, whatever its times are.
-    let bearer = if Rc::ptr_eq(session, &received) {
-        Bearer::User
-    } else {
-        Bearer::RenewedUser
+    }
+    let bearer = match refresh::when_due(ctx).await? {
+        Freshness::Kept => Bearer::User,
+        Freshness::Renewed => Bearer::RenewedUser,
     };
     of_user(route, ctx, bearer).map(Some)
 }
 
-/// With the token of the session as it is now.
+/// A permit with the token that the session has now.
 pub(super) fn of_user(route: &Route, ctx: &Ctx<'_>, bearer: Bearer) -> Result<Permit, Problem> {
     let session = ctx.session.as_ref().ok_or(Problem::Internal)?;
     route.policy.check_scopes(&session.tokens.scope)?;
@@ -40,8 +37,12 @@ pub(super) fn of_user(route: &Route, ctx: &Ctx<'_>, bearer: Bearer) -> Result<Pe
     })
 }
 
-/// Without the user's token: the client's, or none.
-pub(super) async fn others(route: &Route, ctx: &Ctx<'_>) -> Result<Permit, Problem> {
+/// A permit without the user's token: with the client's own, or with none.
+pub(super) async fn others(
+    route: &Route,
+    provider: &Provider,
+    idp: &IdpClient,
+) -> Result<Permit, Problem> {
     if !matches!(
         route.token,
         TokenRequirement::Client | TokenRequirement::UserOrClient
@@ -52,14 +53,12 @@ pub(super) async fn others(route: &Route, ctx: &Ctx<'_>) -> Result<Permit, Probl
             is_private: route.opens_session(),
         });
     }
-    let provider = &ctx.frontend.provider;
-    let token = provider
-        .client_token(ctx.idp, &route.policy.scopes.join(" "))
-        .await
-        .map_err(|error| match error {
-            OidcError::Rejected(_) => Problem::Internal,
-            _ => Problem::IdentityProviderUnavailable,
-        })?;
+    let scope = route.policy.scopes.join(" ");
+    let token = provider.client_token(idp, &scope).await;
+    let token = token.map_err(|error| match error {
+        OidcError::Rejected(_) => Problem::Internal,
+        _ => Problem::IdentityProviderUnavailable,
+    })?;
     route.policy.check_scopes(&token.scope)?;
     let authorization = token.authorization().map_err(unfit)?;
     Ok(Permit {

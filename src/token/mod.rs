@@ -1,28 +1,31 @@
-//! From a session and a route to the credentials of one upstream call (access token management).
+//! From a session and a route to the credential of one upstream call (access token management).
 //!
-//! `server::pipeline` calls [`permit`] last before the proxy. Whatever it decides about cookies is decided here,
-//! before the upstream sees a byte, so that streamed answers carry their `Set-Cookie`. [`renew`] is called once more if
-//! the upstream refuses, and nothing of its answer has been sent yet.
+//! The pipeline calls [`permit`] last before the proxy. Whatever this module decides about cookies, it decides before the
+//! client gets a byte of the answer, so streamed answers carry their `Set-Cookie`. If the upstream answers 401, the pipeline
+//! calls [`renew`] while it has sent nothing of that answer.
 //!
-//! - `credentials`: whose token goes along · `refresh`: the user's stays fresh; the client's own is
-//!   [`Provider::client_token`](crate::oidc::Provider::client_token)'s
-//! - `refused`: what follows from an API's 401 · `challenge`: what it says with it
+//! - `credentials`: whose token goes along · `credential`: how a request carries it · `permit`: the proof that it may
+//! - `refresh`: keeps the user's token fresh · `decision`: what a request does before and after a refresh · `token_call`: the
+//!   call itself. The client's own token comes from [`Provider::client_token`](crate::oidc::Provider::client_token).
+//! - `refused`: what follows from an API's 401 · `challenge`: reads `WWW-Authenticate` · `step_up`: a stronger login
 //!
 //! # Invariants
-//! - No upstream is called without a [`Permit`], and only this module makes one.
-//! - A route that needs a user never goes out without the user's token, and what came with a session's cookies never with
-//!   the client's.
-//! - A token is sent along the routes of its own frontend only: it comes from that frontend's session or client (B41).
-//! - A token that an upstream has refused is renewed at most once for a request, and not at all for some time where
-//!   that did not help.
+//! - Every upstream call needs a [`Permit`], and only this module makes one.
+//! - A route that needs a user never goes out without the user's token. A request with the cookies of a session never goes out
+//!   with the client's token.
+//! - A frontend's tokens are sent along its own routes only: they come from its session or its client.
+//! - A token that an upstream has refused is renewed at most once for a request, and for some time not at all if that did
+//!   not help.
 
 mod challenge;
 mod credential;
 mod credentials;
-mod grant;
+mod decision;
 mod permit;
 mod refresh;
 mod refused;
+mod step_up;
+mod token_call;
 
 use crate::bff::Ctx;
 use crate::frontend::{CountedBy, Route, Spender, TokenRequirement};
@@ -36,7 +39,7 @@ pub use credential::Credential;
 pub use permit::{Bearer, Permit};
 pub use refused::{Refused, renew};
 
-/// Decides whether the request may go to its upstream, and as whom.
+/// Decides whether the request may go to its upstream, and with whose token.
 pub async fn permit(
     admitted: Admitted,
     route: &Route,
@@ -49,7 +52,7 @@ pub async fn permit(
     check_claims(route, ctx)?;
     let permit = match credentials::users(route, ctx).await? {
         Some(permit) => permit,
-        None => credentials::others(route, ctx).await?,
+        None => credentials::others(route, &ctx.frontend.provider, ctx.idp).await?,
     };
     let is_used = permit.bearer().is_users() || route.requires_claims();
     if is_used && !is_speculative(ctx.request.headers()) {
@@ -58,10 +61,11 @@ pub async fn permit(
     Ok(permit)
 }
 
-/// Whether the route serves requests without a session, and nobody's session is behind this one all the same.
+/// Refuses a request without a session if the route needs one, or if cookies say that there is a user behind it.
 ///
-/// What came as a user's never goes out as the client's (F23), though the session is over or it cannot be said whose it
-/// was. Nor as nobody's where it may be a live session's: another replica may know the key.
+/// With `user-or-client`, whoever came with the cookies of a session does not get the client's token, even if the session is
+/// over or nobody can say whose it was. Where the route wants the user's token, such a request is not sent without a token
+/// either if the session may still be alive: another replica may know the key.
 fn may_go_without_session(route: &Route, ctx: &Ctx<'_>) -> Result<(), Problem> {
     let wants_user = route.token.is_users() || route.requires_user();
     let is_clients = route.token == TokenRequirement::UserOrClient;
@@ -77,7 +81,7 @@ fn may_go_without_session(route: &Route, ctx: &Ctx<'_>) -> Result<(), Problem> {
     }
 }
 
-/// By session once it is known; anonymous requests of a route that takes them are counted by address.
+/// Counts the request for its session, or for its address if it has none.
 fn spend(admitted: &Admitted, route: &Route, ctx: &Ctx<'_>) -> Result<(), Problem> {
     match &route.rate_limit {
         Some(limit) if limit.by == CountedBy::Session => {
@@ -89,7 +93,7 @@ fn spend(admitted: &Admitted, route: &Route, ctx: &Ctx<'_>) -> Result<(), Proble
     }
 }
 
-/// Before anything that could cost a call.
+/// Checks the route's required claims, before anything that could cost a call.
 fn check_claims(route: &Route, ctx: &Ctx<'_>) -> Result<(), Problem> {
     if !route.requires_claims() {
         return Ok(());

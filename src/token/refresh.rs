@@ -1,11 +1,11 @@
-//! The refresh: due before the access token ends, done once, shared by all who wait.
+//! Keeps the access token of a session fresh: one token call, shared by all requests that wait for it.
 //!
-//! Here it is decided when; [`grant`](super::grant) makes the call and says what came of it.
+//! [`decision`](super::decision) says what to do, [`token_call`](super::token_call) asks the provider, and this file does the
+//! rest: cookies, metrics, and what other requests must know.
 //!
 //! # Invariants
-//! - While the access token lives, a failed refresh costs nothing: the request goes on, no cookie is written (G6).
-//! - Only an answer that changed the tokens writes the session cookie (G9).
-//! - The token call outlives the request that began it: a client that hangs up loses no refresh token.
+//! - Only new tokens write the session cookie.
+//! - The token call outlives the request that began it: a browser that hangs up loses no refresh token.
 //!
 //! # Spec
 //! RFC 6749 §6, OpenID Connect Core §12.
@@ -16,7 +16,8 @@ use std::time::Duration;
 
 use openidconnect::RefreshToken;
 
-use super::grant;
+use super::decision::{self, Ended, Next, Situation, Start};
+use super::token_call;
 use crate::bff::Ctx;
 use crate::guard::is_speculative;
 use crate::ledger::{Begin, Fingerprint, Flight, Landed, Outcome, Renewal};
@@ -24,67 +25,54 @@ use crate::problem::Problem;
 use crate::session::{Session, StoreError};
 use crate::telemetry::metrics::RefreshResult;
 
-/// How long a conflict is not told: a frontend that repeats at once must not overtake the cookies of whoever won.
+/// How long the answer "try again" waits. A frontend that repeats its request at once must not overtake the cookies of the
+/// replica that has the new tokens.
 const CONFLICT_PAUSE: Duration = Duration::from_millis(300);
 
-/// Sees to it that the session's access token is good for a request now.
-pub(super) async fn when_due(ctx: &mut Ctx<'_>) -> Result<(), Problem> {
-    let Some(session) = &ctx.session else {
-        return Ok(());
-    };
+/// Whether the request has other tokens now than it came with.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Freshness {
+    /// The tokens that it came with.
+    Kept,
+    /// New ones.
+    Renewed,
+}
+
+/// Makes sure that the session's access token is good for this request.
+pub(super) async fn when_due(ctx: &mut Ctx<'_>) -> Result<Freshness, Problem> {
     let ahead = ctx.frontend.session.refresh_ahead;
-    if !session.refresh_due(ctx.now, ahead) {
-        return Ok(());
+    match &ctx.session {
+        Some(session) if session.refresh_due(ctx.now, ahead) => at_once(ctx).await,
+        _ => Ok(Freshness::Kept),
     }
-    refresh(ctx).await
 }
 
-/// Refreshes although the access token is not due, because an API has refused it (D21). Whether there is another
-/// one now.
+/// Asks for new tokens, whether the access token is due or not.
 ///
-/// The table of refreshes is keyed by the access token too, so what it hands back was got for the refused one.
-pub(super) async fn refused(ctx: &mut Ctx<'_>) -> Result<bool, Problem> {
-    let present = |ctx: &Ctx<'_>| {
-        let session = ctx.session.as_ref();
-        session.map(|session| session.tokens.access_token.secret().clone())
-    };
-    let refused = present(ctx);
-    refresh(ctx).await?;
-    Ok(present(ctx) != refused)
-}
-
-async fn refresh(ctx: &mut Ctx<'_>) -> Result<(), Problem> {
+/// The ledger knows a refresh by its access token too. So the tokens that it hands out came after those of the request.
+pub(super) async fn at_once(ctx: &mut Ctx<'_>) -> Result<Freshness, Problem> {
     let Some(session) = &ctx.session else {
-        return Ok(());
+        return Ok(Freshness::Kept);
     };
-    let has_ended = session.tokens.is_expired(ctx.now);
-    let Some(refresh_token) = session.tokens.usable_refresh_token(ctx.now).cloned() else {
-        // Nothing to refresh with.
-        return if has_ended {
-            Err(ctx.frontend.login_required())
-        } else {
-            Ok(())
-        };
+    let is_speculative = is_speculative(ctx.request.headers());
+    let refresh_token = match decision::start(&session.tokens, ctx.now, is_speculative) {
+        Start::Call(refresh_token) => refresh_token.clone(),
+        Start::Keep => return Ok(Freshness::Kept),
+        Start::SignIn => return Err(ctx.frontend.login_required()),
+        Start::Speculative => return Err(Problem::Speculative),
     };
-    if is_speculative(ctx.request.headers()) {
-        // What it would bring may be thrown away, the new tokens with it (D44).
-        return if has_ended {
-            Err(Problem::Speculative)
-        } else {
-            Ok(())
-        };
-    }
     let fingerprint = Fingerprint::new(&session.id, &refresh_token, &session.tokens.access_token);
+    let has_ended = session.tokens.is_expired(ctx.now);
     if has_ended {
         ctx.bff.refreshes.forget_outage(fingerprint);
     }
-    // Another replica has told this browser to try again, and nobody here has anything newer for it.
     let was_told =
         ctx.frontend
             .jar
             .is_marked_refused(fingerprint.mark(), ctx.received, &ctx.keys, ctx.now);
     if has_ended && was_told && ctx.bff.refreshes.join(fingerprint, ctx.now).is_none() {
-        return Err(over(ctx));
+        // Another replica has said "try again", and this one has nothing newer for the browser.
+        return end(ctx, Ended::Refused);
     }
     let (landed, result) = match ctx.bff.refreshes.begin(fingerprint, ctx.now) {
         Begin::Lead(flight) => (
@@ -93,70 +81,32 @@ async fn refresh(ctx: &mut Ctx<'_>) -> Result<(), Problem> {
         ),
         Begin::Join(join) => (join.landed().await, RefreshResult::Shared),
     };
-    // The wait may have outlasted the access token.
-    let has_ended = session.tokens.is_expired(ctx.bff.clock.now());
-    // Logged out while we waited: whatever came of the refresh, nobody adopts it (G10).
-    if ctx.bff.revocations.is_revoked(session) {
-        ctx.bff.metrics.refreshed(RefreshResult::Ended);
-        ctx.drop_session();
-        return Err(ctx.frontend.login_required());
-    }
-    match landed.outcome {
-        Outcome::Refreshed(renewal) => {
+    let situation = Situation {
+        // The wait may have outlasted the access token.
+        has_ended: session.tokens.is_expired(ctx.bff.clock.now()),
+        is_revoked: ctx.bff.revocations.is_revoked(session),
+        was_told,
+        arrived_at: ctx.arrived_at,
+    };
+    match decision::decide(landed, &situation) {
+        Next::Adopt(renewal) => {
             ctx.bff.metrics.refreshed(result);
-            adopt(ctx, &renewal, has_ended)
+            adopt(ctx, &renewal, situation.has_ended)
         }
-        Outcome::Mismatch => {
-            ctx.bff.metrics.refreshed(RefreshResult::Ended);
-            ctx.end_session();
-            Err(ctx.frontend.login_required())
-        }
-        Outcome::Contested | Outcome::Refused | Outcome::Unavailable if !has_ended => {
+        Next::Keep => {
             ctx.bff.metrics.refreshed(RefreshResult::Kept);
-            Ok(())
+            Ok(Freshness::Kept)
         }
-        Outcome::Refused => Err(over(ctx)),
-        // The frontend was told to try again, and this is the same spent cookie again.
-        Outcome::Contested
-            if was_told
-                || landed
-                    .told_at
-                    .is_some_and(|told_at| ctx.arrived_at > told_at) =>
-        {
-            Err(over(ctx))
-        }
-        // Another replica may have spent the token, and its cookies may be on their way to the browser: nothing is
-        // deleted, neither for the first request nor for those that were sent beside it (G7).
-        Outcome::Contested => {
-            tokio::time::sleep(CONFLICT_PAUSE).await;
-            ctx.bff.refreshes.tell(fingerprint);
-            let bff = ctx.bff;
-            if bff.coordinator.is_none() && bff.replicas.may_have_spent(fingerprint, ctx.now) {
-                // The next try may reach a replica that knows nothing of this one.
-                let jar = &ctx.frontend.jar;
-                let name = fingerprint.mark();
-                jar.mark_refused(name, ctx.received, &ctx.keys, ctx.now, ctx.cookies);
-            }
-            ctx.bff.metrics.refreshed(RefreshResult::Conflict);
-            Err(Problem::SessionRefreshConflict)
-        }
-        Outcome::Unavailable => {
+        Next::TryAgain => Err(try_again(ctx, fingerprint).await),
+        Next::Unavailable => {
             ctx.bff.metrics.refreshed(RefreshResult::Unavailable);
             Err(Problem::IdentityProviderUnavailable)
         }
+        Next::End(why) => end(ctx, why),
     }
 }
 
-/// No refresh will come of this cookie, and no other cookie is on its way.
-fn over(ctx: &mut Ctx<'_>) -> Problem {
-    ctx.bff.metrics.refreshed(RefreshResult::Ended);
-    log::info!(target: "sealgate::audit", frontend = ctx.frontend.name.as_str();
-        "session ended: the identity provider refuses its refresh token");
-    ctx.drop_session();
-    ctx.frontend.login_required()
-}
-
-/// Makes the one token call, in a task of its own, and waits for it.
+/// Makes the token call, in a task of its own, and waits for it.
 async fn lead(
     flight: Flight,
     session: &Session,
@@ -172,7 +122,7 @@ async fn lead(
     let (keys, fingerprint) = (Arc::clone(&ctx.keys), flight.fingerprint());
     let may_be_elsewhere = ctx.bff.replicas.may_have_spent(fingerprint, ctx.now);
     let task = actix_web::rt::spawn(async move {
-        let calling = grant::call(&frontend, &idp, &session, &refresh_token, &clock);
+        let calling = token_call::call(&frontend, &idp, &session, &refresh_token, &clock);
         let outcome = match coordinator {
             Some(coordinator) => coordinator.once(fingerprint, keys, &clock, calling).await,
             None => match calling.await {
@@ -191,13 +141,13 @@ async fn lead(
 }
 
 /// The session goes on with new tokens, in this request and in the browser.
-fn adopt(ctx: &mut Ctx<'_>, renewal: &Renewal, has_ended: bool) -> Result<(), Problem> {
+fn adopt(ctx: &mut Ctx<'_>, renewal: &Renewal, has_ended: bool) -> Result<Freshness, Problem> {
     let Some(session) = &ctx.session else {
-        return Ok(());
+        return Ok(Freshness::Kept);
     };
     let renewed = session.renewed(renewal.tokens.clone(), renewal.session_ends_by, ctx.now);
     if renewed.is_expired(ctx.now) {
-        // The provider has just said that it is over (B69).
+        // The provider has said with the new tokens that the session is over.
         ctx.bff.metrics.refreshed(RefreshResult::Ended);
         ctx.end_session();
         return Err(ctx.frontend.login_required());
@@ -206,27 +156,57 @@ fn adopt(ctx: &mut Ctx<'_>, renewal: &Renewal, has_ended: bool) -> Result<(), Pr
         Ok(()) => {
             ctx.bff.ends.bring_nearer(renewed.id, renewed.latest_end());
             if let Some(id_token) = &renewal.id_token {
-                // Some providers take the newest as hint, and no other. One that is too large leaves the last in place.
+                // Some providers take only the newest ID token as a hint. One that is too large leaves the last in place.
                 ctx.store_hint(renewed.id, id_token.clone());
             }
             ctx.session = Some(Rc::new(renewed.into()));
-            Ok(())
+            Ok(Freshness::Renewed)
         }
         Err(StoreError::TooLarge(error)) => {
             log::warn!(frontend = ctx.frontend.name.as_str(); "after a refresh, {error}");
-            // The old cookie serves until its access token ends.
             if has_ended {
-                Err(Problem::SessionTooLarge {
+                return Err(Problem::SessionTooLarge {
                     at_login: false,
                     detail: error.to_string(),
-                })
-            } else {
-                Ok(())
+                });
             }
+            // The old cookie serves until its access token ends.
+            Ok(Freshness::Kept)
         }
         Err(StoreError::Seal(error)) => {
             log::error!(frontend = ctx.frontend.name.as_str(); "{error}");
             Err(Problem::Internal)
         }
     }
+}
+
+/// Says "try again", after a pause. Nothing is deleted, neither for this request nor for those that were sent beside it: the
+/// cookies of another replica may be on their way to the browser.
+async fn try_again(ctx: &mut Ctx<'_>, fingerprint: Fingerprint) -> Problem {
+    tokio::time::sleep(CONFLICT_PAUSE).await;
+    ctx.bff.refreshes.tell(fingerprint);
+    let bff = ctx.bff;
+    if bff.coordinator.is_none() && bff.replicas.may_have_spent(fingerprint, ctx.now) {
+        // The next try may reach a replica that knows nothing of this one.
+        let jar = &ctx.frontend.jar;
+        let name = fingerprint.mark();
+        jar.mark_refused(name, ctx.received, &ctx.keys, ctx.now, ctx.cookies);
+    }
+    ctx.bff.metrics.refreshed(RefreshResult::Conflict);
+    Problem::SessionRefreshConflict
+}
+
+/// The session is over.
+fn end(ctx: &mut Ctx<'_>, why: Ended) -> Result<Freshness, Problem> {
+    ctx.bff.metrics.refreshed(RefreshResult::Ended);
+    match why {
+        Ended::SignedOut => ctx.drop_session(),
+        Ended::AnotherLogin => ctx.end_session(),
+        Ended::Refused => {
+            log::info!(target: "sealgate::audit", frontend = ctx.frontend.name.as_str();
+                "session ended: the identity provider refuses its refresh token");
+            ctx.drop_session();
+        }
+    }
+    Err(ctx.frontend.login_required())
 }

@@ -1,19 +1,20 @@
 //! What follows from an upstream's 401.
 //!
-//! `server::pipeline` asks while nothing of the answer has been sent, so that cookies can still be set.
+//! The caller asks before it has sent anything of the answer, so cookies can still be set.
 //!
 //! # Invariants
-//! - [`Bearer::RenewedUser`] is never renewed, and a renewed permit is one: for each request there is one more try at the
-//!   most.
+//! - A permit with [`Bearer::RenewedUser`] is never renewed, and renewing gives only such permits. So each request has at most
+//!   one more try.
 //! - A request whose body has been read is not sent again.
-//! - A session whose new tokens were refused too forces no refresh for this route for a while
+//! - If an API refuses a session's new tokens too, the session forces no refresh for this route for a while
 //!   ([`FailedRenewals`](crate::ledger::FailedRenewals)).
 //!
 //! # Spec
-//! RFC 9470 (step-up); RFC 9110 §15.5.2 lets a request be repeated with other credentials.
+//! RFC 9470 (step-up); RFC 9110 §15.5.2: a client may repeat the request with other credentials.
 
-use super::challenge::{StepUp, Unusable};
-use super::{Bearer, Permit, credentials, refresh};
+use super::refresh::{self, Freshness};
+use super::step_up::{StepUp, Unusable};
+use super::{Bearer, Permit, credentials};
 use crate::bff::Ctx;
 use crate::frontend::Route;
 use crate::problem::Problem;
@@ -29,8 +30,8 @@ pub struct Refused<'a> {
     pub is_replayable: bool,
 }
 
-/// What follows from an upstream's 401: a permit for another try, a problem that says more than the 401 does, or
-/// nothing, and the answer passes (D21, B56).
+/// What follows: a permit for another try, or a problem that says more than the 401 does. With `None` the upstream's answer
+/// goes to the client as it is.
 pub async fn renew(
     refused: Refused<'_>,
     route: &Route,
@@ -40,7 +41,7 @@ pub async fn renew(
     let Some(session) = session else {
         return Ok(None);
     };
-    match StepUp::find(refused.challenge.iter().map(http::HeaderValue::as_bytes)) {
+    match StepUp::find(refused.challenge) {
         Some(Ok(step_up)) => return Err(step_up.problem(ctx.frontend, session, ctx.now)),
         Some(Err(Unusable)) => {
             log::warn!(route = route.name.as_str();
@@ -49,16 +50,16 @@ pub async fn renew(
         }
         None => {}
     }
-    let failed = &ctx.bff.failed_renewals;
+    let failed_renewals = &ctx.bff.failed_renewals;
     if refused.bearer == Bearer::RenewedUser {
-        failed.note(session.id, &route.name, ctx.now);
+        failed_renewals.note(session.id, &route.name, ctx.now);
         return Ok(None);
     }
-    if !refused.is_replayable
-        || failed.is_noted(session.id, &route.name, ctx.now)
-        || !refresh::refused(ctx).await?
-    {
+    if !refused.is_replayable || failed_renewals.is_noted(session.id, &route.name, ctx.now) {
         return Ok(None);
     }
-    credentials::of_user(route, ctx, Bearer::RenewedUser).map(Some)
+    match refresh::at_once(ctx).await? {
+        Freshness::Kept => Ok(None),
+        Freshness::Renewed => credentials::of_user(route, ctx, Bearer::RenewedUser).map(Some),
+    }
 }

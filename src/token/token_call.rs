@@ -1,9 +1,9 @@
 //! The token call of a refresh: one request, and what its answer means for the session.
 //!
 //! # Invariants
-//! - One request for each call, whatever happens to its answer (G8).
-//! - No answer is adopted whose ID token is about another login (B35).
-//! - Lifetimes count from before the call, so that a slow answer never makes a token look younger.
+//! - One call is one request, whatever happens to its answer.
+//! - An answer whose ID token is about another login is never adopted.
+//! - Lifetimes count from before the call, so a slow answer never makes a token look younger than it is.
 //!
 //! # Spec
 //! RFC 6749 §5.2, §6; RFC 9700 §4.14.2; OpenID Connect Core §12.2.
@@ -60,13 +60,48 @@ pub(super) async fn call(
 
 fn failed(frontend: &Frontend, error: &OidcError) -> Outcome {
     log::warn!(frontend = frontend.name.as_str(); "refresh failed: {error}");
+    outcome_of(error, frontend.provider.may_repeat_refresh())
+}
+
+/// What a failure means for the refresh token. `may_repeat`: whether a token that may be spent can be presented again.
+fn outcome_of(error: &OidcError, may_repeat: bool) -> Outcome {
     match error {
-        // Whatever the code is, waiting cures nothing; `token::refresh` knows whether another replica may have spent it.
+        // Waiting cures none of these. `refresh` knows whether another replica may have spent the token.
         OidcError::Rejected(code) if !oidc::hits_every_session(code) => Outcome::Refused,
-        // It is spent, and for an answer that would be no better next time.
+        // The token is spent, and the next answer would be as unusable.
         OidcError::Unusable(_) => Outcome::Refused,
-        // It may be spent. Presented again it would look stolen, and its family be revoked (G8).
-        OidcError::Lost(_) if !frontend.provider.may_repeat_refresh() => Outcome::Contested,
+        // The token may be spent. If we present it again, it looks stolen, and the provider revokes all that came of it.
+        OidcError::Lost(_) if !may_repeat => Outcome::Contested,
         _ => Outcome::Unavailable,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_says_what_became_of_the_refresh_token() {
+        // G8, V1, V10
+        let rejected = |code: &str| OidcError::Rejected(code.to_owned());
+        let why = String::new;
+        for (error, once, again) in [
+            (rejected("invalid_grant"), "Refused", "Refused"),
+            (rejected("invalid_request"), "Refused", "Refused"),
+            (rejected("other"), "Refused", "Refused"),
+            (rejected("invalid_client"), "Unavailable", "Unavailable"),
+            (rejected("invalid_scope"), "Unavailable", "Unavailable"),
+            (OidcError::Unusable(why()), "Refused", "Refused"),
+            (OidcError::Lost(why()), "Contested", "Unavailable"),
+            (OidcError::Unavailable(why()), "Unavailable", "Unavailable"),
+            (OidcError::Invalid(why()), "Unavailable", "Unavailable"),
+        ] {
+            let outcome = |may_repeat| format!("{:?}", outcome_of(&error, may_repeat));
+            assert_eq!(
+                (&*outcome(false), &*outcome(true)),
+                (once, again),
+                "{error:?}"
+            );
+        }
     }
 }
