@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use crate::clock::UnixTime;
-use crate::frontend::{Policy, Route, RoutePath, RouteTable, TokenRequirement};
+use crate::frontend::{Action, Forward, Policy, Route, RoutePath, RouteTable, TokenRequirement};
 use crate::keyring::probe as key_file;
 use crate::keyring::{Alg, Key, KeyRing};
 use crate::names::{FrontendName, Origin, RequestPath, ReturnTo, RouteName, UpstreamName};
@@ -304,7 +304,8 @@ pub fn route_path(data: &[u8]) -> bool {
             (name, Some(&percent_decode(segment.as_bytes()))),
             ("sub", asked.get(1))
         );
-        let rest = found.map_or("", |route| route.upstream_path(path));
+        let rest = found.and_then(|route| route.path.rest(path));
+        let rest = rest.unwrap_or_default();
         assert_eq!(rest.split('/').count(), segments.len() - 3, "{raw}");
     }
     true
@@ -479,18 +480,20 @@ static TABLE: LazyLock<RouteTable> = LazyLock::new(|| {
         Some(Route {
             name: RouteName::parse("fuzz").ok()?,
             path: RoutePath::parse(path).ok()?,
-            upstream: UpstreamName::parse("fuzz").ok()?,
-            strip_prefix: true,
             token: TokenRequirement::User,
             policy: Policy::default(),
             rate_limit: None,
-            methods: Vec::new(),
-            body_limit: 0,
-            timeout: None,
-            websocket: false,
-            cookies: Vec::new(),
-            set_cookies: Vec::new(),
-            strip_headers: Vec::new(),
+            action: Action::Forward(Forward {
+                upstream: UpstreamName::parse("fuzz").ok()?,
+                strip_prefix: true,
+                methods: Vec::new(),
+                body_limit: 0,
+                timeout: None,
+                websocket: false,
+                cookies: Vec::new(),
+                set_cookies: Vec::new(),
+                strip_headers: Vec::new(),
+            }),
         })
     });
     RouteTable::new(routes.collect())

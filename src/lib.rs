@@ -48,6 +48,8 @@ pub mod server;
 
 pub mod endpoint;
 
+pub mod api;
+
 pub mod proxy;
 
 pub mod assets;

@@ -20,7 +20,7 @@ use super::callback::{Response, go};
 use super::login::{self, Wish};
 use super::silent;
 use crate::bff::Ctx;
-use crate::frontend::Target;
+use crate::frontend::{Target, WebSocket};
 use crate::guard;
 use crate::names::ReturnTo;
 use crate::oidc::{LoginParams, known_code, quotable};
@@ -80,8 +80,9 @@ pub(super) async fn find(
 /// Whether a path is neither an endpoint nor an API.
 fn leads_to_page(ctx: &Ctx<'_>, return_to: &ReturnTo) -> bool {
     let path = return_to.as_str().split(['?', '#']).next();
-    let target = ctx.frontend.resolve("GET", path.unwrap_or_default());
-    !matches!(target, Ok(Target::Private(_)))
+    let path = path.unwrap_or_default();
+    let target = ctx.frontend.resolve("GET", path, WebSocket::NotAsked);
+    !matches!(target, Ok(Target::Endpoint(_) | Target::Route(_)))
 }
 
 /// Whether a query is what [`find`] lets a page ask for.

@@ -25,7 +25,7 @@ pub use endpoint::{Ahead, Endpoint, Limit, Proof, Reader, Rules, SessionUse};
 pub use path::{InvalidRoutePath, RoutePath};
 pub use policy::{Policy, RequiredClaim};
 pub use rate_limit::{CountedBy, RateLimit, Spender};
-pub use route::{Api, Route, RouteTable, Target, TokenRequirement};
+pub use route::{Action, Forward, Matched, Route, RouteTable, Target, TokenRequirement, WebSocket};
 
 /// A single-page app and all that belongs to it.
 #[derive(Debug)]
@@ -66,9 +66,14 @@ pub struct AssetsSettings {
 }
 
 impl Frontend {
-    /// What a path and method mean here. Paths that are neither endpoint nor route are the app's.
-    pub fn resolve<'f>(&'f self, method: &str, path: &str) -> Result<Target<'f>, Problem> {
-        route::resolve(self, method, path)
+    /// What a path and method mean here. A path that is neither endpoint nor route is the app's.
+    pub fn resolve<'f, 'r>(
+        &'f self,
+        method: &str,
+        path: &'r str,
+        websocket: WebSocket,
+    ) -> Result<Target<'f, 'r>, Problem> {
+        route::resolve(self, method, path, websocket)
     }
 
     /// Whether a claim of the ID token is kept in the session.

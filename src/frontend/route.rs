@@ -6,23 +6,37 @@ use super::{AssetsSettings, Endpoint, Frontend, Policy, RateLimit, RoutePath};
 use crate::names::{RequestPath, RouteName, UpstreamName};
 use crate::problem::Problem;
 
-/// A path of the frontend that leads to an upstream.
+/// A path of the frontend that is an API's.
 #[derive(Clone, Debug)]
 pub struct Route {
     /// As in `[frontend.shop.route.<name>]`.
     pub name: RouteName,
     /// This path and all below it.
     pub path: RoutePath,
-    /// Where requests go.
-    pub upstream: UpstreamName,
-    /// Whether `path` is taken off before the upstream's own prefix is put in front.
-    pub strip_prefix: bool,
     /// Whose token, if any, goes along.
     pub token: TokenRequirement,
     /// What it requires of the session.
     pub policy: Policy,
     /// How many requests it takes of one session or address.
     pub rate_limit: Option<RateLimit>,
+    /// What it does with a request that it lets in.
+    pub action: Action,
+}
+
+/// What a route does. `api` has a file for each.
+#[derive(Clone, Debug)]
+pub enum Action {
+    /// Sends the request on to an upstream, and the answer back.
+    Forward(Forward),
+}
+
+/// How a request goes to an upstream, and its answer comes back.
+#[derive(Clone, Debug)]
+pub struct Forward {
+    /// Where requests go.
+    pub upstream: UpstreamName,
+    /// Whether the route's path is taken off before the upstream's own prefix is put in front.
+    pub strip_prefix: bool,
     /// Upper-case methods; empty allows all but `CONNECT` and `TRACE`.
     pub methods: Vec<String>,
     /// Longest request body, in bytes.
@@ -35,7 +49,8 @@ pub struct Route {
     pub cookies: Vec<String>,
     /// Names of upstream `Set-Cookie`s passed back.
     pub set_cookies: Vec<String>,
-    /// Names of request headers that are not passed on, in lower case; one that ends in `*` stands for all that begin so.
+    /// Names of request headers that are not passed on, in lower case. A name that ends in `*` stands for all that begin
+    /// like it.
     pub strip_headers: Vec<String>,
 }
 
@@ -63,21 +78,47 @@ impl TokenRequirement {
 }
 
 /// What was found at a path.
-#[derive(Debug)]
-pub enum Target<'f> {
-    /// A path of the app itself.
+#[derive(Clone, Copy, Debug)]
+pub enum Target<'f, 'r> {
+    /// A path of the app itself: public, so no cookie is opened for it.
     Assets(&'f AssetsSettings),
-    /// Something that looks at the session.
-    Private(Api<'f>),
+    /// Answered by sealgate itself.
+    Endpoint(Endpoint),
+    /// Answered by an API.
+    Route(Matched<'f, 'r>),
 }
 
-/// A target for which cookies are opened.
+/// A route that a request has matched, and what the route has to know of the request.
 #[derive(Clone, Copy, Debug)]
-pub enum Api<'f> {
-    /// Answered here.
-    Endpoint(Endpoint),
-    /// Answered by the route's upstream.
-    Route(&'f Route),
+pub struct Matched<'f, 'r> {
+    /// The route.
+    pub route: &'f Route,
+    /// The request's whole path.
+    pub path: RequestPath<'r>,
+    /// What the request says about WebSocket.
+    pub websocket: WebSocket,
+}
+
+/// What a request says about WebSocket. It is read once, at the door.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum WebSocket {
+    /// Nothing.
+    NotAsked,
+    /// It is a `GET` that upgrades to `websocket` and to nothing else (RFC 6455 §4.1).
+    Handshake,
+    /// It names `websocket` in another way. It is never answered as a handshake, but another server between the client and
+    /// us may take it for one.
+    Unclear,
+}
+
+impl WebSocket {
+    /// Whether the connection ends after the request is refused.
+    ///
+    /// A client may send its first frames before it knows the answer, or another server may believe that the protocol was
+    /// switched. What follows is then not a request, whatever it looks like.
+    pub fn must_close(self) -> bool {
+        self != Self::NotAsked
+    }
 }
 
 /// Routes, longest path first; of two of one length, the fixed one before the one that names a claim.
@@ -103,15 +144,6 @@ impl RouteTable {
 }
 
 impl Route {
-    /// The path to ask the upstream for, before its own prefix: empty, or beginning with `/`.
-    pub fn upstream_path<'r>(&self, path: RequestPath<'r>) -> &'r str {
-        if self.strip_prefix {
-            self.path.rest(path).unwrap_or(path.as_str())
-        } else {
-            path.as_str()
-        }
-    }
-
     /// Whether cookies are opened for it at all.
     pub fn opens_session(&self) -> bool {
         self.token.is_users() || self.requires_claims()
@@ -130,34 +162,70 @@ impl Route {
     pub fn requires_claims(&self) -> bool {
         self.path.has_claims() || !self.policy.claims.is_empty()
     }
+}
+
+impl Action {
+    /// The methods it takes; empty means all but `CONNECT` and `TRACE`.
+    fn methods(&self) -> &[String] {
+        match self {
+            Self::Forward(forward) => &forward.methods,
+        }
+    }
+
+    /// Longest request body that it takes, in bytes.
+    pub const fn body_limit(&self) -> u64 {
+        match self {
+            Self::Forward(forward) => forward.body_limit,
+        }
+    }
+
+    /// Whether it takes WebSocket handshakes.
+    pub const fn takes_websocket(&self) -> bool {
+        match self {
+            Self::Forward(forward) => forward.websocket,
+        }
+    }
 
     fn allows(&self, method: &str) -> bool {
-        if self.methods.is_empty() {
+        let methods = self.methods();
+        if methods.is_empty() {
             !matches!(method, "CONNECT" | "TRACE")
         } else {
-            self.methods.iter().any(|allowed| allowed == method)
+            methods.iter().any(|allowed| allowed == method)
         }
     }
 }
 
-pub(super) fn resolve<'f>(
+impl<'r> Matched<'_, 'r> {
+    /// The path to ask an upstream for, before its own prefix: empty, or beginning with `/`.
+    pub fn upstream_path(&self, strip_prefix: bool) -> &'r str {
+        let below = self.route.path.rest(self.path);
+        below.filter(|_| strip_prefix).unwrap_or(self.path.as_str())
+    }
+}
+
+pub(super) fn resolve<'f, 'r>(
     frontend: &'f Frontend,
     method: &str,
-    raw_path: &str,
-) -> Result<Target<'f>, Problem> {
+    raw_path: &'r str,
+    websocket: WebSocket,
+) -> Result<Target<'f, 'r>, Problem> {
     let path = RequestPath::parse(raw_path)
         .map_err(|_| Problem::BadRequest("the path is not in its plainest form"))?;
     if let Some(rest) = path.strip_prefix(&frontend.base_path) {
         let name = rest.strip_prefix('/').unwrap_or_default();
-        let endpoint = Endpoint::find(name, method)?;
-        return Ok(Target::Private(Api::Endpoint(endpoint)));
+        return Endpoint::find(name, method).map(Target::Endpoint);
     }
     if let Some(route) = frontend.routes.find(path) {
-        return if route.allows(method) {
-            Ok(Target::Private(Api::Route(route)))
+        return if route.action.allows(method) {
+            Ok(Target::Route(Matched {
+                route,
+                path,
+                websocket,
+            }))
         } else {
             Err(Problem::MethodNotAllowed {
-                allow: route.methods.join(", "),
+                allow: route.action.methods().join(", "),
             })
         };
     }

@@ -10,6 +10,7 @@ pub mod csrf;
 mod navigation;
 mod rate_limit;
 mod speculative;
+mod websocket;
 
 use std::net::IpAddr;
 
@@ -17,12 +18,13 @@ use actix_web::HttpRequest;
 use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap, HeaderName};
 
-use crate::frontend::{Ahead, Api, Frontend, Proof, Route, Rules, Spender};
+use crate::frontend::{Ahead, Frontend, Matched, Proof, Rules, Spender, Target, WebSocket};
 use crate::problem::Problem;
 
 pub use navigation::{is_fetch, is_navigation, wants_page};
 pub use rate_limit::spender;
 pub use speculative::is_speculative;
+pub use websocket::websocket;
 
 /// Longest header section that is taken, in bytes of names and values. Reverse proxies in front take less.
 pub const MAX_HEADER_BYTES: usize = 48 * 1024;
@@ -54,6 +56,11 @@ pub struct Admitted {
 }
 
 impl Admitted {
+    /// The client's address, behind trusted proxies.
+    pub const fn client(&self) -> IpAddr {
+        self.client
+    }
+
     /// Who spends where there is no session to count.
     pub fn spender(&self) -> Spender {
         rate_limit::spender(self.client)
@@ -64,7 +71,7 @@ impl Admitted {
 pub fn admit(
     request: &HttpRequest,
     frontend: &Frontend,
-    target: Api<'_>,
+    target: Target<'_, '_>,
     client: IpAddr,
 ) -> Result<Admitted, Problem> {
     let headers = request.headers();
@@ -77,8 +84,10 @@ pub fn admit(
         ));
     }
     match target {
-        Api::Endpoint(endpoint) => check_endpoint(request, frontend, &endpoint.rules())?,
-        Api::Route(route) => check_route(request, frontend, route)?,
+        // The app's files are public.
+        Target::Assets(_) => {}
+        Target::Endpoint(endpoint) => check_endpoint(request, frontend, &endpoint.rules())?,
+        Target::Route(matched) => check_route(request, frontend, matched)?,
     }
     rate_limit::spend(frontend, target, client)?;
     Ok(Admitted { client })
@@ -118,15 +127,19 @@ fn check_endpoint(
     }
 }
 
-fn check_route(request: &HttpRequest, frontend: &Frontend, route: &Route) -> Result<(), Problem> {
+fn check_route(
+    request: &HttpRequest,
+    frontend: &Frontend,
+    matched: Matched<'_, '_>,
+) -> Result<(), Problem> {
     let headers = request.headers();
-    check_csrf(request, frontend, Some(route))?;
+    check_csrf(request, frontend, Some(matched))?;
     check_destination(headers)?;
     if headers.contains_key(SERVICE_WORKER) {
         // It would answer for the pages of our origin (Service Workers §"Service-Worker").
         return Err(Problem::Forbidden("an API is no service worker".to_owned()));
     }
-    if content_length(headers).is_some_and(|length| length > route.body_limit) {
+    if content_length(headers).is_some_and(|length| length > matched.route.action.body_limit()) {
         return Err(Problem::BodyTooLarge);
     }
     Ok(())
@@ -169,15 +182,16 @@ fn check_navigation(headers: &HeaderMap, whose: &'static str) -> Result<(), Prob
 fn check_csrf(
     request: &HttpRequest,
     frontend: &Frontend,
-    route: Option<&Route>,
+    route: Option<Matched<'_, '_>>,
 ) -> Result<(), Problem> {
     let headers = request.headers();
     let value = |name: HeaderName| headers.get(name).map(header::HeaderValue::as_bytes);
+    let is_handshake = |matched: Matched<'_, '_>| {
+        matched.websocket == WebSocket::Handshake && matched.route.action.takes_websocket()
+    };
     let provenance = csrf::Provenance {
         kind: match *request.method() {
-            _ if route.is_some_and(|route| route.websocket) && is_handshake(request) => {
-                csrf::Kind::Handshake
-            }
+            _ if route.is_some_and(is_handshake) => csrf::Kind::Handshake,
             Method::GET | Method::HEAD | Method::OPTIONS => csrf::Kind::Safe,
             _ => csrf::Kind::Unsafe,
         },
@@ -187,14 +201,6 @@ fn check_csrf(
         is_api: route.is_some(),
     };
     csrf::check(provenance, &frontend.origin).map_err(Problem::CrossSiteRequest)
-}
-
-/// `GET` with `Upgrade: websocket`; whether it is a good one is the proxy's to say.
-fn is_handshake(request: &HttpRequest) -> bool {
-    let protocol = request.headers().get(header::UPGRADE);
-    let protocol = protocol.map(|value| value.as_bytes().trim_ascii());
-    *request.method() == Method::GET
-        && protocol.is_some_and(|name| name.eq_ignore_ascii_case(b"websocket"))
 }
 
 fn content_length(headers: &HeaderMap) -> Option<u64> {

@@ -7,17 +7,23 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use crate::frontend::{Api, CountedBy, Frontend, Limit, Spender};
+use crate::frontend::{CountedBy, Frontend, Limit, Spender, Target};
 use crate::problem::Problem;
 
 /// What the target takes of this address. Limits by session are `token::permit`'s.
-pub(super) fn spend(frontend: &Frontend, target: Api<'_>, client: IpAddr) -> Result<(), Problem> {
+pub(super) fn spend(
+    frontend: &Frontend,
+    target: Target<'_, '_>,
+    client: IpAddr,
+) -> Result<(), Problem> {
     let limit = match target {
-        Api::Endpoint(endpoint) => match endpoint.rules().limit {
+        Target::Assets(_) => None,
+        Target::Endpoint(endpoint) => match endpoint.rules().limit {
             Limit::Logins => frontend.login_rate_limit.as_ref(),
             Limit::Unlimited => None,
         },
-        Api::Route(route) => route
+        Target::Route(matched) => matched
+            .route
             .rate_limit
             .as_ref()
             .filter(|limit| limit.by == CountedBy::Address),

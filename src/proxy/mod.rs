@@ -36,5 +36,5 @@ mod testing;
 mod tests;
 
 pub use call::{Answer, Called, Challenge, Proxy, ReadError, Target, Upstreams};
-pub use forward::{end_in_time, is_replayable, may_last, must_close, no_body};
-pub use settings::{Client, UpstreamSettings};
+pub use forward::{end_in_time, is_replayable, may_last, no_body};
+pub use settings::UpstreamSettings;

@@ -1,6 +1,5 @@
-//! What `config` tells the proxy about upstreams, and `server` about the client.
+//! What `config` tells the proxy about upstreams.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -19,11 +18,4 @@ pub struct UpstreamSettings {
     pub max_connections: usize,
     /// PEM file of trust anchors. If there is one, no others are trusted.
     pub ca: Option<PathBuf>,
-}
-
-/// What is known about the client, behind trusted proxies.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Client {
-    /// The client's address.
-    pub addr: IpAddr,
 }

@@ -15,9 +15,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use url::Url;
 
-use super::{Client, Proxy, UpstreamSettings, Upstreams, must_close};
-use crate::frontend::{Policy, Route, RoutePath, TokenRequirement};
-use crate::names::{Origin, RouteName, UpstreamName};
+use super::{Proxy, UpstreamSettings, Upstreams};
+use crate::frontend::{Action, Forward, Matched, Policy, Route, RoutePath, TokenRequirement};
+use crate::guard::websocket;
+use crate::names::{Origin, RequestPath, RouteName, UpstreamName};
 use crate::token::Permit;
 
 /// Longer than anything here takes, shorter than anybody waits.
@@ -28,18 +29,20 @@ pub(super) fn route(path: &str) -> Route {
     Route {
         name: RouteName::parse("orders").unwrap(),
         path: RoutePath::parse(path).unwrap(),
-        upstream: UpstreamName::parse("orders").unwrap(),
-        strip_prefix: true,
         token: TokenRequirement::User,
         policy: Policy::default(),
         rate_limit: None,
-        methods: Vec::new(),
-        body_limit: 1 << 20,
-        timeout: None,
-        websocket: false,
-        cookies: Vec::new(),
-        set_cookies: Vec::new(),
-        strip_headers: Vec::new(),
+        action: Action::Forward(Forward {
+            upstream: UpstreamName::parse("orders").unwrap(),
+            strip_prefix: true,
+            methods: Vec::new(),
+            body_limit: 1 << 20,
+            timeout: None,
+            websocket: false,
+            cookies: Vec::new(),
+            set_cookies: Vec::new(),
+            strip_headers: Vec::new(),
+        }),
     }
 }
 
@@ -183,6 +186,11 @@ impl Setup {
         }
     }
 
+    pub(super) fn forward(&mut self) -> &mut Forward {
+        let Action::Forward(forward) = &mut self.route.action;
+        forward
+    }
+
     /// The connections of one worker.
     pub(super) fn upstreams(&self) -> Upstreams {
         let name = UpstreamName::parse("orders").unwrap();
@@ -233,9 +241,7 @@ async fn serve(
     let proxy = Proxy {
         upstreams: &upstreams,
         request: &request,
-        client: Client {
-            addr: request.peer_addr().unwrap().ip(),
-        },
+        client: request.peer_addr().unwrap().ip(),
         origin: &origin,
         csrf_header: "x-csrf",
     };
@@ -243,12 +249,21 @@ async fn serve(
         setup.token.map(HeaderValue::from_static),
         setup.token.is_some(),
     );
-    match proxy.forward(&permit, &setup.route, payload).await {
-        Ok(called) => called.into_answer(),
+    let Action::Forward(forward) = &setup.route.action;
+    let Ok(path) = RequestPath::parse(request.uri().path()) else {
+        return HttpResponse::BadRequest().finish();
+    };
+    let matched = Matched {
+        route: &setup.route,
+        path,
+        websocket: websocket(&request),
+    };
+    match proxy.forward(&permit, forward, matched, payload).await {
+        Ok(outcome) => outcome.into_answer(),
         Err(problem) => {
             let status = StatusCode::from_u16(problem.status()).unwrap();
             let mut response = HttpResponse::build(status);
-            if must_close(&request) {
+            if matched.websocket.must_close() {
                 response.force_close();
             }
             response.body(problem.code())

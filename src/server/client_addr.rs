@@ -19,17 +19,15 @@ use std::net::{IpAddr, SocketAddr};
 use actix_web::http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 
-use crate::proxy::Client;
-
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The client of a request that came in over a connection from `peer`.
-pub(super) fn of(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Client {
+pub(super) fn of(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     // A socket for both families shows IPv4 peers as ::ffff:a.b.c.d; nets are written without.
     let peer = peer.to_canonical();
     let is_trusted = |addr: IpAddr| trusted.iter().any(|net| net.contains(&addr));
     if !is_trusted(peer) {
-        return Client { addr: peer };
+        return peer;
     }
     let hops = if headers.contains_key(&X_FORWARDED_FOR) {
         hops(headers.get_all(&X_FORWARDED_FOR), Some)
@@ -45,7 +43,7 @@ pub(super) fn of(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> Client
             break;
         }
     }
-    Client { addr }
+    addr
 }
 
 /// The elements of all lines in order, the nearest hop last.
@@ -90,9 +88,7 @@ mod tests {
             );
         }
         let trusted: Vec<IpNet> = trusted.iter().map(|net| net.parse().unwrap()).collect();
-        of(peer.parse().unwrap(), &headers, &trusted)
-            .addr
-            .to_string()
+        of(peer.parse().unwrap(), &headers, &trusted).to_string()
     }
 
     #[test]

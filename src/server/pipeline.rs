@@ -1,30 +1,30 @@
-//! The path of every request. Read downward; nothing calls back up.
+//! The path of every request, in nine steps. Read downward.
 //!
-//! A step yields the next value or a [`Problem`]; [`response::finish`] turns either into the answer, so none leaves
-//! without its headers.
+//! A step yields the next value or a [`Problem`]; [`response::finish`] turns either into the answer, so that every answer
+//! leaves with its headers. Steps 7 and 8 are in `endpoint` and `api`: may it be done, and do it. The one way back is in
+//! `api::forward`: it renews a token that an upstream has refused, and asks again.
 //!
 //! # Invariants
-//! - Cookies are decided in steps 5 to 7, before step 8 lets an upstream see a byte.
-//! - No security decision lives in a middleware; the order of the checks is the order below.
+//! - All decisions about cookies are made before the first byte of an answer leaves.
+//! - The order of the security checks is the order below. None of them is in a middleware.
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
 
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::{Worker, client_addr, response, sent};
+use crate::api::{self, ApiCall};
 use crate::bff::{Bff, Ctx, InFlight};
 use crate::coordination::Coordinator;
-use crate::frontend::{Api, SessionUse, Target};
+use crate::frontend::{SessionUse, Target, WebSocket};
 use crate::guard;
 use crate::ledger::Fingerprint;
 use crate::names::Authority;
 use crate::problem::Problem;
-use crate::proxy::{self, Called, Challenge, Proxy};
 use crate::session::OpenResult;
-use crate::{assets, endpoint, token};
+use crate::{assets, endpoint};
 
 /// Takes one request from its first byte to its answer.
 pub(super) async fn handle(request: HttpRequest, body: web::Payload) -> HttpResponse {
@@ -46,7 +46,7 @@ async fn run(
     exchange: &mut response::Exchange,
 ) -> Result<HttpResponse, Problem> {
     let bff = &*worker.bff;
-    // 1 Who is really calling.
+    // 1 Who is calling.
     let client = client_addr::of(peer(request), request.headers(), &bff.trusted_proxies);
     // 2 Which frontend: 421 if none has this Host.
     let host = host(request)?;
@@ -59,25 +59,12 @@ async fn run(
         return Err(problem);
     }
     // 3 Which target: 400, 404, 405.
-    let target = match frontend.resolve(request.method().as_str(), request.uri().path())? {
-        // The app's files are public: no cookie is opened for them.
-        Target::Assets(assets) => {
-            exchange.route = "assets".into();
-            refuse_upgrade(request)?;
-            let site = assets::Site {
-                origin: &frontend.origin,
-                framed: &frontend.provider.origins(),
-            };
-            return assets::serve(request, assets, site).await;
-        }
-        Target::Private(target) => target,
-    };
+    let (method, path) = (request.method().as_str(), request.uri().path());
+    let target = frontend.resolve(method, path, exchange.websocket)?;
     exchange.target(target);
-    if let Api::Endpoint(_) = target {
-        refuse_upgrade(request)?;
-    }
-    // 4 May it come in at all: CSRF, sizes, rates by address; 403, 413, 429.
-    let admitted = guard::admit(request, frontend, target, client.addr)?;
+    // 4 May it come in at all: CSRF, sizes, rates by address; 400, 403, 413, 429.
+    refuse_upgrade(target, exchange.websocket)?;
+    let admitted = guard::admit(request, frontend, target, client)?;
     let mut ctx = Ctx {
         bff: &worker.bff,
         frontend,
@@ -93,93 +80,65 @@ async fn run(
         back: &mut exchange.back,
         look_again: &mut exchange.look_again,
     };
-    // 5 Whose session, and 6 was it ended: bad and dead cookies are nobody's, and are cleared.
-    if needs_session(target) {
+    // 5 Whose session: a cookie that is bad or dead is nobody's, and is deleted.
+    // 6 Was it ended: 503 if that cannot be known.
+    let session_use = session_use(target);
+    if session_use != SessionUse::Ignores {
         open(&mut ctx, worker).await;
-        check_knowledge(&ctx, target)?;
+        refuse_if_revocations_are_stale(&ctx, session_use)?;
     }
+    // 7 May it be done, and 8 do it.
     match target {
-        // A management endpoint answers,
-        Api::Endpoint(endpoint) => endpoint::serve(endpoint, admitted, &mut ctx, body).await,
-        Api::Route(route) => {
-            // Of what lasts, the end counts from here on, wherever another request's refresh moves it meanwhile (D37).
-            let streamed = ctx.session.as_ref().filter(|_| proxy::may_last(request));
-            let watched = streamed.map(|session| bff.ends.watch(session));
-            // 7 or policy and refresh decide whether, and with which token: 401, 403, 429, 503;
-            let permit = token::permit(admitted, route, &mut ctx).await?;
-            // 8 and the upstream answers: 502, 504.
-            let proxy = Proxy {
-                upstreams: &worker.upstreams,
-                request,
-                client,
+        Target::Assets(assets) => {
+            let site = assets::Site {
                 origin: &frontend.origin,
-                csrf_header: &frontend.csrf_header,
+                framed: &frontend.provider.origins(),
             };
-            let ask = async |permit: token::Permit, body| {
-                let sent_at = Instant::now();
-                let called = proxy.forward(&permit, route, body).await?;
-                let seconds = sent_at.elapsed().as_secs_f64();
-                bff.metrics.upstream_answered(&route.upstream, seconds);
-                Ok::<_, Problem>((called, permit.bearer()))
+            assets::serve(request, assets, site).await
+        }
+        Target::Endpoint(endpoint) => endpoint::serve(endpoint, admitted, &mut ctx, body).await,
+        Target::Route(matched) => {
+            let call = ApiCall {
+                matched,
+                admitted,
+                body,
+                upstreams: &worker.upstreams,
             };
-            let mut asked = ask(permit, body).await?;
-            // A 401 that new tokens or a new login may mend (D21, B56). Nothing of it has been sent, so step 7 may
-            // still decide about cookies. A token that was renewed for it is not renewed again.
-            let answer = loop {
-                let (lines, answer, bearer) = match asked {
-                    (Called::Answer(answer), _) => break answer,
-                    (Called::Unauthorized(Challenge(lines), answer), bearer) => {
-                        (lines, answer, bearer)
-                    }
-                };
-                let refused = token::Refused {
-                    bearer,
-                    challenge: &lines,
-                    is_replayable: proxy::is_replayable(request, route),
-                };
-                let Some(permit) = token::renew(refused, route, &mut ctx).await? else {
-                    break answer;
-                };
-                // What holds its connection goes before another one is asked for.
-                drop(answer);
-                asked = ask(permit, proxy::no_body(request).await?).await?;
-            };
-            let answer = proxy::end_in_time(answer, bff, ctx.session.as_deref().map(|s| &**s));
-            drop(watched);
+            let answer = api::serve(call, &mut ctx).await?;
             exchange.is_upstream = true;
             Ok(answer)
         }
     }
 }
 
-/// Pages, files and endpoints switch no protocol, and nothing may follow a handshake that was taken for accepted (D8).
-fn refuse_upgrade(request: &HttpRequest) -> Result<(), Problem> {
-    if proxy::must_close(request) {
-        return Err(Problem::BadRequest("nothing here is upgraded"));
-    }
-    Ok(())
-}
-
-fn needs_session(target: Api<'_>) -> bool {
+/// Pages, files and endpoints switch no protocol, and nothing may follow a handshake that somebody took for accepted.
+fn refuse_upgrade(target: Target<'_, '_>, websocket: WebSocket) -> Result<(), Problem> {
     match target {
-        Api::Endpoint(endpoint) => endpoint.rules().session != SessionUse::Ignores,
-        Api::Route(route) => route.opens_session(),
+        Target::Assets(_) | Target::Endpoint(_) if websocket.must_close() => {
+            Err(Problem::BadRequest("nothing here is upgraded"))
+        }
+        _ => Ok(()),
     }
 }
 
-/// With `on_failure = "closed"` no session is used while nobody here can tell whether it was ended elsewhere.
+fn session_use(target: Target<'_, '_>) -> SessionUse {
+    match target {
+        Target::Endpoint(endpoint) => endpoint.rules().session,
+        Target::Route(matched) if matched.route.opens_session() => SessionUse::ReliesOn,
+        // The app's files are public.
+        Target::Assets(_) | Target::Route(_) => SessionUse::Ignores,
+    }
+}
+
+/// With `on_failure = "closed"` a session is not used while this process cannot tell whether it was ended elsewhere.
 ///
 /// The answer is the one that a refresh gets while the provider is out of reach: the session is neither good nor over,
 /// its cookies are kept, and the same request will do later. Logout and login go on.
-fn check_knowledge(ctx: &Ctx<'_>, target: Api<'_>) -> Result<(), Problem> {
-    let uses_session = match target {
-        Api::Endpoint(endpoint) => endpoint.rules().session == SessionUse::ReliesOn,
-        Api::Route(_) => true,
-    };
-    let is_in_the_dark = |coordinator: &Arc<Coordinator>| coordinator.is_in_the_dark();
+fn refuse_if_revocations_are_stale(ctx: &Ctx<'_>, session_use: SessionUse) -> Result<(), Problem> {
+    let is_stale = |coordinator: &Arc<Coordinator>| coordinator.is_in_the_dark();
     if ctx.session.is_some()
-        && uses_session
-        && ctx.bff.coordinator.as_ref().is_some_and(is_in_the_dark)
+        && session_use == SessionUse::ReliesOn
+        && ctx.bff.coordinator.as_ref().is_some_and(is_stale)
     {
         return Err(Problem::IdentityProviderUnavailable);
     }

@@ -19,11 +19,10 @@ use url::form_urlencoded::byte_serialize;
 
 use super::page;
 use crate::bff::Bff;
-use crate::frontend::{Api, Endpoint, Frontend, Reader};
+use crate::frontend::{Endpoint, Frontend, Reader, Target, WebSocket};
 use crate::guard;
 use crate::names::ReturnTo;
 use crate::problem::Problem;
-use crate::proxy;
 use crate::session::SetCookies;
 use crate::telemetry::Label;
 
@@ -34,6 +33,8 @@ pub(super) struct Exchange {
     pub(super) cookies: SetCookies,
     /// For log and metrics.
     pub(super) route: Label,
+    /// What it says about WebSocket.
+    pub(super) websocket: WebSocket,
     /// Whether the answer is an upstream's.
     pub(super) is_upstream: bool,
     /// Where the person wanted to be in the end, as far as it is known: a page about a problem leads back there.
@@ -56,6 +57,7 @@ impl Exchange {
         Self {
             cookies: SetCookies::none(),
             route: "".into(),
+            websocket: guard::websocket(request),
             is_upstream: false,
             back: None,
             look_again: None,
@@ -72,13 +74,14 @@ impl Exchange {
     }
 
     /// The target is known.
-    pub(super) fn target(&mut self, target: Api<'_>) {
+    pub(super) fn target(&mut self, target: Target<'_, '_>) {
         match target {
-            Api::Endpoint(endpoint) => {
+            Target::Assets(_) => self.route = "assets".into(),
+            Target::Endpoint(endpoint) => {
                 self.endpoint = Some(endpoint);
                 self.route = endpoint.rules().name.into();
             }
-            Api::Route(route) => self.route = (&route.name).into(),
+            Target::Route(matched) => self.route = (&matched.route.name).into(),
         }
     }
 }
@@ -189,7 +192,9 @@ fn refuse(request: &HttpRequest, problem: &Problem, exchange: &Exchange) -> Http
     let location = error_page(problem, exchange).filter(|_| exchange.look_again.is_none());
     // A redirect would be followed, and the page of a failure be kept for the real load (D44).
     let is_speculative = || guard::is_speculative(request.headers());
-    if let Some(location) = location.filter(|_| !proxy::must_close(request) && !is_speculative()) {
+    if let Some(location) =
+        location.filter(|_| !exchange.websocket.must_close() && !is_speculative())
+    {
         let mut response = HttpResponse::SeeOther();
         return response
             .insert_header((header::LOCATION, location))
@@ -214,7 +219,7 @@ fn refuse(request: &HttpRequest, problem: &Problem, exchange: &Exchange) -> Http
             | Problem::BodyStalled
             | Problem::BodyTooLarge
             | Problem::ExpectationFailed
-    ) || proxy::must_close(request)
+    ) || exchange.websocket.must_close()
     {
         // What is left of the request on this connection is not worth reading.
         builder.force_close();

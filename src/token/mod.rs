@@ -28,9 +28,8 @@ mod step_up;
 mod token_call;
 
 use crate::bff::Ctx;
-use crate::frontend::{CountedBy, Route, Spender, TokenRequirement};
+use crate::frontend::{CountedBy, Matched, Route, Spender, TokenRequirement};
 use crate::guard::{Admitted, is_speculative};
-use crate::names::RequestPath;
 use crate::problem::Problem;
 use crate::session::OpenResult;
 use crate::telemetry::metrics::RefreshResult;
@@ -42,14 +41,15 @@ pub use refused::{Refused, renew};
 /// Decides whether the request may go to its upstream, and with whose token.
 pub async fn permit(
     admitted: Admitted,
-    route: &Route,
+    matched: Matched<'_, '_>,
     ctx: &mut Ctx<'_>,
 ) -> Result<Permit, Problem> {
+    let route = matched.route;
     if ctx.session.is_none() {
         may_go_without_session(route, ctx)?;
     }
     spend(&admitted, route, ctx)?;
-    check_claims(route, ctx)?;
+    check_claims(matched, ctx)?;
     let permit = match credentials::users(route, ctx).await? {
         Some(permit) => permit,
         None => credentials::others(route, &ctx.frontend.provider, ctx.idp).await?,
@@ -94,13 +94,14 @@ fn spend(admitted: &Admitted, route: &Route, ctx: &Ctx<'_>) -> Result<(), Proble
 }
 
 /// Checks the route's required claims, before anything that could cost a call.
-fn check_claims(route: &Route, ctx: &Ctx<'_>) -> Result<(), Problem> {
+fn check_claims(matched: Matched<'_, '_>, ctx: &Ctx<'_>) -> Result<(), Problem> {
+    let route = matched.route;
     if !route.requires_claims() {
         return Ok(());
     }
     let session = ctx.session.as_ref();
     let session = session.ok_or_else(|| ctx.frontend.login_required())?;
-    let path = RequestPath::parse(ctx.request.uri().path())
-        .map_err(|_| Problem::BadRequest("the path is not in its plainest form"))?;
-    route.policy.check_claims(session, &route.path, path)
+    route
+        .policy
+        .check_claims(session, &route.path, matched.path)
 }

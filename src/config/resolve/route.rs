@@ -6,7 +6,7 @@ use super::resolver::{DAY, Resolver};
 use crate::config::key_path::KeyPath;
 use crate::config::mistake::did_you_mean;
 use crate::config::settings;
-use crate::frontend::{Route, RoutePath, TokenRequirement};
+use crate::frontend::{Action, Forward, Route, RoutePath, TokenRequirement};
 use crate::names::{RequestPath, RouteName, UpstreamName};
 use crate::session::Jar;
 
@@ -112,18 +112,20 @@ fn one(
     let route = Route {
         name: parsed.ok()?,
         path: path?,
-        upstream: upstream?,
-        strip_prefix: route.strip_prefix.0,
         token: token?,
         policy: required,
         rate_limit: rate_limit.ok()?,
-        methods,
-        body_limit: route.body_limit.0,
-        timeout,
-        websocket: route.websocket.0,
-        cookies: route.cookies.clone(),
-        set_cookies: route.set_cookies.clone(),
-        strip_headers,
+        action: Action::Forward(Forward {
+            upstream: upstream?,
+            strip_prefix: route.strip_prefix.0,
+            methods,
+            body_limit: route.body_limit.0,
+            timeout,
+            websocket: route.websocket.0,
+            cookies: route.cookies.clone(),
+            set_cookies: route.set_cookies.clone(),
+            strip_headers,
+        }),
     };
     policy::check_token(resolver, at, &route);
     Some(route)

@@ -1,6 +1,7 @@
 //! Who wins, and who said so.
 
 use super::*;
+use crate::frontend::Action;
 
 #[test]
 fn defaults_fill_what_nobody_says() {
@@ -23,8 +24,9 @@ fn defaults_fill_what_nobody_says() {
     assert_eq!(shop.session.same_site, SameSite::Strict);
     assert_eq!(shop.session.compression, Compression::Zstd);
     let route = shop.routes.iter().next().unwrap();
-    assert!(route.strip_prefix && route.methods.is_empty());
-    assert_eq!(route.body_limit, 1 << 20);
+    let Action::Forward(forward) = &route.action;
+    assert!(forward.strip_prefix && forward.methods.is_empty());
+    assert_eq!(forward.body_limit, 1 << 20);
     let orders = config.upstreams.values().next().unwrap();
     assert_eq!(orders.url.as_str(), "http://orders.internal:8080/v1");
     assert_eq!(orders.idle_timeout, Duration::from_mins(5));
@@ -109,7 +111,8 @@ fn later_layers_win_and_every_value_knows_who_said_it() {
     assert_eq!(client(&config).scopes, ["openid", "orders"]);
     assert_eq!(shop.session.pad_to, 32);
     assert_eq!(shop.session.compression, Compression::None);
-    assert!(!shop.routes.iter().next().unwrap().strip_prefix);
+    let Action::Forward(forward) = &shop.routes.iter().next().unwrap().action;
+    assert!(!forward.strip_prefix);
     assert_eq!(config.log_format, LogFormat::Json);
 }
 

@@ -1,5 +1,6 @@
 //! For whom upstreams are called, and the call that does not mirror the client's request.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
@@ -10,7 +11,6 @@ use http::{HeaderValue, Request};
 use super::{Answer, Call, Called, Upstream, Upstreams};
 use crate::names::{Origin, UpstreamName};
 use crate::problem::Problem;
-use crate::proxy::Client;
 use crate::proxy::headers::request::UpstreamHeaders;
 use crate::token::Permit;
 
@@ -33,8 +33,8 @@ pub struct Proxy<'a> {
     pub upstreams: &'a Upstreams,
     /// The request as it came.
     pub request: &'a HttpRequest,
-    /// Who sent it.
-    pub client: Client,
+    /// The client's address.
+    pub client: IpAddr,
     /// The frontend's origin.
     pub origin: &'a Origin,
     /// The frontend's CSRF header, in lower case.
@@ -89,7 +89,7 @@ impl Proxy<'_> {
         let call = Call {
             upstream,
             permit,
-            client: self.client.addr,
+            client: self.client,
             limit: target.timeout.unwrap_or(upstream.settings.timeout),
         };
         call.send(head).await
@@ -109,7 +109,7 @@ impl Proxy<'_> {
         UpstreamHeaders {
             host: &upstream.base.host,
             origin: self.origin,
-            client: self.client.addr,
+            client: self.client,
             csrf_header: self.csrf_header,
             cookies: &[],
             strip_headers: &[],

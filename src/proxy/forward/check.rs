@@ -2,16 +2,12 @@
 
 use actix_web::HttpRequest;
 use actix_web::http::Method;
-use actix_web::http::header::{EXPECT, UPGRADE};
+use actix_web::http::header::EXPECT;
 
-use crate::frontend::Route;
 use crate::problem::Problem;
 
 /// Refuses what is never forwarded.
-pub(super) fn check(request: &HttpRequest, route: &Route, has_token: bool) -> Result<(), Problem> {
-    if asks_for_websocket(request) && !route.websocket {
-        return Err(Problem::BadRequest("this route takes no upgrade"));
-    }
+pub(super) fn check(request: &HttpRequest, has_token: bool) -> Result<(), Problem> {
     if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
         // TRACE would echo the token (RFC 9110 §9.3.8).
         return Err(Problem::BadRequest("CONNECT and TRACE are not forwarded"));
@@ -32,21 +28,9 @@ pub(super) fn check(request: &HttpRequest, route: &Route, has_token: bool) -> Re
     Ok(())
 }
 
-/// Whether a request names `websocket` in `Upgrade`. Other protocols are ignored, as RFC 9110 §7.8 allows.
-pub(super) fn asks_for_websocket(request: &HttpRequest) -> bool {
-    request.headers().get_all(UPGRADE).any(|value| {
-        let mut protocols = value.as_bytes().split(|b| *b == b',');
-        protocols.any(|protocol| {
-            let name = protocol.trim_ascii().get(..9);
-            name.is_some_and(|name| name.eq_ignore_ascii_case(b"websocket"))
-        })
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proxy::testing::route;
     use actix_web::test::TestRequest;
 
     #[test]
@@ -60,33 +44,8 @@ mod tests {
             ("my_access_token=x", false),
         ] {
             let request = TestRequest::with_uri(&format!("/?{query}")).to_http_request();
-            assert_eq!(
-                check(&request, &route("/"), true).is_err(),
-                refused,
-                "{query}"
-            );
-            assert!(check(&request, &route("/"), false).is_ok(), "{query}");
-        }
-    }
-
-    #[test]
-    fn only_websocket_upgrades_are_refused_where_none_is_taken() {
-        // D8
-        for (value, refused) in [
-            ("websocket", true),
-            ("WebSocket", true),
-            ("h2c, websocket", true),
-            ("websocket/13", true),
-            ("h2c", false),
-            ("web", false),
-        ] {
-            let request = TestRequest::get().insert_header((UPGRADE, value));
-            let request = request.to_http_request();
-            let mut route = route("/");
-            let outcome = check(&request, &route, false);
-            assert_eq!(outcome.is_err(), refused, "{value}");
-            route.websocket = true;
-            assert!(check(&request, &route, false).is_ok(), "{value}");
+            assert_eq!(check(&request, true).is_err(), refused, "{query}");
+            assert!(check(&request, false).is_ok(), "{query}");
         }
     }
 }

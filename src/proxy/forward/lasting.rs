@@ -32,11 +32,11 @@ use actix_web::{HttpRequest, HttpResponse, rt};
 use bytes::Bytes;
 use tokio::task::JoinHandle;
 
-use super::check::asks_for_websocket;
 use super::frames::{self, Frames};
 use super::tunnel::Idle;
 use crate::bff::Bff;
 use crate::coordination::Coordinator;
+use crate::frontend::WebSocket;
 use crate::session::Session;
 
 /// How long an upstream may take to finish a frame that it has begun, before the connection is cut inside it.
@@ -73,9 +73,9 @@ pub fn end_in_time(answer: HttpResponse, bff: &Bff, session: Option<&Session>) -
 }
 
 /// Whether a request asks for an answer that lasts. An `EventSource` always says so (HTML §9.2.2).
-pub fn may_last(request: &HttpRequest) -> bool {
+pub fn may_last(request: &HttpRequest, websocket: WebSocket) -> bool {
     let accept = request.headers().get_all(ACCEPT);
-    asks_for_websocket(request)
+    websocket != WebSocket::NotAsked
         || accept
             .flat_map(|value| value.as_bytes().split(|b| *b == b','))
             .any(names_event_stream)

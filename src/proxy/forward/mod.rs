@@ -21,11 +21,9 @@ use http::{HeaderValue, Request, Uri, header};
 use super::call::{Answer, Call, Called, ClientBody, Handshake, Length, Proxy, Upstream};
 use super::headers::request::UpstreamHeaders;
 use super::headers::response::{self, ClientHeaders};
-use crate::frontend::Route;
-use crate::names::RequestPath;
+use crate::frontend::{Forward, Matched, WebSocket};
 use crate::problem::Problem;
 use crate::token::Permit;
-use check::asks_for_websocket;
 use response_body::ResponseBody;
 use tunnel::Tunnel;
 
@@ -35,27 +33,33 @@ impl Proxy<'_> {
     /// Forwards the request along a route, and mirrors the answer. Both bodies are streamed.
     ///
     /// A WebSocket handshake becomes a tunnel if the route takes them, and is refused otherwise. The caller closes the
-    /// connection after a refusal, as [`must_close`] says, and gives the answer to [`end_in_time`].
+    /// connection after a refusal, as [`WebSocket::must_close`] says, and gives the answer to [`end_in_time`].
     pub async fn forward(
         &self,
         permit: &Permit,
-        route: &Route,
+        forward: &Forward,
+        matched: Matched<'_, '_>,
         body: web::Payload,
     ) -> Result<Called<HttpResponse>, Problem> {
-        let upstream = self.upstreams.find(&route.upstream)?;
-        check::check(self.request, route, permit.credential().has_token())?;
+        let upstream = self.upstreams.find(&forward.upstream)?;
+        let asks_for_websocket = matched.websocket != WebSocket::NotAsked;
+        if asks_for_websocket && !forward.websocket {
+            return Err(Problem::BadRequest("this route takes no upgrade"));
+        }
+        check::check(self.request, permit.credential().has_token())?;
         let forwarding = Forwarding {
             proxy: self,
             call: Call {
                 upstream,
                 permit,
-                client: self.client.addr,
-                limit: route.timeout.unwrap_or(upstream.settings.timeout),
+                client: self.client,
+                limit: forward.timeout.unwrap_or(upstream.settings.timeout),
             },
-            route,
-            uri: uri(self.request, route, upstream)?,
+            forward,
+            matched,
+            uri: uri(self.request, forward, matched, upstream)?,
         };
-        if asks_for_websocket(self.request) {
+        if asks_for_websocket {
             forwarding.handshake(body).await
         } else {
             forwarding.exchange(body).await
@@ -64,9 +68,9 @@ impl Proxy<'_> {
 }
 
 /// Whether a request can be sent a second time: it has no body that the first attempt has read, and asks for no upgrade.
-pub fn is_replayable(request: &HttpRequest, route: &Route) -> bool {
-    let length = Length::of(request, route.body_limit);
-    matches!(length, Ok(Length::None)) && !asks_for_websocket(request)
+pub fn is_replayable(request: &HttpRequest, forward: &Forward, websocket: WebSocket) -> bool {
+    let length = Length::of(request, forward.body_limit);
+    matches!(length, Ok(Length::None)) && websocket == WebSocket::NotAsked
 }
 
 /// The body of a request that is sent a second time.
@@ -76,33 +80,26 @@ pub async fn no_body(request: &HttpRequest) -> Result<web::Payload, Problem> {
         .map_err(|_| Problem::Internal)
 }
 
-/// Whether the connection must be closed after this request was refused.
-///
-/// A client may send its first frames before it knows the answer, or a server between it and us may believe that the
-/// protocol was switched. What follows is then not a request, whatever it looks like.
-pub fn must_close(request: &HttpRequest) -> bool {
-    asks_for_websocket(request)
-}
-
 /// One request on its way along a route.
 struct Forwarding<'a> {
     proxy: &'a Proxy<'a>,
     call: Call<'a>,
-    route: &'a Route,
+    forward: &'a Forward,
+    matched: Matched<'a, 'a>,
     /// The URL at the upstream.
     uri: Uri,
 }
 
 impl Forwarding<'_> {
     async fn exchange(self, body: web::Payload) -> Result<Called<HttpResponse>, Problem> {
-        let length = Length::of(self.proxy.request, self.route.body_limit)?;
+        let length = Length::of(self.proxy.request, self.forward.body_limit)?;
         let called = if length == Length::None {
             self.call.send(|| self.head(length)).await?
         } else {
             let body = ClientBody {
                 payload: body,
                 length,
-                limit: self.route.body_limit,
+                limit: self.forward.body_limit,
                 idle: self.call.upstream.settings.idle_timeout,
             };
             self.call.send_with_body(self.head(length)?, body).await?
@@ -112,7 +109,7 @@ impl Forwarding<'_> {
 
     /// Asks for a WebSocket.
     async fn handshake(self, body: web::Payload) -> Result<Called<HttpResponse>, Problem> {
-        let key = upgrade::check(self.proxy.request)?;
+        let key = upgrade::check(self.proxy.request, self.matched.websocket)?;
         let mut head = self.head(Length::None)?;
         upgrade::ask(head.headers_mut());
         let is_accepted = |headers: &http::HeaderMap| upgrade::is_accepted(headers, key);
@@ -138,9 +135,9 @@ impl Forwarding<'_> {
     fn head(&self, length: Length) -> Result<Request<()>, Problem> {
         let request = self.proxy.request;
         let outbound = UpstreamHeaders {
-            cookies: &self.route.cookies,
-            strip_headers: &self.route.strip_headers,
-            restricts_methods: !self.route.methods.is_empty(),
+            cookies: &self.forward.cookies,
+            strip_headers: &self.forward.strip_headers,
+            restricts_methods: !self.forward.methods.is_empty(),
             ..self.proxy.upstream_headers(self.call.upstream)
         };
         let mut headers = outbound.headers(|| self.proxy.received())?;
@@ -194,8 +191,8 @@ impl Forwarding<'_> {
 
     fn client_headers(&self, is_not_modified: bool) -> ClientHeaders<'_> {
         ClientHeaders {
-            route: self.route,
-            path: self.proxy.request.uri().path(),
+            forward: self.forward,
+            matched: self.matched,
             asked: &self.uri,
             upstream: &self.call.upstream.settings.url,
             is_private: self.call.permit.is_private(),
@@ -205,10 +202,13 @@ impl Forwarding<'_> {
 }
 
 /// The upstream's origin and prefix, then the raw path below the route, then the raw query.
-fn uri(request: &HttpRequest, route: &Route, upstream: &Upstream) -> Result<Uri, Problem> {
-    const BAD: Problem = Problem::BadRequest("the path is not in its plainest form");
-    let path = RequestPath::parse(request.uri().path()).map_err(|_| BAD)?;
-    let below = route.upstream_path(path);
+fn uri(
+    request: &HttpRequest,
+    forward: &Forward,
+    matched: Matched<'_, '_>,
+    upstream: &Upstream,
+) -> Result<Uri, Problem> {
+    let below = matched.upstream_path(forward.strip_prefix);
     let uri = upstream.base.uri(below, request.uri().query());
-    uri.map_err(|_| BAD)
+    uri.map_err(|_| Problem::BadRequest("the path and query do not fit the API's URL"))
 }

@@ -15,11 +15,12 @@
 //! in common (CRIME). It also costs memory for each connection. Without the header an upstream may not use it.
 
 use actix_web::http::header::{CONTENT_LENGTH, HeaderMap, HeaderValue};
-use actix_web::http::{Method, StatusCode, Version};
+use actix_web::http::{StatusCode, Version};
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse};
 use http::header;
 
 use super::tunnel::Tunnel;
+use crate::frontend::WebSocket;
 use crate::problem::Problem;
 
 /// The one version there is (RFC 6455 §4.1).
@@ -33,7 +34,7 @@ const PASSED: [&str; 3] = [
 ];
 
 /// Refuses what is not a plain handshake (RFC 6455 §4.2.1). Gives its `Sec-WebSocket-Key`.
-pub(super) fn check(request: &HttpRequest) -> Result<&[u8], Problem> {
+pub(super) fn check(request: &HttpRequest, websocket: WebSocket) -> Result<&[u8], Problem> {
     let headers = request.headers();
     let only = |name: &str| {
         let mut values = headers.get_all(name);
@@ -42,12 +43,10 @@ pub(super) fn check(request: &HttpRequest) -> Result<&[u8], Problem> {
     let has_body = request.chunked().unwrap_or(true)
         || (headers.contains_key(CONTENT_LENGTH)
             && only("content-length").is_none_or(|length| length != "0"));
-    let protocol = only("upgrade").map(|value| value.as_bytes().trim_ascii());
-    let is_plain = *request.method() == Method::GET
+    let is_plain = websocket == WebSocket::Handshake
         && request.version() == Version::HTTP_11
         // Says that `Connection` names `upgrade`, and not `close`.
         && request.head().upgrade()
-        && protocol.is_some_and(|name| name.eq_ignore_ascii_case(b"websocket"))
         && !has_body;
     if !is_plain {
         return Err(Problem::BadRequest("this is not a WebSocket handshake"));

@@ -8,14 +8,13 @@ use http::Uri;
 use url::Url;
 
 use super::{ConnectionOptions, cache, is_hop_by_hop, location};
-use crate::frontend::Route;
+use crate::frontend::{Forward, Matched};
 use crate::session::Jar;
 
 /// All that the headers for the client depend on, beside the upstream's headers.
 pub(in crate::proxy) struct ClientHeaders<'a> {
-    pub(in crate::proxy) route: &'a Route,
-    /// The path of the client's request.
-    pub(in crate::proxy) path: &'a str,
+    pub(in crate::proxy) forward: &'a Forward,
+    pub(in crate::proxy) matched: Matched<'a, 'a>,
     /// The URL that was asked for.
     pub(in crate::proxy) asked: &'a Uri,
     /// The upstream's own URL, with its prefix.
@@ -84,8 +83,8 @@ impl ClientHeaders<'_> {
     fn location(&self, value: &[u8]) -> Option<HeaderValue> {
         let value = std::str::from_utf8(value).ok()?;
         let asked = Url::parse(&self.asked.to_string()).ok()?;
-        let mount = self.route.path.mount(self.path);
-        let mount = self.route.strip_prefix.then_some(mount);
+        let mount = self.matched.route.path.mount(self.matched.path);
+        let mount = self.forward.strip_prefix.then_some(mount);
         let rewritten = location::rewrite(value, &asked, self.upstream, mount)?;
         HeaderValue::try_from(rewritten).ok()
     }
@@ -105,7 +104,11 @@ impl ClientHeaders<'_> {
             attribute.trim().eq_ignore_ascii_case("domain")
         });
         !names_domain
-            && self.route.set_cookies.iter().any(|allowed| allowed == name)
+            && self
+                .forward
+                .set_cookies
+                .iter()
+                .any(|allowed| allowed == name)
             && !Jar::is_ours(name)
     }
 }
@@ -214,6 +217,8 @@ pub(in crate::proxy) fn content_length(received: &http::HeaderMap) -> Option<u64
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frontend::{Action, WebSocket};
+    use crate::names::RequestPath;
     use crate::proxy::testing::route;
 
     fn passed(is_private: bool, received: &[(&'static str, &'static str)]) -> HeaderMap {
@@ -229,11 +234,17 @@ mod tests {
         for (name, value) in received {
             headers.append(*name, http::HeaderValue::from_static(value));
         }
-        let mut route = route("/api/orders");
-        route.set_cookies = vec!["theme".to_owned(), "__Host-Http-shop".to_owned()];
+        let route = route("/api/orders");
+        let Action::Forward(forward) = &route.action;
+        let mut forward = forward.clone();
+        forward.set_cookies = vec!["theme".to_owned(), "__Host-Http-shop".to_owned()];
         let inbound = ClientHeaders {
-            route: &route,
-            path: "/api/orders/7",
+            forward: &forward,
+            matched: Matched {
+                route: &route,
+                path: RequestPath::parse("/api/orders/7").unwrap(),
+                websocket: WebSocket::NotAsked,
+            },
             asked: &Uri::from_static("http://orders.internal/v1/7"),
             upstream: &Url::parse("http://orders.internal/v1").unwrap(),
             is_private,

@@ -132,7 +132,7 @@ async fn a_body_over_the_limit_is_refused_and_never_completed() {
     })
     .await;
     let mut setup = Setup::to(upstream.addr);
-    setup.route.body_limit = 8;
+    setup.forward().body_limit = 8;
     let front = setup.start();
     let head = "POST /api/orders HTTP/1.1\r\nHost: x\r\n";
 
@@ -181,7 +181,7 @@ async fn a_slow_upstream_slows_the_client_down() {
     })
     .await;
     let mut setup = Setup::to(upstream.addr);
-    setup.route.body_limit = u64::MAX;
+    setup.forward().body_limit = u64::MAX;
     let front = setup.start();
     let mut client = Talk::to(front.addr).await;
     client
@@ -296,7 +296,7 @@ async fn an_upload_that_is_cut_after_the_answer_began_is_not_completed() {
         })
         .await;
         let mut setup = Setup::to(upstream.addr);
-        setup.route.body_limit = 8;
+        setup.forward().body_limit = 8;
         let front = setup.start();
         let mut client = Talk::to(front.addr).await;
         let head = "POST /api/orders HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked";

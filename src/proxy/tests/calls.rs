@@ -10,7 +10,7 @@ use super::{Log, OK};
 use crate::names::{Origin, UpstreamName};
 use crate::problem::Problem;
 use crate::proxy::testing::{RawUpstream, Setup, Talk};
-use crate::proxy::{Answer, Called, Challenge, Client, Proxy, ReadError, Target};
+use crate::proxy::{Answer, Called, Challenge, Proxy, ReadError, Target};
 use crate::token::Permit;
 
 /// `GET /7?x=1` for a client that sent `request`.
@@ -18,9 +18,7 @@ async fn get(setup: &Setup, request: TestRequest) -> Result<Called<Answer>, Prob
     let proxy = Proxy {
         upstreams: &setup.upstreams(),
         request: &request.to_http_request(),
-        client: Client {
-            addr: "192.0.2.1".parse().unwrap(),
-        },
+        client: "192.0.2.1".parse().unwrap(),
         origin: &Origin::parse("https://shop.example.com").unwrap(),
         csrf_header: "x-csrf",
     };
@@ -29,7 +27,7 @@ async fn get(setup: &Setup, request: TestRequest) -> Result<Called<Answer>, Prob
         path: "/7",
         query: Some("x=1"),
         cookies: &["theme".to_owned()],
-        timeout: setup.route.timeout,
+        timeout: setup.clone().forward().timeout,
     };
     let permit = Permit::given(setup.token.map(HeaderValue::from_static), true);
     proxy.get(&permit, target).await
@@ -166,7 +164,7 @@ async fn an_answer_that_does_not_come_is_a_timeout() {
     })
     .await;
     let mut setup = Setup::to(upstream.addr);
-    setup.route.timeout = Some(Duration::from_millis(100));
+    setup.forward().timeout = Some(Duration::from_millis(100));
     let outcome = get(&setup, TestRequest::get()).await;
     assert_eq!(outcome.unwrap_err().code(), "upstream-timeout");
 }

@@ -15,7 +15,7 @@ async fn an_upstream_that_says_nothing_in_time_is_a_timeout() {
     })
     .await;
     let mut setup = Setup::to(upstream.addr);
-    setup.route.timeout = Some(Duration::from_millis(100));
+    setup.forward().timeout = Some(Duration::from_millis(100));
     let front = setup.start();
     for head in [
         "GET /api/orders HTTP/1.1",

@@ -1,0 +1,73 @@
+//! A route that forwards: may the request go, with which token, what does the upstream answer, and what follows from a 401.
+//!
+//! # Invariants
+//! - Nothing of an answer is sent before all decisions about cookies are made, those after a 401 too.
+//! - A token that was renewed for this request is not renewed again, so an upstream is asked twice at the most.
+
+use std::time::Instant;
+
+use actix_web::{HttpResponse, web};
+
+use super::ApiCall;
+use crate::bff::Ctx;
+use crate::frontend::Forward;
+use crate::problem::Problem;
+use crate::proxy::{self, Called, Proxy};
+use crate::token::{self, Permit, Refused};
+
+pub(super) async fn serve(
+    forward: &Forward,
+    call: ApiCall<'_>,
+    ctx: &mut Ctx<'_>,
+) -> Result<HttpResponse, Problem> {
+    let ApiCall {
+        matched,
+        admitted,
+        mut body,
+        upstreams,
+    } = call;
+    let (bff, request) = (ctx.bff, ctx.request);
+    let proxy = Proxy {
+        upstreams,
+        request,
+        client: admitted.client(),
+        origin: &ctx.frontend.origin,
+        csrf_header: &ctx.frontend.csrf_header,
+    };
+    let ask = async |permit: &Permit, body: web::Payload| {
+        let asked_at = Instant::now();
+        let outcome = proxy.forward(permit, forward, matched, body).await?;
+        let seconds = asked_at.elapsed().as_secs_f64();
+        bff.metrics.upstream_answered(&forward.upstream, seconds);
+        Ok::<_, Problem>(outcome)
+    };
+    // The end of the session counts for a stream from here on, wherever the refresh of another request moves it.
+    let session = ctx.session.as_ref();
+    let streamed = session.filter(|_| proxy::may_last(request, matched.websocket));
+    let watched = streamed.map(|session| bff.ends.watch(session));
+    // May it go, and as whom: 401, 403, 429, 503.
+    let mut permit = token::permit(admitted, matched, ctx).await?;
+    let answer = loop {
+        // The upstream answers: 502, 504.
+        let (challenge, answer) = match ask(&permit, body).await? {
+            Called::Answer(answer) => break answer,
+            Called::Unauthorized(challenge, answer) => (challenge, answer),
+        };
+        // A 401 that a new token may mend, or a new login.
+        let refused = Refused {
+            bearer: permit.bearer(),
+            challenge: &challenge.0,
+            is_replayable: proxy::is_replayable(request, forward, matched.websocket),
+        };
+        let Some(renewed) = token::renew(refused, matched.route, ctx).await? else {
+            break answer;
+        };
+        // Once more. The first answer gives its place at the upstream back before.
+        drop(answer);
+        permit = renewed;
+        body = proxy::no_body(request).await?;
+    };
+    let answer = proxy::end_in_time(answer, bff, ctx.session.as_deref().map(|s| &**s));
+    drop(watched);
+    Ok(answer)
+}

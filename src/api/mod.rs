@@ -1,0 +1,33 @@
+//! The API routes: one file for each [`Action`](crate::frontend::Action) of a route, the whole flow readable in it.
+//!
+//! `endpoint` answers what is sealgate's own, this module what is an API's. `server::pipeline` has found the route, let the
+//! request in and opened its session before it calls [`serve`].
+
+mod forward;
+
+use actix_web::{HttpResponse, web};
+
+use crate::bff::Ctx;
+use crate::frontend::{Action, Matched};
+use crate::guard::Admitted;
+use crate::problem::Problem;
+use crate::proxy::Upstreams;
+
+/// A request that was let in to an API route.
+pub struct ApiCall<'a> {
+    /// The route, and what the request says to it.
+    pub matched: Matched<'a, 'a>,
+    /// Proof that it was let in.
+    pub admitted: Admitted,
+    /// The body, of which nothing has been read.
+    pub body: web::Payload,
+    /// This worker's connections.
+    pub upstreams: &'a Upstreams,
+}
+
+/// Answers one request to an API route.
+pub async fn serve(call: ApiCall<'_>, ctx: &mut Ctx<'_>) -> Result<HttpResponse, Problem> {
+    match &call.matched.route.action {
+        Action::Forward(forward) => forward::serve(forward, call, ctx).await,
+    }
+}
