@@ -5,7 +5,7 @@
 //! - The key is random and made anew in each process: no input can have been sealed with it.
 
 use std::rc::Rc;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use openidconnect::AccessToken;
@@ -20,8 +20,8 @@ use crate::names::{FrontendName, Origin, RequestPath, ReturnTo, RouteName, Upstr
 use crate::oidc::probe as oidc;
 use crate::session::probe::{Chosen, Probed};
 use crate::session::{
-    Compression, Jar, JarSettings, OpenResult, OpenSession, Received, SameSite, Session, SessionId,
-    SessionSettings, SetCookies, TokenSet,
+    Compression, Jar, JarSettings, OpenResult, OpenSession, SameSite, Session, SessionId,
+    SessionSettings, TokenSet, Wallet,
 };
 
 const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
@@ -29,7 +29,7 @@ const HOUR: Duration = Duration::from_hours(1);
 
 struct Scene {
     jar: Jar,
-    keys: KeyRing,
+    keys: Arc<KeyRing>,
     session: Session,
     /// A `Cookie` line that holds `session` in three chunks.
     genuine: Vec<u8>,
@@ -43,16 +43,12 @@ static SCENE: LazyLock<Scene> = LazyLock::new(Scene::new);
 /// If either opens as a session (unless the change changed nothing that counts), or is answered with anything but deletions.
 pub fn cookie_header(data: &[u8]) {
     let scene = &*SCENE;
-    let received = scene.jar.read(data.split(|byte| *byte == b'\n'));
-    assert!(scene.load(&received).is_none(), "opened without the key");
-    assert!(scene.jar.load_hint(&received, &scene.keys).is_none());
+    let lines = || data.split(|byte| *byte == b'\n');
+    assert!(scene.load(lines()).is_none(), "opened without the key");
+    let wallet = scene.wallet(lines());
+    assert!(wallet.load_hint().is_none());
     let text = std::str::from_utf8(data).unwrap_or_default();
-    assert!(
-        scene
-            .jar
-            .open_logout_state(text, &scene.keys, NOW)
-            .is_none()
-    );
+    assert!(wallet.open_logout_state(text).is_none());
 
     let Some((at, change)) = data.split_first_chunk() else {
         return;
@@ -62,7 +58,7 @@ pub fn cookie_header(data: &[u8]) {
     for (to, from) in line.iter_mut().skip(at).zip(change) {
         *to = *from;
     }
-    let opened = scene.load(&scene.jar.read(std::iter::once(line.as_slice())));
+    let opened = scene.load(std::iter::once(line.as_slice()));
     let genuine = &scene.session.tokens.access_token;
     assert!(opened.is_none_or(|session| session.tokens.access_token.secret() == genuine.secret()));
 }
@@ -112,13 +108,13 @@ impl Scene {
     fn new() -> Self {
         let origin = UnixTime::from_secs(0);
         let key = Key::generate(Alg::default(), origin, origin).expect("randomness");
-        let keys = KeyRing::from_keys(vec![key], NOW).expect("one active key");
+        let keys = Arc::new(KeyRing::from_keys(vec![key], NOW).expect("one active key"));
         let jar = Jar::new(settings().expect("valid names"));
         let session = session();
-        let mut out = SetCookies::none();
-        jar.store(&session, &Received::none(), &keys, NOW, &mut out)
-            .expect("it fits");
-        let pairs: Vec<&str> = out
+        let mut wallet = jar.wallet(std::iter::empty(), Arc::clone(&keys), NOW);
+        wallet.store(&session).expect("it fits");
+        let pairs: Vec<&str> = wallet
+            .set_cookies()
             .lines()
             .filter_map(|line| line.split(';').next())
             .collect();
@@ -131,15 +127,19 @@ impl Scene {
         }
     }
 
-    fn load(&self, received: &Received<'_>) -> Option<Rc<OpenSession>> {
-        let mut out = SetCookies::none();
-        let loaded = self.jar.load(received, &self.keys, NOW, &mut out);
+    fn wallet<'d>(&'d self, lines: impl Iterator<Item = &'d [u8]>) -> Wallet<'d> {
+        self.jar.wallet(lines, Arc::clone(&self.keys), NOW)
+    }
+
+    fn load<'d>(&'d self, lines: impl Iterator<Item = &'d [u8]>) -> Option<Rc<OpenSession>> {
+        let mut wallet = self.wallet(lines);
+        let loaded = wallet.load();
         assert!(
-            out.is_empty() || loaded.result != OpenResult::UnknownKey,
+            wallet.set_cookies().is_empty() || loaded.result != OpenResult::UnknownKey,
             "E19"
         );
-        self.jar.delete_all(received, &mut out);
-        for line in out.lines() {
+        wallet.delete_all();
+        for line in wallet.set_cookies().lines() {
             assert!(
                 line.contains("=; Path=/") && line.contains("; Max-Age=0; "),
                 "{line}"

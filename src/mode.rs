@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sealgate::app::{self, Listeners, StartError};
@@ -171,7 +172,7 @@ pub(crate) fn explain_cookie(files: Vec<PathBuf>) -> Result<(), Failure> {
     let clock = Clock::system();
     let config = Sources::of_process(files).read()?.resolve(&clock)?;
     let now = clock.now();
-    let keys = keyring::KeyRing::load(&config.keys.dir, now)?;
+    let keys = Arc::new(keyring::KeyRing::load(&config.keys.dir, now)?);
     let mut header = Vec::new();
     io::stdin()
         .take(LONGEST_HEADER + 1)
@@ -195,8 +196,8 @@ pub(crate) fn explain_cookie(files: Vec<PathBuf>) -> Result<(), Failure> {
     };
     let mut explained = Vec::new();
     for frontend in config.frontends.iter() {
-        let received = frontend.jar.read(lines());
-        explained.extend(frontend.jar.explain(&received, &keys, now));
+        let wallet = frontend.jar.wallet(lines(), Arc::clone(&keys), now);
+        explained.extend(wallet.explain());
     }
     for cookie in &explained {
         print(&format!("{cookie}\n"))?;

@@ -133,7 +133,7 @@ async fn log_out(
     let revocations = revocations(ctx, token);
     // Here at once, and everywhere else as soon as the feed brings it.
     let until = now.plus(coordinator.longest_session());
-    let keys = &ctx.keys;
+    let keys = ctx.wallet.keys();
     coordinator
         .log_out(&revocations, &id, valid_for, keys, &ctx.bff.clock)
         .await

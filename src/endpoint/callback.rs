@@ -134,20 +134,14 @@ async fn read(mut body: web::Payload) -> Result<Vec<u8>, Problem> {
 /// What the answer's `state` says, and the attempt that it belongs to, which is over whatever comes of it (B20).
 async fn take_login(ctx: &mut Ctx<'_>, state: String) -> (Option<Way>, Option<LoginAttempt>) {
     // Another replica may have sealed them, with a key that is new here.
-    if ctx
-        .frontend
-        .jar
-        .open_login_state(&state, &ctx.keys)
-        .is_none()
-    {
+    if ctx.wallet.open_login_state(&state).is_none() {
         ctx.look_for_keys().await;
     }
-    let jar = &ctx.frontend.jar;
-    let opened = jar.open_login_state(&state, &ctx.keys);
+    let opened = ctx.wallet.open_login_state(&state);
     let random = opened
         .as_ref()
         .map_or(state.as_str(), |(random, _)| *random);
-    let taken = jar.take_login(random, ctx.received, &ctx.keys, ctx.now, ctx.cookies);
+    let taken = ctx.wallet.take_login(random);
     let Some((_, said)) = opened else {
         return (None, None);
     };

@@ -100,9 +100,9 @@ pub(super) async fn begin(ctx: &mut Ctx<'_>, wish: Wish) -> Result<HttpResponse,
             .is_some_and(|prompt| prompt != "none");
     state.is_second = wish.is_second;
     let random = Provider::random_state();
-    let jar = &ctx.frontend.jar;
-    let sealed = jar
-        .seal_login_state(&random, &state, &ctx.keys, ctx.now)
+    let sealed = ctx
+        .wallet
+        .seal_login_state(&random, &state)
         .map_err(|error| not_stored(ctx, error))?;
     let AuthorizationRequest {
         url,
@@ -127,7 +127,8 @@ pub(super) async fn begin(ctx: &mut Ctx<'_>, wish: Wish) -> Result<HttpResponse,
         acr_values: asked.acr_values,
         replaces: wish.replaces,
     };
-    jar.store_login(&attempt, ctx.received, &ctx.keys, ctx.now, ctx.cookies)
+    ctx.wallet
+        .store_login(&attempt)
         .map_err(|error| not_stored(ctx, error))?;
     ctx.bff
         .metrics

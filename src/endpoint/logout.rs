@@ -39,10 +39,7 @@ pub(super) fn url(frontend: &Frontend, session: &Session) -> String {
 
 /// `POST /bff/logout`
 pub(super) async fn by_script(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Problem> {
-    let logout_url = match (
-        &ctx.session,
-        ctx.frontend.jar.load_hint(ctx.received, &ctx.keys),
-    ) {
+    let logout_url = match (&ctx.session, ctx.wallet.load_hint()) {
         (Some(session), _) => url(ctx.frontend, session),
         (None, Some(hint)) => {
             format!(
@@ -65,7 +62,7 @@ pub(super) async fn by_navigation(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Pro
     let params = query(ctx);
     let sid = single(&params, "sid")?.ok_or(Problem::BadRequest("sid is missing"))?;
     let return_to = return_url(ctx, &params)?;
-    let hint = ctx.frontend.jar.load_hint(ctx.received, &ctx.keys);
+    let hint = ctx.wallet.load_hint();
     let session_id = match (&ctx.session, &hint) {
         (Some(session), _) => session.id,
         (None, Some(hint)) => hint.session,
@@ -86,7 +83,7 @@ pub(super) async fn by_navigation(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Pro
     } else {
         None
     };
-    ctx.frontend.jar.delete_hint(ctx.cookies);
+    ctx.wallet.delete_hint();
     let id_token = newer
         .or(hint)
         .filter(|hint| hint.session == session_id && !hint.id_token.is_empty())
@@ -123,11 +120,7 @@ pub(super) fn landing(ctx: &Ctx<'_>) -> HttpResponse {
     let return_to = single(&query(ctx), "state")
         .ok()
         .flatten()
-        .and_then(|state| {
-            ctx.frontend
-                .jar
-                .open_logout_state(&state, &ctx.keys, ctx.now)
-        })
+        .and_then(|state| ctx.wallet.open_logout_state(&state))
         .unwrap_or_else(ReturnTo::root);
     HttpResponse::SeeOther()
         .insert_header((header::LOCATION, return_to.as_str()))
@@ -154,8 +147,7 @@ async fn end(ctx: &mut Ctx<'_>) -> Option<LogoutHint> {
     });
     if !is_revoked {
         // A late answer could bring a refresh token that works for hours (G10).
-        let jar = &ctx.frontend.jar;
-        jar.mark_unrevoked(&session, ctx.received, &ctx.keys, ctx.now, ctx.cookies);
+        ctx.wallet.mark_unrevoked(&session);
     }
     newer_hint(ctx, &session)
 }
@@ -221,11 +213,7 @@ async fn end_session_url(
     id_token: Option<&str>,
     return_to: &ReturnTo,
 ) -> Option<String> {
-    let state = match ctx
-        .frontend
-        .jar
-        .seal_logout_state(return_to, &ctx.keys, ctx.now)
-    {
+    let state = match ctx.wallet.seal_logout_state(return_to) {
         Ok(state) => state,
         Err(error) => {
             log::error!(frontend = ctx.frontend.name.as_str(); "no logout state: {error}");

@@ -57,15 +57,7 @@ pub(super) async fn redeem(
     }
     deliver(ctx, &redeemed)?;
     if let (Some(replaced), Some(session)) = (attempt.replaces, &ctx.session) {
-        let jar = &ctx.frontend.jar;
-        jar.mark_replaced(
-            replaced,
-            session,
-            ctx.received,
-            &ctx.keys,
-            ctx.now,
-            ctx.cookies,
-        );
+        ctx.wallet.mark_replaced(replaced, session);
         // A copy of its cookies, and its open streams, end with it (B24).
         ctx.revoke(replaced);
     }

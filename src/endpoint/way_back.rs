@@ -90,12 +90,7 @@ pub(super) fn is_second_look(ctx: &Ctx<'_>, query: &[(String, String)]) -> bool 
     let [(name, state)] = query else {
         return false;
     };
-    name == "state"
-        && ctx
-            .frontend
-            .jar
-            .open_login_state(state, &ctx.keys)
-            .is_some()
+    name == "state" && ctx.wallet.open_login_state(state).is_some()
 }
 
 /// Whether the login has been done, by the same answer or another attempt.

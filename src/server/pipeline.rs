@@ -53,9 +53,15 @@ async fn run(
     let frontend = bff.frontends.select(host);
     let frontend = frontend.inspect_err(|_| tell_of_unknown(host, bff))?;
     exchange.select(Arc::clone(frontend));
-    let received = frontend.jar.read(cookie_lines(request.headers()));
+    let now = bff.clock.now();
+    let wallet = || {
+        let lines = cookie_lines(request.headers());
+        frontend.jar.wallet(lines, bff.keys.current(), now)
+    };
     if let Err(problem) = guard::check_header_size(request.headers()) {
-        frontend.jar.delete_all(&received, &mut exchange.cookies);
+        let mut wallet = wallet();
+        wallet.delete_all();
+        exchange.cookies = wallet.into_set_cookies();
         return Err(problem);
     }
     // 3 Which target: 400, 404, 405.
@@ -70,33 +76,45 @@ async fn run(
         frontend,
         idp: &worker.idp,
         request,
-        received: &received,
+        wallet: wallet(),
         session: None,
         found: OpenResult::Anonymous,
-        keys: bff.keys.current(),
         arrived_at: exchange.begun,
-        now: bff.clock.now(),
-        cookies: &mut exchange.cookies,
+        now,
         back: &mut exchange.back,
         look_again: &mut exchange.look_again,
     };
+    let answer = serve(target, admitted, body, &mut ctx, worker).await;
+    exchange.is_upstream = answer.is_ok() && matches!(target, Target::Route(_));
+    exchange.cookies = ctx.wallet.into_set_cookies();
+    answer
+}
+
+/// Steps 5 to 8, which decide about cookies.
+async fn serve(
+    target: Target<'_, '_>,
+    admitted: guard::Admitted,
+    body: web::Payload,
+    ctx: &mut Ctx<'_>,
+    worker: &Worker,
+) -> Result<HttpResponse, Problem> {
     // 5 Whose session: a cookie that is bad or dead is nobody's, and is deleted.
     // 6 Was it ended: 503 if that cannot be known.
     let session_use = session_use(target);
     if session_use != SessionUse::Ignores {
-        open(&mut ctx, worker).await;
-        refuse_if_revocations_are_stale(&ctx, session_use)?;
+        open(ctx, worker).await;
+        refuse_if_revocations_are_stale(ctx, session_use)?;
     }
     // 7 May it be done, and 8 do it.
     match target {
         Target::Assets(assets) => {
             let site = assets::Site {
-                origin: &frontend.origin,
-                framed: &frontend.provider.origins(),
+                origin: &ctx.frontend.origin,
+                framed: &ctx.frontend.provider.origins(),
             };
-            assets::serve(request, assets, site).await
+            assets::serve(ctx.request, assets, site).await
         }
-        Target::Endpoint(endpoint) => endpoint::serve(endpoint, admitted, &mut ctx, body).await,
+        Target::Endpoint(endpoint) => endpoint::serve(endpoint, admitted, ctx, body).await,
         Target::Route(matched) => {
             let call = ApiCall {
                 matched,
@@ -104,9 +122,7 @@ async fn run(
                 body,
                 upstreams: &worker.upstreams,
             };
-            let answer = api::serve(call, &mut ctx).await?;
-            exchange.is_upstream = true;
-            Ok(answer)
+            api::serve(call, ctx).await
         }
     }
 }
@@ -147,11 +163,7 @@ fn refuse_if_revocations_are_stale(ctx: &Ctx<'_>, session_use: SessionUse) -> Re
 
 /// Opens the session cookies, with another look at the key directory if they name a key nobody here knows.
 async fn open(ctx: &mut Ctx<'_>, worker: &Worker) {
-    let load = |ctx: &mut Ctx<'_>| {
-        let known = &mut worker.opened.borrow_mut();
-        let jar = &ctx.frontend.jar;
-        jar.load_again(known, ctx.received, &ctx.keys, ctx.now, ctx.cookies)
-    };
+    let load = |ctx: &mut Ctx<'_>| ctx.wallet.load_cached(&mut worker.opened.borrow_mut());
     let mut loaded = load(ctx);
     if loaded.result == OpenResult::UnknownKey && ctx.look_for_keys().await {
         loaded = load(ctx);

@@ -15,17 +15,12 @@ const MAX_COOKIES: usize = 64;
 
 /// The cookies of one request that bear this frontend's names; borrowed, unopened, untrusted.
 #[derive(Default)]
-pub struct Received<'r> {
+pub(super) struct Received<'r> {
     cookies: Vec<(Kind<'r>, &'r [u8])>,
     overflow: bool,
 }
 
 impl<'r> Received<'r> {
-    /// No cookies.
-    pub fn none() -> Self {
-        Self::default()
-    }
-
     /// Picks them out of `Cookie` lines.
     pub(super) fn read(names: &Names, lines: impl Iterator<Item = &'r [u8]>) -> Self {
         let mut received = Self::default();

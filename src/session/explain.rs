@@ -15,16 +15,13 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::budget;
-use super::cookies::Received;
 use super::encode::State;
 use super::envelope::{Envelope, Failure, Unsealed};
-use super::jar::Jar;
 use super::names::Kind;
 use super::outcome::{Loaded, OpenResult};
-use super::set_cookie::SetCookies;
 use super::state::{LoginAttempt, Session};
+use super::wallet::Wallet;
 use crate::clock::UnixTime;
-use crate::keyring::KeyRing;
 
 /// What became of one of our cookies (a session in several counts as one).
 #[derive(Debug)]
@@ -41,26 +38,18 @@ impl fmt::Display for Explained {
     }
 }
 
-impl Jar {
-    /// Every cookie of this frontend, in words.
-    pub fn explain(
-        &self,
-        received: &Received<'_>,
-        keys: &KeyRing,
-        now: UnixTime,
-    ) -> Vec<Explained> {
+impl Wallet<'_> {
+    /// Every cookie of this frontend that came, in words.
+    pub fn explain(mut self) -> Vec<Explained> {
         // What a request with these cookies would be told.
-        let verdict = self.load(received, keys, now, &mut SetCookies::none());
+        let verdict = self.load();
         let scene = Scene {
-            jar: self,
-            received,
-            keys,
-            now,
+            wallet: &self,
             verdict,
         };
         let mut seen: Vec<Kind<'_>> = Vec::new();
         let mut all = Vec::new();
-        for (kind, _) in received.iter() {
+        for (kind, _) in self.received.iter() {
             let kind = match kind {
                 Kind::Session(_) => Kind::Session(0),
                 other => other,
@@ -75,10 +64,7 @@ impl Jar {
 }
 
 struct Scene<'s> {
-    jar: &'s Jar,
-    received: &'s Received<'s>,
-    keys: &'s KeyRing,
-    now: UnixTime,
+    wallet: &'s Wallet<'s>,
     verdict: Loaded,
 }
 
@@ -94,7 +80,7 @@ impl Report {
 
 impl Scene<'_> {
     fn explain(&self, kind: Kind<'_>) -> Explained {
-        let jar = self.jar;
+        let jar = self.wallet.jar;
         match kind {
             Kind::Session(_) => self.open(kind, &jar.session, |report, opened| {
                 self.session(report, &opened.state)
@@ -109,7 +95,11 @@ impl Scene<'_> {
                     report.line("session", mark.session.short());
                     report.line("ended, until", self.at(mark.until));
                 }
-                opened.state.0.iter().any(|mark| mark.until > self.now)
+                opened
+                    .state
+                    .0
+                    .iter()
+                    .any(|mark| mark.until > self.wallet.now)
             }),
             Kind::Hint => self.open(kind, &jar.hint, |report, opened| {
                 report.line("session", opened.state.session.short());
@@ -132,29 +122,29 @@ impl Scene<'_> {
         describe: impl FnOnce(&mut Report, &Unsealed<S>) -> bool,
     ) -> Explained {
         let chunk = |index: u8| match kind {
-            Kind::Session(_) => self.received.value(Kind::Session(index)),
-            kind => self.received.value(kind).filter(|_| index == 0),
+            Kind::Session(_) => self.wallet.received.value(Kind::Session(index)),
+            kind => self.wallet.received.value(kind).filter(|_| index == 0),
         };
-        let repeated = self.received.iter().find(|(other, _)| {
+        let repeated = self.wallet.received.iter().find(|(other, _)| {
             let same = match kind {
                 Kind::Session(_) => matches!(other, Kind::Session(_)),
                 kind => *other == kind,
             };
-            same && self.received.values(*other).nth(1).is_some()
+            same && self.wallet.received.values(*other).nth(1).is_some()
         });
-        let name = self.jar.names.name(kind);
+        let name = self.wallet.jar.names.name(kind);
         let purpose = S::PURPOSE.label();
         let mut report = Report(format!(
             "{name}: {purpose} of frontend {}\n",
-            self.jar.settings.frontend
+            self.wallet.jar.settings.frontend
         ));
         let opened = match repeated {
             Some((repeated, _)) => Err(format!(
                 "{} came more than once; which of them counts cannot be told",
-                self.jar.names.name(repeated)
+                self.wallet.jar.names.name(repeated)
             )),
             None => envelope
-                .diagnose(chunk, self.keys)
+                .diagnose(chunk, &self.wallet.keys)
                 .map_err(|failure| self.failure(&failure)),
         };
         let is_good = match opened {
@@ -175,8 +165,12 @@ impl Scene<'_> {
 
     /// What every cookie has.
     fn wrapping<S>(&self, report: &mut Report, opened: &Unsealed<S>) {
-        let alg = self.keys.key(opened.kid).map_or("", |key| key.alg().name());
-        let role = if self.keys.primary(self.now).kid() == opened.kid {
+        let alg = self
+            .wallet
+            .keys
+            .key(opened.kid)
+            .map_or("", |key| key.alg().name());
+        let role = if self.wallet.keys.primary(self.wallet.now).kid() == opened.kid {
             "the primary"
         } else {
             "opens only"
@@ -205,7 +199,7 @@ impl Scene<'_> {
 
     fn session(&self, report: &mut Report, session: &Session) -> bool {
         let tokens = &session.tokens;
-        let idle_timeout = self.jar.settings.session.idle_timeout;
+        let idle_timeout = self.wallet.jar.settings.session.idle_timeout;
         let opened = self.verdict.session.as_deref();
         let seen = opened.map_or(session.last_seen, |opened| opened.last_seen);
         let state = match self.verdict.result {
@@ -250,7 +244,9 @@ impl Scene<'_> {
     }
 
     fn login(&self, report: &mut Report, attempt: &LoginAttempt) -> bool {
-        let ends = attempt.started_at.plus(self.jar.settings.login_timeout);
+        let ends = attempt
+            .started_at
+            .plus(self.wallet.jar.settings.login_timeout);
         report.line("issuer", &attempt.issuer);
         report.line("begun", self.at(attempt.started_at));
         report.line("ends", self.at(ends));
@@ -258,11 +254,11 @@ impl Scene<'_> {
             "return to",
             format_args!("{} bytes here, the others in state", attempt.rest.len()),
         );
-        !attempt.is_expired(self.now, self.jar.settings.login_timeout)
+        !attempt.is_expired(self.wallet.now, self.wallet.jar.settings.login_timeout)
     }
 
     fn failure(&self, failure: &Failure) -> String {
-        let settings = &self.jar.settings;
+        let settings = &self.wallet.jar.settings;
         match failure {
             Failure::Tag => format!(
                 "the key is known, but the seal is broken: a byte was changed, or it was sealed for another cookie, frontend \
@@ -279,10 +275,10 @@ impl Scene<'_> {
             .ok()
             .and_then(|secs| Timestamp::from_second(secs).ok())
             .map_or_else(|| at.as_secs().to_string(), |at| at.to_string());
-        if at > self.now {
-            format!("{date}, in {}", span(at.since(self.now)))
+        if at > self.wallet.now {
+            format!("{date}, in {}", span(at.since(self.wallet.now)))
         } else {
-            format!("{date}, {} ago", span(self.now.since(at)))
+            format!("{date}, {} ago", span(self.wallet.now.since(at)))
         }
     }
 }

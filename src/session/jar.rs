@@ -1,20 +1,18 @@
 //! The cookies of one frontend: names, attributes, envelopes.
 //!
-//! `server::pipeline` makes one for each frontend. What it does with sessions is in `load` and `store`, the cookies of
-//! logins are in `login`, what belongs to logout in `logout`.
+//! `frontend` has one for each frontend. Each request gets a [`Wallet`](super::Wallet) from it, which reads and writes.
 //!
 //! # Invariants
 //! - A cookie's attributes follow from its kind and the configuration alone, never from a request (C16, C20).
 
 use super::chunk::Layout;
-use super::cookies::Received;
 use super::envelope::Envelope;
 use super::names::{self, Kind, Names};
 use super::set_cookie::{Attributes, SetCookies};
 use super::settings::JarSettings;
 use super::state::{EndedMarks, LoginAttempt, LoginState, LogoutHint, LogoutState, Seen, Session};
 
-/// Reads and writes the cookies of one frontend.
+/// What all cookies of one frontend have in common.
 #[derive(Debug)]
 pub struct Jar {
     pub(super) settings: JarSettings,
@@ -56,22 +54,11 @@ impl Jar {
         }
     }
 
-    /// Picks this frontend's cookies out of the `Cookie` lines, raw (no percent-decoding).
-    pub fn read<'r>(&self, headers: impl Iterator<Item = &'r [u8]>) -> Received<'r> {
-        Received::read(&self.names, headers)
-    }
-
     /// Whether a request cookie is one of ours (of any frontend), and so never goes upstream.
     ///
     /// The three prefixes are sealgate's, whatever follows them and in any case: `__Host-Http-`, `__Http-`, `sealgate-`.
     pub fn is_ours(name: &str) -> bool {
         names::is_ours(name)
-    }
-    /// Deletes every cookie of ours that was received (431 answers).
-    pub fn delete_all(&self, received: &Received<'_>, out: &mut SetCookies) {
-        for (kind, _) in received.iter() {
-            self.delete(kind, out);
-        }
     }
 
     pub(super) fn set(

@@ -1,62 +1,47 @@
 //! A session out of its cookies.
 //!
 //! # Invariants
-//! - Expiry, idleness, the end by logout and `not_before` are judged by what was sealed, never by a cookie's `Max-Age` (C14, F1, F2, G16).
-//! - Nothing is deleted that another replica might be able to open (E19).
+//! - What was sealed decides expiry, idleness, the end by logout and `not_before`; a cookie's `Max-Age` decides nothing.
+//! - Nothing is deleted that another replica might be able to open.
 //!
 //! # Why an `-out` mark of an unknown key is passed over
-//! It could only be believed at the price of locking its owner out, after an emergency deletion of a key for as long as
-//! the mark lives. Passed over, it lets a late answer through on a replica that lags behind the others' key ring.
+//! To believe it would lock out its owner: after an emergency deletion of a key, for as long as the mark lives. Passed
+//! over, it lets a late answer through on a replica whose key ring lags behind the others'.
 
 use std::rc::Rc;
 
-use super::cookies::Received;
-use super::jar::Jar;
 use super::names::Kind;
 use super::opened::{Opened, OpenedSessions};
 use super::outcome::{Loaded, OpenResult};
-use super::set_cookie::SetCookies;
 use super::state::{EndedMark, SessionId};
+use super::wallet::Wallet;
 use crate::clock::UnixTime;
-use crate::keyring::{KeyRing, Kid, OpenError};
+use crate::keyring::{Kid, OpenError};
 
 /// Cookies beside the session that do not count: over, another session's, or not to be opened.
 type Stale = Vec<Kind<'static>>;
 
-impl Jar {
-    /// Opens the session. Puts deletions for whatever is stale, torn, expired or ended into `out` (never for `UnknownKey`).
-    pub fn load(
-        &self,
-        received: &Received<'_>,
-        keys: &KeyRing,
-        now: UnixTime,
-        out: &mut SetCookies,
-    ) -> Loaded {
-        self.load_again(&mut OpenedSessions::default(), received, keys, now, out)
+impl Wallet<'_> {
+    /// Opens the session. Deletes what is stale, torn, expired or ended, but nothing for `UnknownKey`.
+    pub fn load(&mut self) -> Loaded {
+        self.load_cached(&mut OpenedSessions::default())
     }
 
-    /// The same, but what has been opened lately is not opened again.
-    pub fn load_again(
-        &self,
-        known: &mut OpenedSessions,
-        received: &Received<'_>,
-        keys: &KeyRing,
-        now: UnixTime,
-        out: &mut SetCookies,
-    ) -> Loaded {
+    /// The same, but does not open again what `cache` holds.
+    pub fn load_cached(&mut self, cache: &mut OpenedSessions) -> Loaded {
         let mut stale = Stale::new();
-        let (result, opened) = self.judge(known, received, keys, now, &mut stale);
+        let (result, opened) = self.judge(cache, &mut stale);
         if result != OpenResult::UnknownKey {
             for kind in stale {
-                self.delete(kind, out);
+                self.delete(kind);
             }
         }
         match (result, &opened) {
             (OpenResult::Anonymous | OpenResult::UnknownKey, _) => {}
             (OpenResult::Ok | OpenResult::Unrefreshable, Some(opened)) => {
-                self.delete_chunks_from(opened.chunks, received, out);
+                self.delete_chunks_from(opened.chunks);
             }
-            _ => self.delete_session(received, out),
+            _ => self.delete_session(),
         }
         let kid = opened.as_ref().map(|opened| opened.kid);
         let is_new = opened.as_ref().is_some_and(|opened| opened.is_new);
@@ -69,28 +54,21 @@ impl Jar {
         }
     }
 
-    fn judge(
-        &self,
-        known: &mut OpenedSessions,
-        received: &Received<'_>,
-        keys: &KeyRing,
-        now: UnixTime,
-        stale: &mut Stale,
-    ) -> (OpenResult, Option<Opened>) {
-        if received.is_ambiguous() {
+    fn judge(&self, cache: &mut OpenedSessions, stale: &mut Stale) -> (OpenResult, Option<Opened>) {
+        if self.received.is_ambiguous() {
             return (OpenResult::Rejected, None);
         }
-        if !received.has_session() {
+        if !self.received.has_session() {
             return (OpenResult::Anonymous, None);
         }
-        let base = &self.names.base;
-        let (opened, seen) = match known.find(base, received, keys, now) {
+        let base = &self.jar.names.base;
+        let (opened, seen) = match cache.find(base, &self.received, &self.keys, self.now) {
             Some(opened) => (opened, Ok(())),
-            None => match self.open(received, keys, stale) {
+            None => match self.open(stale) {
                 Ok((opened, seen)) => {
-                    // A `-seen` that does not open has to be cleared away each time, or may open later.
+                    // A `-seen` that does not open must be deleted each time, and may open later.
                     if seen.is_ok() {
-                        known.keep(base, received, opened.clone(), now);
+                        cache.keep(base, &self.received, opened.clone(), self.now);
                     }
                     (opened, seen)
                 }
@@ -99,42 +77,36 @@ impl Jar {
             },
         };
         let session = &opened.session;
-        let idle_timeout = self.settings.session.idle_timeout;
+        let settings = &self.jar.settings.session;
         let is_too_old = |epoch: UnixTime| session.started_at < epoch;
-        let is_over = session.is_expired(now);
-        let is_at_its_end = session.is_refreshable() || now >= session.ends_at;
-        let result = if self.was_ended(session.id, received, keys, now, stale)
-            || self.settings.session.not_before.is_some_and(is_too_old)
-        {
-            OpenResult::Ended
-        } else if is_over && is_at_its_end {
-            OpenResult::Expired
-        } else if !session.is_idle(now, idle_timeout) {
-            if is_over {
-                OpenResult::Unrefreshable
+        let is_over = session.is_expired(self.now);
+        let is_at_its_end = session.is_refreshable() || self.now >= session.ends_at;
+        let result =
+            if self.was_ended(session.id, stale) || settings.not_before.is_some_and(is_too_old) {
+                OpenResult::Ended
+            } else if is_over && is_at_its_end {
+                OpenResult::Expired
+            } else if !session.is_idle(self.now, settings.idle_timeout) {
+                if is_over {
+                    OpenResult::Unrefreshable
+                } else {
+                    OpenResult::Ok
+                }
+            } else if seen == Err(OpenError::UnknownKey) {
+                // A key that is new here may tell of later activity.
+                OpenResult::UnknownKey
             } else {
-                OpenResult::Ok
-            }
-        } else if seen == Err(OpenError::UnknownKey) {
-            // The activity of which a newer key tells may be more recent (E19).
-            OpenResult::UnknownKey
-        } else {
-            OpenResult::Idle
-        };
+                OpenResult::Idle
+            };
         (result, Some(opened))
     }
 
-    /// The session, with the activity that `-seen` tells of; and how that cookie was found.
-    fn open(
-        &self,
-        received: &Received<'_>,
-        keys: &KeyRing,
-        stale: &mut Stale,
-    ) -> Result<(Opened, Result<(), OpenError>), OpenError> {
-        let chunk = |index| received.value(Kind::Session(index));
-        let unsealed = self.session.open(chunk, keys)?;
+    /// The session, with the activity that `-seen` tells of; and what became of that cookie.
+    fn open(&self, stale: &mut Stale) -> Result<(Opened, Result<(), OpenError>), OpenError> {
+        let chunk = |index| self.received.value(Kind::Session(index));
+        let unsealed = self.jar.session.open(chunk, &self.keys)?;
         let mut session = unsealed.state;
-        let seen = match self.last_seen(session.id, received, keys, stale) {
+        let seen = match self.last_seen(session.id, stale) {
             Ok(Some((at, kid))) => {
                 session.last_seen = session.last_seen.max(at);
                 Ok(Some(kid))
@@ -152,16 +124,9 @@ impl Jar {
         Ok((opened, seen.map(|_| ())))
     }
 
-    /// Whether a mark names this session. A cookie whose marks are over, or that does not open, is cleared away.
-    fn was_ended(
-        &self,
-        session: SessionId,
-        received: &Received<'_>,
-        keys: &KeyRing,
-        now: UnixTime,
-        stale: &mut Stale,
-    ) -> bool {
-        match self.marks(received, keys, now) {
+    /// Whether a mark names this session. Cookies with marks that are over, or that do not open, are stale.
+    fn was_ended(&self, session: SessionId, stale: &mut Stale) -> bool {
+        match self.marks() {
             Ok(marks) => marks.iter().any(|mark| mark.session == session),
             Err(OpenError::UnknownKey) => false,
             Err(OpenError::Rejected) => {
@@ -171,36 +136,29 @@ impl Jar {
         }
     }
 
-    /// The marks that count, the latest first. If all are over, they are as good as none that opens.
-    pub(super) fn marks(
-        &self,
-        received: &Received<'_>,
-        keys: &KeyRing,
-        now: UnixTime,
-    ) -> Result<Vec<EndedMark>, OpenError> {
-        let Some(value) = received.value(Kind::Ended) else {
+    /// The marks that count, the latest first. If all are over, the cookie is as good as one that does not open.
+    pub(super) fn marks(&self) -> Result<Vec<EndedMark>, OpenError> {
+        let Some(value) = self.received.value(Kind::Ended) else {
             return Ok(Vec::new());
         };
-        let mut marks = self.ended.open(|_| Some(value), keys)?.state.0;
-        marks.retain(|mark| mark.until > now);
+        let mut marks = self.jar.ended.open(|_| Some(value), &self.keys)?.state.0;
+        marks.retain(|mark| mark.until > self.now);
         if marks.is_empty() {
             return Err(OpenError::Rejected);
         }
         Ok(marks)
     }
 
-    /// Activity of this session, and the key that sealed it. Another session's, or what does not open, is cleared away.
+    /// Activity of this session, and the key that sealed it. Another session's, or what does not open, is stale.
     fn last_seen(
         &self,
         session: SessionId,
-        received: &Received<'_>,
-        keys: &KeyRing,
         stale: &mut Stale,
     ) -> Result<Option<(UnixTime, Kid)>, OpenError> {
-        let Some(value) = received.value(Kind::Seen) else {
+        let Some(value) = self.received.value(Kind::Seen) else {
             return Ok(None);
         };
-        match self.seen.open(|_| Some(value), keys) {
+        match self.jar.seen.open(|_| Some(value), &self.keys) {
             Ok(seen) if seen.state.session == session => Ok(Some((seen.state.at, seen.kid))),
             Err(OpenError::UnknownKey) => Err(OpenError::UnknownKey),
             Ok(_) | Err(OpenError::Rejected) => {

@@ -1,30 +1,30 @@
-//! The cookies of logins under way: one for each, so that logins in several tabs do not meet (B8).
+//! The cookies of logins under way: each login has its own, so that logins in several tabs do not meet.
 //!
-//! The cookie holds what makes the answer good; `state` goes the other way round, through the identity provider, and bears
-//! beside its random part where to go afterwards, sealed ([`LoginState`]). So most cookies are small, and an answer whose
-//! cookie is gone still leads somewhere.
+//! The cookie holds what the provider's answer is checked against. `state` goes through the identity provider instead: it
+//! has a random part, and sealed behind it where to go afterwards ([`LoginState`]). So most cookies are small, and an
+//! answer whose cookie is gone still leads somewhere.
 //!
 //! # Invariants
-//! - At most twenty live, as long as they fit (`budget`), none older than `login_timeout`; a cookie is deleted when its callback comes, whatever comes of it.
-//! - An attempt is given out only for the whole `state`, compared in constant time, and the issuer it was begun with (B4).
+//! - At most twenty live, as long as they fit (`budget`), and none older than `login_timeout`.
+//! - The callback deletes its cookie, whatever comes of it.
+//! - An attempt is given out only for the whole `state`, compared in constant time, and for the issuer that it began with
+//!   (RFC 9700 §4.4).
 //! - What does not fit is refused, never shortened.
 //!
 //! # Why `state` is sealed in full view of the provider
-//! It is authenticated against changes on the way, and bound to its random part. A `state` whose attempt is gone proves nothing
-//! about this browser: it leads to a path of the frontend, as any link may, and to nothing else.
+//! Nobody can change it on the way, and it is bound to its random part. A `state` whose attempt is gone proves nothing about
+//! this browser: it leads to a path of the frontend, as any link may, and to nothing else.
 
 use subtle::ConstantTimeEq;
 
 use super::budget::{biggest_first, in_header};
-use super::cookies::Received;
 use super::envelope::Envelope;
-use super::jar::Jar;
 use super::names::{self, Kind, login_id};
 use super::outcome::{StoreError, TooLarge};
-use super::set_cookie::SetCookies;
 use super::state::{LoginAttempt, LoginState};
+use super::wallet::Wallet;
 use crate::clock::UnixTime;
-use crate::keyring::{KeyRing, OpenError};
+use crate::keyring::OpenError;
 
 /// Most logins under way in one browser.
 const MAX_LOGINS: usize = 20;
@@ -32,58 +32,43 @@ const MAX_LOGINS: usize = 20;
 /// Characters of the random part of `state`: 32 bytes.
 const RANDOM_LEN: usize = 43;
 
-impl Jar {
+impl Wallet<'_> {
     /// The `state` that the identity provider gets for a login whose cookie keeps `random`.
-    pub fn seal_login_state(
-        &self,
-        random: &str,
-        state: &LoginState,
-        keys: &KeyRing,
-        now: UnixTime,
-    ) -> Result<String, StoreError> {
+    pub fn seal_login_state(&self, random: &str, state: &LoginState) -> Result<String, StoreError> {
         let envelope = self.login_state_envelope(random);
         let draft = envelope.draft(state).map_err(|oversize| TooLarge {
             needed: oversize.text_len,
             budget: 4096,
             parts: vec![("return_to".to_owned(), state.head.len())],
         })?;
-        let sealed = envelope.seal(&draft, keys, now)?;
+        let sealed = envelope.seal(&draft, &self.keys, self.now)?;
         Ok(format!("{random}{sealed}"))
     }
 
-    /// Opens that `state` again: its random part, and what it says. Whose it is, the attempt's cookie alone can tell.
-    pub fn open_login_state<'s>(
-        &self,
-        state: &'s str,
-        keys: &KeyRing,
-    ) -> Option<(&'s str, LoginState)> {
+    /// Opens that `state` again: its random part, and what it says. Only the attempt's cookie can tell whose it is.
+    pub fn open_login_state<'s>(&self, state: &'s str) -> Option<(&'s str, LoginState)> {
         let (random, sealed) = state.split_at_checked(RANDOM_LEN)?;
         if !random.bytes().all(names::is_base64url) {
             return None;
         }
         let envelope = self.login_state_envelope(random);
-        let opened = envelope.open(|_| Some(sealed.as_bytes()), keys).ok()?;
+        let opened = envelope
+            .open(|_| Some(sealed.as_bytes()), &self.keys)
+            .ok()?;
         Some((random, opened.state))
     }
 
-    /// Bound to all of the random part, so that no two are exchanged for one another.
+    /// Bound to all of the random part, so that nobody can exchange one `state` for another.
     fn login_state_envelope(&self, random: &str) -> Envelope<LoginState> {
-        self.login_state.named(&format!("login-state.{random}"))
+        self.jar.login_state.named(&format!("login-state.{random}"))
     }
 
-    /// Writes a login cookie; drops the oldest beyond twenty or beyond the budget, and all that are too old.
-    pub fn store_login(
-        &self,
-        attempt: &LoginAttempt,
-        received: &Received<'_>,
-        keys: &KeyRing,
-        now: UnixTime,
-        out: &mut SetCookies,
-    ) -> Result<(), StoreError> {
+    /// Writes a login cookie. Deletes those that are too old, and the oldest beyond twenty or beyond the budget.
+    pub fn store_login(&mut self, attempt: &LoginAttempt) -> Result<(), StoreError> {
         let id = login_id(&attempt.state);
-        let name = self.names.name(Kind::Login(&id));
-        let envelope = self.login.named(&name);
-        let room = self.room_beside(received);
+        let name = self.jar.names.name(Kind::Login(&id));
+        let envelope = self.jar.login.named(&name);
+        let room = self.jar.room_beside(&self.received);
         let draft = envelope
             .draft(attempt)
             .map_err(|oversize| too_large(attempt, oversize.text_len, 4096))?;
@@ -91,75 +76,53 @@ impl Jar {
         if needed > room {
             return Err(too_large(attempt, needed, room).into());
         }
-        let text = envelope.seal(&draft, keys, now)?;
-        self.drop_logins(room - needed, received, keys, now, out);
-        let max_age = Some(self.settings.login_timeout.as_secs());
-        self.set(Kind::Login(&id), &text, max_age, out);
+        let text = envelope.seal(&draft, &self.keys, self.now)?;
+        self.drop_logins(room - needed);
+        let max_age = Some(self.jar.settings.login_timeout.as_secs());
+        self.set(Kind::Login(&id), &text, max_age);
         Ok(())
     }
 
-    /// Takes the login attempt of `state` out of its cookie, and deletes the cookie whatever comes of it, unless another
+    /// Takes the login attempt of `state` out of its cookie. Deletes the cookie whatever comes of it, unless another
     /// replica may have the key to it.
-    pub fn take_login(
-        &self,
-        state: &str,
-        received: &Received<'_>,
-        keys: &KeyRing,
-        now: UnixTime,
-        out: &mut SetCookies,
-    ) -> Option<LoginAttempt> {
+    pub fn take_login(&mut self, state: &str) -> Option<LoginAttempt> {
         let id = login_id(state);
-        received.values(Kind::Login(&id)).next()?;
-        let opened = self.open_login(&id, received, keys);
+        self.received.values(Kind::Login(&id)).next()?;
+        let opened = self.open_login(&id);
         if !matches!(opened, Err(OpenError::UnknownKey)) {
-            self.delete(Kind::Login(&id), out);
+            self.delete(Kind::Login(&id));
         }
+        let settings = &self.jar.settings;
         opened.ok().filter(|attempt| {
             bool::from(attempt.state.as_bytes().ct_eq(state.as_bytes()))
-                && attempt.issuer == self.settings.issuer
-                && !attempt.is_expired(now, self.settings.login_timeout)
+                && attempt.issuer == settings.issuer
+                && !attempt.is_expired(self.now, settings.login_timeout)
         })
     }
 
-    pub(super) fn open_login(
-        &self,
-        id: &str,
-        received: &Received<'_>,
-        keys: &KeyRing,
-    ) -> Result<LoginAttempt, OpenError> {
-        let value = received.value(Kind::Login(id));
-        self.login_envelope(id)
-            .open(|_| value, keys)
-            .map(|opened| opened.state)
+    fn open_login(&self, id: &str) -> Result<LoginAttempt, OpenError> {
+        let value = self.received.value(Kind::Login(id));
+        let envelope = self.jar.login.named(&self.jar.names.name(Kind::Login(id)));
+        let opened = envelope.open(|_| value, &self.keys)?;
+        Ok(opened.state)
     }
 
-    fn login_envelope(&self, id: &str) -> Envelope<LoginAttempt> {
-        let name = self.names.name(Kind::Login(id));
-        self.login.named(&name)
-    }
-
-    /// Deletes dead attempts, and of the others as many as are over `room` bytes, or leave no place for one more: those of
-    /// unknown keys first, then the oldest. What `out` deletes or sets anew does not count.
-    pub(super) fn drop_logins(
-        &self,
-        mut room: usize,
-        received: &Received<'_>,
-        keys: &KeyRing,
-        now: UnixTime,
-        out: &mut SetCookies,
-    ) {
+    /// Deletes dead attempts. Deletes others too until they fit into `room` bytes and leave a place for one more: those of
+    /// unknown keys first, then the oldest. What this answer deletes or sets anew does not count.
+    pub(super) fn drop_logins(&mut self, mut room: usize) {
+        let jar = self.jar;
         let mut live: Vec<(Option<UnixTime>, &str, usize)> = Vec::new();
-        for (kind, value) in received.iter() {
+        for (kind, value) in self.received.iter() {
             let Kind::Login(id) = kind else { continue };
-            let name = self.names.name(kind);
+            let name = jar.names.name(kind);
             let bytes = in_header(name.len(), value.len());
-            match self.open_login(id, received, keys) {
-                _ if out.deletes(&name) => {}
-                Ok(attempt) if !attempt.is_expired(now, self.settings.login_timeout) => {
+            match self.open_login(id) {
+                _ if self.out.deletes(&name) => {}
+                Ok(attempt) if !attempt.is_expired(self.now, jar.settings.login_timeout) => {
                     live.push((Some(attempt.started_at), id, bytes));
                 }
                 Err(OpenError::UnknownKey) => live.push((None, id, bytes)),
-                Ok(_) | Err(OpenError::Rejected) => self.delete(kind, out),
+                Ok(_) | Err(OpenError::Rejected) => jar.delete(kind, &mut self.out),
             }
         }
         live.sort_unstable();
@@ -170,7 +133,7 @@ impl Jar {
                     room = left;
                     kept += 1;
                 }
-                _ => self.delete(Kind::Login(id), out),
+                _ => self.delete(Kind::Login(id)),
             }
         }
     }

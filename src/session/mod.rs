@@ -1,13 +1,15 @@
 //! Sealed cookies: the whole session lives in the browser, and only we can read it.
 //!
-//! `server::pipeline` reads and loads with the frontend's [`Jar`], `endpoint` and `token` store and end sessions. Nothing
-//! here knows HTTP beyond the text of `Cookie` and `Set-Cookie`, nor the identity provider.
+//! Each frontend has a [`Jar`], and each request gets its [`Wallet`] from it: `server::pipeline` loads the session with it,
+//! `endpoint` and `token` store and end sessions. Of HTTP this module knows the texts of `Cookie` and `Set-Cookie`, and the
+//! `Authorization` line that a worker keeps with a session that it has opened. It does not know the identity provider.
 //!
 //! - `state`: what is sealed, and its times · `settings`, `outcome`: what goes in and comes out
 //! - `encode` with `codec`, `claims`, `token_text`: states as bytes · `pack`: fewer bytes
 //! - `envelope`: bytes as text, bound to a place · `opened`: what a worker need not open again
 //! - `chunk`: text as cookies · `names`, `cookies`, `set_cookie`: their names and the two headers
-//! - `jar`: all of it together, to `load`, `store` (with its `budget`), `login`, `logout`, and to `explain`
+//! - `jar`: what all cookies of a frontend have in common · `wallet`: the cookies of one request, to `load`, to `store` (with
+//!   its `budget`), for `login` and `logout`, and to `explain`
 //!
 //! # Cookies
 //!
@@ -166,13 +168,13 @@ mod state;
 mod store;
 mod token_set;
 mod token_text;
+mod wallet;
 
 #[cfg(test)]
 pub(crate) mod samples;
 #[cfg(test)]
 mod tests;
 
-pub use cookies::Received;
 pub use explain::Explained;
 pub use jar::Jar;
 pub use opened::{OpenSession, OpenedSessions};
@@ -181,3 +183,4 @@ pub use set_cookie::SetCookies;
 pub use settings::{Compression, JarSettings, SameSite, SessionSettings};
 pub use state::{LoginAttempt, LoginState, LogoutHint, Manner, Session, SessionId};
 pub use token_set::TokenSet;
+pub use wallet::Wallet;

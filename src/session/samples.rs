@@ -1,5 +1,6 @@
 //! Sessions, jars and rings for tests.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use openidconnect::{AccessToken, Nonce, PkceCodeVerifier, RefreshToken};
@@ -51,10 +52,13 @@ pub(super) fn jar() -> Jar {
     Jar::new(settings())
 }
 
-pub(crate) fn ring() -> KeyRing {
+pub(crate) fn ring() -> Arc<KeyRing> {
     let at = UnixTime::from_secs(0);
-    let key = Key::generate(Alg::default(), at, at).unwrap();
-    KeyRing::from_keys(vec![key], now()).unwrap()
+    ring_of(vec![Key::generate(Alg::default(), at, at).unwrap()])
+}
+
+pub(super) fn ring_of(keys: Vec<Key>) -> Arc<KeyRing> {
+    Arc::new(KeyRing::from_keys(keys, now()).unwrap())
 }
 
 pub(crate) fn session(at: UnixTime) -> Session {

@@ -66,10 +66,7 @@ pub(super) async fn at_once(ctx: &mut Ctx<'_>) -> Result<Freshness, Problem> {
     if has_ended {
         ctx.bff.refreshes.forget_outage(fingerprint);
     }
-    let was_told =
-        ctx.frontend
-            .jar
-            .is_marked_refused(fingerprint.mark(), ctx.received, &ctx.keys, ctx.now);
+    let was_told = ctx.wallet.is_marked_refused(fingerprint.mark());
     if has_ended && was_told && ctx.bff.refreshes.join(fingerprint, ctx.now).is_none() {
         // Another replica has said "try again", and this one has nothing newer for the browser.
         return end(ctx, Ended::Refused);
@@ -119,7 +116,7 @@ async fn lead(
     let session = session.clone();
     let refresh_token = refresh_token.clone();
     let coordinator = ctx.bff.coordinator.clone();
-    let (keys, fingerprint) = (Arc::clone(&ctx.keys), flight.fingerprint());
+    let (keys, fingerprint) = (Arc::clone(ctx.wallet.keys()), flight.fingerprint());
     let may_be_elsewhere = ctx.bff.replicas.may_have_spent(fingerprint, ctx.now);
     let task = actix_web::rt::spawn(async move {
         let calling = token_call::call(&frontend, &idp, &session, &refresh_token, &clock);
@@ -188,9 +185,7 @@ async fn try_again(ctx: &mut Ctx<'_>, fingerprint: Fingerprint) -> Problem {
     let bff = ctx.bff;
     if bff.coordinator.is_none() && bff.replicas.may_have_spent(fingerprint, ctx.now) {
         // The next try may reach a replica that knows nothing of this one.
-        let jar = &ctx.frontend.jar;
-        let name = fingerprint.mark();
-        jar.mark_refused(name, ctx.received, &ctx.keys, ctx.now, ctx.cookies);
+        ctx.wallet.mark_refused(fingerprint.mark());
     }
     ctx.bff.metrics.refreshed(RefreshResult::Conflict);
     Problem::SessionRefreshConflict

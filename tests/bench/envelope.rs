@@ -21,6 +21,7 @@ mod token_sets;
 
 use std::cell::RefCell;
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -32,7 +33,7 @@ use sealgate::clock::UnixTime;
 use sealgate::fuzzing;
 use sealgate::keyring::{Alg, Key, KeyRing, SEAL_OVERHEAD};
 use sealgate::session::{
-    Compression, Jar, LoginAttempt, OpenResult, OpenedSessions, Received, SetCookies,
+    Compression, Jar, LoginAttempt, OpenResult, OpenedSessions, SetCookies, Wallet,
 };
 use xaes_256_gcm::Xaes256Gcm;
 use xaes_256_gcm::aead::{AeadInOut, KeyInit};
@@ -131,7 +132,7 @@ fn times(criterion: &mut Criterion) {
 
 struct Scene {
     jar: Jar,
-    keys: KeyRing,
+    keys: Arc<KeyRing>,
     session: sealgate::session::Session,
     line: String,
 }
@@ -140,13 +141,12 @@ impl Scene {
     fn new(tokens: &Tokens, alg: Alg, compression: Compression) -> Self {
         let epoch = UnixTime::from_secs(0);
         let key = Key::generate(alg, epoch, epoch).unwrap();
-        let keys = KeyRing::from_keys(vec![key], NOW).unwrap();
+        let keys = Arc::new(KeyRing::from_keys(vec![key], NOW).unwrap());
         let jar = Jar::new(tokens.settings(compression));
         let session = tokens.session();
-        let mut out = SetCookies::none();
-        jar.store(&session, &Received::none(), &keys, NOW, &mut out)
-            .unwrap();
-        let line = pairs(&out);
+        let mut wallet = jar.wallet(std::iter::empty(), Arc::clone(&keys), NOW);
+        wallet.store(&session).unwrap();
+        let line = pairs(wallet.set_cookies());
         Self {
             jar,
             keys,
@@ -160,25 +160,22 @@ impl Scene {
     }
 
     fn open_with(&self, known: &mut OpenedSessions) {
-        let received = self
-            .jar
-            .read(std::iter::once(black_box(self.line.as_bytes())));
-        let mut out = SetCookies::none();
-        let loaded = self
-            .jar
-            .load_again(known, &received, &self.keys, NOW, &mut out);
+        let mut wallet = self.wallet(&self.line);
+        let loaded = wallet.load_cached(known);
         assert_eq!(loaded.result, OpenResult::Ok);
         let session = loaded.session.unwrap();
         black_box((session.authorization().unwrap(), session));
     }
 
     fn seal(&self) {
-        let mut out = SetCookies::none();
-        let session = black_box(&self.session);
-        self.jar
-            .store(session, &Received::none(), &self.keys, NOW, &mut out)
-            .unwrap();
-        black_box(out);
+        let mut wallet = self.wallet("");
+        wallet.store(black_box(&self.session)).unwrap();
+        black_box(wallet.into_set_cookies());
+    }
+
+    fn wallet<'r>(&'r self, line: &'r str) -> Wallet<'r> {
+        let lines = std::iter::once(black_box(line.as_bytes()));
+        self.jar.wallet(lines, Arc::clone(&self.keys), NOW)
     }
 }
 
@@ -335,13 +332,10 @@ fn logins(criterion: &mut Criterion) {
         acr_values: None,
         replaces: None,
     };
-    let mut out = SetCookies::none();
-    let alone = attempt(&"s".repeat(43));
-    scene
-        .jar
-        .store_login(&alone, &Received::none(), &scene.keys, NOW, &mut out)
-        .unwrap();
-    let genuine = out
+    let mut wallet = scene.wallet("");
+    wallet.store_login(&attempt(&"s".repeat(43))).unwrap();
+    let genuine = wallet
+        .set_cookies()
         .lines()
         .next()
         .unwrap()
@@ -367,19 +361,9 @@ fn logins(criterion: &mut Criterion) {
     let mut table = Vec::new();
     for (name, line) in &lines {
         let taken = median(&mut group, name, || {
-            let received = scene.jar.read(std::iter::once(black_box(line.as_bytes())));
-            let mut out = SetCookies::none();
-            scene
-                .jar
-                .store_login(
-                    &attempt(&"t".repeat(43)),
-                    &received,
-                    &scene.keys,
-                    NOW,
-                    &mut out,
-                )
-                .unwrap();
-            black_box(out);
+            let mut wallet = scene.wallet(line);
+            wallet.store_login(&attempt(&"t".repeat(43))).unwrap();
+            black_box(wallet.into_set_cookies());
         });
         table.push((name, taken));
     }

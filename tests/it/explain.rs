@@ -3,11 +3,12 @@
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sealgate::clock::Clock;
 use sealgate::keyring::{self, Alg, KeyRing, RotateOptions};
-use sealgate::session::{Compression, Jar, LogoutHint, Received, SetCookies};
+use sealgate::session::{Compression, Jar, LogoutHint};
 
 use crate::token_sets;
 
@@ -29,7 +30,7 @@ fn desk() -> Desk {
         force: false,
     };
     keyring::rotate(&dir.path().join("keys"), &options, now).unwrap();
-    let keys = KeyRing::load(&dir.path().join("keys"), now).unwrap();
+    let keys = Arc::new(KeyRing::load(&dir.path().join("keys"), now).unwrap());
     let tokens = token_sets::keycloak();
     std::fs::write(dir.path().join("secret"), "client-secret").unwrap();
     let config = format!(
@@ -57,17 +58,20 @@ fn desk() -> Desk {
     session.ends_at = begun.plus(Duration::from_hours(8));
     session.tokens.issued_at = begun;
     session.tokens.expires_at = begun.plus(Duration::from_mins(5));
-    let mut out = SetCookies::none();
-    jar.store(&session, &Received::none(), &keys, begun, &mut out)
-        .unwrap();
-    jar.touch(&session, &keys, now.minus(Duration::from_mins(1)), &mut out);
+    let wallet = |at| jar.wallet(std::iter::empty(), Arc::clone(&keys), at);
+    let mut first = wallet(begun);
+    first.store(&session).unwrap();
+    let mut later = wallet(now.minus(Duration::from_mins(1)));
+    later.touch(&session);
     let hint = LogoutHint {
         session: session.id,
         id_token: tokens.id_token.clone(),
     };
-    jar.store_hint(&hint, &keys, begun, &mut out).unwrap();
-    let pairs: Vec<&str> = out
-        .lines()
+    first.store_hint(&hint).unwrap();
+    let answers = [first.set_cookies(), later.set_cookies()];
+    let pairs: Vec<&str> = answers
+        .iter()
+        .flat_map(|cookies| cookies.lines())
         .filter_map(|line| line.split(';').next())
         .collect();
     let claims = session.claims.values().filter_map(|claim| claim.as_str());

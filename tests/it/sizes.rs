@@ -1,8 +1,10 @@
 //! What a session weighs: the whole `Cookie` header of an API request, for tokens of real shape.
 
+use std::sync::Arc;
+
 use sealgate::clock::UnixTime;
 use sealgate::keyring::{Alg, Key, KeyRing};
-use sealgate::session::{Compression, Jar, LogoutHint, Received, SetCookies};
+use sealgate::session::{Compression, Jar, LogoutHint, SetCookies};
 
 use crate::token_sets::{self, NOW, Tokens};
 
@@ -10,12 +12,13 @@ use crate::token_sets::{self, NOW, Tokens};
 fn weigh(tokens: &Tokens, compression: Compression) -> [usize; 4] {
     let epoch = UnixTime::from_secs(0);
     let key = Key::generate(Alg::default(), epoch, epoch).unwrap();
-    let keys = KeyRing::from_keys(vec![key], NOW).unwrap();
+    let keys = Arc::new(KeyRing::from_keys(vec![key], NOW).unwrap());
     let jar = Jar::new(tokens.settings(compression));
     let session = tokens.session();
-    let mut out = SetCookies::none();
-    jar.store(&session, &Received::none(), &keys, NOW, &mut out)
-        .unwrap();
+    let wallet = |at| jar.wallet(std::iter::empty(), Arc::clone(&keys), at);
+    let mut answer = wallet(NOW);
+    answer.store(&session).unwrap();
+    let out = answer.set_cookies();
     let chunks = out.names().count();
     assert!(out.lines().all(|line| line.len() <= 4096));
     let line = |out: &SetCookies| {
@@ -25,17 +28,18 @@ fn weigh(tokens: &Tokens, compression: Compression) -> [usize; 4] {
             .collect();
         format!("Cookie: {}", pairs.join("; ")).len()
     };
-    let fresh = line(&out);
+    let fresh = line(out);
     let later = NOW.plus(std::time::Duration::from_mins(10));
-    jar.touch(&session, &keys, later, &mut out);
-    let seen = line(&out);
+    let mut touched = wallet(later);
+    touched.touch(&session);
+    let seen = fresh + line(touched.set_cookies()) - "Cookie: ".len() + "; ".len();
     let hint = LogoutHint {
         session: session.id,
         id_token: tokens.id_token.clone(),
     };
-    let mut out = SetCookies::none();
-    let fits = jar.store_hint(&hint, &keys, NOW, &mut out).unwrap();
-    let hint = if fits { line(&out) } else { 0 };
+    let mut logout = wallet(NOW);
+    let fits = logout.store_hint(&hint).unwrap();
+    let hint = if fits { line(logout.set_cookies()) } else { 0 };
     [fresh, seen, chunks, hint]
 }
 

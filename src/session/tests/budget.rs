@@ -10,9 +10,9 @@ fn jar_of(max_bytes: usize) -> Jar {
     Jar::new(settings)
 }
 
-fn refused(jar: &Jar, session: &Session, header: &str, keys: &KeyRing) -> TooLarge {
-    let mut out = SetCookies::none();
-    match jar.store(session, &read(jar, header), keys, now(), &mut out) {
+fn refused(jar: &Jar, session: &Session, header: &str, keys: &Arc<KeyRing>) -> TooLarge {
+    let (stored, out) = answer(jar, header, keys, now(), |wallet| wallet.store(session));
+    match stored {
         Err(StoreError::TooLarge(too_large)) => {
             assert!(out.is_empty(), "nothing is written");
             too_large
@@ -22,28 +22,26 @@ fn refused(jar: &Jar, session: &Session, header: &str, keys: &KeyRing) -> TooLar
 }
 
 /// The largest session that the budget allows.
-fn largest(jar: &Jar, keys: &KeyRing) -> Session {
+fn largest(jar: &Jar, keys: &Arc<KeyRing>) -> Session {
     let fits = |len: &usize| {
-        let mut out = SetCookies::none();
         let session = session_of(*len, now());
-        jar.store(&session, &Received::none(), keys, now(), &mut out)
-            .is_ok()
+        wallet(jar, "", keys, now()).store(&session).is_ok()
     };
     let len = (1..100).map(|n| n * 64).take_while(fits).last().unwrap();
     session_of(len, now())
 }
 
 /// A login as browsers begin them when somebody opens many tabs at long addresses.
-fn begin(browser: &mut Browser, jar: &Jar, keys: &KeyRing, n: usize, rest: usize) {
+fn begin(browser: &mut Browser, jar: &Jar, keys: &Arc<KeyRing>, n: usize, rest: usize) {
     let mut attempt = attempt(
         &format!("{n:08}-state"),
         now().plus(Duration::from_secs(n as u64)),
     );
     attempt.rest = "x".repeat(rest);
     let header = browser.header();
-    let mut out = SetCookies::none();
-    jar.store_login(&attempt, &read(jar, &header), keys, now(), &mut out)
-        .unwrap();
+    let out = sets(jar, &header, keys, now(), |wallet| {
+        wallet.store_login(&attempt).unwrap();
+    });
     browser.take(&out);
 }
 
@@ -55,21 +53,14 @@ fn the_largest_session_with_all_that_may_stand_beside_it_is_within_the_budget() 
         let jar = jar_of(max_bytes);
         let session = largest(&jar, &keys);
         let mut browser = holding(&jar, &session, &keys);
-        let mut out = SetCookies::none();
         for n in 0..9 {
             let header = browser.header();
-            let received = read(&jar, &header);
-            jar.mark_replaced(
-                SessionId([n; 16]),
-                &session,
-                &received,
-                &keys,
-                now(),
-                &mut out,
-            );
+            let out = sets(&jar, &header, &keys, now(), |wallet| {
+                wallet.mark_replaced(SessionId([n; 16]), &session);
+            });
             browser.take(&out);
         }
-        jar.touch(&session, &keys, after(900), &mut out);
+        let out = sets(&jar, "", &keys, after(900), |wallet| wallet.touch(&session));
         browser.take(&out);
         for n in 0..7 {
             begin(&mut browser, &jar, &keys, n, 0);
@@ -92,11 +83,10 @@ fn a_session_is_said_to_take_up_what_a_browser_sends_with_its_activity() {
     let (jar, keys) = (jar(), ring());
     for len in [10, 2000, 5000] {
         let session = session_of(len, now());
-        let (mut browser, mut out) = (Browser::default(), SetCookies::none());
-        let said = jar.store(&session, &Received::none(), &keys, now(), &mut out);
+        let mut browser = Browser::default();
+        let (said, out) = answer(&jar, "", &keys, now(), |wallet| wallet.store(&session));
         browser.take(&out);
-        let mut out = SetCookies::none();
-        jar.touch(&session, &keys, after(900), &mut out);
+        let out = sets(&jar, "", &keys, after(900), |wallet| wallet.touch(&session));
         browser.take(&out);
         assert_eq!(said.unwrap(), browser.header().len(), "{len}");
     }
@@ -112,10 +102,10 @@ fn logins_under_way_cost_no_session_its_refresh() {
     }
     assert_eq!(browser.names().len(), 5, "all live, there is room");
     let header = browser.header();
-    let mut out = SetCookies::none();
     let grown = largest(&jar, &keys);
-    jar.store(&grown, &read(&jar, &header), &keys, now(), &mut out)
-        .unwrap();
+    let out = sets(&jar, &header, &keys, now(), |wallet| {
+        wallet.store(&grown).unwrap()
+    });
     browser.take(&out);
     assert!(browser.header().len() <= 8192);
     let (loaded, _) = load(&jar, &browser.header(), &keys, now());
@@ -130,16 +120,17 @@ fn a_login_that_takes_up_too_much_is_refused_and_nothing_is_lost_in_silence() {
     let header = browser.header();
     let mut attempt = attempt("00000001-state", now());
     attempt.rest = "x".repeat(1000);
-    let mut out = SetCookies::none();
-    let refused = jar.store_login(&attempt, &read(&jar, &header), &keys, now(), &mut out);
+    let (refused, out) = answer(&jar, &header, &keys, now(), |wallet| {
+        wallet.store_login(&attempt)
+    });
     let Err(StoreError::TooLarge(too_large)) = refused else {
         panic!("{refused:?}")
     };
     assert_eq!(too_large.parts[0], ("return_to".to_owned(), 1000));
     assert!(out.is_empty());
     attempt.rest.clear();
-    jar.store_login(&attempt, &read(&jar, &header), &keys, now(), &mut out)
-        .unwrap();
+    let mut wallet = wallet(&jar, &header, &keys, now());
+    wallet.store_login(&attempt).unwrap();
 }
 
 #[test]
@@ -189,21 +180,15 @@ fn dead_logins_are_cleared_when_a_session_is_written() {
     let later = after(601);
     let mut browser = holding(&jar, &session(later), &keys);
     for (state, at) in [("old-abcdef", now()), ("new-abcdef", later)] {
-        let mut out = SetCookies::none();
-        jar.store_login(&attempt(state, at), &Received::none(), &keys, at, &mut out)
-            .unwrap();
+        let out = sets(&jar, "", &keys, at, |wallet| {
+            wallet.store_login(&attempt(state, at)).unwrap();
+        });
         browser.take(&out);
     }
     let header = format!("{}; {BASE}-login.junk=x", browser.header());
-    let mut out = SetCookies::none();
-    jar.store(
-        &session(later),
-        &read(&jar, &header),
-        &keys,
-        later,
-        &mut out,
-    )
-    .unwrap();
+    let out = sets(&jar, &header, &keys, later, |wallet| {
+        wallet.store(&session(later)).unwrap()
+    });
     let mut names: Vec<&str> = out.names().collect();
     names.sort_unstable();
     let dead = ["junk", "old-abcd"].map(|id| format!("{BASE}-login.{id}"));

@@ -44,10 +44,10 @@ fn the_attributes_are_those_of_the_contract() {
     // C7, C15, C16, C19, C20
     let keys = ring();
     let line = |settings: JarSettings| {
-        let mut out = SetCookies::none();
         let jar = Jar::new(settings);
-        jar.store(&session(now()), &Received::none(), &keys, now(), &mut out)
-            .unwrap();
+        let out = sets(&jar, "", &keys, now(), |wallet| {
+            wallet.store(&session(now())).unwrap()
+        });
         out.lines()
             .next()
             .unwrap()
@@ -100,9 +100,9 @@ fn the_length_of_a_login_does_not_tell_what_is_like_what() {
         .map(|guess| {
             let mut attempt = crate::session::samples::attempt("state-abcdef", now());
             attempt.rest = format!("/?{}", guess.repeat(20));
-            let mut out = SetCookies::none();
-            jar.store_login(&attempt, &Received::none(), &keys, now(), &mut out)
-                .unwrap();
+            let out = sets(&jar, "", &keys, now(), |wallet| {
+                wallet.store_login(&attempt).unwrap();
+            });
             out.lines().map(str::len).sum()
         })
         .collect();
@@ -186,8 +186,8 @@ proptest! {
             let token = format!("e30.{}", base64url::encode(text.as_bytes()));
             stored.tokens.access_token = openidconnect::AccessToken::new(token);
         }
-        let mut out = SetCookies::none();
-        match jar.store(&stored, &Received::none(), &keys, now(), &mut out) {
+        let (result, out) = answer(&jar, "", &keys, now(), |wallet| wallet.store(&stored));
+        match result {
             Ok(_) => {
                 let mut browser = Browser::default();
                 browser.take(&out);
@@ -273,7 +273,7 @@ fn what_is_explained_as_active_is_accepted() {
         (flood.concat(), false),
     ] {
         let header = format!("{}{more}", browser.header());
-        let explained = jar.explain(&read(&jar, &header), &keys, now());
+        let explained = wallet(&jar, &header, &keys, now()).explain();
         let (loaded, _) = load(&jar, &header, &keys, now());
         assert_eq!(explained[0].is_good, good);
         assert_eq!(loaded.session.is_some(), good);

@@ -7,11 +7,20 @@ const SEEN: &str = "__Host-Http-shop-seen";
 const IDLE: u64 = 30 * 60;
 
 /// A request at `at`, as the pipeline treats it.
-fn visit(browser: &mut Browser, jar: &Jar, keys: &KeyRing, at: UnixTime) -> (OpenResult, bool) {
-    let (loaded, mut out) = load(jar, &browser.header(), keys, at);
-    if let Some(session) = &loaded.session {
-        jar.touch(session, keys, at, &mut out);
-    }
+fn visit(
+    browser: &mut Browser,
+    jar: &Jar,
+    keys: &Arc<KeyRing>,
+    at: UnixTime,
+) -> (OpenResult, bool) {
+    let header = browser.header();
+    let (loaded, out) = answer(jar, &header, keys, at, |wallet| {
+        let loaded = wallet.load();
+        if let Some(session) = &loaded.session {
+            wallet.touch(session);
+        }
+        loaded
+    });
     browser.take(&out);
     let wrote = out
         .lines()
@@ -103,8 +112,7 @@ fn activity_counts_for_its_own_session_only() {
     let mut browser = holding(&jar, &session(now()), &keys);
     let mut other = session(now());
     other.id = SessionId([8; 16]);
-    let mut out = SetCookies::none();
-    jar.touch(&other, &keys, after(IDLE), &mut out);
+    let out = sets(&jar, "", &keys, after(IDLE), |wallet| wallet.touch(&other));
     browser.take(&out);
     let mut early = browser.clone();
     assert_eq!(visit(&mut early, &jar, &keys, after(60)).0, OpenResult::Ok);
@@ -123,12 +131,12 @@ fn activity_counts_for_its_own_session_only() {
 fn a_refresh_starts_the_idle_time_again() {
     let (jar, keys) = (jar(), ring());
     let mut browser = holding(&jar, &session(now()), &keys);
-    let (loaded, mut out) = load(&jar, &browser.header(), &keys, after(1000));
-    let loaded = loaded.session.unwrap();
+    let header = browser.header();
+    let mut wallet = wallet(&jar, &header, &keys, after(1000));
+    let loaded = wallet.load().session.unwrap();
     assert_eq!(loaded.last_seen, now());
-    jar.store(&loaded, &Received::none(), &keys, after(1000), &mut out)
-        .unwrap();
-    browser.take(&out);
+    wallet.store(&loaded).unwrap();
+    browser.take(wallet.set_cookies());
     let (loaded, _) = load(&jar, &browser.header(), &keys, after(1000 + IDLE));
     let session = loaded.session.unwrap();
     assert_eq!(
@@ -143,11 +151,12 @@ fn activity_of_which_only_a_newer_key_tells_ends_nothing() {
     let jar = jar();
     let at = UnixTime::from_secs(0);
     let [old, new] = [(); 2].map(|()| Key::generate(Alg::default(), at, at).unwrap());
-    let newer = KeyRing::from_keys(vec![new], now()).unwrap();
-    let lagging = KeyRing::from_keys(vec![old], now()).unwrap();
+    let newer = ring_of(vec![new]);
+    let lagging = ring_of(vec![old]);
     let mut browser = holding(&jar, &session(now()), &lagging);
-    let mut out = SetCookies::none();
-    jar.touch(&session(now()), &newer, after(IDLE), &mut out);
+    let out = sets(&jar, "", &newer, after(IDLE), |wallet| {
+        wallet.touch(&session(now()));
+    });
     browser.take(&out);
     let junk = ("junk".to_owned(), "Path=/; SameSite=Strict".to_owned());
     browser.0.insert(format!("{BASE}-out"), junk);

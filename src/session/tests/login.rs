@@ -8,30 +8,23 @@ fn state(n: usize) -> String {
     format!("{n:08}-and-the-rest-of-it")
 }
 
-fn begin(browser: &mut Browser, jar: &Jar, keys: &KeyRing, n: usize, at: UnixTime) {
+fn begin(browser: &mut Browser, jar: &Jar, keys: &Arc<KeyRing>, n: usize, at: UnixTime) {
     let header = browser.cross_site_header();
-    let mut out = SetCookies::none();
-    jar.store_login(
-        &attempt(&state(n), at),
-        &read(jar, &header),
-        keys,
-        at,
-        &mut out,
-    )
-    .unwrap();
+    let out = sets(jar, &header, keys, at, |wallet| {
+        wallet.store_login(&attempt(&state(n), at)).unwrap();
+    });
     browser.take(&out);
 }
 
 fn take(
     browser: &mut Browser,
     jar: &Jar,
-    keys: &KeyRing,
+    keys: &Arc<KeyRing>,
     state: &str,
     at: UnixTime,
 ) -> Option<LoginAttempt> {
     let header = browser.cross_site_header();
-    let mut out = SetCookies::none();
-    let attempt = jar.take_login(state, &read(jar, &header), keys, at, &mut out);
+    let (attempt, out) = answer(jar, &header, keys, at, |wallet| wallet.take_login(state));
     browser.take(&out);
     attempt
 }
@@ -139,9 +132,9 @@ fn a_login_is_taken_for_its_whole_state_in_time_and_for_its_issuer() {
     let mut browser = Browser::default();
     let mut elsewhere = attempt(&state(1), now());
     elsewhere.issuer = "https://other.example.com".to_owned();
-    let mut out = SetCookies::none();
-    jar.store_login(&elsewhere, &Received::none(), &keys, now(), &mut out)
-        .unwrap();
+    let out = sets(&jar, "", &keys, now(), |wallet| {
+        wallet.store_login(&elsewhere).unwrap();
+    });
     browser.take(&out);
     assert!(take(&mut browser, &jar, &keys, &state(1), now()).is_none());
 }
@@ -169,9 +162,9 @@ fn a_login_cookie_fits_its_cookie_or_is_refused() {
     let jar = Jar::new(form_post);
     let mut long = attempt(&state(1), now());
     long.rest = "r".repeat(2400);
-    let mut out = SetCookies::none();
-    jar.store_login(&long, &Received::none(), &keys, now(), &mut out)
-        .unwrap();
+    let out = sets(&jar, "", &keys, now(), |wallet| {
+        wallet.store_login(&long).unwrap();
+    });
     let line = out.lines().next().unwrap();
     assert!(
         line.ends_with("; Path=/; Secure; HttpOnly; SameSite=None; Max-Age=600"),
@@ -179,8 +172,7 @@ fn a_login_cookie_fits_its_cookie_or_is_refused() {
     );
     let mut long = attempt(&state(1), now());
     long.acr_values = Some("a".repeat(3000));
-    let mut out = SetCookies::none();
-    let refused = jar.store_login(&long, &Received::none(), &keys, now(), &mut out);
+    let (refused, out) = answer(&jar, "", &keys, now(), |wallet| wallet.store_login(&long));
     let Err(StoreError::TooLarge(too_large)) = refused else {
         panic!("{refused:?}")
     };
@@ -202,8 +194,9 @@ fn a_login_cookie_under_another_name_does_not_open() {
             state(1),
         ),
     ] {
-        let mut out = SetCookies::none();
-        let taken = jar.take_login(&asked, &read(&jar, &header), &keys, now(), &mut out);
+        let (taken, out) = answer(&jar, &header, &keys, now(), |wallet| {
+            wallet.take_login(&asked)
+        });
         assert!(taken.is_none());
         assert_eq!(deleted(&out).len(), 1, "{header}");
     }
@@ -220,18 +213,26 @@ fn a_login_of_an_unknown_key_is_left_for_another_replica() {
 }
 
 /// What the browser and the provider bring back, of a login that was to end at `return_to`.
-fn there_and_back(jar: &Jar, keys: &KeyRing, return_to: &ReturnTo) -> (LoginState, LoginAttempt) {
+fn there_and_back(
+    jar: &Jar,
+    keys: &Arc<KeyRing>,
+    return_to: &ReturnTo,
+) -> (LoginState, LoginAttempt) {
     let (said, rest) = LoginState::new(return_to, false, now());
     let random = "r".repeat(43);
-    let state = jar.seal_login_state(&random, &said, keys, now()).unwrap();
+    let state = wallet(jar, "", keys, now())
+        .seal_login_state(&random, &said)
+        .unwrap();
     assert!(state.len() < 2500, "{}", state.len());
     let mut begun = attempt(&random, now());
     begun.rest = rest;
-    let (mut browser, mut out) = (Browser::default(), SetCookies::none());
-    jar.store_login(&begun, &Received::none(), keys, now(), &mut out)
-        .unwrap();
+    let mut browser = Browser::default();
+    let out = sets(jar, "", keys, now(), |wallet| {
+        wallet.store_login(&begun).unwrap();
+    });
     browser.take(&out);
-    let (random, said) = jar.open_login_state(&state, keys).unwrap();
+    let reader = wallet(jar, "", keys, now());
+    let (random, said) = reader.open_login_state(&state).unwrap();
     let taken = take(&mut browser, jar, keys, random, now()).unwrap();
     (said, taken)
 }
@@ -287,9 +288,11 @@ fn a_state_opens_as_it_was_sealed_and_for_its_own_random_part() {
     said.is_demanding = true;
     let random = "0123456789-abcdefghijklmnopqrstuvwxyz_ABCDEF";
     let random = &random[..43];
-    let state = jar.seal_login_state(random, &said, &keys, now()).unwrap();
+    let wallet_of = |keys| wallet(&jar, "", keys, now());
+    let wallet = wallet_of(&keys);
+    let state = wallet.seal_login_state(random, &said).unwrap();
     assert!(state.len() < 250, "{state}");
-    let (found, opened) = jar.open_login_state(&state, &keys).unwrap();
+    let (found, opened) = wallet.open_login_state(&state).unwrap();
     assert_eq!(found, random);
     assert_eq!(format!("{opened:?}"), format!("{said:?}"));
     let sealed = &state[43..];
@@ -306,7 +309,7 @@ fn a_state_opens_as_it_was_sealed_and_for_its_own_random_part() {
         format!("{state}="),
         state.replacen('0', "%", 1),
     ] {
-        assert!(jar.open_login_state(&bad, &keys).is_none(), "{bad}");
+        assert!(wallet.open_login_state(&bad).is_none(), "{bad}");
     }
-    assert!(jar.open_login_state(&state, &ring()).is_none());
+    assert!(wallet_of(&ring()).open_login_state(&state).is_none());
 }

@@ -9,12 +9,11 @@ fn end(
     browser: &mut Browser,
     jar: &Jar,
     session: &Session,
-    keys: &KeyRing,
+    keys: &Arc<KeyRing>,
     at: UnixTime,
 ) -> String {
     let header = browser.header();
-    let mut out = SetCookies::none();
-    jar.end(Some(session), &read(jar, &header), keys, at, &mut out);
+    let out = sets(jar, &header, keys, at, |wallet| wallet.end(Some(session)));
     browser.take(&out);
     assert_eq!(browser.names(), [OUT], "B58");
     out.lines()
@@ -31,9 +30,9 @@ fn a_late_answer_does_not_bring_an_ended_session_back() {
     let mut browser = holding(&jar, &ended, &keys);
     end(&mut browser, &jar, &ended, &keys, now());
 
-    let mut late = SetCookies::none();
-    jar.store(&ended, &Received::none(), &keys, now(), &mut late)
-        .unwrap();
+    let late = sets(&jar, "", &keys, now(), |wallet| {
+        wallet.store(&ended).unwrap()
+    });
     browser.take(&late);
     let (loaded, out) = load(&jar, &browser.header(), &keys, after(60));
     assert_eq!(loaded.result, OpenResult::Ended);
@@ -51,9 +50,7 @@ fn a_new_login_is_not_affected_by_the_mark_of_the_old_one() {
     end(&mut browser, &jar, &old, &keys, now());
     let mut new = session(now());
     new.id = SessionId([8; 16]);
-    let mut out = SetCookies::none();
-    jar.store(&new, &Received::none(), &keys, now(), &mut out)
-        .unwrap();
+    let out = sets(&jar, "", &keys, now(), |wallet| wallet.store(&new).unwrap());
     browser.take(&out);
     let (loaded, out) = load(&jar, &browser.header(), &keys, now());
     assert_eq!(loaded.result, OpenResult::Ok);
@@ -108,12 +105,13 @@ fn a_refusal_is_told_by_the_browser_and_ends_no_session() {
     let refusal = [3; 16];
     let says = |browser: &Browser, refusal, at| {
         let header = browser.header();
-        jar.is_marked_refused(refusal, &read(&jar, &header), &keys, after(at))
+        wallet(&jar, &header, &keys, after(at)).is_marked_refused(refusal)
     };
     assert!(!says(&browser, refusal, 0));
-    let mut out = SetCookies::none();
     let header = browser.header();
-    jar.mark_refused(refusal, &read(&jar, &header), &keys, now(), &mut out);
+    let out = sets(&jar, &header, &keys, now(), |wallet| {
+        wallet.mark_refused(refusal);
+    });
     browser.take(&out);
     assert!(says(&browser, refusal, 3_599) && !says(&browser, refusal, 3_600));
     assert!(!says(&browser, [4; 16], 0));
@@ -145,10 +143,9 @@ fn the_mark_lives_as_long_as_a_late_access_token_could() {
         );
 
         // A browser that keeps it longer is not believed.
-        let mut out = SetCookies::none();
-        jar()
-            .store(&session, &Received::none(), &keys, after(used), &mut out)
-            .unwrap();
+        let out = sets(&jar(), "", &keys, after(used), |wallet| {
+            wallet.store(&session).unwrap()
+        });
         browser.take(&out);
         let at = |secs| {
             load(&jar(), &browser.header(), &keys, after(used + secs))
@@ -179,8 +176,7 @@ fn a_mark_that_does_not_open_is_passed_over() {
 #[test]
 fn ending_nothing_deletes_and_leaves_no_mark() {
     let (jar, keys) = (jar(), ring());
-    let mut out = SetCookies::none();
-    jar.end(None, &Received::none(), &keys, now(), &mut out);
+    let out = sets(&jar, "", &keys, now(), |wallet| wallet.end(None));
     assert_eq!(deleted(&out), [BASE, "__Host-Http-shop-seen"]);
 }
 
@@ -192,11 +188,10 @@ fn the_hint_goes_to_logout_alone() {
         session: SessionId([7; 16]),
         id_token,
     };
-    let mut out = SetCookies::none();
-    assert!(
-        jar.store_hint(&hint("e30.e30.AQID".to_owned()), &keys, now(), &mut out)
-            .unwrap()
-    );
+    let (fits, out) = answer(&jar, "", &keys, now(), |wallet| {
+        wallet.store_hint(&hint("e30.e30.AQID".to_owned()))
+    });
+    assert!(fits.unwrap());
     let mut browser = Browser::default();
     browser.take(&out);
     let line = out.lines().next().unwrap();
@@ -206,22 +201,18 @@ fn the_hint_goes_to_logout_alone() {
     );
     assert_eq!(browser.header(), "", "API requests do not carry it");
     let header = browser.header_where(|_| true);
-    let received = read(&jar, &header);
-    let loaded = jar.load_hint(&received, &keys).unwrap();
+    let loaded = wallet(&jar, &header, &keys, now()).load_hint().unwrap();
     assert_eq!(
         (loaded.session, loaded.id_token.as_str()),
         (SessionId([7; 16]), "e30.e30.AQID")
     );
-    assert!(jar.load_hint(&received, &ring()).is_none());
+    assert!(wallet(&jar, &header, &ring(), now()).load_hint().is_none());
 
-    let mut out = SetCookies::none();
-    assert!(
-        !jar.store_hint(&hint("x".repeat(4000)), &keys, now(), &mut out)
-            .unwrap()
-    );
-    assert!(out.is_empty(), "over 4096 bytes");
-    jar.delete_hint(&mut out);
-    browser.take(&out);
+    let mut wallet = wallet(&jar, "", &keys, now());
+    assert!(!wallet.store_hint(&hint("x".repeat(4000))).unwrap());
+    assert!(wallet.set_cookies().is_empty(), "over 4096 bytes");
+    wallet.delete_hint();
+    browser.take(wallet.set_cookies());
     assert!(browser.names().is_empty());
 }
 
@@ -230,26 +221,26 @@ fn a_logout_state_brings_its_return_path_back_for_an_hour() {
     // B62
     let (jar, keys) = (jar(), ring());
     let path = ReturnTo::parse("/bye?x=1").unwrap();
-    let state = jar.seal_logout_state(&path, &keys, now()).unwrap();
+    let at = |at| wallet(&jar, "", &keys, at);
+    let state = at(now()).seal_logout_state(&path).unwrap();
     assert!(
         state
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
     );
     assert_eq!(
-        jar.open_logout_state(&state, &keys, after(3599)),
+        at(after(3599)).open_logout_state(&state),
         Some(path.clone())
     );
-    assert_eq!(jar.open_logout_state(&state, &keys, after(3600)), None);
+    assert_eq!(at(after(3600)).open_logout_state(&state), None);
     let mut other = settings();
     other.client_id = "other".to_owned();
-    assert_eq!(
-        Jar::new(other).open_logout_state(&state, &keys, now()),
-        None
-    );
+    let other = Jar::new(other);
+    let elsewhere = wallet(&other, "", &keys, now());
+    assert_eq!(elsewhere.open_logout_state(&state), None);
     for bad in ["", "x", &state[1..], &format!("{state}A")] {
-        assert_eq!(jar.open_logout_state(bad, &keys, now()), None, "{bad}");
+        assert_eq!(at(now()).open_logout_state(bad), None, "{bad}");
     }
     let longest = ReturnTo::parse(&format!("/{}", "r".repeat(1000))).unwrap();
-    assert!(jar.seal_logout_state(&longest, &keys, now()).is_ok());
+    assert!(at(now()).seal_logout_state(&longest).is_ok());
 }

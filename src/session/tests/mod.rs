@@ -11,9 +11,10 @@ mod vectors;
 mod walk;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use super::samples::{now, ring, session_of};
-use super::{Jar, Loaded, Received, Session, SetCookies};
+use super::samples::{now, ring, ring_of, session_of};
+use super::{Jar, Loaded, Session, SetCookies, Wallet};
 use crate::clock::UnixTime;
 use crate::keyring::KeyRing;
 
@@ -82,15 +83,41 @@ impl Browser {
     }
 }
 
-fn read<'r>(jar: &Jar, header: &'r str) -> Received<'r> {
-    jar.read(std::iter::once(header.as_bytes()))
+/// The wallet of a request with this `Cookie` header.
+fn wallet<'r>(jar: &'r Jar, header: &'r str, keys: &Arc<KeyRing>, at: UnixTime) -> Wallet<'r> {
+    let lines = std::iter::once(header.as_bytes());
+    jar.wallet(lines, Arc::clone(keys), at)
+}
+
+/// What `act` gives with such a wallet, and the answer's cookies.
+fn answer<T>(
+    jar: &Jar,
+    header: &str,
+    keys: &Arc<KeyRing>,
+    at: UnixTime,
+    act: impl FnOnce(&mut Wallet<'_>) -> T,
+) -> (T, SetCookies) {
+    let mut wallet = wallet(jar, header, keys, at);
+    let result = act(&mut wallet);
+    (result, wallet.into_set_cookies())
+}
+
+/// The answer's cookies after `act`.
+fn sets<T>(
+    jar: &Jar,
+    header: &str,
+    keys: &Arc<KeyRing>,
+    at: UnixTime,
+    act: impl FnOnce(&mut Wallet<'_>) -> T,
+) -> SetCookies {
+    answer(jar, header, keys, at, act).1
 }
 
 /// Loads what a header holds, and gives the answer's cookies.
-fn load(jar: &Jar, header: &str, keys: &KeyRing, at: UnixTime) -> (Loaded, SetCookies) {
-    let mut out = SetCookies::none();
-    let loaded = jar.load(&read(jar, header), keys, at, &mut out);
-    (loaded, out)
+fn load(jar: &Jar, header: &str, keys: &Arc<KeyRing>, at: UnixTime) -> (Loaded, SetCookies) {
+    let mut wallet = wallet(jar, header, keys, at);
+    let loaded = wallet.load();
+    (loaded, wallet.into_set_cookies())
 }
 
 /// Names that an answer deletes; it must set nothing.
@@ -103,12 +130,11 @@ fn deleted(out: &SetCookies) -> Vec<&str> {
 }
 
 /// A browser that holds this session.
-fn holding(jar: &Jar, session: &Session, keys: &KeyRing) -> Browser {
+fn holding(jar: &Jar, session: &Session, keys: &Arc<KeyRing>) -> Browser {
     let mut browser = Browser::default();
-    let mut out = SetCookies::none();
-    jar.store(session, &Received::none(), keys, now(), &mut out)
-        .unwrap();
-    browser.take(&out);
+    browser.take(&sets(jar, "", keys, now(), |wallet| {
+        wallet.store(session).unwrap()
+    }));
     browser
 }
 

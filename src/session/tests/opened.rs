@@ -12,12 +12,10 @@ fn again(
     known: &mut OpenedSessions,
     jar: &Jar,
     header: &str,
-    keys: &KeyRing,
+    keys: &Arc<KeyRing>,
     at: UnixTime,
 ) -> (Loaded, SetCookies) {
-    let mut out = SetCookies::none();
-    let loaded = jar.load_again(known, &read(jar, header), keys, at, &mut out);
-    (loaded, out)
+    answer(jar, header, keys, at, |wallet| wallet.load_cached(known))
 }
 
 #[test]
@@ -36,8 +34,7 @@ fn the_same_cookies_are_opened_once() {
     assert!(first.authorization().unwrap().is_sensitive());
 
     // Activity has its own cookie, and is part of what is remembered.
-    let mut out = SetCookies::none();
-    jar.touch(&first, &keys, after(600), &mut out);
+    let out = sets(&jar, "", &keys, after(600), |wallet| wallet.touch(&first));
     browser.take(&out);
     let (third, _) = again(&mut known, &jar, &browser.header(), &keys, after(601));
     assert_eq!(third.session.unwrap().last_seen, after(600));
@@ -63,15 +60,10 @@ fn time_and_marks_are_judged_again() {
             assert_eq!(loaded.session.is_some(), out.is_empty());
         }
     }
-    let mut out = SetCookies::none();
     let live = again(&mut known, &jar, &header, &keys, now()).0.session;
-    jar.end(
-        live.as_deref().map(|s| &**s),
-        &read(&jar, &header),
-        &keys,
-        now(),
-        &mut out,
-    );
+    let out = sets(&jar, &header, &keys, now(), |wallet| {
+        wallet.end(live.as_deref().map(|s| &**s));
+    });
     let mut after_logout = browser.clone();
     after_logout.take(&out);
     let late = format!("{}; {header}", after_logout.header());
@@ -102,14 +94,15 @@ fn a_key_that_is_dropped_takes_the_activity_it_told_of_with_it() {
     let [one, other] = [(); 2].map(|()| Key::generate(Alg::default(), at, at).unwrap());
     let ring = |keys: &[&Key]| {
         let keys = keys.iter().map(|key| key.twin());
-        KeyRing::from_keys(keys.collect(), now()).unwrap()
+        ring_of(keys.collect())
     };
     let (early, both, late) = (ring(&[&one]), ring(&[&one, &other]), ring(&[&other]));
     let mut known = OpenedSessions::default();
     let mut browser = holding(&jar, &session(now()), &early);
     let (loaded, _) = again(&mut known, &jar, &browser.header(), &both, now());
-    let mut out = SetCookies::none();
-    jar.touch(&loaded.session.unwrap(), &late, after(20 * 60), &mut out);
+    let out = sets(&jar, "", &late, after(20 * 60), |wallet| {
+        wallet.touch(&loaded.session.unwrap());
+    });
     browser.take(&out);
     let header = browser.header();
     for (keys, result) in [

@@ -5,7 +5,7 @@ use crate::keyring::{Alg, Key};
 use crate::session::samples::{jar, session, settings};
 use crate::session::{Compression, OpenResult};
 
-fn three_chunks() -> (Jar, KeyRing, Vec<(String, String)>) {
+fn three_chunks() -> (Jar, Arc<KeyRing>, Vec<(String, String)>) {
     let (jar, keys) = (jar(), ring());
     let browser = holding(&jar, &session_of(len_of_chunks(3), now()), &keys);
     let cookies = browser
@@ -25,7 +25,7 @@ fn header(cookies: &[(String, String)]) -> String {
 }
 
 /// Loads, and checks what holds for everything that does not open.
-fn refused(jar: &Jar, keys: &KeyRing, header: &str) -> OpenResult {
+fn refused(jar: &Jar, keys: &Arc<KeyRing>, header: &str) -> OpenResult {
     let (loaded, out) = load(jar, header, keys, now());
     assert!(loaded.session.is_none() && loaded.kid.is_none());
     match loaded.result {
@@ -129,9 +129,10 @@ fn every_bit_flip_of_a_character_is_refused() {
             for bit in 0..7 {
                 let mut line = format!("{BASE}={value}").into_bytes();
                 line[BASE.len() + 1 + at] ^= 1 << bit;
-                let flipped = jar.read(std::iter::once(line.as_slice()));
-                let mut out = SetCookies::none();
-                let loaded = jar.load(&flipped, &keys, now(), &mut out);
+                let lines = std::iter::once(line.as_slice());
+                let mut wallet = jar.wallet(lines, Arc::clone(&keys), now());
+                let loaded = wallet.load();
+                let out = wallet.set_cookies();
                 // Bytes 0 and 1 are version and packing, in characters 0 to 2; bytes 6 to 13 the kid, in characters 8 to 18.
                 let of_others = matches!(at, 0..=2 | 8..=18);
                 let unknown = of_others && loaded.result == OpenResult::UnknownKey;
@@ -150,12 +151,12 @@ fn one_kind_of_cookie_does_not_open_as_another() {
     // E2, E3
     let (jar, keys) = (jar(), ring());
     let mut browser = holding(&jar, &session(now()), &keys);
-    let mut out = SetCookies::none();
-    jar.touch(
-        &session(now()),
+    let out = sets(
+        &jar,
+        "",
         &keys,
         crate::session::samples::after(900),
-        &mut out,
+        |wallet| wallet.touch(&session(now())),
     );
     browser.take(&out);
     let seen = browser.value("__Host-Http-shop-seen").to_owned();
@@ -181,7 +182,7 @@ fn what_is_sealed_with_an_unknown_key_is_left_alone() {
     let (jar, keys, mut cookies) = three_chunks();
     let at = UnixTime::from_secs(0);
     let newer = Key::generate(Alg::XChaCha20Poly1305, at, at).unwrap();
-    let lagging = KeyRing::from_keys(vec![newer], now()).unwrap();
+    let lagging = ring_of(vec![newer]);
     cookies.push((format!("{BASE}.7"), "surplus".to_owned()));
     assert_eq!(
         load(&jar, &header(&cookies), &keys, now()).0.result,
@@ -243,11 +244,9 @@ proptest! {
     fn any_header_is_read_without_panic(lines in prop::collection::vec(any::<Vec<u8>>(), 0..4), text in "(__Host-Http-shop[-.a-z0-9]{0,9}=[A-Za-z0-9_%\"-]{0,90};? ?){0,9}") {
         let (jar, keys) = (jar(), ring());
         let lines = lines.iter().map(Vec::as_slice).chain([text.as_bytes()]);
-        let received = jar.read(lines);
-        let mut out = SetCookies::none();
-        let loaded = jar.load(&received, &keys, now(), &mut out);
-        prop_assert!(loaded.session.is_none());
-        jar.delete_all(&received, &mut out);
-        deleted(&out);
+        let mut wallet = jar.wallet(lines, keys, now());
+        prop_assert!(wallet.load().session.is_none());
+        wallet.delete_all();
+        deleted(wallet.set_cookies());
     }
 }

@@ -4,14 +4,13 @@ use crate::session::samples::{jar, session};
 use crate::session::{OpenResult, SessionId};
 
 /// A refresh whose tokens make this many chunks.
-fn refresh(browser: &mut Browser, jar: &Jar, keys: &KeyRing, chunks: usize) {
+fn refresh(browser: &mut Browser, jar: &Jar, keys: &Arc<KeyRing>, chunks: usize) {
     let header = browser.header();
-    let (loaded, mut out) = load(jar, &header, keys, now());
-    let mut session = Session::clone(&loaded.session.unwrap());
+    let mut wallet = wallet(jar, &header, keys, now());
+    let mut session = Session::clone(&wallet.load().session.unwrap());
     session.tokens = session_of(len_of_chunks(chunks), now()).tokens;
-    jar.store(&session, &read(jar, &header), keys, now(), &mut out)
-        .unwrap();
-    browser.take(&out);
+    wallet.store(&session).unwrap();
+    browser.take(wallet.set_cookies());
     assert_eq!(
         browser.names().len(),
         chunks,
@@ -49,9 +48,9 @@ fn a_login_over_a_longer_session_is_not_torn_by_chunks_the_callback_could_not_se
         );
         let mut fresh = session_of(len_of_chunks(new), now());
         fresh.id = SessionId([8; 16]);
-        let mut out = SetCookies::none();
-        jar.store(&fresh, &Received::none(), &keys, now(), &mut out)
-            .unwrap();
+        let out = sets(&jar, "", &keys, now(), |wallet| {
+            wallet.store(&fresh).unwrap()
+        });
         browser.take(&out);
 
         let (loaded, out) = load(&jar, &browser.header(), &keys, now());
@@ -75,17 +74,11 @@ fn a_session_over_another_key_is_sealed_with_the_primary_one() {
             .unwrap()
     });
     let (first_kid, second_kid) = (first.kid(), second.kid());
-    let rotated = KeyRing::from_keys(vec![first, second], now()).unwrap();
+    let rotated = ring_of(vec![first, second]);
     let before = UnixTime::from_secs(now().as_secs() - 1);
-    let mut out = SetCookies::none();
-    jar.store(
-        &session(now()),
-        &Received::none(),
-        &rotated,
-        before,
-        &mut out,
-    )
-    .unwrap();
+    let out = sets(&jar, "", &rotated, before, |wallet| {
+        wallet.store(&session(now())).unwrap()
+    });
     let mut browser = old;
     browser.take(&out);
     assert_eq!(
@@ -105,12 +98,11 @@ fn an_answer_that_both_stores_and_ends_only_deletes() {
     let (jar, keys) = (jar(), ring());
     let mut browser = holding(&jar, &session(now()), &keys);
     let header = browser.header();
-    let received = read(&jar, &header);
     let grown = session_of(len_of_chunks(3), now());
-    let mut out = SetCookies::none();
-    jar.store(&grown, &received, &keys, now(), &mut out)
-        .unwrap();
-    jar.end(None, &received, &keys, now(), &mut out);
+    let out = sets(&jar, &header, &keys, now(), |wallet| {
+        wallet.store(&grown).unwrap();
+        wallet.end(None);
+    });
     browser.take(&out);
     assert!(browser.names().is_empty(), "{:?}", browser.names());
     assert_eq!(deleted(&out).len(), 4, "three chunks and -seen");
@@ -122,8 +114,9 @@ fn everything_of_ours_can_be_deleted_at_once() {
     let jar = jar();
     let header = "a=b; __Host-Http-shop=x; __Host-Http-shop.3=x; __Host-Http-shop-login.abc=x; \
                   __Host-Http-shop-out=x; __Http-shop-hint=x; __Host-Http-other=x";
-    let mut out = SetCookies::none();
-    jar.delete_all(&read(&jar, header), &mut out);
+    let mut wallet = wallet(&jar, header, &ring(), now());
+    wallet.delete_all();
+    let out = wallet.into_set_cookies();
     assert_eq!(deleted(&out).len(), 5, "{out:?}");
     assert!(out.lines().any(|line| {
         line.starts_with("__Http-shop-hint=; Path=/bff/logout; Secure; HttpOnly; SameSite=Strict;")

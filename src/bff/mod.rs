@@ -1,4 +1,8 @@
 //! What one process shares, and what one request carries through the steps of the pipeline.
+//!
+//! `cookies`: writes and ends the session of a request, and tells metrics and other requests.
+
+mod cookies;
 
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -11,16 +15,12 @@ use tokio::sync::watch;
 use crate::clock::{Clock, UnixTime};
 use crate::coordination::Coordinator;
 use crate::frontend::{Frontend, Frontends, RateLimit};
-use crate::keyring::{KeyRing, ReloadOutcome, SharedRing};
-use crate::ledger::{
-    Ends, FailedRenewals, Fingerprint, Redemptions, Refreshes, Replicas, Revocation, Revocations,
-};
+use crate::keyring::{ReloadOutcome, SharedRing};
+use crate::ledger::{Ends, FailedRenewals, Redemptions, Refreshes, Replicas, Revocations};
 use crate::names::ReturnTo;
 use crate::oidc::IdpClient;
 use crate::problem::Problem;
-use crate::session::{
-    LogoutHint, OpenResult, OpenSession, Received, Session, SessionId, SetCookies, StoreError,
-};
+use crate::session::{OpenResult, OpenSession, Wallet};
 use crate::telemetry::Seldom;
 use crate::telemetry::metrics::{Metrics, ReloadResult};
 
@@ -211,20 +211,16 @@ pub struct Ctx<'r> {
     pub idp: &'r IdpClient,
     /// The request as it came.
     pub request: &'r HttpRequest,
-    /// The cookies of ours that came with it.
-    pub received: &'r Received<'r>,
+    /// The cookies of ours that came with it, and those that its answer sets, whatever becomes of the request.
+    pub wallet: Wallet<'r>,
     /// The opened session, if there is one.
     pub session: Option<Rc<OpenSession>>,
     /// How its cookies were found.
     pub found: OpenResult,
-    /// The key ring, the same for the whole request.
-    pub keys: Arc<KeyRing>,
     /// When the request came, for what happened before it and what after.
     pub arrived_at: Instant,
     /// The time, the same for the whole request.
     pub now: UnixTime,
-    /// What the answer will set, whatever becomes of the request.
-    pub cookies: &'r mut SetCookies,
     /// Where the person wants to be in the end, as far as it is known: a page about a problem leads back there.
     pub back: &'r mut Option<ReturnTo>,
     /// An address of ours that the page about a problem goes on to by itself.
@@ -249,46 +245,9 @@ impl Ctx<'_> {
             }
         }
         let current = self.bff.keys.current();
-        let has_changed = !Arc::ptr_eq(&current, &self.keys);
-        self.keys = current;
+        let has_changed = !Arc::ptr_eq(&current, self.wallet.keys());
+        self.wallet.use_keys(current);
         has_changed
-    }
-
-    /// Writes a session into the answer's cookies, and counts its size, whether it fits or not.
-    pub fn store(&mut self, session: &Session) -> Result<(), StoreError> {
-        let jar = &self.frontend.jar;
-        let stored = jar.store(session, self.received, &self.keys, self.now, self.cookies);
-        match &stored {
-            Ok(total) => self.measure(session, *total),
-            Err(StoreError::TooLarge(error)) => self.measure(session, error.needed),
-            Err(StoreError::Seal(_)) => {}
-        }
-        if stored.is_ok()
-            && self.bff.coordinator.is_none()
-            && let Some(tokens) = Fingerprint::of(session)
-        {
-            self.bff.replicas.got(tokens);
-        }
-        stored.map(drop)
-    }
-
-    /// Keeps the ID token for logout, in a cookie that only logout gets (C24). One that does not fit is done without:
-    /// the provider then asks the person, instead of taking the hint. Whether it fits.
-    pub fn store_hint(&mut self, session: SessionId, id_token: String) -> bool {
-        let bytes = id_token.len();
-        let hint = LogoutHint { session, id_token };
-        let jar = &self.frontend.jar;
-        let stored = jar.store_hint(&hint, &self.keys, self.now, self.cookies);
-        let name = self.frontend.name.as_str();
-        match &stored {
-            Ok(false) if self.frontend.provider.reminders.large_hint.is_due(self.now) => {
-                log::warn!(frontend = name, bytes = bytes;
-                    "the ID token is too large for its cookie; logout will go without id_token_hint, or with an older one");
-            }
-            Ok(_) => {}
-            Err(error) => log::error!(frontend = name; "no logout hint: {error}"),
-        }
-        matches!(stored, Ok(true))
     }
 
     /// What is told where a session has ended with its access token, because no refresh could come. The log says so once
@@ -313,70 +272,5 @@ impl Ctx<'_> {
             log::warn!(frontend = self.frontend.name.as_str();
                 "no refresh token came with a login: its session ends with its access token; {remedy}");
         }
-    }
-
-    /// Parts by the size they came in, the whole by what it makes of a `Cookie` header, or of a session that was refused
-    /// by what it would have needed.
-    fn measure(&self, session: &Session, total: usize) {
-        let tokens = &session.tokens;
-        let refresh_token = tokens.refresh_token.as_ref();
-        // Writing to a vector cannot fail.
-        let claims = serde_json::to_vec(&session.claims).unwrap_or_default();
-        for (part, bytes) in [
-            ("total", total),
-            ("access_token", tokens.access_token.secret().len()),
-            (
-                "refresh_token",
-                refresh_token.map_or(0, |token| token.secret().len()),
-            ),
-            ("claims", claims.len()),
-        ] {
-            let name = &self.frontend.name;
-            self.bff.metrics.session_stored(name, part, bytes);
-        }
-    }
-
-    /// Notes that the session was used, at most every tenth of its idle timeout.
-    pub fn touch(&mut self) {
-        if let Some(session) = &self.session {
-            self.frontend
-                .jar
-                .touch(session, &self.keys, self.now, self.cookies);
-        }
-    }
-
-    /// Deletes the session's cookies, and leaves no mark: should another replica's answer with good cookies still be
-    /// under way, it wins.
-    pub fn drop_session(&mut self) {
-        self.session = None;
-        self.end_session();
-    }
-
-    /// Lets no cookie of this session, nor a copy of one, open any longer.
-    ///
-    /// For as long as any of them could: an older cookie may name a later end than the newest.
-    pub fn revoke(&self, session: SessionId) {
-        let revocation = Revocation::Session(session);
-        let until = self.now.plus(self.frontend.session.absolute_timeout);
-        self.bff.revocations.revoke(&revocation, until, self.now);
-        if let Some(coordinator) = &self.bff.coordinator {
-            coordinator.announce(&revocation, until);
-        }
-    }
-
-    /// Ends the session for good: in this browser a mark keeps late answers from bringing it back, and in this process,
-    /// or in all with `[coordination]`, neither a copied cookie nor a refresh under way serves it any longer (F5, G10).
-    pub fn end_session(&mut self) {
-        let session = self.session.take();
-        if let Some(session) = &session {
-            self.revoke(session.id);
-        }
-        self.frontend.jar.end(
-            session.as_deref().map(|session| &**session),
-            self.received,
-            &self.keys,
-            self.now,
-            self.cookies,
-        );
     }
 }

@@ -1,0 +1,103 @@
+//! Writes and ends the session of a request: in its cookies, and for all who must know of it.
+//!
+//! [`Wallet`](crate::session::Wallet) writes the cookies. Here metrics count them, and revocations and other replicas hear
+//! of sessions that end.
+
+use super::Ctx;
+use crate::ledger::{Fingerprint, Revocation};
+use crate::session::{LogoutHint, Session, SessionId, StoreError};
+
+impl Ctx<'_> {
+    /// Writes a session into the answer's cookies, and counts its size, whether it fits or not.
+    pub fn store(&mut self, session: &Session) -> Result<(), StoreError> {
+        let stored = self.wallet.store(session);
+        match &stored {
+            Ok(total) => self.measure(session, *total),
+            Err(StoreError::TooLarge(error)) => self.measure(session, error.needed),
+            Err(StoreError::Seal(_)) => {}
+        }
+        if stored.is_ok()
+            && self.bff.coordinator.is_none()
+            && let Some(tokens) = Fingerprint::of(session)
+        {
+            self.bff.replicas.got(tokens);
+        }
+        stored.map(drop)
+    }
+
+    /// Keeps the ID token for logout, in a cookie that only logout gets. Returns whether it fits.
+    ///
+    /// Logout does without one that does not fit: the provider then asks the person, instead of taking the hint.
+    pub fn store_hint(&mut self, session: SessionId, id_token: String) -> bool {
+        let bytes = id_token.len();
+        let stored = self.wallet.store_hint(&LogoutHint { session, id_token });
+        let name = self.frontend.name.as_str();
+        match &stored {
+            Ok(false) if self.frontend.provider.reminders.large_hint.is_due(self.now) => {
+                log::warn!(frontend = name, bytes = bytes;
+                    "the ID token is too large for its cookie; logout will go without id_token_hint, or with an older one");
+            }
+            Ok(_) => {}
+            Err(error) => log::error!(frontend = name; "no logout hint: {error}"),
+        }
+        matches!(stored, Ok(true))
+    }
+
+    /// Counts parts by the size they came in, and the whole by what it adds to a `Cookie` header. A session that was
+    /// refused counts with what it would have needed.
+    fn measure(&self, session: &Session, total: usize) {
+        let tokens = &session.tokens;
+        let refresh_token = tokens.refresh_token.as_ref();
+        // Writing to a vector cannot fail.
+        let claims = serde_json::to_vec(&session.claims).unwrap_or_default();
+        for (part, bytes) in [
+            ("total", total),
+            ("access_token", tokens.access_token.secret().len()),
+            (
+                "refresh_token",
+                refresh_token.map_or(0, |token| token.secret().len()),
+            ),
+            ("claims", claims.len()),
+        ] {
+            let name = &self.frontend.name;
+            self.bff.metrics.session_stored(name, part, bytes);
+        }
+    }
+
+    /// Notes that the session was used, at most every tenth of its idle timeout.
+    pub fn touch(&mut self) {
+        if let Some(session) = &self.session {
+            self.wallet.touch(session);
+        }
+    }
+
+    /// Deletes the session's cookies without a mark: if another replica's answer with good cookies is still under way,
+    /// that answer wins.
+    pub fn drop_session(&mut self) {
+        self.session = None;
+        self.end_session();
+    }
+
+    /// Ends the session for good. In this browser a mark keeps late answers from bringing it back. In this process, or in
+    /// all with `[coordination]`, neither a copied cookie nor a refresh under way serves it any longer.
+    pub fn end_session(&mut self) {
+        let session = self.session.take();
+        if let Some(session) = &session {
+            self.revoke(session.id);
+        }
+        self.wallet
+            .end(session.as_deref().map(|session| &**session));
+    }
+
+    /// Lets no cookie of this session, nor a copy of one, open any longer.
+    ///
+    /// For as long as any of them could: an older cookie may name a later end than the newest.
+    pub fn revoke(&self, session: SessionId) {
+        let revocation = Revocation::Session(session);
+        let until = self.now.plus(self.frontend.session.absolute_timeout);
+        self.bff.revocations.revoke(&revocation, until, self.now);
+        if let Some(coordinator) = &self.bff.coordinator {
+            coordinator.announce(&revocation, until);
+        }
+    }
+}
