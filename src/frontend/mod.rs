@@ -5,27 +5,32 @@
 //! # Invariants
 //! - Selection looks at `Host` alone; nothing a client can add (`X-Forwarded-Host`, absolute-form) takes part.
 
+mod by_host;
 mod endpoint;
 mod path;
 mod policy;
 mod rate_limit;
 mod route;
+mod route_table;
+#[cfg(test)]
+pub(crate) mod samples;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use crate::clock::UnixTime;
-use crate::names::{Authority, FrontendName, Origin, ReturnTo};
+use crate::names::{FrontendName, Origin, ReturnTo};
 use crate::oidc::Provider;
 use crate::problem::Problem;
 use crate::session::{Jar, Session, SessionSettings};
 
+pub use by_host::Frontends;
 pub use endpoint::{Ahead, Endpoint, Limit, Proof, Reader, Rules, SessionUse};
 pub use path::{InvalidRoutePath, RoutePath};
 pub use policy::{Policy, RequiredClaim};
 pub use rate_limit::{CountedBy, RateLimit, Spender};
-pub use route::{Action, Forward, Matched, Route, RouteTable, Target, TokenRequirement, WebSocket};
+pub use route::{Action, Forward, Matched, Route, Target, TokenRequirement, WebSocket};
+pub use route_table::RouteTable;
 
 /// A single-page app and all that belongs to it.
 #[derive(Debug)]
@@ -126,32 +131,5 @@ impl Frontend {
     /// Where the identity provider sends the browser after logout.
     pub fn post_logout_redirect_uri(&self) -> String {
         format!("{}{}/logged-out", self.origin, self.base_path)
-    }
-}
-
-/// All frontends of the process.
-#[derive(Debug, Default)]
-pub struct Frontends(Vec<Arc<Frontend>>);
-
-impl Frontends {
-    /// Takes them in any order; `config` has made sure that no two share an origin.
-    pub fn new(frontends: Vec<Arc<Frontend>>) -> Self {
-        Self(frontends)
-    }
-
-    /// The frontend whose origin a `Host` value names.
-    pub fn select(&self, host: &str) -> Result<&Arc<Frontend>, Problem> {
-        self.0
-            .iter()
-            .find(|frontend| frontend.origin.matches_host(host))
-            .ok_or_else(|| Problem::UnknownFrontend {
-                detail: Authority::parse(host)
-                    .map(|host| format!("no frontend has the host {}", host.as_str())),
-            })
-    }
-
-    /// Every frontend.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<Frontend>> {
-        self.0.iter()
     }
 }

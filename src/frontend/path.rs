@@ -86,14 +86,6 @@ impl RoutePath {
         Some(rest)
     }
 
-    /// The part of a request's path that this is. For redirects back to where the route is.
-    pub fn mount<'p>(&'p self, path: RequestPath<'p>) -> &'p str {
-        let matched = self.rest(path).filter(|_| !self.segments.is_empty());
-        matched
-            .and_then(|rest| path.as_str().strip_suffix(rest))
-            .unwrap_or_else(|| self.text.trim_end_matches('/'))
-    }
-
     /// The claims in the path, each with the segment of a request's path that must be the session's own value.
     pub fn claims<'p>(
         &'p self,
@@ -141,7 +133,7 @@ impl RoutePath {
     }
 
     /// Each segment; `None` where a claim stands.
-    fn shape(&self) -> Vec<Option<&str>> {
+    pub(super) fn shape(&self) -> Vec<Option<&str>> {
         let segments = self.text.split('/').filter(|segment| !segment.is_empty());
         let is_claim = |at: usize| self.segments.get(at).is_some_and(Segment::is_claim);
         segments
@@ -205,11 +197,6 @@ mod tests {
             route.claims(request).collect::<Vec<_>>(),
             [("sub", "al%20ice")]
         );
-        assert_eq!(route.mount(request), "/u/al%20ice");
-        for (route, asked, mount) in [("/", "/x", ""), ("/u", "/u/x", "/u")] {
-            let request = RequestPath::parse(asked).unwrap();
-            assert_eq!(path(route).mount(request), mount, "{route} {asked}");
-        }
     }
 
     #[test]

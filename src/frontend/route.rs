@@ -95,6 +95,8 @@ pub struct Matched<'f, 'r> {
     pub route: &'f Route,
     /// The request's whole path.
     pub path: RequestPath<'r>,
+    /// What follows the route's path in it: empty, or beginning with `/`.
+    pub rest: &'r str,
     /// What the request says about WebSocket.
     pub websocket: WebSocket,
 }
@@ -118,28 +120,6 @@ impl WebSocket {
     /// switched. What follows is then not a request, whatever it looks like.
     pub fn must_close(self) -> bool {
         self != Self::NotAsked
-    }
-}
-
-/// Routes, longest path first; of two of one length, the fixed one before the one that names a claim.
-#[derive(Debug, Default)]
-pub struct RouteTable(Vec<Route>);
-
-impl RouteTable {
-    /// Takes routes in any order; `config` has made sure that no two share a path.
-    pub fn new(mut routes: Vec<Route>) -> Self {
-        routes.sort_by_cached_key(|route| route.path.precedence());
-        Self(routes)
-    }
-
-    /// The route with the longest matching path.
-    pub fn find(&self, path: RequestPath<'_>) -> Option<&Route> {
-        self.0.iter().find(|route| route.path.rest(path).is_some())
-    }
-
-    /// Every route.
-    pub fn iter(&self) -> impl Iterator<Item = &Route> {
-        self.0.iter()
     }
 }
 
@@ -196,11 +176,22 @@ impl Action {
     }
 }
 
-impl<'r> Matched<'_, 'r> {
+impl<'p> Matched<'p, 'p> {
     /// The path to ask an upstream for, before its own prefix: empty, or beginning with `/`.
-    pub fn upstream_path(&self, strip_prefix: bool) -> &'r str {
-        let below = self.route.path.rest(self.path);
-        below.filter(|_| strip_prefix).unwrap_or(self.path.as_str())
+    pub const fn upstream_path(&self, strip_prefix: bool) -> &'p str {
+        if strip_prefix {
+            self.rest
+        } else {
+            self.path.as_str()
+        }
+    }
+
+    /// The part of the request's path that is the route's. For redirects back to where the route is.
+    pub fn mount(&self) -> &'p str {
+        let path = &self.route.path;
+        let own = self.path.as_str().strip_suffix(self.rest);
+        own.filter(|_| path.has_claims())
+            .unwrap_or(path.as_str().trim_end_matches('/'))
     }
 }
 
@@ -216,11 +207,12 @@ pub(super) fn resolve<'f, 'r>(
         let name = rest.strip_prefix('/').unwrap_or_default();
         return Endpoint::find(name, method).map(Target::Endpoint);
     }
-    if let Some(route) = frontend.routes.find(path) {
+    if let Some((route, rest)) = frontend.routes.find(path) {
         return if route.action.allows(method) {
             Ok(Target::Route(Matched {
                 route,
                 path,
+                rest,
                 websocket,
             }))
         } else {
@@ -235,5 +227,34 @@ pub(super) fn resolve<'f, 'r>(
         (Some(_), _) => Err(Problem::MethodNotAllowed {
             allow: "GET, HEAD".to_owned(),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frontend::{RouteTable, samples};
+
+    #[test]
+    fn a_route_is_mounted_where_the_request_found_it() {
+        for (route, asked, mount, rest) in [
+            ("/u/{sub}", "/u/al%20ice/7", "/u/al%20ice", "/7"),
+            ("/u/{sub}", "/u/alice", "/u/alice", ""),
+            ("/", "/x", "", "/x"),
+            ("/u", "/u/x", "/u", "/x"),
+        ] {
+            let table = RouteTable::new(vec![samples::route(route)]);
+            let path = RequestPath::parse(asked).unwrap();
+            let (route, rest_of_path) = table.find(path).unwrap();
+            let matched = Matched {
+                route,
+                path,
+                rest: rest_of_path,
+                websocket: WebSocket::NotAsked,
+            };
+            assert_eq!(matched.mount(), mount, "{asked}");
+            assert_eq!(matched.upstream_path(true), rest, "{asked}");
+            assert_eq!(matched.upstream_path(false), asked);
+        }
     }
 }

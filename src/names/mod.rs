@@ -15,7 +15,7 @@ mod return_to;
 
 pub use authority::Authority;
 pub use origin::{InvalidOrigin, Origin, is_loopback_host};
-pub use request_path::{InvalidPath, RequestPath, decode_alike, decodes_to};
+pub use request_path::{InvalidPath, RequestPath, decode, decode_alike, decodes_to};
 pub use return_to::ReturnTo;
 
 use std::fmt;

@@ -72,11 +72,12 @@ impl Origin {
         self.secure
     }
 
-    /// Whether a `Host` header names this origin. Case does not matter, nor does a default port (RFC 9110 §4.2.3).
-    pub fn matches_host(&self, host: &str) -> bool {
-        let default_port = if self.secure { ":443" } else { ":80" };
-        let host = host.strip_suffix(default_port).unwrap_or(host);
-        host.eq_ignore_ascii_case(self.authority())
+    /// The values of `Host` that name this origin, in lower case: without and with the default port (RFC 9110 §4.2.3).
+    pub fn hosts(&self) -> [String; 2] {
+        let default_port = if self.secure { 443 } else { 80 };
+        let authority = self.authority().to_ascii_lowercase();
+        let with_port = format!("{authority}:{default_port}");
+        [authority, with_port]
     }
 }
 
@@ -131,12 +132,13 @@ mod tests {
     }
 
     #[test]
-    fn a_host_header_matches_without_regard_to_case_and_default_port() {
-        let origin = Origin::parse("https://shop.example.com").unwrap();
-        assert!(origin.matches_host("SHOP.example.com"));
-        assert!(origin.matches_host("shop.example.com:443"));
-        assert!(!origin.matches_host("shop.example.com:80"));
-        assert!(!origin.matches_host("shop.example.com.evil.test"));
+    fn an_origin_has_a_host_with_and_without_its_default_port() {
+        let hosts = |origin: &str| Origin::parse(origin).unwrap().hosts();
+        assert_eq!(
+            hosts("https://Shop.example.com"),
+            ["shop.example.com", "shop.example.com:443"]
+        );
+        assert_eq!(hosts("http://localhost"), ["localhost", "localhost:80"]);
         assert_eq!(Origin::parse("http://[::1]:8080").unwrap().host(), "[::1]");
         assert_eq!(
             Origin::parse("http://localhost:80").unwrap().host(),

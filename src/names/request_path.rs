@@ -1,5 +1,7 @@
 //! The one representation of a request's path.
 
+use std::borrow::Cow;
+
 /// The raw path of a request, in the only spelling sealgate accepts for it.
 ///
 /// Routing, policy and forwarding all work on these bytes. Whatever an upstream might read differently
@@ -71,6 +73,15 @@ impl<'r> RequestPath<'r> {
         }
         let rest = self.0.get(end..)?;
         (rest.is_empty() || rest.starts_with('/')).then_some(rest)
+    }
+}
+
+/// A segment's bytes, decoded once.
+pub fn decode(segment: &str) -> Cow<'_, [u8]> {
+    if segment.contains('%') {
+        decoded(segment).map(|(byte, _)| byte).collect()
+    } else {
+        segment.as_bytes().into()
     }
 }
 

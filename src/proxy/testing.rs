@@ -16,35 +16,14 @@ use tokio::time::timeout;
 use url::Url;
 
 use super::{Proxy, UpstreamSettings, Upstreams};
-use crate::frontend::{Action, Forward, Matched, Policy, Route, RoutePath, TokenRequirement};
+use crate::frontend::samples::route;
+use crate::frontend::{Action, Forward, Matched, Route};
 use crate::guard::websocket;
-use crate::names::{Origin, RequestPath, RouteName, UpstreamName};
+use crate::names::{Origin, RequestPath, UpstreamName};
 use crate::token::Permit;
 
 /// Longer than anything here takes, shorter than anybody waits.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// A route to the upstream `orders`.
-pub(super) fn route(path: &str) -> Route {
-    Route {
-        name: RouteName::parse("orders").unwrap(),
-        path: RoutePath::parse(path).unwrap(),
-        token: TokenRequirement::User,
-        policy: Policy::default(),
-        rate_limit: None,
-        action: Action::Forward(Forward {
-            upstream: UpstreamName::parse("orders").unwrap(),
-            strip_prefix: true,
-            methods: Vec::new(),
-            body_limit: 1 << 20,
-            timeout: None,
-            websocket: false,
-            cookies: Vec::new(),
-            set_cookies: Vec::new(),
-            strip_headers: Vec::new(),
-        }),
-    }
-}
 
 /// One end of a connection, spoken by hand.
 pub(super) struct Talk<S = TcpStream> {
@@ -256,6 +235,7 @@ async fn serve(
     let matched = Matched {
         route: &setup.route,
         path,
+        rest: setup.route.path.rest(path).unwrap_or_default(),
         websocket: websocket(&request),
     };
     match proxy.forward(&permit, forward, matched, payload).await {

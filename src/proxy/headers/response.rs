@@ -83,7 +83,7 @@ impl ClientHeaders<'_> {
     fn location(&self, value: &[u8]) -> Option<HeaderValue> {
         let value = std::str::from_utf8(value).ok()?;
         let asked = Url::parse(&self.asked.to_string()).ok()?;
-        let mount = self.matched.route.path.mount(self.matched.path);
+        let mount = self.matched.mount();
         let mount = self.forward.strip_prefix.then_some(mount);
         let rewritten = location::rewrite(value, &asked, self.upstream, mount)?;
         HeaderValue::try_from(rewritten).ok()
@@ -217,9 +217,9 @@ pub(in crate::proxy) fn content_length(received: &http::HeaderMap) -> Option<u64
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::frontend::samples::route;
     use crate::frontend::{Action, WebSocket};
     use crate::names::RequestPath;
-    use crate::proxy::testing::route;
 
     fn passed(is_private: bool, received: &[(&'static str, &'static str)]) -> HeaderMap {
         passed_as(is_private, false, received)
@@ -243,6 +243,7 @@ mod tests {
             matched: Matched {
                 route: &route,
                 path: RequestPath::parse("/api/orders/7").unwrap(),
+                rest: "/7",
                 websocket: WebSocket::NotAsked,
             },
             asked: &Uri::from_static("http://orders.internal/v1/7"),

@@ -1,0 +1,26 @@
+//! Routes for tests.
+
+use super::{Action, Forward, Policy, Route, RoutePath, TokenRequirement};
+use crate::names::{RouteName, UpstreamName};
+
+/// A route to the upstream `orders`, for signed-in users.
+pub(crate) fn route(path: &str) -> Route {
+    Route {
+        name: RouteName::parse("orders").unwrap(),
+        path: RoutePath::parse(path).unwrap(),
+        token: TokenRequirement::User,
+        policy: Policy::default(),
+        rate_limit: None,
+        action: Action::Forward(Forward {
+            upstream: UpstreamName::parse("orders").unwrap(),
+            strip_prefix: true,
+            methods: Vec::new(),
+            body_limit: 1 << 20,
+            timeout: None,
+            websocket: false,
+            cookies: Vec::new(),
+            set_cookies: Vec::new(),
+            strip_headers: Vec::new(),
+        }),
+    }
+}
