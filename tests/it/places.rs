@@ -1,25 +1,61 @@
-//! Clients that would keep an API to themselves: places at an upstream are for requests that are there (D42).
+//! Clients that would keep an API to themselves: places at an upstream are shared out.
 
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 use crate::support::process::{Server, eventually};
 use crate::support::upstream::{RawUpstream, Talk};
-use crate::support::{ORIGIN, Request, Site};
+use crate::support::{Browser, ORIGIN, Request, Site};
+use crate::websocket::SWITCHED;
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 
-/// `/few` is for everybody, `/mine` for who is signed in; both lead to one upstream with four places.
-fn site(upstream: SocketAddr) -> Site {
-    let tables = format!(
-        r#"
+/// For what must come.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// For what must not come.
+const MOMENT: Duration = Duration::from_millis(300);
+
+/// An upstream with four places. `/few` leads there for everybody, `/mine` for whoever is signed in; `/tunnel` leads to
+/// one with four tunnels.
+struct Few {
+    /// Signed in. Its requests come from 127.0.0.1.
+    browser: Browser,
+    server: Server,
+    /// How many of the requests that last have reached the upstream.
+    begun: Arc<AtomicUsize>,
+    // Dropped last: it looks for secrets in what the server said.
+    _site: Site,
+}
+
+impl Few {
+    /// `last` serves the requests that the upstream does not just answer: all but those for a route's own path.
+    fn serving(last: impl Fn(&mut Talk) + Send + Sync + 'static) -> Self {
+        let begun = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&begun);
+        let upstream = RawUpstream::start(move |mut talk| {
+            while let Some(head) = talk.head() {
+                if head.starts_with("GET / HTTP") {
+                    talk.say(OK);
+                } else {
+                    count.fetch_add(1, Ordering::SeqCst);
+                    last(&mut talk);
+                }
+            }
+        });
+        let upstream = upstream.addr;
+        let tables = format!(
+            r#"
 [upstream.few]
 url = "http://{upstream}"
 max_connections = 4
 timeout = "8s"
+[upstream.tunnels]
+url = "http://{upstream}"
+max_connections = 8
 [frontend.shop.route.few]
 path = "/few"
 upstream = "few"
@@ -28,20 +64,45 @@ token = "none"
 path = "/mine"
 upstream = "few"
 token = "user"
+[frontend.shop.route.tunnel]
+path = "/tunnel"
+upstream = "tunnels"
+token = "none"
+websocket = true
 "#
-    );
-    // The tests' browser comes from 127.0.0.1.
-    Site::with(ORIGIN, "trusted_proxies = [\"127.0.0.1/32\"]", &tables)
-}
+        );
+        let site = Site::with(ORIGIN, "trusted_proxies = [\"127.0.0.1/32\"]", &tables);
+        let server = site.serve();
+        Self {
+            browser: site.signed_in(&server),
+            server,
+            begun,
+            _site: site,
+        }
+    }
 
-/// A request of the client with this address, as a trusted proxy passes it on.
-fn begin(server: &Server, client: &str, request: &str) -> TcpStream {
-    let mut stream = TcpStream::connect(server.addr).unwrap();
-    let (line, rest) = request.split_once("\r\n").unwrap();
-    let head =
-        format!("{line}\r\nhost: shop.test\r\nx-csrf: 1\r\nx-forwarded-for: {client}\r\n{rest}");
-    stream.write_all(head.as_bytes()).unwrap();
-    stream
+    /// A request of the client with this address, as a trusted proxy passes it on.
+    fn begin(&self, client: &str, request: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(self.server.addr).unwrap();
+        let (line, rest) = request.split_once("\r\n").unwrap();
+        let head = format!(
+            "{line}\r\nhost: shop.test\r\nx-csrf: 1\r\nx-forwarded-for: {client}\r\n{rest}"
+        );
+        stream.write_all(head.as_bytes()).unwrap();
+        stream
+    }
+
+    /// The same request of each of these clients, when all of them have a place.
+    #[track_caller]
+    fn hold(&self, clients: &[&str], request: &str) -> Vec<TcpStream> {
+        let before = self.begun.load(Ordering::SeqCst);
+        let begin = |client: &&str| self.begin(client, request);
+        let held = clients.iter().map(begin).collect();
+        eventually("they have their places", || {
+            (self.begun.load(Ordering::SeqCst) == before + clients.len()).then_some(())
+        });
+        held
+    }
 }
 
 /// The beginning of what comes back, if any comes in this time.
@@ -52,69 +113,97 @@ fn status(stream: &mut TcpStream, patience: Duration) -> Option<String> {
     Some(String::from_utf8_lossy(&line[9..]).into_owned())
 }
 
-fn answer_all(mut talk: Talk) {
-    while talk.head().is_some() {
-        talk.say(OK);
-    }
-}
-
 #[test]
 fn bodies_that_do_not_come_take_no_place() {
     // B: 1,024 such requests, and whoever was signed in got 504
-    let upstream = RawUpstream::start(answer_all);
-    let site = site(upstream.addr);
-    let server = site.serve();
-    let mut browser = site.signed_in(&server);
+    let mut few = Few::serving(|talk| {
+        talk.hear();
+        talk.say(OK);
+    });
     for framing in ["content-length: 1", "transfer-encoding: chunked"] {
         let request = format!("POST /few HTTP/1.1\r\n{framing}\r\n\r\n");
         let stalled: Vec<_> = (0..16)
-            .map(|n| begin(&server, &format!("192.0.2.{n}"), &request))
+            .map(|n| few.begin(&format!("192.0.2.{n}"), &request))
             .collect();
-        assert_eq!(browser.fetch("GET", "/mine").status, 200, "{framing}");
+        assert_eq!(few.browser.fetch("GET", "/mine").status, 200, "{framing}");
         let sent = Request::new("POST", "/mine")
             .header("x-csrf", "1")
             .body("x");
-        assert_eq!(browser.send(sent).status, 200, "{framing}");
+        assert_eq!(few.browser.send(sent).status, 200, "{framing}");
         drop(stalled);
     }
     // What is known to be empty waits for nothing.
     let empty = "POST /few HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n";
-    let mut empty = begin(&server, "192.0.2.1", empty);
-    assert_eq!(
-        status(&mut empty, Duration::from_secs(8)).as_deref(),
-        Some("200")
-    );
+    let mut empty = few.begin("192.0.2.1", empty);
+    assert_eq!(status(&mut empty, PATIENCE).as_deref(), Some("200"));
 }
 
 #[test]
-fn a_client_that_holds_every_place_with_half_a_body_gives_one_up() {
+fn one_client_cannot_take_the_last_place_by_answers_that_last() {
+    // B of the review, by answers: nobody waits, and the client reads all that comes
+    let mut few = Few::serving(|talk| {
+        talk.say("HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\ndata: 1\n\n");
+        while !talk.hear().is_empty() {}
+    });
+    let events = "GET /few/events HTTP/1.1\r\n\r\n";
+    let mut held = few.hold(&["192.0.2.1"; 3], events);
+    for stream in &mut held {
+        assert_eq!(status(stream, PATIENCE).as_deref(), Some("200"));
+    }
+    let mut one_more = few.begin("192.0.2.1", events);
+    assert_eq!(status(&mut one_more, MOMENT), None, "it waits for its own");
+    for _ in 0..2 {
+        assert_eq!(few.browser.fetch("GET", "/mine").status, 200);
+    }
+    drop(held.pop());
+    assert_eq!(status(&mut one_more, PATIENCE).as_deref(), Some("200"));
+}
+
+#[test]
+fn one_client_cannot_take_the_last_tunnel() {
+    // B of the review, by WebSockets
+    let few = Few::serving(|talk| {
+        talk.say(SWITCHED);
+        while !talk.hear().is_empty() {}
+    });
+    let handshake = format!(
+        "GET /tunnel/ws HTTP/1.1\r\norigin: {ORIGIN}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+         sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    let asked = |client: &str| {
+        let mut stream = few.begin(client, &handshake);
+        (status(&mut stream, PATIENCE).unwrap(), stream)
+    };
+    let mut held: Vec<_> = (0..3).map(|_| asked("192.0.2.1")).collect();
+    for (status, _) in &held {
+        assert_eq!(status, "101");
+    }
+    assert_eq!(asked("192.0.2.1").0, "429");
+    let (status, other) = asked("192.0.2.2");
+    assert_eq!(status, "101");
+    assert_eq!(asked("192.0.2.3").0, "504", "all are in use");
+    drop((held.pop(), other));
+    eventually("its next one", || {
+        (asked("192.0.2.1").0 == "101").then_some(())
+    });
+}
+
+#[test]
+fn a_client_with_too_many_half_bodies_gives_one_up() {
     // B, with one byte more
-    let heads = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&heads);
-    let upstream = RawUpstream::start(move |mut talk| {
-        while let Some(head) = talk.head() {
-            if head.starts_with("POST") {
-                count.fetch_add(1, Ordering::SeqCst);
-                talk.hear();
-                talk.hear();
-                return;
-            }
-            talk.say(OK);
-        }
+    let mut few = Few::serving(|talk| {
+        talk.hear();
+        talk.hear();
     });
-    let site = site(upstream.addr);
-    let server = site.serve();
-    let mut browser = site.signed_in(&server);
     let half = "POST /few HTTP/1.1\r\ncontent-length: 9\r\n\r\nx";
-    let mut greedy: Vec<_> = (0..4).map(|_| begin(&server, "192.0.2.1", half)).collect();
-    eventually("all places are taken", || {
-        (heads.load(Ordering::SeqCst) == 4).then_some(())
-    });
-    assert_eq!(browser.fetch("GET", "/mine").status, 200);
+    let mut greedy = few.hold(&["192.0.2.1"; 3], half);
+    let mut other = few.hold(&["192.0.2.2"], half);
+    assert_eq!(few.browser.fetch("GET", "/mine").status, 200);
     let refused = greedy
         .iter_mut()
-        .filter_map(|stream| status(stream, Duration::from_millis(300)));
+        .filter_map(|stream| status(stream, MOMENT));
     assert_eq!(refused.collect::<Vec<_>>(), ["429"], "one was enough");
+    assert_eq!(status(&mut other[0], MOMENT), None, "it holds a quarter");
 }
 
 #[test]
@@ -122,32 +211,23 @@ fn while_others_wait_who_holds_over_a_quarter_is_refused() {
     // B
     let (go, may_go) = mpsc::channel::<()>();
     let may_go = Mutex::new(may_go);
-    let (come, has_come) = mpsc::channel();
-    let come = Mutex::new(come);
-    let upstream = RawUpstream::start(move |mut talk| {
-        while let Some(head) = talk.head() {
-            if head.starts_with("GET /held") {
-                come.lock().unwrap().send(()).unwrap();
-                let _ = may_go.lock().unwrap().recv_timeout(Duration::from_secs(9));
-            }
-            talk.say(OK);
-        }
+    let mut few = Few::serving(move |talk| {
+        let _ = may_go.lock().unwrap().recv_timeout(PATIENCE);
+        talk.say(OK);
     });
-    let site = site(upstream.addr);
-    let server = site.serve();
-    let mut browser = site.signed_in(&server);
-    let held: Vec<_> = (0..4)
-        .map(|_| begin(&server, "192.0.2.1", "GET /few/held HTTP/1.1\r\n\r\n"))
-        .collect();
-    for _ in &held {
-        has_come.recv_timeout(Duration::from_secs(8)).unwrap();
-    }
+    let get = "GET /few/held HTTP/1.1\r\n\r\n";
+    let mut held = few.hold(&["192.0.2.1", "192.0.2.1", "192.0.2.1", "192.0.2.2"], get);
+    let server = few.server.addr;
     std::thread::scope(|scope| {
+        let browser = &mut few.browser;
         let waiting = scope.spawn(|| browser.fetch("GET", "/mine"));
-        // Before the other one waits, this one does.
+        // Until the other one waits, this one does.
         eventually("refused", || {
-            let mut one_more = begin(&server, "192.0.2.1", "GET /few HTTP/1.1\r\n\r\n");
-            (status(&mut one_more, Duration::from_millis(300))? == "429").then_some(())
+            let mut one_more = TcpStream::connect(server).unwrap();
+            let head = "GET /few HTTP/1.1\r\nhost: shop.test\r\nx-csrf: 1\r\n\
+                        x-forwarded-for: 192.0.2.1\r\n\r\n";
+            one_more.write_all(head.as_bytes()).unwrap();
+            (status(&mut one_more, MOMENT)? == "429").then_some(())
         });
         assert!(!waiting.is_finished());
         go.send(()).unwrap();
@@ -156,64 +236,32 @@ fn while_others_wait_who_holds_over_a_quarter_is_refused() {
     for _ in 0..3 {
         go.send(()).unwrap();
     }
-    for mut held in held {
-        let answer = status(&mut held, Duration::from_secs(8));
+    for held in &mut held {
+        let answer = status(held, PATIENCE);
         assert_eq!(answer.as_deref(), Some("200"), "what it has, it keeps");
     }
 }
 
 #[test]
 fn who_does_not_read_loses_its_place_when_others_need_it() {
-    // B, the other way round; all of them have the address of whoever waits
-    let begun = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&begun);
-    let upstream = RawUpstream::start(move |mut talk| {
-        while let Some(head) = talk.head() {
-            if head.starts_with("GET /large") {
-                talk.say("HTTP/1.1 200 OK\r\ncontent-length: 1073741824\r\n\r\n");
-                count.fetch_add(1, Ordering::SeqCst);
-                talk.flood(1 << 30, Duration::from_secs(30));
-                return;
-            }
-            talk.say(OK);
-        }
+    // B, the other way round; most of them have the address of whoever waits
+    let mut few = Few::serving(|talk| {
+        talk.say("HTTP/1.1 200 OK\r\ncontent-length: 1073741824\r\n\r\n");
+        talk.flood(1 << 30, Duration::from_secs(30));
     });
-    let site = site(upstream.addr);
-    let server = site.serve();
-    let mut browser = site.signed_in(&server);
-    let unread: Vec<_> = (0..4)
-        .map(|_| begin(&server, "127.0.0.1", "GET /few/large HTTP/1.1\r\n\r\n"))
-        .collect();
-    eventually("all places are taken", || {
-        (begun.load(Ordering::SeqCst) == 4).then_some(())
-    });
-    assert_eq!(browser.fetch("GET", "/mine").status, 200);
+    let clients = ["127.0.0.1", "127.0.0.1", "127.0.0.1", "192.0.2.1"];
+    let unread = few.hold(&clients, "GET /few/large HTTP/1.1\r\n\r\n");
+    assert_eq!(few.browser.fetch("GET", "/mine").status, 200);
     drop(unread);
 }
 
 #[test]
 fn who_sends_a_byte_now_and_then_loses_its_place_when_others_need_it() {
-    // B, slowly; all of them have the address of whoever waits
-    let heads = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&heads);
-    let upstream = RawUpstream::start(move |mut talk| {
-        while let Some(head) = talk.head() {
-            if head.starts_with("POST") {
-                count.fetch_add(1, Ordering::SeqCst);
-                while !talk.hear().is_empty() {}
-                return;
-            }
-            talk.say(OK);
-        }
-    });
-    let site = site(upstream.addr);
-    let server = site.serve();
-    let mut browser = site.signed_in(&server);
+    // B, slowly, and from many addresses
+    let mut few = Few::serving(|talk| while !talk.hear().is_empty() {});
+    let clients = ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"];
     let slow = "POST /few HTTP/1.1\r\ncontent-length: 900\r\n\r\nx";
-    let mut slow: Vec<_> = (0..4).map(|_| begin(&server, "127.0.0.1", slow)).collect();
-    eventually("all places are taken", || {
-        (heads.load(Ordering::SeqCst) == 4).then_some(())
-    });
+    let mut slow = few.hold(&clients, slow);
     let over = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -224,7 +272,7 @@ fn who_sends_a_byte_now_and_then_loses_its_place_when_others_need_it() {
                 std::thread::sleep(Duration::from_millis(200));
             }
         });
-        let answer = browser.fetch("GET", "/mine");
+        let answer = few.browser.fetch("GET", "/mine");
         over.store(1, Ordering::SeqCst);
         assert_eq!(answer.status, 200);
     });

@@ -13,9 +13,9 @@ use http::{HeaderMap, StatusCode, response};
 use hyper::body::{Body as _, Incoming};
 
 use super::idle_timer::IdleTimer;
-use super::places::{Place, Watch};
+use super::places::{Place, TunnelPlace, Watch};
 use super::request_body::Upload;
-use super::upstream::{TunnelPlace, Upstream};
+use super::upstream::Upstream;
 use crate::names::UpstreamName;
 
 /// What an upstream answered. If it is dropped, its connection ends.

@@ -43,10 +43,10 @@ use upstream::met_dead_connection;
 pub use answer::{Answer, ReadError};
 pub(super) use answer::{AnswerBody, BrokenOff};
 pub use get::{Proxy, Target};
-pub(super) use places::{Awaited, Watch};
+pub(super) use places::{Awaited, TunnelPlace, Watch};
 pub(super) use request_body::{ClientBody, Length};
+pub(super) use upstream::Upstream;
 pub use upstream::Upstreams;
-pub(super) use upstream::{TunnelPlace, Upstream};
 
 /// What a call came to. `A` is the answer, as far as somebody has processed it.
 #[derive(Debug)]
@@ -168,7 +168,7 @@ impl Call<'_> {
         head: Request<()>,
         is_accepted: impl Fn(&HeaderMap) -> bool,
     ) -> Result<Handshake, Problem> {
-        let place = self.upstream.tunnel_place()?;
+        let place = self.upstream.tunnel_place(self.client)?;
         let handshake = bodiless(self.authorized(head));
         let outcome = timeout(self.limit, self.upstream.send_afresh(handshake)).await;
         let outcome = outcome.map_err(|_| self.too_late())?;

@@ -22,11 +22,10 @@ use hyper_rustls::ConfigBuilderExt as _;
 use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::base::Base;
 use super::connector::{Connector, Heard};
-use super::places::{NoPlace, Place, Places};
+use super::places::{NoPlace, NoTunnel, Place, Places, TunnelPlace, Tunnels};
 use super::request_body::RequestBody;
 use crate::guard::{MAX_HEADER_BYTES, spender};
 use crate::names::UpstreamName;
@@ -47,9 +46,6 @@ const MAX_BUFFER: usize = MAX_HEADER_BYTES;
 
 /// After how many seconds a client that was refused a place may ask again.
 pub(super) const RETRY_AFTER: u64 = 1;
-
-/// The right to one tunnel, until it is dropped.
-pub(in crate::proxy) type TunnelPlace = OwnedSemaphorePermit;
 
 /// The upstreams of one worker, each with its own pool of connections.
 #[derive(Debug, Default)]
@@ -95,7 +91,7 @@ pub(in crate::proxy) struct Upstream {
     /// One for each connection that may be in use.
     places: Places,
     /// Half as many, for connections that last. They are counted apart, so that ordinary requests always have theirs.
-    tunnels: Arc<Semaphore>,
+    tunnels: Tunnels,
 }
 
 impl fmt::Debug for Upstream {
@@ -122,7 +118,7 @@ impl Upstream {
         let pooled = builder.build(connector.clone());
         let fresh = builder.pool_max_idle_per_host(0).build(connector);
         let places = Places::new(settings.max_connections);
-        let tunnels = Arc::new(Semaphore::new(settings.max_connections.div_ceil(2)));
+        let tunnels = Tunnels::new(settings.max_connections.div_ceil(2));
         Ok(Self {
             name,
             settings,
@@ -135,10 +131,21 @@ impl Upstream {
     }
 
     /// A place among the tunnels. They last, so nobody waits for one.
-    pub(super) fn tunnel_place(&self) -> Result<TunnelPlace, Problem> {
-        Arc::clone(&self.tunnels).try_acquire_owned().map_err(|_| {
-            log::warn!("upstream {}: all its tunnels are in use", self.name);
-            Problem::UpstreamTimeout
+    pub(super) fn tunnel_place(&self, client: IpAddr) -> Result<TunnelPlace, Problem> {
+        self.tunnels.take(spender(client)).map_err(|why| match why {
+            NoTunnel::AllTaken => {
+                log::warn!("upstream {}: all its tunnels are in use", self.name);
+                Problem::UpstreamTimeout
+            }
+            NoTunnel::HoldsTooMany => {
+                log::info!(
+                    "upstream {}: one client has more than a quarter of the tunnels, and the last are for others",
+                    self.name
+                );
+                Problem::RateLimited {
+                    retry_after: RETRY_AFTER,
+                }
+            }
         })
     }
 

@@ -1,0 +1,37 @@
+//! Who may use a connection to an upstream.
+//!
+//! Each connection that may be in use is a *place*. [`Call`](super::Call) takes one when it has something to send, and
+//! the answer holds it until it is over. A request that finds none waits in the queue. Connections that last
+//! ([`Tunnels`]) are counted apart, and nobody waits for one. Places belong to one worker, as connections do.
+//!
+//! - `counts`: how many places each client holds, and which client may take a further one. Pure.
+//! - `queue`: who waits, and who is next · `tunnels`: places nobody waits for
+//! - `watch`: when a slow or greedy client gives its place up
+//!
+//! # Invariants
+//! - A client that holds more than a quarter of the places does not get one of the last quarter. So a client cannot take
+//!   the last place, by however many answers that it reads slowly, event streams or WebSocket connections.
+//! - While requests of clients with less wait, such a client gets no further place at all, and gives up those for whose
+//!   request body it keeps the upstream waiting.
+//! - While a request waits, a client that sends or reads less than 1 KiB a second gives its place up after five seconds:
+//!   for its own requests and for those of clients with at most a quarter.
+//! - A place for a request that has left the queue goes to the next.
+//!
+//! # Why a quarter
+//! Many people may share an address: a company's, or that of a proxy that `trusted_proxies` does not name. They may use
+//! three quarters of the places while nobody else needs them, and what they have they keep. Below four places there is
+//! no quarter to keep free, and each client may take all.
+//!
+//! # Why the last quarter is kept free, and not taken back
+//! A request in a queue says that others need a place. An answer that lasts, such as an event stream, cannot be taken
+//! from a client that reads it without harm to the client. So places must be free before others come.
+
+mod counts;
+mod queue;
+mod tunnels;
+mod watch;
+
+pub(super) use queue::{NoPlace, Place, Places};
+pub(in crate::proxy) use tunnels::TunnelPlace;
+pub(super) use tunnels::{NoTunnel, Tunnels};
+pub(in crate::proxy) use watch::{Awaited, Watch};

@@ -1,0 +1,358 @@
+//! The places for requests, and the queue of those that wait for one.
+
+use std::collections::vec_deque::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::futures::Notified;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::timeout;
+
+use super::counts::Counts;
+use super::watch::{Awaited, Watch};
+use crate::frontend::Spender;
+
+/// All places for requests to one upstream. Clones share them.
+#[derive(Clone, Debug)]
+pub(in crate::proxy::call) struct Places(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    table: Mutex<Table>,
+    /// A request has begun to wait.
+    someone_waits: Notify,
+}
+
+#[derive(Debug)]
+struct Table {
+    counts: Counts,
+    waiting: VecDeque<Waiting>,
+    next_number: u64,
+    /// Places that their holders are about to give up.
+    leaving: usize,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    number: u64,
+    client: Spender,
+    place: oneshot::Sender<Place>,
+}
+
+/// Why there is no place.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(in crate::proxy::call) enum NoPlace {
+    /// None became free in time.
+    TooLate,
+    /// Others wait, and this client holds more than a quarter.
+    HoldsTooMany,
+}
+
+impl Places {
+    pub(in crate::proxy::call) fn new(most: usize) -> Self {
+        let table = Table {
+            counts: Counts::new(most),
+            waiting: VecDeque::new(),
+            next_number: 0,
+            leaving: 0,
+        };
+        Self(Arc::new(Shared {
+            table: Mutex::new(table),
+            someone_waits: Notify::new(),
+        }))
+    }
+
+    /// Takes a place, or waits for one, at most `limit`.
+    pub(in crate::proxy::call) async fn take(
+        &self,
+        client: Spender,
+        limit: Duration,
+    ) -> Result<Place, NoPlace> {
+        let (number, given) = {
+            let mut table = self.table();
+            if table.counts.take(client) {
+                drop(table);
+                return Ok(self.place(client));
+            }
+            if table.counts.holds_too_many(client) && table.modest() > 0 {
+                return Err(NoPlace::HoldsTooMany);
+            }
+            table.wait(client)
+        };
+        let _waits = Waits {
+            places: self,
+            number,
+        };
+        self.0.someone_waits.notify_waiters();
+        let given = timeout(limit, given).await;
+        // The sender stays in the queue until it is used, so what fails is the wait.
+        given.ok().and_then(Result::ok).ok_or(NoPlace::TooLate)
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        // The table is consistent after every statement, so a panic elsewhere leaves nothing half-done.
+        self.0.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn place(&self, client: Spender) -> Place {
+        Place(Watch::new(self.clone(), client))
+    }
+
+    fn give_back(&self, client: Spender, was_leaving: bool) {
+        {
+            let mut table = self.table();
+            table.counts.give_back(client);
+            table.leaving -= usize::from(was_leaving);
+        }
+        loop {
+            let next = self.table().next();
+            let Some(next) = next else {
+                return;
+            };
+            // If it has left meanwhile, the place is dropped and comes back here, with nothing locked.
+            let _ = next.place.send(self.place(next.client));
+        }
+    }
+
+    /// Resolves when a request begins to wait.
+    pub(super) fn someone_waits(&self) -> Notified<'_> {
+        self.0.someone_waits.notified()
+    }
+
+    pub(super) fn has_queue(&self) -> bool {
+        !self.table().waiting.is_empty()
+    }
+
+    /// Whether a client is to give up a place for which it keeps the upstream waiting. If it is, the place counts as one
+    /// that is about to be free, so that no more are given up than there are requests that wait.
+    pub(super) fn is_to_leave(&self, client: Spender, awaited: Awaited, is_too_slow: bool) -> bool {
+        let mut table = self.table();
+        let modest = table.modest();
+        let is_greedy = awaited == Awaited::Body && table.counts.holds_too_many(client);
+        let gives_way = (is_greedy && modest > table.leaving)
+            || (is_too_slow && table.needed_of(client) > table.leaving);
+        table.leaving += usize::from(gives_way);
+        gives_way
+    }
+}
+
+impl Table {
+    fn wait(&mut self, client: Spender) -> (u64, oneshot::Receiver<Place>) {
+        let (place, given) = oneshot::channel();
+        let number = self.next_number;
+        self.next_number = number.wrapping_add(1);
+        self.waiting.push_back(Waiting {
+            number,
+            client,
+            place,
+        });
+        (number, given)
+    }
+
+    /// Who gets a place that is free: the first in the queue that does not hold too many, else the first that may have
+    /// one all the same.
+    fn next(&mut self) -> Option<Waiting> {
+        let modest = |one: &Waiting| !self.counts.holds_too_many(one.client);
+        let first = self.waiting.iter().position(modest).unwrap_or(0);
+        let client = self.waiting.get(first)?.client;
+        if !self.counts.take(client) {
+            return None;
+        }
+        self.waiting.remove(first)
+    }
+
+    /// How many requests wait of clients that do not hold too many.
+    fn modest(&self) -> usize {
+        let waiting = self.waiting.iter();
+        waiting
+            .filter(|one| !self.counts.holds_too_many(one.client))
+            .count()
+    }
+
+    /// How many requests wait for which this client is to give a place up if it is slow. A client that waits because it
+    /// holds too many itself takes nothing from others.
+    fn needed_of(&self, client: Spender) -> usize {
+        let waiting = self.waiting.iter();
+        waiting
+            .filter(|one| one.client == client || !self.counts.holds_too_many(one.client))
+            .count()
+    }
+}
+
+/// Leaves the queue when it is dropped.
+struct Waits<'a> {
+    places: &'a Places,
+    number: u64,
+}
+
+impl Drop for Waits<'_> {
+    fn drop(&mut self) {
+        let mut table = self.places.table();
+        table.waiting.retain(|one| one.number != self.number);
+    }
+}
+
+/// The right to use one connection, until it is dropped.
+#[derive(Debug)]
+pub(in crate::proxy::call) struct Place(Watch);
+
+impl Place {
+    /// For whoever waits for the client while the place is held.
+    pub(in crate::proxy::call) fn watch(&self) -> Watch {
+        self.0.clone()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let was_leaving = self.0.stop_leaving();
+        self.0.places().give_back(self.0.client(), was_leaving);
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::pin::{Pin, pin};
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(60);
+
+    pub(in crate::proxy::call::places) fn client(n: u8) -> Spender {
+        Spender::Address(IpAddr::V4(Ipv4Addr::new(192, 0, 2, n)))
+    }
+
+    fn poll<T>(future: Pin<&mut impl Future<Output = T>>) -> Poll<T> {
+        future.poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    fn taken(places: &Places, n: u8) -> Place {
+        match poll(pin!(places.take(client(n), LIMIT))) {
+            Poll::Ready(Ok(place)) => place,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[actix_web::test]
+    async fn alone_a_client_has_three_quarters_and_its_next_request_the_first_that_is_free() {
+        // D42
+        let places = Places::new(4);
+        let mut held: Vec<_> = (0..3).map(|_| taken(&places, 1)).collect();
+        let mut first = pin!(places.take(client(1), LIMIT));
+        let mut second = pin!(places.take(client(1), LIMIT));
+        assert!(poll(first.as_mut()).is_pending() && poll(second.as_mut()).is_pending());
+        drop(held.pop());
+        assert!(poll(second.as_mut()).is_pending());
+        assert!(matches!(poll(first), Poll::Ready(Ok(_))), "and is back");
+        assert!(matches!(poll(second), Poll::Ready(Ok(_))));
+        drop(held);
+        assert!(places.table().counts.is_untouched());
+    }
+
+    #[actix_web::test]
+    async fn while_others_wait_who_holds_over_a_quarter_gets_none() {
+        // B of the review
+        let places = Places::new(4);
+        let mut held: Vec<_> = (0..3).map(|_| taken(&places, 1)).collect();
+        let last = taken(&places, 3);
+        let mut greedy = pin!(places.take(client(1), LIMIT));
+        assert!(poll(greedy.as_mut()).is_pending());
+        let mut modest = pin!(places.take(client(2), LIMIT));
+        assert!(poll(modest.as_mut()).is_pending());
+        let further = pin!(places.take(client(1), LIMIT));
+        assert!(matches!(
+            poll(further),
+            Poll::Ready(Err(NoPlace::HoldsTooMany))
+        ));
+        drop(held.pop());
+        assert!(poll(greedy.as_mut()).is_pending(), "though it came first");
+        let Poll::Ready(Ok(place)) = poll(modest) else {
+            panic!("it waits")
+        };
+        drop(held.pop());
+        assert!(
+            matches!(poll(greedy), Poll::Ready(Ok(_))),
+            "it holds a quarter now"
+        );
+        drop((place, held, last));
+        assert!(places.table().counts.is_untouched());
+    }
+
+    #[actix_web::test]
+    async fn who_holds_too_many_gives_up_as_many_as_are_waited_for() {
+        let places = Places::new(4);
+        let mut held: Vec<_> = (0..3).map(|_| taken(&places, 1)).collect();
+        let _last = taken(&places, 3);
+        let watches: Vec<_> = held.iter().map(Place::watch).collect();
+        let mut first = Box::pin(watches[0].is_needed(Awaited::Body));
+        let mut second = Box::pin(watches[1].is_needed(Awaited::Body));
+        assert!(poll(first.as_mut()).is_pending() && poll(second.as_mut()).is_pending());
+        let mut of_the_same = pin!(places.take(client(1), LIMIT));
+        assert!(poll(of_the_same.as_mut()).is_pending());
+        assert!(
+            poll(first.as_mut()).is_pending(),
+            "it needs none of its own"
+        );
+        let mut modest = pin!(places.take(client(2), LIMIT));
+        assert!(poll(modest.as_mut()).is_pending());
+        assert!(poll(first.as_mut()).is_ready());
+        assert!(poll(second.as_mut()).is_pending(), "one is enough");
+        drop(held.swap_remove(0));
+        assert!(matches!(poll(modest), Poll::Ready(Ok(_))));
+        assert_eq!(places.table().leaving, 0);
+    }
+
+    #[actix_web::test]
+    async fn a_slow_client_leaves_for_itself_and_for_those_with_less_but_not_for_those_with_more() {
+        let places = Places::new(4);
+        let greedy: Vec<_> = (0..2).map(|_| taken(&places, 1)).collect();
+        let slow = [taken(&places, 2), taken(&places, 3)];
+        let mut more = pin!(places.take(client(1), LIMIT));
+        assert!(poll(more.as_mut()).is_pending());
+        for n in [2, 3] {
+            assert!(!places.is_to_leave(client(n), Awaited::Reader, true), "{n}");
+        }
+        assert!(
+            places.is_to_leave(client(1), Awaited::Reader, true),
+            "its own"
+        );
+        assert!(
+            !places.is_to_leave(client(1), Awaited::Reader, true),
+            "one is enough"
+        );
+        let mut others = [4, 5].map(|n| Box::pin(places.take(client(n), LIMIT)));
+        for other in &mut others {
+            assert!(poll(other.as_mut()).is_pending());
+        }
+        assert!(
+            !places.is_to_leave(client(2), Awaited::Reader, false),
+            "not slow"
+        );
+        assert!(places.is_to_leave(client(2), Awaited::Reader, true));
+        drop((greedy, slow));
+    }
+
+    #[actix_web::test]
+    async fn a_place_for_somebody_who_has_left_goes_to_the_next() {
+        let places = Places::new(1);
+        let held = taken(&places, 1);
+        let mut gone = Box::pin(places.take(client(2), LIMIT));
+        let mut next = pin!(places.take(client(3), LIMIT));
+        assert!(poll(gone.as_mut()).is_pending() && poll(next.as_mut()).is_pending());
+        drop(held);
+        drop(gone);
+        assert!(matches!(poll(next), Poll::Ready(Ok(_))));
+        assert!(places.table().counts.is_untouched());
+        assert_eq!(
+            places.take(client(1), Duration::ZERO).await.map(drop),
+            Ok(())
+        );
+        let held = taken(&places, 1);
+        let late = places.take(client(2), Duration::ZERO).await;
+        assert_eq!(late.map(drop), Err(NoPlace::TooLate));
+        assert!(places.table().waiting.is_empty());
+        drop(held);
+    }
+}

@@ -1,0 +1,73 @@
+//! Places for connections that last. Nobody waits for one: it may take hours until it is free.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::counts::Counts;
+use crate::frontend::Spender;
+
+/// All places for tunnels to one upstream. Clones share them.
+#[derive(Clone, Debug)]
+pub(in crate::proxy::call) struct Tunnels(Arc<Mutex<Counts>>);
+
+/// Why there is no place.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(in crate::proxy::call) enum NoTunnel {
+    /// All are in use.
+    AllTaken,
+    /// Those that are free are for clients that hold less.
+    HoldsTooMany,
+}
+
+impl Tunnels {
+    pub(in crate::proxy::call) fn new(most: usize) -> Self {
+        Self(Arc::new(Mutex::new(Counts::new(most))))
+    }
+
+    pub(in crate::proxy::call) fn take(&self, client: Spender) -> Result<TunnelPlace, NoTunnel> {
+        let mut counts = self.counts();
+        if counts.take(client) {
+            let tunnels = self.clone();
+            return Ok(TunnelPlace { tunnels, client });
+        }
+        Err(if counts.has_free() {
+            NoTunnel::HoldsTooMany
+        } else {
+            NoTunnel::AllTaken
+        })
+    }
+
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        // The counts are consistent after every call, so a panic elsewhere leaves nothing half-done.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The right to one tunnel, until it is dropped.
+#[derive(Debug)]
+pub(in crate::proxy) struct TunnelPlace {
+    tunnels: Tunnels,
+    client: Spender,
+}
+
+impl Drop for TunnelPlace {
+    fn drop(&mut self) {
+        self.tunnels.counts().give_back(self.client);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proxy::call::places::queue::tests::client;
+
+    #[test]
+    fn one_client_cannot_take_the_last_tunnel_from_others() {
+        let tunnels = Tunnels::new(4);
+        let held: Vec<_> = (0..3).map(|_| tunnels.take(client(1)).unwrap()).collect();
+        assert_eq!(tunnels.take(client(1)).unwrap_err(), NoTunnel::HoldsTooMany);
+        let other = tunnels.take(client(2)).unwrap();
+        assert_eq!(tunnels.take(client(3)).unwrap_err(), NoTunnel::AllTaken);
+        drop((held, other));
+        assert!(tunnels.counts().is_untouched());
+    }
+}
