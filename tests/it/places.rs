@@ -1,7 +1,7 @@
 //! Clients that would keep an API to themselves: places at an upstream are shared out.
 
 use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
@@ -81,28 +81,27 @@ websocket = true
         }
     }
 
-    /// A request of the client with this address, as a trusted proxy passes it on.
-    fn begin(&self, client: &str, request: &str) -> TcpStream {
-        let mut stream = TcpStream::connect(self.server.addr).unwrap();
-        let (line, rest) = request.split_once("\r\n").unwrap();
-        let head = format!(
-            "{line}\r\nhost: shop.test\r\nx-csrf: 1\r\nx-forwarded-for: {client}\r\n{rest}"
-        );
-        stream.write_all(head.as_bytes()).unwrap();
-        stream
-    }
-
     /// The same request of each of these clients, when all of them have a place.
     #[track_caller]
     fn hold(&self, clients: &[&str], request: &str) -> Vec<TcpStream> {
         let before = self.begun.load(Ordering::SeqCst);
-        let begin = |client: &&str| self.begin(client, request);
+        let begin = |client: &&str| begin(self.server.addr, client, request);
         let held = clients.iter().map(begin).collect();
         eventually("they have their places", || {
             (self.begun.load(Ordering::SeqCst) == before + clients.len()).then_some(())
         });
         held
     }
+}
+
+/// A request of the client with this address, as a trusted proxy passes it on.
+fn begin(server: SocketAddr, client: &str, request: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(server).unwrap();
+    let (line, rest) = request.split_once("\r\n").unwrap();
+    let head =
+        format!("{line}\r\nhost: shop.test\r\nx-csrf: 1\r\nx-forwarded-for: {client}\r\n{rest}");
+    stream.write_all(head.as_bytes()).unwrap();
+    stream
 }
 
 /// The beginning of what comes back, if any comes in this time.
@@ -123,7 +122,7 @@ fn bodies_that_do_not_come_take_no_place() {
     for framing in ["content-length: 1", "transfer-encoding: chunked"] {
         let request = format!("POST /few HTTP/1.1\r\n{framing}\r\n\r\n");
         let stalled: Vec<_> = (0..16)
-            .map(|n| few.begin(&format!("192.0.2.{n}"), &request))
+            .map(|n| begin(few.server.addr, &format!("192.0.2.{n}"), &request))
             .collect();
         assert_eq!(few.browser.fetch("GET", "/mine").status, 200, "{framing}");
         let sent = Request::new("POST", "/mine")
@@ -134,7 +133,7 @@ fn bodies_that_do_not_come_take_no_place() {
     }
     // What is known to be empty waits for nothing.
     let empty = "POST /few HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n";
-    let mut empty = few.begin("192.0.2.1", empty);
+    let mut empty = begin(few.server.addr, "192.0.2.1", empty);
     assert_eq!(status(&mut empty, PATIENCE).as_deref(), Some("200"));
 }
 
@@ -150,7 +149,7 @@ fn one_client_cannot_take_the_last_place_by_answers_that_last() {
     for stream in &mut held {
         assert_eq!(status(stream, PATIENCE).as_deref(), Some("200"));
     }
-    let mut one_more = few.begin("192.0.2.1", events);
+    let mut one_more = begin(few.server.addr, "192.0.2.1", events);
     assert_eq!(status(&mut one_more, MOMENT), None, "it waits for its own");
     for _ in 0..2 {
         assert_eq!(few.browser.fetch("GET", "/mine").status, 200);
@@ -171,7 +170,7 @@ fn one_client_cannot_take_the_last_tunnel() {
          sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     );
     let asked = |client: &str| {
-        let mut stream = few.begin(client, &handshake);
+        let mut stream = begin(few.server.addr, client, &handshake);
         (status(&mut stream, PATIENCE).unwrap(), stream)
     };
     let mut held: Vec<_> = (0..3).map(|_| asked("192.0.2.1")).collect();
@@ -223,10 +222,7 @@ fn while_others_wait_who_holds_over_a_quarter_is_refused() {
         let waiting = scope.spawn(|| browser.fetch("GET", "/mine"));
         // Until the other one waits, this one does.
         eventually("refused", || {
-            let mut one_more = TcpStream::connect(server).unwrap();
-            let head = "GET /few HTTP/1.1\r\nhost: shop.test\r\nx-csrf: 1\r\n\
-                        x-forwarded-for: 192.0.2.1\r\n\r\n";
-            one_more.write_all(head.as_bytes()).unwrap();
+            let mut one_more = begin(server, "192.0.2.1", "GET /few HTTP/1.1\r\n\r\n");
             (status(&mut one_more, MOMENT)? == "429").then_some(())
         });
         assert!(!waiting.is_finished());
