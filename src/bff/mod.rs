@@ -21,8 +21,8 @@ use crate::names::ReturnTo;
 use crate::oidc::IdpClient;
 use crate::problem::Problem;
 use crate::session::{OpenResult, OpenSession, Wallet};
-use crate::telemetry::Seldom;
 use crate::telemetry::metrics::{Metrics, ReloadResult};
+use crate::telemetry::{Seldom, take_along_blocking};
 
 /// The shared state of the process. What the configuration says never changes in it; the rest is what requests of
 /// whatever worker must know of one another.
@@ -239,7 +239,9 @@ impl Ctx<'_> {
         if self.bff.keys.is_worth_a_look(self.now) {
             let (bff, now) = (Arc::clone(self.bff), self.now);
             // Other requests of this worker do not wait for the disk.
-            let look = actix_web::rt::task::spawn_blocking(move || bff.look_for_keys(now));
+            let look = actix_web::rt::task::spawn_blocking(take_along_blocking(move || {
+                bff.look_for_keys(now);
+            }));
             if let Err(error) = look.await {
                 log::error!("the key directory was not read: {error}");
             }

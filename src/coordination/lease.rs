@@ -22,6 +22,7 @@ use crate::clock::Clock;
 use crate::keyring::{KeyRing, OpenError};
 use crate::ledger::{Fingerprint, Outcome};
 use crate::telemetry::coordination::{SharedRefresh, StoreCall};
+use crate::telemetry::take_along;
 
 /// How long a lease lasts without being renewed: how long others wait for a replica that died.
 const LEASE: Duration = Duration::from_secs(3);
@@ -176,7 +177,7 @@ impl Coordinator {
     /// Leaves the result, then gives up the lease. Nobody waits for that, and nothing depends on it.
     fn publish(self: &Arc<Self>, names: Names, keys: Arc<KeyRing>, clock: Clock, outcome: Outcome) {
         let coordinator = Arc::clone(self);
-        tokio::spawn(async move {
+        tokio::spawn(take_along(async move {
             let mut commands = redis::pipe();
             let sealed = sealed::seal_outcome(&outcome, &names.digest, &keys, clock.now());
             if let Some((bytes, kept)) = sealed {
@@ -200,7 +201,7 @@ impl Coordinator {
                 }
                 sleep(RETRY).await;
             }
-        });
+        }));
     }
 }
 
@@ -211,7 +212,7 @@ impl Renewing {
     fn begin(coordinator: &Arc<Coordinator>, names: &Names) -> Self {
         let coordinator = Arc::clone(coordinator);
         let lease = names.lease.clone();
-        let task = tokio::spawn(async move {
+        let task = tokio::spawn(take_along(async move {
             let mut commands = redis::pipe();
             commands
                 .cmd("PEXPIRE")
@@ -223,7 +224,7 @@ impl Renewing {
                 let store = &coordinator.store;
                 let _ = store.run::<()>(StoreCall::Lease, &commands).await;
             }
-        });
+        }));
         Self(task.abort_handle())
     }
 }

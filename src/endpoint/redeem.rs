@@ -27,6 +27,7 @@ use crate::oidc::{Claims, Expectation, IdpClient, OidcError};
 use crate::problem::{LoginFailure, Problem};
 use crate::session::{LoginAttempt, Session, SessionId, StoreError, TokenSet};
 use crate::telemetry::metrics::LoginResult;
+use crate::telemetry::take_along;
 
 /// Begins a session for the code, or takes over the one that the same attempt has begun.
 pub(super) async fn redeem(
@@ -39,7 +40,7 @@ pub(super) async fn redeem(
         Redemption::Lead(followers) => {
             let (leader, landing) = oneshot::channel();
             let exchange = Exchange::new(ctx, code, attempt);
-            actix_web::rt::spawn(exchange.land(leader, followers));
+            actix_web::rt::spawn(take_along(exchange.land(leader, followers)));
             landing.await.unwrap_or(Err(Problem::Internal))
         }
         Redemption::Follow(mut result) => {
@@ -232,9 +233,9 @@ fn deliver(ctx: &mut Ctx<'_>, redeemed: &Redeemed) -> Result<(), Problem> {
         if redeemed.deliver() {
             let (frontend, idp) = (Arc::clone(ctx.frontend), ctx.idp.clone());
             let tokens = session.tokens.clone();
-            actix_web::rt::spawn(async move {
+            actix_web::rt::spawn(take_along(async move {
                 logout::revoke_spare(&frontend, &idp, &tokens).await;
-            });
+            }));
         }
         return Err(match error {
             StoreError::TooLarge(error) => Problem::SessionTooLarge {

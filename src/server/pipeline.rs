@@ -24,6 +24,7 @@ use crate::ledger::Fingerprint;
 use crate::names::Authority;
 use crate::problem::Problem;
 use crate::session::OpenResult;
+use crate::telemetry::RequestScope;
 use crate::{assets, endpoint};
 
 /// Takes one request from its first byte to its answer.
@@ -32,11 +33,16 @@ pub(super) async fn handle(request: HttpRequest, body: web::Payload) -> HttpResp
         return HttpResponse::InternalServerError().finish();
     };
     let in_flight = InFlight::begin(&worker.bff);
-    let mut exchange = response::Exchange::begin(&request);
-    let answer = run(&request, body, &worker, &mut exchange).await;
-    // 9 Headers and cookies; a problem becomes an answer.
-    let answer = response::finish(&request, &worker.bff, &exchange, answer);
-    sent::until_sent(answer, in_flight)
+    // Every log line from here on says which request it is about, those of the answer's body too.
+    let scope = RequestScope::begin(rand::random());
+    let served = async {
+        let mut exchange = response::Exchange::begin(&request, scope.clone());
+        let answer = run(&request, body, &worker, &mut exchange).await;
+        // 9 Headers and cookies; a problem becomes an answer.
+        response::finish(&request, &worker.bff, &exchange, answer)
+    };
+    let answer = scope.clone().around(served).await;
+    sent::until_sent(answer, in_flight, scope)
 }
 
 async fn run(

@@ -24,15 +24,13 @@ use crate::guard;
 use crate::names::ReturnTo;
 use crate::problem::Problem;
 use crate::session::SetCookies;
-use crate::telemetry::Label;
+use crate::telemetry::RequestScope;
 
 /// What is known of a request while it is served; the answer is finished with it.
 #[derive(Debug)]
 pub(super) struct Exchange {
     /// What the answer sets, whatever becomes of the request.
     pub(super) cookies: SetCookies,
-    /// For log and metrics.
-    pub(super) route: Label,
     /// What it says about WebSocket.
     pub(super) websocket: WebSocket,
     /// Whether the answer is an upstream's.
@@ -43,45 +41,45 @@ pub(super) struct Exchange {
     pub(super) look_again: Option<String>,
     frontend: Option<Arc<Frontend>>,
     endpoint: Option<Endpoint>,
-    id: String,
+    /// For log and metrics.
+    scope: RequestScope,
     /// When the request came.
     pub(super) begun: Instant,
 }
 
 impl Exchange {
     /// Notes the beginning of a request and gives it an id.
-    pub(super) fn begin(request: &HttpRequest) -> Self {
-        let id = format!("{:016x}", rand::random::<u64>());
-        log::debug!(id = id.as_str(), method = request.method().as_str(), path = request.uri().path();
+    pub(super) fn begin(request: &HttpRequest, scope: RequestScope) -> Self {
+        log::debug!(method = request.method().as_str(), path = request.uri().path();
             "request");
         Self {
             cookies: SetCookies::none(),
-            route: "".into(),
             websocket: guard::websocket(request),
             is_upstream: false,
             back: None,
             look_again: None,
             frontend: None,
             endpoint: None,
-            id,
+            scope,
             begun: Instant::now(),
         }
     }
 
     /// The frontend is known.
     pub(super) fn select(&mut self, frontend: Arc<Frontend>) {
+        self.scope.set_frontend((&frontend.name).into());
         self.frontend = Some(frontend);
     }
 
     /// The target is known.
     pub(super) fn target(&mut self, target: Target<'_, '_>) {
         match target {
-            Target::Assets(_) => self.route = "assets".into(),
+            Target::Assets(_) => self.scope.set_route("assets".into()),
             Target::Endpoint(endpoint) => {
                 self.endpoint = Some(endpoint);
-                self.route = endpoint.rules().name.into();
+                self.scope.set_route(endpoint.rules().name.into());
             }
-            Target::Route(matched) => self.route = (&matched.route.name).into(),
+            Target::Route(matched) => self.scope.set_route((&matched.route.name).into()),
         }
     }
 }
@@ -97,7 +95,7 @@ pub(super) fn finish(
     let mut response = match answer {
         Ok(response) => response,
         Err(problem) => {
-            report(&problem, exchange);
+            report(&problem);
             refuse(request, &problem, exchange)
         }
     };
@@ -123,7 +121,7 @@ pub(super) fn finish(
         }
         set(headers, header::CACHE_CONTROL, "no-store");
         for (name, bytes, attributes) in exchange.cookies.described() {
-            log::debug!(id = exchange.id.as_str(), cookie = name, bytes = bytes, attributes = attributes;
+            log::debug!(cookie = name, bytes = bytes, attributes = attributes;
                 "cookie");
         }
         for line in exchange.cookies.lines() {
@@ -132,17 +130,12 @@ pub(super) fn finish(
             }
         }
     }
-    if let Ok(id) = HeaderValue::try_from(exchange.id.as_str()) {
+    if let Ok(id) = HeaderValue::try_from(exchange.scope.id()) {
         headers.insert(HeaderName::from_static("x-request-id"), id);
     }
-    let frontend = exchange
-        .frontend
-        .as_ref()
-        .map_or(Label::from(""), |frontend| Label::from(&frontend.name));
-    log::debug!(id = exchange.id.as_str(), frontend = frontend.as_str(), route = exchange.route.as_str(),
-        status = response.status().as_u16(), outcome = outcome; "answer");
+    log::debug!(status = response.status().as_u16(), outcome = outcome; "answer");
     let seconds = exchange.begun.elapsed().as_secs_f64();
-    let route = exchange.route.clone();
+    let (frontend, route) = (exchange.scope.frontend(), exchange.scope.route());
     bff.metrics.request(frontend, route, outcome, seconds);
     response
 }
@@ -166,7 +159,7 @@ fn outcome(answer: &Result<HttpResponse, Problem>, is_upstream: bool) -> &'stati
 
 /// Whose fault decides the level: ours is an error, a neighbour's a warning, a client's is its own affair. Nothing that a
 /// client can cause is an error.
-fn report(problem: &Problem, exchange: &Exchange) {
+fn report(problem: &Problem) {
     let level = match problem {
         Problem::Internal => log::Level::Error,
         // A user with many groups; whose settings mend it, the log says.
@@ -180,12 +173,7 @@ fn report(problem: &Problem, exchange: &Exchange) {
         | Problem::LoginFailed(_) => log::Level::Info,
         _ => log::Level::Debug,
     };
-    let frontend = exchange
-        .frontend
-        .as_ref()
-        .map_or("", |frontend| frontend.name.as_str());
-    log::log!(level, id = exchange.id.as_str(), frontend = frontend, route = exchange.route.as_str(),
-        code = problem.code(); "{}", problem.detail().unwrap_or_else(|| problem.title()));
+    log::log!(level, code = problem.code(); "{}", problem.detail().unwrap_or_else(|| problem.title()));
 }
 
 fn refuse(request: &HttpRequest, problem: &Problem, exchange: &Exchange) -> HttpResponse {
@@ -235,7 +223,7 @@ fn refuse(request: &HttpRequest, problem: &Problem, exchange: &Exchange) -> Http
         let frontend = exchange.frontend.as_ref();
         let here = here(request, problem, exchange);
         let place = page::Place {
-            id: &exchange.id,
+            id: exchange.scope.id(),
             base_path: frontend.map(|frontend| frontend.base_path.as_str()),
             endpoint: exchange.endpoint,
             back: exchange.back.as_ref().or(here.as_ref()),
@@ -244,7 +232,7 @@ fn refuse(request: &HttpRequest, problem: &Problem, exchange: &Exchange) -> Http
     } else {
         builder
             .content_type("application/problem+json")
-            .body(body(problem, &exchange.id))
+            .body(body(problem, exchange.scope.id()))
     };
     own_headers(response.headers_mut());
     response

@@ -8,9 +8,14 @@ use actix_web::body::{BodySize, BoxBody, MessageBody};
 use bytes::Bytes;
 
 use crate::bff::InFlight;
+use crate::telemetry::RequestScope;
 
 /// The same answer, in flight until its body has been taken.
-pub(super) fn until_sent(answer: HttpResponse, in_flight: InFlight) -> HttpResponse {
+pub(super) fn until_sent(
+    answer: HttpResponse,
+    in_flight: InFlight,
+    scope: RequestScope,
+) -> HttpResponse {
     answer.map_body(|_, body| {
         if matches!(body.size(), BodySize::None) {
             in_flight.done();
@@ -23,35 +28,50 @@ pub(super) fn until_sent(answer: HttpResponse, in_flight: InFlight) -> HttpRespo
                 BoxBody::new(whole)
             }
             Err(body) => BoxBody::new(Sending {
-                body,
+                body: Some(body),
                 in_flight: Some(in_flight),
+                scope,
             }),
         }
     })
 }
 
 struct Sending {
-    body: BoxBody,
+    /// `None` once it is dropped.
+    body: Option<BoxBody>,
     in_flight: Option<InFlight>,
+    /// What the body logs is about its request.
+    scope: RequestScope,
 }
 
 impl MessageBody for Sending {
     type Error = <BoxBody as MessageBody>::Error;
 
     fn size(&self) -> BodySize {
-        self.body.size()
+        self.body.as_ref().map_or(BodySize::None, MessageBody::size)
     }
 
     fn poll_next(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Self::Error>>> {
-        let polled = Pin::new(&mut self.body).poll_next(cx);
+        let this = &mut *self;
+        let Some(body) = &mut this.body else {
+            return Poll::Ready(None);
+        };
+        let polled = this.scope.during(|| Pin::new(body).poll_next(cx));
         if let Poll::Ready(None | Some(Err(_))) = &polled
-            && let Some(in_flight) = self.in_flight.take()
+            && let Some(in_flight) = this.in_flight.take()
         {
             in_flight.done();
         }
         polled
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        let body = self.body.take();
+        self.scope.during(|| drop(body));
     }
 }

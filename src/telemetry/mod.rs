@@ -1,7 +1,8 @@
 //! What an operator sees: log lines here, numbers in [`metrics`].
 //!
 //! `main` calls [`init`] once; everybody else uses the `log` macros with key-value pairs:
-//! `log::info!(frontend = name, sid = short_id; "signed in")`.
+//! `log::info!(sid = short_id; "signed in")`. Id, frontend and route of the request that is served stand on each line by
+//! themselves ([`RequestScope`]).
 //!
 //! # Invariants
 //! - One record is one line: control characters in messages and values are escaped, so no client forges a line (F14).
@@ -16,6 +17,7 @@ mod line;
 pub mod metrics;
 mod quiet;
 mod repeats;
+mod request_scope;
 mod seldom;
 
 use env_logger::Builder;
@@ -26,6 +28,7 @@ use quiet::Quiet;
 pub use filter::LogFilter;
 pub use hourly::Hourly;
 pub use label::Label;
+pub use request_scope::{RequestScope, take_along, take_along_blocking, with_request};
 pub use seldom::Seldom;
 
 /// How log lines are written.
@@ -90,12 +93,14 @@ impl Log for Capped {
     }
 
     fn log(&self, record: &Record<'_>) {
-        if may_speak(record.metadata()) {
-            self.logger.log(record);
-        }
-        if let Some(listener) = self.listener(record.metadata()) {
-            listener.log(record);
-        }
+        with_request(record, |record| {
+            if may_speak(record.metadata()) {
+                self.logger.log(record);
+            }
+            if let Some(listener) = self.listener(record.metadata()) {
+                listener.log(record);
+            }
+        });
     }
 
     fn flush(&self) {

@@ -24,6 +24,7 @@ use crate::ledger::{Begin, Fingerprint, Flight, Landed, Outcome, Renewal};
 use crate::problem::Problem;
 use crate::session::{Session, StoreError};
 use crate::telemetry::metrics::RefreshResult;
+use crate::telemetry::take_along;
 
 /// How long the answer "try again" waits. A frontend that repeats its request at once must not overtake the cookies of the
 /// replica that has the new tokens.
@@ -118,7 +119,7 @@ async fn lead(
     let coordinator = ctx.bff.coordinator.clone();
     let (keys, fingerprint) = (Arc::clone(ctx.wallet.keys()), flight.fingerprint());
     let may_be_elsewhere = ctx.bff.replicas.may_have_spent(fingerprint, ctx.now);
-    let task = actix_web::rt::spawn(async move {
+    let task = actix_web::rt::spawn(take_along(async move {
         let calling = token_call::call(&frontend, &idp, &session, &refresh_token, &clock);
         let outcome = match coordinator {
             Some(coordinator) => coordinator.once(fingerprint, keys, &clock, calling).await,
@@ -129,7 +130,7 @@ async fn lead(
         };
         flight.land(outcome.clone(), clock.now());
         outcome
-    });
+    }));
     let outcome = task.await.unwrap_or(Outcome::Unavailable);
     Landed {
         outcome,

@@ -49,6 +49,7 @@ mod refused_refresh;
 mod refused_token;
 mod repeats;
 mod replicas;
+mod request_ids;
 mod routes;
 mod session;
 mod shutdown;

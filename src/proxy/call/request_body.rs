@@ -23,6 +23,7 @@ use tokio::time::timeout;
 use super::places::{Awaited, Watch};
 use super::upstream::RETRY_AFTER;
 use crate::problem::Problem;
+use crate::telemetry::take_along;
 
 /// How long a request's body is said to be.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -200,7 +201,10 @@ impl BegunBody {
             parts: Some(receiver),
             left,
         };
-        (body, Upload(rt::spawn(carry(self, place, sender))))
+        (
+            body,
+            Upload(rt::spawn(take_along(carry(self, place, sender)))),
+        )
     }
 }
 

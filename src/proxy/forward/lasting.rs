@@ -38,6 +38,7 @@ use crate::bff::Bff;
 use crate::coordination::Coordinator;
 use crate::frontend::WebSocket;
 use crate::session::Session;
+use crate::telemetry::take_along;
 
 /// How long an upstream may take to finish a frame that it has begun, before the connection is cut inside it.
 const LAST_FRAME: Duration = Duration::from_secs(1);
@@ -169,7 +170,7 @@ impl Lasting {
         });
         let of_task = Rc::clone(&shared);
         let patience = frames.as_ref().map(|_| LAST_FRAME);
-        let watcher = rt::spawn(async move {
+        let watcher = rt::spawn(take_along(async move {
             of_task.ending.set(Some(ending.await));
             of_task.wake();
             if let Some(patience) = patience {
@@ -177,7 +178,7 @@ impl Lasting {
             }
             drop(of_task.stop());
             of_task.wake();
-        });
+        }));
         Self {
             size,
             frames,

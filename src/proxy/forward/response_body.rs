@@ -16,6 +16,7 @@ use bytes::Bytes;
 use tokio::task::JoinHandle;
 
 use crate::proxy::call::{AnswerBody, Awaited, BrokenOff, Watch};
+use crate::telemetry::take_along;
 
 /// The body of an upstream's answer, as the client reads it.
 pub(super) struct ResponseBody {
@@ -72,7 +73,7 @@ impl ResponseBody {
             return;
         }
         let (place, body) = (reader.place.clone(), Rc::clone(&self.body));
-        reader.watcher = Some(rt::spawn(async move {
+        reader.watcher = Some(rt::spawn(take_along(async move {
             place.is_needed(Awaited::Reader).await;
             let cut = body.borrow_mut().take();
             if let Some(cut) = cut {
@@ -81,7 +82,7 @@ impl ResponseBody {
                     cut.upstream()
                 );
             }
-        }));
+        })));
     }
 }
 

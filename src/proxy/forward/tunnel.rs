@@ -28,6 +28,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use crate::proxy::call::TunnelPlace;
+use crate::telemetry::take_along;
 
 /// What is read from an upstream at a time.
 const PIECE: usize = 8 * 1024;
@@ -74,7 +75,7 @@ impl Tunnel {
         Self {
             down,
             piece: BytesMut::new(),
-            up: Some(rt::spawn(up.carry())),
+            up: Some(rt::spawn(take_along(up.carry()))),
             _open: open,
             limit,
             last,

@@ -13,31 +13,35 @@ impl log::Log for Keep {
     }
 
     fn log(&self, record: &log::Record<'_>) {
-        use std::fmt::Write as _;
-
-        struct Fields<'a>(&'a mut String);
-        impl<'kvs> log::kv::VisitSource<'kvs> for Fields<'_> {
-            fn visit_pair(
-                &mut self,
-                key: log::kv::Key<'kvs>,
-                value: log::kv::Value<'kvs>,
-            ) -> Result<(), log::kv::Error> {
-                let _ = write!(self.0, " {key}={value}");
-                Ok(())
-            }
-        }
-
-        let mut line = format!("{} {} {}", record.level(), record.target(), record.args());
-        let _ = record.key_values().visit(&mut Fields(&mut line));
-        if std::env::var_os("TEST_LOG").is_some() && record.level() <= log::Level::Debug {
-            println!("{line}");
-        }
-        let mut lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.push_str(&line);
-        lines.push('\n');
+        sealgate::telemetry::with_request(record, keep);
     }
 
     fn flush(&self) {}
+}
+
+fn keep(record: &log::Record<'_>) {
+    use std::fmt::Write as _;
+
+    struct Fields<'a>(&'a mut String);
+    impl<'kvs> log::kv::VisitSource<'kvs> for Fields<'_> {
+        fn visit_pair(
+            &mut self,
+            key: log::kv::Key<'kvs>,
+            value: log::kv::Value<'kvs>,
+        ) -> Result<(), log::kv::Error> {
+            let _ = write!(self.0, " {key}={value}");
+            Ok(())
+        }
+    }
+
+    let mut line = format!("{} {} {}", record.level(), record.target(), record.args());
+    let _ = record.key_values().visit(&mut Fields(&mut line));
+    if std::env::var_os("TEST_LOG").is_some() && record.level() <= log::Level::Debug {
+        println!("{line}");
+    }
+    let mut lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
+    lines.push_str(&line);
+    lines.push('\n');
 }
 
 /// A place in the log.

@@ -222,10 +222,13 @@ impl Process {
         let (addr, admin) = eventually("serving", || {
             let log = self.stderr.text();
             assert!(self.has_ended().is_none(), "it ended:\n{log}");
-            let line = log.lines().find(|line| line.contains(": serving "))?;
+            // As text or as JSON.
+            let is_it = |line: &&str| line.contains(": serving ") || line.contains("\"serving");
+            let line = log.lines().find(is_it)?;
             let value = |name: &str| {
-                let (_, rest) = line.split_once(&format!(" {name}="))?;
-                rest.split(' ').next()?.parse::<SocketAddr>().ok()
+                let text = line.split_once(&format!(" {name}="));
+                let (_, rest) = text.or_else(|| line.split_once(&format!("\"{name}\":\"")))?;
+                rest.split([' ', '"']).next()?.parse::<SocketAddr>().ok()
             };
             value("address").zip(value("admin"))
         });
