@@ -6,6 +6,7 @@
 //! - Nothing is sent upstream or to an identity provider for a request that is refused here.
 //! - CORS is answered here alone: no `Access-Control-Allow-*` is ever sent, so no foreign page reads an answer (A17).
 
+mod cookie_lines;
 pub mod csrf;
 mod navigation;
 mod rate_limit;
@@ -21,6 +22,7 @@ use actix_web::http::header::{self, HeaderMap, HeaderName};
 use crate::frontend::{Ahead, Frontend, Matched, Proof, Rules, Spender, Target, WebSocket};
 use crate::problem::Problem;
 
+pub use cookie_lines::{CookieLines, SetAside};
 pub use navigation::{is_fetch, is_navigation, wants_page};
 pub use rate_limit::spender;
 pub use speculative::is_speculative;
@@ -94,11 +96,12 @@ pub fn admit(
 }
 
 /// Whether the header section is over [`MAX_HEADER_BYTES`].
-pub fn check_header_size(headers: &HeaderMap) -> Result<(), Problem> {
-    let bytes: usize = headers
+pub fn check_header_size(headers: &HeaderMap, cookies: &CookieLines<'_>) -> Result<(), Problem> {
+    let fields = headers
         .iter()
-        .map(|(name, value)| name.as_str().len() + value.len() + 4)
-        .sum();
+        .map(|(name, value)| name.as_str().len() + value.len());
+    let beside = cookies.beside().map(|line| "cookie".len() + line.len());
+    let bytes: usize = fields.chain(beside).map(|field| field + 4).sum();
     if bytes > MAX_HEADER_BYTES {
         Err(Problem::HeadersTooLarge)
     } else {

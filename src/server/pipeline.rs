@@ -11,7 +11,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use actix_web::http::header::{self, HeaderMap};
+use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::{Worker, client_addr, response, sent};
@@ -19,7 +19,7 @@ use crate::api::{self, ApiCall};
 use crate::bff::{Bff, Ctx, InFlight};
 use crate::coordination::Coordinator;
 use crate::frontend::{SessionUse, Target, WebSocket};
-use crate::guard;
+use crate::guard::{self, CookieLines};
 use crate::ledger::Fingerprint;
 use crate::names::Authority;
 use crate::problem::Problem;
@@ -60,11 +60,12 @@ async fn run(
     let frontend = frontend.inspect_err(|_| tell_of_unknown(host, bff))?;
     exchange.select(Arc::clone(frontend));
     let now = bff.clock.now();
+    let cookies = CookieLines::of(request);
     let wallet = || {
-        let lines = cookie_lines(request.headers());
-        frontend.jar.wallet(lines, bff.keys.current(), now)
+        let keys = bff.keys.current();
+        frontend.jar.wallet(cookies.iter(), keys, now)
     };
-    if let Err(problem) = guard::check_header_size(request.headers()) {
+    if let Err(problem) = guard::check_header_size(request.headers(), &cookies) {
         let mut wallet = wallet();
         wallet.delete_all();
         exchange.cookies = wallet.into_set_cookies();
@@ -241,10 +242,4 @@ fn host(request: &HttpRequest) -> Result<&str, Problem> {
         )),
         _ => Ok(host),
     }
-}
-
-fn cookie_lines(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
-    headers
-        .get_all(header::COOKIE)
-        .map(header::HeaderValue::as_bytes)
 }

@@ -9,6 +9,7 @@ use http::header::ACCEPT;
 use http::{HeaderValue, Request};
 
 use super::{Answer, Call, Called, Upstream, Upstreams};
+use crate::guard::CookieLines;
 use crate::names::{Origin, UpstreamName};
 use crate::problem::Problem;
 use crate::proxy::headers::request::UpstreamHeaders;
@@ -74,8 +75,9 @@ impl Proxy<'_> {
             cookies: target.cookies,
             ..self.upstream_headers(upstream)
         };
+        let cookies = CookieLines::of(self.request);
         let carried = || {
-            let received = self.received();
+            let received = self.received(&cookies);
             received.filter(|(name, _)| CARRIED.contains(name))
         };
         let head = || {
@@ -95,10 +97,14 @@ impl Proxy<'_> {
         call.send(head).await
     }
 
-    /// The header fields of the client's request.
-    pub(in crate::proxy) fn received(&self) -> impl Iterator<Item = (&str, &[u8])> {
+    /// The header fields of the client's request, `cookies` among them.
+    pub(in crate::proxy) fn received<'s>(
+        &'s self,
+        cookies: &'s CookieLines<'_>,
+    ) -> impl Iterator<Item = (&'s str, &'s [u8])> {
         let fields = self.request.headers().iter();
-        fields.map(|(name, value)| (name.as_str(), value.as_bytes()))
+        let fields = fields.map(|(name, value)| (name.as_str(), value.as_bytes()));
+        fields.chain(cookies.beside().map(|line| ("cookie", line)))
     }
 
     /// What the headers for an upstream depend on, before a route adds its own rules.

@@ -22,6 +22,7 @@ use super::call::{Answer, Call, Called, ClientBody, Handshake, Length, Proxy, Up
 use super::headers::request::UpstreamHeaders;
 use super::headers::response::{self, ClientHeaders};
 use crate::frontend::{Forward, Matched, WebSocket};
+use crate::guard::CookieLines;
 use crate::problem::Problem;
 use crate::token::Permit;
 use response_body::ResponseBody;
@@ -140,7 +141,8 @@ impl Forwarding<'_> {
             restricts_methods: !self.forward.methods.is_empty(),
             ..self.proxy.upstream_headers(self.call.upstream)
         };
-        let mut headers = outbound.headers(|| self.proxy.received())?;
+        let cookies = CookieLines::of(request);
+        let mut headers = outbound.headers(|| self.proxy.received(&cookies))?;
         match length {
             // hyper sends a chunked body with these methods only if it is told to.
             Length::Unknown => {

@@ -59,7 +59,7 @@ impl<S: Application> hyper::service::Service<http::Request<Incoming>> for Exchan
         // From here on the wire counts this request, until its answer's body is dropped; so does a dropped future.
         self.wire.begin();
         let open = Open(Some(Rc::clone(&self.wire)));
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
         let is_whole = Rc::new(Cell::new(body.is_end_stream()));
         let asks_for_switch = head.version == Version::HTTP_11
             && head.headers.contains_key(header::UPGRADE)
@@ -83,7 +83,7 @@ impl<S: Application> hyper::service::Service<http::Request<Incoming>> for Exchan
             && (version != Version::HTTP_2
                 || is_whole.get()
                 || !matches!(head.method, Method::GET | Method::HEAD));
-        let request = message::request(&head, payload, self.peer).filter(|_| is_plain);
+        let request = message::request(&mut head, payload, self.peer).filter(|_| is_plain);
         let answering = request.map(|mut request| {
             // In HTTP/2 no header says that there is no body, but the end of the stream does.
             if version == Version::HTTP_2

@@ -1,10 +1,11 @@
 //! A request from hyper's types to actix's, and an answer back.
 //!
-//! The two speak different versions of the crate `http`, so names and values are copied.
+//! The two speak different versions of the crate `http`, so names and values are copied, but for cookies: see [`SetAside`].
 
 use std::net::SocketAddr;
+use std::rc::Rc;
 
-use actix_http::{ConnectionType, Payload, Request};
+use actix_http::{ConnectionType, HttpMessage as _, Payload, Request};
 use actix_web::body::{BodySize, BoxBody, MessageBody as _};
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::http::uri::{self, PathAndQuery};
@@ -12,9 +13,12 @@ use actix_web::http::{Method, Uri, Version};
 use bytes::Bytes;
 use http::header;
 
-/// An actix request with a head of hyper's; `None` if one of the two cannot express what the other can.
+use crate::guard::SetAside;
+
+/// An actix request with a head of hyper's; `None` if one of the two cannot express what the other can. If there are
+/// cookies, it takes the headers, so that nobody copies them.
 pub(super) fn request(
-    head: &http::request::Parts,
+    head: &mut http::request::Parts,
     payload: Payload,
     peer: Option<SocketAddr>,
 ) -> Option<Request> {
@@ -28,7 +32,12 @@ pub(super) fn request(
         _ => Version::HTTP_11,
     };
     to.peer_addr = peer;
+    let mut has_cookies = false;
     for (name, value) in &head.headers {
+        if name == header::COOKIE {
+            has_cookies = true;
+            continue;
+        }
         let name = HeaderName::from_bytes(name.as_str().as_bytes()).ok()?;
         let value = HeaderValue::from_bytes(value.as_bytes()).ok()?;
         to.headers_mut().append(name, value);
@@ -40,6 +49,10 @@ pub(super) fn request(
     {
         let host = HeaderValue::from_str(authority.as_str()).ok()?;
         to.headers_mut().insert(actix_web::http::header::HOST, host);
+    }
+    if has_cookies {
+        let aside = SetAside(Rc::new(std::mem::take(&mut head.headers)));
+        request.extensions_mut().insert(aside);
     }
     Some(request)
 }
