@@ -70,6 +70,12 @@ test('a person in Chromium', async (t) => {
     assert.equal(await page.evaluate(() => globalThis.cookieStore?.getAll().then((all) => all.length) ?? 0), 0);
   });
 
+  await step('gets HTTP/2 for the page and for the API', async () => {
+    const protocols = await page.evaluate(() => ['navigation', 'resource'].map((type) => (
+      performance.getEntriesByType(type).findLast(({ name }) => type === 'navigation' || name.includes('/api/')).nextHopProtocol)));
+    assert.deepEqual(protocols, ['h2', 'h2']);
+  });
+
   await step('holds cookies of the documented names and attributes', async () => {
     const cookies = await ours();
     assert.ok(kinds(cookies).includes('session') && kinds(cookies).includes('hint'), kinds(cookies));
