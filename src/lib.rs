@@ -62,6 +62,8 @@ pub mod bff;
 
 pub mod frontend;
 
+pub mod compose;
+
 pub mod coordination;
 
 pub mod ledger;

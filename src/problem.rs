@@ -27,6 +27,8 @@ pub enum Problem {
     InsufficientScope {
         /// A sentence that names them.
         detail: String,
+        /// The part of a composed answer whose token it is.
+        part: Option<String>,
     },
     /// Our fault; the log has the cause.
     Internal,
@@ -46,6 +48,17 @@ pub enum Problem {
     },
     /// No such route, endpoint or file.
     NotFound,
+    /// A composed answer cannot do without this part, and it failed.
+    PartFailed {
+        /// The name of the part.
+        part: String,
+        /// A sentence that names it, and says why as `_errors` would.
+        detail: String,
+        /// The part's own status, if there is one.
+        part_status: Option<u16>,
+        /// The status of the whole answer.
+        status: u16,
+    },
     /// More requests than the route takes of one session or address, or more bad logout tokens than an address may send.
     RateLimited {
         /// Seconds until the next one is taken.
@@ -126,7 +139,10 @@ impl Problem {
 
     /// The HTTP status code.
     pub const fn status(&self) -> u16 {
-        self.row().1
+        match self {
+            Self::PartFailed { status, .. } => *status,
+            _ => self.row().1,
+        }
     }
 
     /// The title, the same for every occurrence of the code.
@@ -139,7 +155,8 @@ impl Problem {
         match self {
             Self::BadRequest(detail) | Self::CrossSiteRequest(detail) => Some(detail),
             Self::Forbidden(detail)
-            | Self::InsufficientScope { detail }
+            | Self::InsufficientScope { detail, .. }
+            | Self::PartFailed { detail, .. }
             | Self::SessionTooLarge { detail, .. } => Some(detail),
             Self::LoginFailed(failure) => Some(failure.sentence()),
             Self::LoginRequired { detail, .. } => *detail,
@@ -154,6 +171,23 @@ impl Problem {
             Self::LoginRequired { login_url, .. } | Self::StepUpRequired { login_url } => {
                 Some(login_url)
             }
+            _ => None,
+        }
+    }
+
+    /// The part of a composed answer that it is about.
+    pub fn part(&self) -> Option<&str> {
+        match self {
+            Self::PartFailed { part, .. } => Some(part),
+            Self::InsufficientScope { part, .. } => part.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// The status that this part had.
+    pub const fn part_status(&self) -> Option<u16> {
+        match self {
+            Self::PartFailed { part_status, .. } => *part_status,
             _ => None,
         }
     }
@@ -201,6 +235,7 @@ impl Problem {
                 ("method-not-allowed", 405, "The method is not allowed here")
             }
             Self::NotFound => ("not-found", 404, "There is nothing here"),
+            Self::PartFailed { .. } => ("part-failed", 502, "A part of the answer failed"),
             Self::RateLimited { .. } => ("rate-limited", 429, "Too many requests"),
             Self::SessionRefreshConflict => (
                 "session-refresh-conflict",

@@ -3,6 +3,7 @@
 //! `endpoint` answers what is sealgate's own, this module what is an API's. `server::pipeline` has found the route, let the
 //! request in and opened its session before it calls [`serve`].
 
+mod compose;
 mod forward;
 
 use actix_web::{HttpResponse, web};
@@ -28,6 +29,7 @@ pub struct ApiCall<'a> {
 /// Answers one request to an API route.
 pub async fn serve(call: ApiCall<'_>, ctx: &mut Ctx<'_>) -> Result<HttpResponse, Problem> {
     match &call.matched.route.action {
+        Action::Compose(plan) => compose::serve(plan, call, ctx).await,
         Action::Forward(forward) => forward::serve(forward, call, ctx).await,
     }
 }

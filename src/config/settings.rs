@@ -191,8 +191,13 @@ pub(super) struct Session {
 pub(super) struct Route {
     /// This path and all below it; the longest match wins. A segment `{sub}` is the session's own value of that claim. Required.
     pub(super) path: Option<String>,
-    /// The name of an upstream. Required.
+    /// The name of an upstream. Required, unless the route has parts.
     pub(super) upstream: Option<String>,
+    /// The calls of an answer that is put together from several, by name.
+    #[serde(default)]
+    pub(super) part: BTreeMap<String, Part>,
+    /// How long all parts together may take.
+    pub(super) deadline: Span,
     /// Whether `path` is taken off before the upstream's own path is put in front.
     pub(super) strip_prefix: Switch,
     /// `none`, `user`, `client`, `user_or_client` or `user_or_none`: whose access token goes along.
@@ -217,6 +222,36 @@ pub(super) struct Route {
     pub(super) set_cookies: Vec<String>,
     /// Names of request headers that are not passed on, beside those that never are; `x-acme-*` is all that begin so.
     pub(super) strip_headers: Vec<String>,
+}
+
+/// `[frontend.<name>.route.<name>.part.<name>]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct Part {
+    /// The name of an upstream. Required.
+    pub(super) upstream: Option<String>,
+    /// Path and query to ask it for, with placeholders. Required.
+    pub(super) path: Option<String>,
+    /// Whose access token goes along; by default the route's.
+    pub(super) token: Option<String>,
+    /// The members of its value: new names, with JSON pointers into the answer; by default all of the answer.
+    pub(super) pick: Option<BTreeMap<String, String>>,
+    /// A JSON pointer to an array, whose elements `pick` and `max_items` are about.
+    pub(super) items: Option<String>,
+    /// How many elements are kept; by default all.
+    pub(super) max_items: Option<Count>,
+    /// Whether the answer does without it if it fails.
+    pub(super) optional: Switch,
+    /// Until the upstream's response headers; by default the upstream's.
+    pub(super) timeout: Option<Span>,
+    /// Longest answer.
+    pub(super) max_bytes: Size,
+    /// The part for each of whose elements a call is made.
+    pub(super) each: Option<String>,
+    /// How many of those calls at once.
+    pub(super) parallel: Count,
+    /// Whether its value is the whole answer.
+    pub(super) inline: Switch,
 }
 
 /// `[coordination]`

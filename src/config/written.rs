@@ -139,6 +139,11 @@ impl Written {
         self.layers.get(place)
     }
 
+    /// Whether a layer sets the key, beside the defaults.
+    pub(super) fn is_set(&self, path: &KeyPath) -> bool {
+        self.layer_of(path).is_some()
+    }
+
     /// The files that the configuration was read from.
     pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
         self.layers.iter().filter_map(|layer| layer.file.as_deref())
@@ -189,6 +194,7 @@ fn of_frontend(defaults: &mut Dict, said: &Dict) {
     of_rate_limit(defaults, "login_rate_limit", said);
     for_each_name(defaults, "route", said, |defaults, said| {
         of_rate_limit(defaults, "rate_limit", said);
+        for_each_name(defaults, "part", said, |_, _| {});
     });
 }
 

@@ -6,6 +6,7 @@
 //! - Selection looks at `Host` alone; nothing a client can add (`X-Forwarded-Host`, absolute-form) takes part.
 
 mod by_host;
+mod composition;
 mod endpoint;
 mod path;
 mod policy;
@@ -25,9 +26,10 @@ use crate::problem::Problem;
 use crate::session::{Jar, Session, SessionSettings};
 
 pub use by_host::Frontends;
+pub use composition::{Composition, Each, Part, PartValue};
 pub use endpoint::{Ahead, Endpoint, Limit, Proof, Reader, Rules, SessionUse};
 pub use path::{InvalidRoutePath, RoutePath};
-pub use policy::{Policy, RequiredClaim};
+pub use policy::{Policy, RequiredClaim, claim_text};
 pub use rate_limit::{CountedBy, RateLimit, Spender};
 pub use route::{Action, Forward, Matched, Route, Target, TokenRequirement, WebSocket};
 pub use route_table::RouteTable;

@@ -25,13 +25,17 @@ pub struct RoutePath {
 enum Segment {
     Claim(String),
     Fixed(String),
+    /// Any one segment; parts of a composed answer know it by this name.
+    Named(String),
 }
 
 /// Why a configured path cannot be used.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum InvalidRoutePath {
     /// A brace that is no part of a whole segment.
-    #[error("braces enclose a whole segment and name a claim: {{sub}}")]
+    #[error(
+        "braces enclose a whole segment, and name a claim or the segment: {{sub}}, {{path:id}}"
+    )]
     Braces,
     /// Not a path in its plainest form.
     #[error(transparent)]
@@ -52,10 +56,10 @@ impl RoutePath {
             .map(Segment::parse)
             .collect::<Option<_>>()
             .ok_or(InvalidRoutePath::Braces)?;
-        let has_claims = segments.iter().any(Segment::is_claim);
+        let is_fixed = segments.iter().all(Segment::is_fixed);
         Ok(Self {
             text: text.to_owned(),
-            segments: if has_claims { segments } else { Vec::new() },
+            segments: if is_fixed { Vec::new() } else { segments },
         })
     }
 
@@ -75,7 +79,7 @@ impl RoutePath {
             let end = tail.find('/').unwrap_or(tail.len());
             let (segment, after) = tail.split_at_checked(end)?;
             let fits = match wanted {
-                Segment::Claim(_) => !segment.is_empty(),
+                Segment::Claim(_) | Segment::Named(_) => !segment.is_empty(),
                 Segment::Fixed(text) => decode_alike(segment, text),
             };
             if !fits {
@@ -97,7 +101,7 @@ impl RoutePath {
             .zip(segments)
             .filter_map(|(wanted, segment)| match wanted {
                 Segment::Claim(name) => Some((name.as_str(), segment)),
-                Segment::Fixed(_) => None,
+                Segment::Fixed(_) | Segment::Named(_) => None,
             })
     }
 
@@ -105,13 +109,28 @@ impl RoutePath {
     pub fn claim_names(&self) -> impl Iterator<Item = &str> {
         self.segments.iter().filter_map(|segment| match segment {
             Segment::Claim(name) => Some(name.as_str()),
-            Segment::Fixed(_) => None,
+            Segment::Fixed(_) | Segment::Named(_) => None,
         })
+    }
+
+    /// The names of the segments that may be anything: `id` of `{path:id}`.
+    pub fn named(&self) -> impl Iterator<Item = &str> {
+        self.segments.iter().filter_map(|segment| match segment {
+            Segment::Named(name) => Some(name.as_str()),
+            Segment::Claim(_) | Segment::Fixed(_) => None,
+        })
+    }
+
+    /// The segment of a request's path that has this name here, as it was sent.
+    pub fn segment<'r>(&self, name: &str, path: RequestPath<'r>) -> Option<&'r str> {
+        let is_it = |segment: &Segment| matches!(segment, Segment::Named(known) if known == name);
+        let place = self.segments.iter().position(is_it)?;
+        path.as_str().split('/').nth(place + 1)
     }
 
     /// Whether the session decides who may have which path.
     pub fn has_claims(&self) -> bool {
-        !self.segments.is_empty()
+        self.segments.iter().any(Segment::is_claim)
     }
 
     /// Whether both match the same paths, claims aside.
@@ -135,10 +154,10 @@ impl RoutePath {
     /// Each segment; `None` where a claim stands.
     pub(super) fn shape(&self) -> Vec<Option<&str>> {
         let segments = self.text.split('/').filter(|segment| !segment.is_empty());
-        let is_claim = |at: usize| self.segments.get(at).is_some_and(Segment::is_claim);
+        let is_fixed = |at: usize| self.segments.get(at).is_none_or(Segment::is_fixed);
         segments
             .enumerate()
-            .map(|(at, segment)| (!is_claim(at)).then_some(segment))
+            .map(|(at, segment)| is_fixed(at).then_some(segment))
             .collect()
     }
 }
@@ -152,7 +171,11 @@ impl Segment {
         match name {
             // An escape would be part of the claim's name, which nobody means.
             Some(name) if !name.is_empty() && is_plain(name) && !name.contains('%') => {
-                Some(Self::Claim(name.to_owned()))
+                match name.strip_prefix("path:") {
+                    Some("") => None,
+                    Some(name) => Some(Self::Named(name.to_owned())),
+                    None => Some(Self::Claim(name.to_owned())),
+                }
             }
             None if is_plain(text) => Some(Self::Fixed(text.to_owned())),
             _ => None,
@@ -161,6 +184,10 @@ impl Segment {
 
     const fn is_claim(&self) -> bool {
         matches!(self, Self::Claim(_))
+    }
+
+    const fn is_fixed(&self) -> bool {
+        matches!(self, Self::Fixed(_))
     }
 }
 

@@ -12,6 +12,8 @@
 //! Claims are those of the login's ID token, as sealed into the session. A provider that changes somebody's role is
 //! heard at the next login; what must count at once is for the API to decide.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::RoutePath;
@@ -76,6 +78,7 @@ impl Policy {
         }
         Err(Problem::InsufficientScope {
             detail: format!("missing scope: {}", missing.join(" ")),
+            part: None,
         })
     }
 
@@ -99,6 +102,20 @@ impl Policy {
         required
             .chain(route.claim_names())
             .filter(|name| !FIELDS.contains(name))
+    }
+}
+
+/// The one value of a session's claim, as text. `None` if there is none, or if it is a list or an object.
+pub fn claim_text<'s>(session: &'s Session, name: &str) -> Option<Cow<'s, str>> {
+    match name {
+        "iss" => Some(Cow::Borrowed(&session.issuer)),
+        "sid" => session.idp_sid.as_deref().map(Cow::Borrowed),
+        "sub" => Some(Cow::Borrowed(&session.subject)),
+        _ => match session.claims.get(name)? {
+            Value::String(text) => Some(Cow::Borrowed(text)),
+            value @ (Value::Number(_) | Value::Bool(_)) => Some(Cow::Owned(value.to_string())),
+            Value::Null | Value::Array(_) | Value::Object(_) => None,
+        },
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{AssetsSettings, Endpoint, Frontend, Policy, RateLimit, RoutePath};
+use super::{AssetsSettings, Composition, Endpoint, Frontend, Policy, RateLimit, RoutePath};
 use crate::names::{RequestPath, RouteName, UpstreamName};
 use crate::problem::Problem;
 
@@ -26,6 +26,8 @@ pub struct Route {
 /// What a route does. `api` has a file for each.
 #[derive(Clone, Debug)]
 pub enum Action {
+    /// Puts one answer together from several calls.
+    Compose(Composition),
     /// Sends the request on to an upstream, and the answer back.
     Forward(Forward),
 }
@@ -126,7 +128,7 @@ impl WebSocket {
 impl Route {
     /// Whether cookies are opened for it at all.
     pub fn opens_session(&self) -> bool {
-        self.token.is_users() || self.requires_claims()
+        self.token.is_users() || self.requires_claims() || self.action.uses_session()
     }
 
     /// Whether anonymous requests are refused. A token that nobody has fulfils no scope.
@@ -145,16 +147,26 @@ impl Route {
 }
 
 impl Action {
-    /// The methods it takes; empty means all but `CONNECT` and `TRACE`.
-    fn methods(&self) -> &[String] {
+    /// Whether one of its calls goes out for the user, or is filled with the session's claims.
+    fn uses_session(&self) -> bool {
         match self {
-            Self::Forward(forward) => &forward.methods,
+            Self::Compose(composition) => composition.uses_session(),
+            Self::Forward(_) => false,
+        }
+    }
+
+    /// Whether paths below the route's own are its too.
+    const fn takes_paths_below(&self) -> bool {
+        match self {
+            Self::Compose(_) => false,
+            Self::Forward(_) => true,
         }
     }
 
     /// Longest request body that it takes, in bytes.
     pub const fn body_limit(&self) -> u64 {
         match self {
+            Self::Compose(_) => 0,
             Self::Forward(forward) => forward.body_limit,
         }
     }
@@ -162,16 +174,26 @@ impl Action {
     /// Whether it takes WebSocket handshakes.
     pub const fn takes_websocket(&self) -> bool {
         match self {
+            Self::Compose(_) => false,
             Self::Forward(forward) => forward.websocket,
         }
     }
 
     fn allows(&self, method: &str) -> bool {
-        let methods = self.methods();
-        if methods.is_empty() {
-            !matches!(method, "CONNECT" | "TRACE")
-        } else {
-            methods.iter().any(|allowed| allowed == method)
+        match self {
+            Self::Compose(_) => matches!(method, "GET" | "HEAD"),
+            Self::Forward(forward) if forward.methods.is_empty() => {
+                !matches!(method, "CONNECT" | "TRACE")
+            }
+            Self::Forward(forward) => forward.methods.iter().any(|allowed| allowed == method),
+        }
+    }
+
+    /// The value of `Allow` where it does not.
+    fn allow(&self) -> String {
+        match self {
+            Self::Compose(_) => "GET, HEAD".to_owned(),
+            Self::Forward(forward) => forward.methods.join(", "),
         }
     }
 }
@@ -208,6 +230,10 @@ pub(super) fn resolve<'f, 'r>(
         return Endpoint::find(name, method).map(Target::Endpoint);
     }
     if let Some((route, rest)) = frontend.routes.find(path) {
+        // No wider route answers instead: what lies below is the composed route's, and nothing is there.
+        if !route.action.takes_paths_below() && !rest.is_empty() {
+            return Err(Problem::NotFound);
+        }
         return if route.action.allows(method) {
             Ok(Target::Route(Matched {
                 route,
@@ -217,7 +243,7 @@ pub(super) fn resolve<'f, 'r>(
             }))
         } else {
             Err(Problem::MethodNotAllowed {
-                allow: route.action.methods().join(", "),
+                allow: route.action.allow(),
             })
         };
     }

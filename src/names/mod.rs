@@ -80,6 +80,41 @@ name! {
     UpstreamName
 }
 
+/// The name of a part, which is a member of a JSON answer: `[frontend.shop.route.home.part.orders]`.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct PartName(Arc<str>);
+
+/// Why a part cannot be called so.
+#[derive(Debug, thiserror::Error)]
+#[error("a part's name is 1 to 64 letters, digits, '_' and '-', and begins with a letter or digit")]
+pub struct InvalidPartName;
+
+impl PartName {
+    /// Accepts a name that is safe in a header, in metric labels and in placeholders.
+    pub fn parse(text: &str) -> Result<Self, InvalidPartName> {
+        let is_inner = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+        let begins_well = text
+            .bytes()
+            .next()
+            .is_some_and(|byte| byte.is_ascii_alphanumeric());
+        if begins_well && text.len() <= 64 && text.bytes().all(is_inner) {
+            Ok(Self(text.into()))
+        } else {
+            Err(InvalidPartName)
+        }
+    }
+
+    /// The name as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The text itself, not copied.
+    pub fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
+    }
+}
+
 impl FrontendName {
     /// Accepts a name that is safe in cookie names and metric labels.
     pub fn parse(text: &str) -> Result<Self, InvalidName> {

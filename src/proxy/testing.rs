@@ -166,7 +166,9 @@ impl Setup {
     }
 
     pub(super) fn forward(&mut self) -> &mut Forward {
-        let Action::Forward(forward) = &mut self.route.action;
+        let Action::Forward(forward) = &mut self.route.action else {
+            unreachable!("tests forward");
+        };
         forward
     }
 
@@ -228,7 +230,9 @@ async fn serve(
         setup.token.map(HeaderValue::from_static),
         setup.token.is_some(),
     );
-    let Action::Forward(forward) = &setup.route.action;
+    let Action::Forward(forward) = &setup.route.action else {
+        unreachable!("tests forward");
+    };
     let Ok(path) = RequestPath::parse(request.uri().path()) else {
         return HttpResponse::BadRequest().finish();
     };

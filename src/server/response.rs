@@ -289,6 +289,12 @@ fn body(problem: &Problem, id: &str) -> String {
     if let Some(login_url) = problem.login_url() {
         put("login_url", json!(login_url));
     }
+    if let Some(part) = problem.part() {
+        put("part", json!(part));
+    }
+    if let Some(status) = problem.part_status() {
+        put("part_status", json!(status));
+    }
     Value::Object(body).to_string()
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use prometheus_client::encoding::{EncodeLabelValue, LabelValueEncoder};
 
-use crate::names::{FrontendName, RouteName, UpstreamName};
+use crate::names::{FrontendName, PartName, RouteName, UpstreamName};
 
 /// A configured name or a fixed word, and nothing else: no text of a request becomes a series.
 #[derive(Clone, Debug)]
@@ -42,6 +42,12 @@ impl From<&FrontendName> for Label {
 
 impl From<&RouteName> for Label {
     fn from(name: &RouteName) -> Self {
+        Self(Text::Name(name.shared()))
+    }
+}
+
+impl From<&PartName> for Label {
+    fn from(name: &PartName) -> Self {
         Self(Text::Name(name.shared()))
     }
 }

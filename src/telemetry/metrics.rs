@@ -19,7 +19,7 @@ use prometheus_client::registry::Registry;
 
 use super::Label;
 use super::coordination::CoordinationMetrics;
-use crate::names::{FrontendName, UpstreamName};
+use crate::names::{FrontendName, PartName, RouteName, UpstreamName};
 
 /// `Content-Type` of what [`Metrics::encode`] gives.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -123,6 +123,21 @@ struct Upstream {
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct CallOfRoute {
+    frontend: Label,
+    route: Label,
+    part: Label,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct CallResult {
+    frontend: Label,
+    route: Label,
+    part: Label,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct Key {
     kid: Hex,
 }
@@ -168,6 +183,8 @@ pub struct Metrics {
     refresh: Family<Outcome, Counter>,
     logins: Family<Login, Counter>,
     upstream_seconds: Family<Upstream, Histogram>,
+    part_seconds: Family<CallOfRoute, Histogram>,
+    part_total: Family<CallResult, Counter>,
     open: Family<Key, Counter>,
     keyring_keys: Gauge,
     keyring_primary_age: Gauge,
@@ -194,6 +211,8 @@ impl Metrics {
             refresh: Family::default(),
             logins: Family::default(),
             upstream_seconds: Family::new_with_constructor(seconds),
+            part_seconds: Family::new_with_constructor(seconds),
+            part_total: Family::default(),
             open: Family::default(),
             keyring_keys: Gauge::default(),
             keyring_primary_age: Gauge::default(),
@@ -285,6 +304,37 @@ impl Metrics {
             .observe(seconds);
     }
 
+    /// How one part of a composed answer ended: `ok`, or the code of its failure. It took no time if nothing was asked.
+    pub fn part(
+        &self,
+        frontend: &FrontendName,
+        route: &RouteName,
+        part: &PartName,
+        outcome: &'static str,
+        seconds: Option<f64>,
+    ) {
+        let call = CallOfRoute {
+            frontend: frontend.into(),
+            route: route.into(),
+            part: part.into(),
+        };
+        if let Some(seconds) = seconds {
+            self.part_seconds.get_or_create(&call).observe(seconds);
+        }
+        let CallOfRoute {
+            frontend,
+            route,
+            part,
+        } = call;
+        let result = CallResult {
+            frontend,
+            route,
+            part,
+            outcome,
+        };
+        self.part_total.get_or_create(&result).inc();
+    }
+
     /// A session was opened with this key: once a retired key's number stands still, nobody needs it.
     pub fn opened_with(&self, kid: [u8; 8]) {
         let kid = Hex(kid);
@@ -350,6 +400,16 @@ impl Metrics {
             "upstream_seconds",
             "Time until an upstream's response headers",
             self.upstream_seconds.clone(),
+        );
+        r.register(
+            "part_seconds",
+            "Time that a part of a composed answer took",
+            self.part_seconds.clone(),
+        );
+        r.register(
+            "part",
+            "Parts of composed answers by outcome",
+            self.part_total.clone(),
         );
         r.register("open", "Sessions opened by key", self.open.clone());
         r.register(

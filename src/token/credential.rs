@@ -15,6 +15,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderValue, Request};
 
 /// The proof that goes along with one upstream request.
+#[derive(Clone)]
 pub enum Credential {
     /// Nothing goes along.
     None,

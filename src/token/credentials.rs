@@ -13,9 +13,13 @@ use crate::frontend::{Route, TokenRequirement};
 use crate::oidc::{IdpClient, OidcError, Provider};
 use crate::problem::Problem;
 
-/// A permit with the user's token, if the route wants it and there is a session.
-pub(super) async fn users(route: &Route, ctx: &mut Ctx<'_>) -> Result<Option<Permit>, Problem> {
-    if ctx.session.is_none() || !route.token.is_users() {
+/// A permit with the user's token, if it is wanted and there is a session.
+pub(super) async fn users(
+    requirement: TokenRequirement,
+    route: &Route,
+    ctx: &mut Ctx<'_>,
+) -> Result<Option<Permit>, Problem> {
+    if ctx.session.is_none() || !requirement.is_users() {
         return Ok(None);
     }
     let bearer = match refresh::when_due(ctx).await? {
@@ -39,12 +43,13 @@ pub(super) fn of_user(route: &Route, ctx: &Ctx<'_>, bearer: Bearer) -> Result<Pe
 
 /// A permit without the user's token: with the client's own, or with none.
 pub(super) async fn others(
+    requirement: TokenRequirement,
     route: &Route,
     provider: &Provider,
     idp: &IdpClient,
 ) -> Result<Permit, Problem> {
     if !matches!(
-        route.token,
+        requirement,
         TokenRequirement::Client | TokenRequirement::UserOrClient
     ) {
         return Ok(Permit {

@@ -36,7 +36,7 @@ use crate::telemetry::metrics::RefreshResult;
 
 pub use credential::Credential;
 pub use permit::{Bearer, Permit};
-pub use refused::{Refused, renew};
+pub use refused::{Refused, renew, step_up};
 
 /// Decides whether the request may go to its upstream, and with whose token.
 pub async fn permit(
@@ -45,14 +45,34 @@ pub async fn permit(
     ctx: &mut Ctx<'_>,
 ) -> Result<Permit, Problem> {
     let route = matched.route;
+    check_policy(&admitted, matched, ctx)?;
+    permit_as(route.token, route, ctx).await
+}
+
+/// Checks all that the route requires before anything could cost a call: a session, its rate, its claims.
+pub fn check_policy(
+    admitted: &Admitted,
+    matched: Matched<'_, '_>,
+    ctx: &Ctx<'_>,
+) -> Result<(), Problem> {
     if ctx.session.is_none() {
-        may_go_without_session(route, ctx)?;
+        may_go_without_session(matched.route, ctx)?;
     }
-    spend(&admitted, route, ctx)?;
-    check_claims(matched, ctx)?;
-    let permit = match credentials::users(route, ctx).await? {
+    spend(admitted, matched.route, ctx)?;
+    check_claims(matched, ctx)
+}
+
+/// A permit for a call with the token that `requirement` asks for: the route's own, or that of one of its parts. The caller
+/// has checked the route's policy.
+pub async fn permit_as(
+    requirement: TokenRequirement,
+    route: &Route,
+    ctx: &mut Ctx<'_>,
+) -> Result<Permit, Problem> {
+    let permit = match credentials::users(requirement, route, ctx).await? {
         Some(permit) => permit,
-        None => credentials::others(route, &ctx.frontend.provider, ctx.idp).await?,
+        None if requirement == TokenRequirement::User => return Err(ctx.frontend.login_required()),
+        None => credentials::others(requirement, route, &ctx.frontend.provider, ctx.idp).await?,
     };
     let is_used = permit.bearer().is_users() || route.requires_claims();
     if is_used && !is_speculative(ctx.request.headers()) {

@@ -8,6 +8,7 @@ use http::HeaderValue;
 use super::Credential;
 
 /// The route's policy allows the call. `proxy` sends nothing without a permit, and only this module makes one.
+#[derive(Clone)]
 pub struct Permit {
     pub(super) credential: Credential,
     pub(super) bearer: Bearer,

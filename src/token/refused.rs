@@ -18,6 +18,7 @@ use super::{Bearer, Permit, credentials};
 use crate::bff::Ctx;
 use crate::frontend::Route;
 use crate::problem::Problem;
+use crate::session::Session;
 
 /// A permit that an upstream did not accept.
 #[derive(Debug)]
@@ -41,14 +42,8 @@ pub async fn renew(
     let Some(session) = session else {
         return Ok(None);
     };
-    match StepUp::find(refused.challenge) {
-        Some(Ok(step_up)) => return Err(step_up.problem(ctx.frontend, session, ctx.now)),
-        Some(Err(Unusable)) => {
-            log::warn!(route = route.name.as_str();
-                "the API asks for a stronger login in a way that cannot be passed on");
-            return Ok(None);
-        }
-        None => {}
+    if asks_for_step_up(refused.challenge, session, route, ctx)? {
+        return Ok(None);
     }
     let failed_renewals = &ctx.bff.failed_renewals;
     if refused.bearer == Bearer::RenewedUser {
@@ -61,5 +56,35 @@ pub async fn renew(
     match refresh::at_once(ctx).await? {
         Freshness::Kept => Ok(None),
         Freshness::Renewed => credentials::of_user(route, ctx, Bearer::RenewedUser).map(Some),
+    }
+}
+
+/// Refuses a request whose user's token an API does not take before a stronger login (RFC 9470 §3).
+pub fn step_up(
+    challenge: &[http::HeaderValue],
+    route: &Route,
+    ctx: &Ctx<'_>,
+) -> Result<(), Problem> {
+    match &ctx.session {
+        Some(session) => asks_for_step_up(challenge, session, route, ctx).map(drop),
+        None => Ok(()),
+    }
+}
+
+/// Whether the challenge asks for a stronger login that cannot be passed on. One that can is the error.
+fn asks_for_step_up(
+    challenge: &[http::HeaderValue],
+    session: &Session,
+    route: &Route,
+    ctx: &Ctx<'_>,
+) -> Result<bool, Problem> {
+    match StepUp::find(challenge) {
+        Some(Ok(step_up)) => Err(step_up.problem(ctx.frontend, session, ctx.now)),
+        Some(Err(Unusable)) => {
+            log::warn!(route = route.name.as_str();
+                "the API asks for a stronger login in a way that cannot be passed on");
+            Ok(true)
+        }
+        None => Ok(false),
     }
 }

@@ -16,6 +16,7 @@ mod assets;
 mod backchannel;
 mod cli;
 mod client_token;
+mod compose;
 mod configuration;
 mod connections;
 mod corpus;

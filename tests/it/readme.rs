@@ -13,12 +13,13 @@ const ENDPOINT: &str = "src/endpoint/README.md";
 const TELEMETRY: &str = "src/telemetry/README.md";
 
 /// The manual: the documents for those who use the program. The first has a whole configuration.
-const MANUAL: [&str; 10] = [
+const MANUAL: [&str; 11] = [
     README,
     CONFIG,
     ENDPOINT,
     TELEMETRY,
     "keys/README.md",
+    "src/api/README.md",
     "src/coordination/README.md",
     "src/oidc/README.md",
     "src/proxy/README.md",
@@ -179,6 +180,11 @@ client_secret = { env = "S" }
 [frontend.shop.route.orders]
 path = "/api"
 upstream = "orders"
+[frontend.shop.route.home]
+path = "/api/home"
+[frontend.shop.route.home.part.me]
+upstream = "orders"
+path = "/me"
 "#;
     place.write("sealgate.toml", minimal);
     let printed = place.run(&["--print-config", "-c", "sealgate.toml"]).stdout;
@@ -187,7 +193,8 @@ upstream = "orders"
         let [key, _, default, _] = &row[..] else {
             panic!("{row:?}");
         };
-        let key = code(key).replace("….route.<name>", "….route.orders");
+        let key = code(key).replace("….part", "….route.home.part.me");
+        let key = key.replace("….route.<name>", "….route.orders");
         let key = key
             .replace("….", "frontend.shop.")
             .replace("frontend.<name>", "frontend.shop");
@@ -218,10 +225,15 @@ fn every_metric_in_it_exists_and_no_other() {
     let dir = tempfile::tempdir().unwrap();
     let store = dir.path().join("store.url");
     std::fs::write(&store, "redis://127.0.0.1:1").unwrap();
-    let section = format!("[coordination]\nurl = {{ file = {store:?} }}\n");
+    let section = format!(
+        "[coordination]\nurl = {{ file = {store:?} }}\n\
+         [frontend.shop.route.home]\npath = \"/api/home\"\n\
+         [frontend.shop.route.home.part.me]\nupstream = \"api\"\npath = \"/me\"\n"
+    );
     let bff = TestBff::with(|setup| setup.tables = section);
     let mut browser = bff.signed_in();
     browser.fetch("GET", "/api/echo/x");
+    browser.fetch("GET", "/api/home");
     let answer = crate::support::Request::new("GET", "/metrics")
         .header("host", "localhost")
         .send(bff.admin);

@@ -1,6 +1,7 @@
 //! Settings → domain values: parses names and addresses, opens files, follows secrets, and goes on after a mistake.
 
 mod assets;
+mod call;
 mod certificate;
 mod check;
 mod coordination;
@@ -8,6 +9,7 @@ mod csrf_header;
 mod environment;
 mod frontend;
 mod oidc;
+mod part;
 mod policy;
 mod resolver;
 mod route;

@@ -104,6 +104,11 @@ impl<'w> Resolver<'w> {
         value
     }
 
+    /// Whether somebody has set a key that has a default.
+    pub(super) fn is_set(&self, at: &KeyPath) -> bool {
+        self.written.is_set(at)
+    }
+
     /// Whether a mistake says already that this key, or a table around it, could not be read.
     pub(super) fn is_reported(&self, at: &KeyPath) -> bool {
         self.mistakes.iter().any(|mistake| mistake.path.covers(at))

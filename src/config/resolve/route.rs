@@ -1,14 +1,13 @@
 //! `[frontend.<name>.route.<name>]`.
 
+use super::call::{cookie_names, refuse_star, token, upstream};
 use super::check::is_token;
-use super::policy;
 use super::resolver::{DAY, Resolver};
+use super::{part, policy};
 use crate::config::key_path::KeyPath;
-use crate::config::mistake::did_you_mean;
 use crate::config::settings;
-use crate::frontend::{Action, Forward, Route, RoutePath, TokenRequirement};
-use crate::names::{RequestPath, RouteName, UpstreamName};
-use crate::session::Jar;
+use crate::frontend::{Action, Forward, Route, RoutePath};
+use crate::names::{RequestPath, RouteName};
 
 /// A body that does not fit into memory is no problem, it is streamed; a mistyped limit is.
 const MAX_BODY: u64 = 1 << 40;
@@ -23,7 +22,7 @@ pub(super) fn resolve(
     let mut routes: Vec<Route> = Vec::new();
     for (name, route) in &frontend.route {
         let at = at.child(name);
-        let Some(route) = one(resolver, &at, name, route) else {
+        let Some(route) = one(resolver, &at, name, frontend, route) else {
             continue;
         };
         let path_at = at.child("path");
@@ -57,42 +56,59 @@ fn one(
     resolver: &mut Resolver<'_>,
     at: &KeyPath,
     name: &str,
+    frontend: &settings::Frontend,
     route: &settings::Route,
 ) -> Option<Route> {
     let parsed = RouteName::parse(name);
     if let Err(error) = &parsed {
         resolver.wrong(at, error.to_string(), "choose another name");
     }
-    let path_at = at.child("path");
-    let path = resolver
-        .required(
-            &path_at,
-            route.path.as_ref(),
-            "write the path it serves, such as \"/api/orders\"",
-        )
-        .and_then(|text| match RoutePath::parse(text) {
-            Ok(path) => {
-                check_spelling(resolver, &path_at, text);
-                Some(path)
-            }
-            Err(error) => {
-                let remedy = "write a path such as \"/api/orders\" or \"/api/users/{sub}\"";
-                resolver.wrong(&path_at, format!("{text:?} is not usable: {error}"), remedy);
-                None
-            }
-        });
-    let upstream = upstream(resolver, &at.child("upstream"), route);
-    let token = resolver.choice(
-        &at.child("token"),
-        &route.token,
-        &[
-            ("none", TokenRequirement::None),
-            ("user", TokenRequirement::User),
-            ("client", TokenRequirement::Client),
-            ("user_or_client", TokenRequirement::UserOrClient),
-            ("user_or_none", TokenRequirement::UserOrNone),
-        ],
-    );
+    let path = path(resolver, &at.child("path"), route);
+    let token = token(resolver, &at.child("token"), &route.token);
+    let action = match &path {
+        Some(path) if !route.part.is_empty() => {
+            part::resolve(resolver, at, frontend, route, path).map(Action::Compose)
+        }
+        _ => forward(resolver, at, route).map(Action::Forward),
+    };
+    let required = policy::resolve(resolver, at, route);
+    let rate_limit = policy::rate_limit(resolver, &at.child("rate_limit"), route);
+    let route = Route {
+        name: parsed.ok()?,
+        path: path?,
+        token: token?,
+        policy: required,
+        rate_limit: rate_limit.ok()?,
+        action: action?,
+    };
+    policy::check_token(resolver, at, &route);
+    Some(route)
+}
+
+fn path(resolver: &mut Resolver<'_>, at: &KeyPath, route: &settings::Route) -> Option<RoutePath> {
+    let remedy = "write the path it serves, such as \"/api/orders\"";
+    let text = resolver.required(at, route.path.as_ref(), remedy)?;
+    match RoutePath::parse(text) {
+        Ok(path) => {
+            check_spelling(resolver, at, text);
+            Some(path)
+        }
+        Err(error) => {
+            let remedy = "write a path such as \"/api/orders\" or \"/api/users/{sub}\"";
+            resolver.wrong(at, format!("{text:?} is not usable: {error}"), remedy);
+            None
+        }
+    }
+}
+
+/// A route that sends requests on.
+fn forward(resolver: &mut Resolver<'_>, at: &KeyPath, route: &settings::Route) -> Option<Forward> {
+    let upstream = upstream(resolver, &at.child("upstream"), route.upstream.as_ref());
+    let deadline = at.child("deadline");
+    if resolver.is_set(&deadline) {
+        let what = "it is about an answer that is put together from parts, and the route has none";
+        resolver.wrong(&deadline, what, "write timeout, or add parts");
+    }
     let methods = methods(resolver, &at.child("methods"), route.methods.as_deref());
     resolver.ensure(
         route.body_limit.0 <= MAX_BODY,
@@ -107,28 +123,17 @@ fn one(
     cookie_names(resolver, &at.child("cookies"), &route.cookies);
     cookie_names(resolver, &at.child("set_cookies"), &route.set_cookies);
     let strip_headers = strip_headers(resolver, &at.child("strip_headers"), &route.strip_headers);
-    let required = policy::resolve(resolver, at, route);
-    let rate_limit = policy::rate_limit(resolver, &at.child("rate_limit"), route);
-    let route = Route {
-        name: parsed.ok()?,
-        path: path?,
-        token: token?,
-        policy: required,
-        rate_limit: rate_limit.ok()?,
-        action: Action::Forward(Forward {
-            upstream: upstream?,
-            strip_prefix: route.strip_prefix.0,
-            methods,
-            body_limit: route.body_limit.0,
-            timeout,
-            websocket: route.websocket.0,
-            cookies: route.cookies.clone(),
-            set_cookies: route.set_cookies.clone(),
-            strip_headers,
-        }),
-    };
-    policy::check_token(resolver, at, &route);
-    Some(route)
+    Some(Forward {
+        upstream: upstream?,
+        strip_prefix: route.strip_prefix.0,
+        methods,
+        body_limit: route.body_limit.0,
+        timeout,
+        websocket: route.websocket.0,
+        cookies: route.cookies.clone(),
+        set_cookies: route.set_cookies.clone(),
+        strip_headers,
+    })
 }
 
 /// What other routers write for "and all below it", or for a segment of any value, is literal here.
@@ -154,41 +159,6 @@ fn check_spelling(resolver: &mut Resolver<'_>, at: &KeyPath, path: &str) {
              meaning of its own",
         );
     }
-}
-
-/// Names are written one by one; in a list of them a star would be a name, and match nothing.
-pub(super) fn refuse_star(
-    resolver: &mut Resolver<'_>,
-    at: &KeyPath,
-    names: &[String],
-    remedy: &str,
-) {
-    let is_star = names.iter().any(|name| name == "*");
-    resolver.ensure(!is_star, at, "a star stands for nothing but itself", remedy);
-}
-
-fn upstream(
-    resolver: &mut Resolver<'_>,
-    at: &KeyPath,
-    route: &settings::Route,
-) -> Option<UpstreamName> {
-    let name = resolver.required(
-        at,
-        route.upstream.as_ref(),
-        "name one of the [upstream.…] tables",
-    )?;
-    let known = &resolver.written.settings.upstream;
-    if !known.contains_key(name) {
-        let names: Vec<_> = known.keys().map(String::as_str).collect();
-        let remedy = match did_you_mean(name, &names) {
-            Some(near) => format!("did you mean \"{near}\"?"),
-            None => "add a table [upstream.…] of that name, with a url".to_owned(),
-        };
-        resolver.wrong(at, format!("there is no upstream {name:?}"), remedy);
-        return None;
-    }
-    // A bad name has been reported at the upstream itself.
-    UpstreamName::parse(name).ok()
 }
 
 /// Empty means all but `CONNECT` and `TRACE`, so an empty list cannot be written.
@@ -234,22 +204,4 @@ fn strip_headers(resolver: &mut Resolver<'_>, at: &KeyPath, names: &[String]) ->
         );
     }
     names.iter().map(|name| name.to_ascii_lowercase()).collect()
-}
-
-fn cookie_names(resolver: &mut Resolver<'_>, at: &KeyPath, names: &[String]) {
-    refuse_star(resolver, at, names, "name each cookie");
-    for name in names {
-        resolver.ensure(
-            is_token(name),
-            at,
-            &format!("{name:?} is no cookie name"),
-            "name cookies as the Cookie header does",
-        );
-        resolver.ensure(
-            !Jar::is_ours(name),
-            at,
-            &format!("{name:?} could be one of sealgate's own cookies, which never cross"),
-            "remove it",
-        );
-    }
 }

@@ -24,7 +24,9 @@ fn defaults_fill_what_nobody_says() {
     assert_eq!(shop.session.same_site, SameSite::Strict);
     assert_eq!(shop.session.compression, Compression::Zstd);
     let route = shop.routes.iter().next().unwrap();
-    let Action::Forward(forward) = &route.action;
+    let Action::Forward(forward) = &route.action else {
+        panic!("a route that forwards");
+    };
     assert!(forward.strip_prefix && forward.methods.is_empty());
     assert_eq!(forward.body_limit, 1 << 20);
     let orders = config.upstreams.values().next().unwrap();
@@ -111,7 +113,9 @@ fn later_layers_win_and_every_value_knows_who_said_it() {
     assert_eq!(client(&config).scopes, ["openid", "orders"]);
     assert_eq!(shop.session.pad_to, 32);
     assert_eq!(shop.session.compression, Compression::None);
-    let Action::Forward(forward) = &shop.routes.iter().next().unwrap().action;
+    let Action::Forward(forward) = &shop.routes.iter().next().unwrap().action else {
+        panic!("a route that forwards");
+    };
     assert!(!forward.strip_prefix);
     assert_eq!(config.log_format, LogFormat::Json);
 }

@@ -4,6 +4,7 @@ mod any_value;
 mod example;
 mod layers;
 mod mistakes;
+mod parts;
 mod policies;
 mod secrets;
 

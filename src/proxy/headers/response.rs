@@ -235,7 +235,9 @@ mod tests {
             headers.append(*name, http::HeaderValue::from_static(value));
         }
         let route = route("/api/orders");
-        let Action::Forward(forward) = &route.action;
+        let Action::Forward(forward) = &route.action else {
+            unreachable!("tests forward");
+        };
         let mut forward = forward.clone();
         forward.set_cookies = vec!["theme".to_owned(), "__Host-Http-shop".to_owned()];
         let inbound = ClientHeaders {

@@ -183,7 +183,7 @@ const fn elsewhere(problem: &Problem) -> Said {
             "A service behind this application did not answer in time. Try again in a moment.",
             AGAIN,
         ),
-        Problem::UpstreamUnavailable => (
+        Problem::PartFailed { .. } | Problem::UpstreamUnavailable => (
             "A part of this application does not work",
             "A service behind this application cannot be reached. Try again in a moment.",
             AGAIN,
@@ -265,6 +265,7 @@ mod tests {
             Problem::IdentityProviderUnavailable,
             Problem::InsufficientScope {
                 detail: "the token lacks orders.write".to_owned(),
+                part: None,
             },
             Problem::Internal,
             Problem::LoginRequired {
@@ -275,6 +276,12 @@ mod tests {
                 allow: "GET".to_owned(),
             },
             Problem::NotFound,
+            Problem::PartFailed {
+                part: "orders".to_owned(),
+                detail: "The part \"orders\" failed: upstream-status.".to_owned(),
+                part_status: Some(500),
+                status: 502,
+            },
             Problem::RateLimited { retry_after: 1 },
             Problem::RateLimited { retry_after: 7 },
             Problem::SessionRefreshConflict,

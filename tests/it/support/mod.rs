@@ -2,6 +2,7 @@
 
 pub mod browser;
 pub mod http;
+pub mod json_api;
 pub mod logs;
 mod person;
 pub mod process;

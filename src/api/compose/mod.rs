@@ -1,0 +1,450 @@
+//! A route with parts: several calls, one JSON answer.
+//!
+//! - `plan` in [`frontend`](crate::frontend::Composition): what is called, and who needs whose answer
+//! - `values`: what fills the placeholders · `progress`: which call can go out next, and what has come of each
+//! - `freshness`: how long the answer may be kept
+//!
+//! # Invariants
+//! - Every call is a GET with what a forwarded GET carries; nothing else of the client's request reaches an API.
+//! - All parts share one session, one refresh and one renewal after a 401. A part that has answered is not asked again.
+//! - The first required part that fails ends the others.
+//!
+//! # Spec
+//! RFC 9110 §8.8.3, §13.1.2 (`ETag`, `If-None-Match`); RFC 9111 §5.2 (`Cache-Control`).
+
+mod freshness;
+mod progress;
+mod values;
+
+use std::collections::VecDeque;
+use std::pin::pin;
+
+use actix_web::HttpResponse;
+use actix_web::body::SizedStream;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use futures_util::stream::{self, FuturesUnordered, StreamExt as _};
+use sha2::{Digest as _, Sha256};
+
+use super::ApiCall;
+use crate::bff::Ctx;
+use crate::compose::{Failure, FailureCode, Kept, merged};
+use crate::frontend::{Composition, Part, Route, TokenRequirement};
+use crate::problem::Problem;
+use crate::proxy::{Called, Challenge, Proxy, ReadError, Target};
+use crate::token::{self, Bearer, Permit, Refused};
+use freshness::Freshness;
+use progress::{Job, Progress};
+use values::Values;
+
+/// Answers with what all parts came to.
+pub(super) async fn serve(
+    plan: &Composition,
+    call: ApiCall<'_>,
+    ctx: &mut Ctx<'_>,
+) -> Result<HttpResponse, Problem> {
+    let deadline = tokio::time::Instant::now() + plan.deadline;
+    let ApiCall {
+        matched,
+        admitted,
+        upstreams,
+        ..
+    } = call;
+    let proxy = Proxy {
+        upstreams,
+        request: ctx.request,
+        client: admitted.client(),
+        origin: &ctx.frontend.origin,
+        csrf_header: &ctx.frontend.csrf_header,
+    };
+    let route = matched.route;
+    // May it be asked for, and as whom: 401, 403, 429, 503.
+    token::check_policy(&admitted, matched, ctx)?;
+    let permits = Permits::get(plan, route, ctx).await?;
+    // What the request itself has to say: 400.
+    let values = Values::of(plan, matched, ctx)?;
+    let run = Run {
+        plan,
+        route,
+        proxy,
+        deadline,
+    };
+    let mut progress = Progress::new(plan, values);
+    let ended = run.to_the_end(&mut progress, permits, ctx).await;
+    progress.count(ctx.frontend, route, &ctx.bff.metrics);
+    ended?;
+    let freshness = progress.freshness();
+    let partial = progress.partial();
+    let parts = progress.into_outcomes();
+    let pieces = match parts.as_slice() {
+        [(_, outcome)] if plan.is_inline => outcome.inline(),
+        parts => merged(parts),
+    };
+    Ok(answer(ctx.request.headers(), pieces, freshness, &partial))
+}
+
+/// What all calls of one request have in common.
+struct Run<'a> {
+    plan: &'a Composition,
+    route: &'a Route,
+    proxy: Proxy<'a>,
+    deadline: tokio::time::Instant,
+}
+
+/// What one call came to.
+struct Landed {
+    job: Job,
+    /// Whether it went out with the renewed token.
+    is_second: bool,
+    outcome: Result<Answered, Setback>,
+}
+
+/// A good answer.
+struct Answered {
+    kept: Kept,
+    freshness: Freshness,
+}
+
+/// Why there is no good answer yet.
+enum Setback {
+    Failed(Failure),
+    Unauthorized(Challenge),
+}
+
+impl Run<'_> {
+    /// Makes every call that is needed. An error is the answer of the whole route.
+    async fn to_the_end(
+        &self,
+        progress: &mut Progress<'_>,
+        mut permits: Permits,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<(), Problem> {
+        let mut running = FuturesUnordered::new();
+        // What landed while a token was renewed.
+        let mut landed: VecDeque<Landed> = VecDeque::new();
+        let mut late = pin!(tokio::time::sleep_until(self.deadline));
+        loop {
+            for job in progress.ready() {
+                match permits.of(job.part(self.plan)) {
+                    Ok(permit) => running.push(self.ask(job, permit, false)),
+                    Err(failure) => progress.fail(job.place, job.index, failure),
+                }
+            }
+            self.fail_if_required(progress, ctx)?;
+            let next = match landed.pop_front() {
+                Some(next) => next,
+                None if running.is_empty() => return Ok(()),
+                None => tokio::select! {
+                    biased;
+                    Some(next) = running.next() => next,
+                    () = &mut late => {
+                        progress.fail_rest(FailureCode::Deadline);
+                        return self.fail_if_required(progress, ctx);
+                    }
+                },
+            };
+            let Landed {
+                job,
+                is_second,
+                outcome,
+            } = next;
+            match outcome {
+                Ok(answered) => {
+                    progress.land(job.place, job.index, answered.kept, answered.freshness);
+                }
+                Err(Setback::Failed(failure)) => progress.fail(job.place, job.index, failure),
+                Err(Setback::Unauthorized(challenge)) => {
+                    let again = {
+                        let part = job.part(self.plan);
+                        let renewing = permits.renew(&challenge, part, is_second, self.route, ctx);
+                        let mut renewing = pin!(renewing);
+                        loop {
+                            tokio::select! {
+                                biased;
+                                again = &mut renewing => break again?,
+                                Some(next) = running.next() => landed.push_back(next),
+                                () = &mut late => break Again::Late,
+                            }
+                        }
+                    };
+                    match again {
+                        Again::With(permit) => running.push(self.ask(job, permit, true)),
+                        Again::Not(failure) => progress.fail(job.place, job.index, failure),
+                        Again::Late => {
+                            progress.fail_rest(FailureCode::Deadline);
+                            return self.fail_if_required(progress, ctx);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The answer if a part failed that it cannot do without.
+    fn fail_if_required(&self, progress: &Progress<'_>, ctx: &Ctx<'_>) -> Result<(), Problem> {
+        let Some((part, failure)) = progress.fatal() else {
+            return Ok(());
+        };
+        let name = part.name.as_str();
+        log::info!(frontend = ctx.frontend.name.as_str(), route = self.route.name.as_str(), part = name,
+            code = failure.code.as_str(); "the part {name} failed, and the answer with it");
+        Err(problem(part, failure))
+    }
+
+    /// Makes one call.
+    async fn ask(&self, job: Job, permit: Permit, is_second: bool) -> Landed {
+        let outcome = self.outcome(&job, &permit).await;
+        Landed {
+            job,
+            is_second,
+            outcome,
+        }
+    }
+
+    async fn outcome(&self, job: &Job, permit: &Permit) -> Result<Answered, Setback> {
+        let part = job.part(self.plan);
+        let (path, query) = match job.target.split_once('?') {
+            Some((path, query)) => (path, Some(query)),
+            None => (&*job.target, None),
+        };
+        let target = Target {
+            upstream: &part.upstream,
+            path,
+            query,
+            cookies: &self.plan.cookies,
+            timeout: part.timeout,
+        };
+        let called = self
+            .proxy
+            .get(permit, target)
+            .await
+            .map_err(|problem| Setback::Failed(failure(&problem)))?;
+        let answer = match called {
+            Called::Unauthorized(challenge, _) => return Err(Setback::Unauthorized(challenge)),
+            Called::Answer(answer) => answer,
+        };
+        let status = answer.status();
+        if !status.is_success() {
+            return Err(Setback::Failed(Failure::status(status.as_u16())));
+        }
+        let freshness = Freshness::of(answer.headers());
+        if status == http::StatusCode::NO_CONTENT {
+            return Ok(Answered {
+                kept: Kept::null(),
+                freshness,
+            });
+        }
+        let body = answer.read(part.max_bytes).await.map_err(|error| {
+            Setback::Failed(match error {
+                ReadError::TooLarge => FailureCode::TooLarge.into(),
+                ReadError::BrokenOff(_) => FailureCode::UpstreamUnavailable.into(),
+            })
+        })?;
+        let kept = part.shape.keep(&body).map_err(|why| {
+            log::info!(upstream = part.upstream.as_str(), part = part.name.as_str(); "{why}");
+            Setback::Failed(why.code().into())
+        })?;
+        Ok(Answered { kept, freshness })
+    }
+}
+
+/// The permits of the parts, by whose token they want.
+struct Permits(Vec<(TokenRequirement, Result<Permit, Failure>)>);
+
+/// What follows from a part's 401.
+enum Again {
+    With(Permit),
+    Not(Failure),
+    Late,
+}
+
+impl Permits {
+    async fn get(plan: &Composition, route: &Route, ctx: &mut Ctx<'_>) -> Result<Self, Problem> {
+        let mut all: Vec<(_, Result<Permit, Failure>)> = Vec::new();
+        // The route's own comes first: what it says is about the whole answer.
+        let own = plan.parts.iter().filter(|part| part.token == route.token);
+        let others = plan.parts.iter().filter(|part| part.token != route.token);
+        for part in own.chain(others) {
+            if all.iter().any(|(known, _)| *known == part.token) {
+                continue;
+            }
+            let permit = match token::permit_as(part.token, route, ctx).await {
+                Ok(permit) => Ok(permit),
+                Err(problem) if part.token == route.token || ends_all(&problem) => {
+                    return Err(problem);
+                }
+                Err(problem) => Err(failure(&problem)),
+            };
+            all.push((part.token, permit));
+        }
+        Ok(Self(all))
+    }
+
+    fn of(&self, part: &Part) -> Result<Permit, Failure> {
+        let found = self.0.iter().find(|(known, _)| *known == part.token);
+        found.map_or(
+            Err(FailureCode::UpstreamUnavailable.into()),
+            |(_, permit)| permit.clone(),
+        )
+    }
+
+    /// Renews the user's token after a 401, once for all parts. An error is about the session, so about the whole answer.
+    async fn renew(
+        &mut self,
+        challenge: &Challenge,
+        part: &Part,
+        is_second: bool,
+        route: &Route,
+        ctx: &mut Ctx<'_>,
+    ) -> Result<Again, Problem> {
+        let unauthorized = || Again::Not(Failure::status(401));
+        let Ok(permit) = self.of(part) else {
+            return Ok(unauthorized());
+        };
+        let refused = Refused {
+            bearer: match permit.bearer() {
+                // Another part's 401 has renewed it meanwhile, and this one has not been tried with it.
+                Bearer::RenewedUser if !is_second => {
+                    return match token::step_up(&challenge.0, route, ctx) {
+                        Ok(()) => Ok(Again::With(permit)),
+                        Err(problem) => Ok(Again::Not(failure(&problem))),
+                    };
+                }
+                bearer => bearer,
+            },
+            challenge: &challenge.0,
+            is_replayable: true,
+        };
+        match token::renew(refused, route, ctx).await {
+            Ok(Some(renewed)) => {
+                for (_, permit) in &mut self.0 {
+                    if permit
+                        .as_ref()
+                        .is_ok_and(|permit| permit.bearer().is_users())
+                    {
+                        *permit = Ok(renewed.clone());
+                    }
+                }
+                Ok(Again::With(renewed))
+            }
+            Ok(None) => Ok(unauthorized()),
+            Err(problem) if ends_all(&problem) => Err(problem),
+            Err(problem) => Ok(Again::Not(failure(&problem))),
+        }
+    }
+}
+
+/// Whether a problem is the session's, so that no part can do without what it is about.
+const fn ends_all(problem: &Problem) -> bool {
+    !matches!(
+        problem,
+        Problem::StepUpRequired { .. } | Problem::Forbidden(_) | Problem::InsufficientScope { .. }
+    )
+}
+
+/// What a problem means for one part.
+fn failure(problem: &Problem) -> Failure {
+    let code = match problem {
+        Problem::InsufficientScope { .. } => FailureCode::InsufficientScope,
+        Problem::StepUpRequired { login_url } => {
+            return Failure {
+                login_url: Some(login_url.clone()),
+                ..FailureCode::StepUpRequired.into()
+            };
+        }
+        Problem::UpstreamTimeout => FailureCode::UpstreamTimeout,
+        Problem::Forbidden(_) | Problem::LoginRequired { .. } => {
+            return Failure::status(problem.status());
+        }
+        _ => FailureCode::UpstreamUnavailable,
+    };
+    code.into()
+}
+
+/// What the failure of a required part means for the answer.
+fn problem(part: &Part, failure: &Failure) -> Problem {
+    let part = part.name.as_str().to_owned();
+    match (&failure.code, &failure.login_url) {
+        (FailureCode::StepUpRequired, Some(login_url)) => Problem::StepUpRequired {
+            login_url: login_url.clone(),
+        },
+        (FailureCode::InsufficientScope, _) => Problem::InsufficientScope {
+            detail: format!("The token for the part {part:?} does not reach that far."),
+            part: Some(part),
+        },
+        (code, _) => Problem::PartFailed {
+            detail: format!("The part {part:?} failed: {code}."),
+            part,
+            part_status: failure.status,
+            status: failure.status_of_answer(),
+        },
+    }
+}
+
+/// The answer with its validators, or 304 if the client has it already.
+fn answer(
+    request: &HeaderMap,
+    pieces: Vec<Bytes>,
+    freshness: Freshness,
+    partial: &str,
+) -> HttpResponse {
+    let etag = etag(&pieces);
+    let is_known = request
+        .get_all(header::IF_NONE_MATCH)
+        .any(|line| names(line.as_bytes(), &etag));
+    let status = if is_known {
+        StatusCode::NOT_MODIFIED
+    } else {
+        StatusCode::OK
+    };
+    let mut response = HttpResponse::build(status);
+    response.insert_header((header::ETAG, etag));
+    let cache_control = if partial.is_empty() {
+        freshness.cache_control()
+    } else {
+        "no-store".to_owned()
+    };
+    response.insert_header((header::CACHE_CONTROL, cache_control));
+    response.insert_header((header::VARY, "Cookie, Accept-Language"));
+    response.insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"));
+    response.insert_header((
+        HeaderName::from_static("cross-origin-resource-policy"),
+        "same-origin",
+    ));
+    if !partial.is_empty()
+        && let Ok(names) = HeaderValue::from_str(partial)
+    {
+        response.insert_header((HeaderName::from_static("sealgate-partial"), names));
+    }
+    if is_known {
+        return response.finish();
+    }
+    response.content_type("application/json");
+    let length = pieces.iter().map(Bytes::len).sum::<usize>();
+    let pieces = pieces.into_iter().map(Ok::<_, std::convert::Infallible>);
+    response.body(SizedStream::new(length as u64, stream::iter(pieces)))
+}
+
+/// A strong validator (RFC 9110 §8.8.1): another for every other body.
+fn etag(pieces: &[Bytes]) -> String {
+    let mut hash = Sha256::new();
+    for piece in pieces {
+        hash.update(piece);
+    }
+    let digest = hash.finalize();
+    let (half, _) = digest.split_at(16);
+    format!("\"{}\"", URL_SAFE_NO_PAD.encode(half))
+}
+
+/// Whether `If-None-Match` names a validator, by weak comparison (RFC 9110 §13.1.2).
+fn names(line: &[u8], etag: &str) -> bool {
+    let Ok(line) = std::str::from_utf8(line) else {
+        return false;
+    };
+    line.split(',')
+        .map(str::trim)
+        .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
+}
