@@ -4,22 +4,26 @@ use actix_web::HttpResponse;
 use actix_web::http::header;
 use url::Url;
 
-use super::authorize::AuthorizationRequest;
 use super::faults::{AuthorizationFault, Fault};
-use super::{Shared, pages};
+use super::request::{AuthorizationRequest, ResponseMode};
+use super::store::{Grant, SignOn};
+use super::{Secret, Shared, pages};
 
-/// How an authorization request may ask for its answer.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum ResponseMode {
-    /// OAuth 2.0 Form Post Response Mode.
-    FormPost,
-    /// In the redirect URI's query.
-    Query,
-}
-
-/// Sends the browser back with a code.
-pub(super) fn code(idp: &Shared, to: &AuthorizationRequest, code: &str) -> HttpResponse {
-    send(idp, to, vec![("code", code.to_owned())])
+/// Answers a request of somebody who is signed in.
+pub(super) fn grant(idp: &Shared, asked: AuthorizationRequest, sign_on: SignOn) -> HttpResponse {
+    let code = idp.minted.random(Secret::Code);
+    let response = send(idp, &asked, vec![("code", code.clone())]);
+    let mut grant = Grant::new(asked.client_id, sign_on, asked.scope);
+    grant.nonce = asked.nonce;
+    grant.resources = asked.resources;
+    idp.store().add_code(
+        &code,
+        grant,
+        asked.redirect_uri,
+        asked.code_challenge,
+        idp.now(),
+    );
+    response
 }
 
 /// Sends the browser back with an error (RFC 6749 §4.1.2.1).
@@ -55,7 +59,7 @@ fn send(
         spoil(&mut params, fault);
     }
     match (to.response_mode, Url::parse(&to.redirect_uri)) {
-        (_, Err(_)) => pages::error("The registered redirect URI is no URL."),
+        (_, Err(_)) => pages::error("The registered redirect URI is not a URL."),
         (ResponseMode::FormPost, Ok(_)) => pages::form_post(&to.redirect_uri, &params),
         (ResponseMode::Query, Ok(mut location)) => {
             location.query_pairs_mut().extend_pairs(params);

@@ -6,34 +6,10 @@ use std::time::Duration;
 use actix_web::web::{Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::answer::{self, ResponseMode};
-use super::login;
 use super::params::{Params, cookie};
-use super::store::{Grant, SignOn};
-use super::{Secret, Shared, pages};
-
-/// One factor: the password was typed.
-pub(super) const ACR_PASSWORD: &str = "urn:demo:password";
-/// The password was typed for a request that asked for this.
-pub(super) const ACR_STEP_UP: &str = "urn:demo:step-up";
-
-/// A request that came from a known client and may be answered by redirect.
-#[derive(Clone, Debug)]
-pub(super) struct AuthorizationRequest {
-    pub(super) client_id: String,
-    pub(super) redirect_uri: String,
-    pub(super) response_mode: ResponseMode,
-    pub(super) state: Option<String>,
-    pub(super) login_hint: Option<String>,
-    /// The class the request wants, if it is one that we know.
-    pub(super) acr: Option<&'static str>,
-    nonce: Option<String>,
-    scope: String,
-    resources: Vec<String>,
-    code_challenge: String,
-    prompt: Vec<String>,
-    max_age: Option<Duration>,
-}
+use super::request::{ACR_PASSWORD, ACR_STEP_UP, AuthorizationRequest, ResponseMode};
+use super::store::SignOn;
+use super::{Shared, answer, login, pages};
 
 pub(super) async fn by_query(request: HttpRequest, idp: Data<Shared>) -> HttpResponse {
     authorize(&request, request.query_string().as_bytes(), &idp)
@@ -63,33 +39,12 @@ fn authorize(request: &HttpRequest, params: &[u8], idp: &Shared) -> HttpResponse
         .filter(|sign_on| asked.is_satisfied_by(sign_on, now.since(sign_on.auth_time)))
         .cloned();
     match signed_on {
-        Some(sign_on) => grant_code(idp, asked, sign_on),
+        Some(sign_on) => answer::grant(idp, asked, sign_on),
         None if asked.wants("none") => {
             answer::error(idp, &asked, "login_required", "nobody is signed in")
         }
         None => login::ask(request, idp, asked),
     }
-}
-
-/// Answers a request of somebody who is signed in.
-pub(super) fn grant_code(
-    idp: &Shared,
-    asked: AuthorizationRequest,
-    sign_on: SignOn,
-) -> HttpResponse {
-    let code = idp.minted.random(Secret::Code);
-    let response = answer::code(idp, &asked, &code);
-    let mut grant = Grant::new(asked.client_id, sign_on, asked.scope);
-    grant.nonce = asked.nonce;
-    grant.resources = asked.resources;
-    idp.store().add_code(
-        &code,
-        grant,
-        asked.redirect_uri,
-        asked.code_challenge,
-        idp.now(),
-    );
-    response
 }
 
 impl AuthorizationRequest {

@@ -9,8 +9,8 @@ use actix_web::http::header;
 use actix_web::web::{Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::authorize::{self, ACR_PASSWORD, AuthorizationRequest};
 use super::params::{Params, cookie};
+use super::request::{ACR_PASSWORD, AuthorizationRequest};
 use super::store::SignOn;
 use super::{Shared, answer, mint, pages, users};
 
@@ -71,7 +71,7 @@ pub(super) async fn login(request: HttpRequest, body: Bytes, idp: Data<Shared>) 
         store.end_login(id);
         store.sign_on(sign_on.clone())
     };
-    let mut response = authorize::grant_code(&idp, asked, sign_on);
+    let mut response = answer::grant(&idp, asked, sign_on);
     set_cookie(&mut response, SESSION_COOKIE, &session, "");
     response
 }

@@ -6,8 +6,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde_json::{Value, json};
 
 use super::Shared;
-use super::authorize::{ACR_PASSWORD, ACR_STEP_UP};
 use super::faults::{DiscoveryFault, EndpointFault, Fault};
+use super::request::{ACR_PASSWORD, ACR_STEP_UP};
 
 /// OpenID Connect Discovery §4.
 pub(super) const PATH: &str = "/.well-known/openid-configuration";

@@ -29,6 +29,7 @@ mod observed;
 mod options;
 mod pages;
 mod params;
+mod request;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -41,7 +42,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use actix_web::web::{self, Data, ServiceConfig};
 use serde_json::{Value, json};
 
-use self::authorize::AuthorizationRequest;
 use self::keys::{KeyFailure, KeySet};
 use self::mint::Minted;
 use self::store::{Client, Store};
@@ -202,7 +202,7 @@ struct Shared {
     keys: Mutex<KeySet>,
     minted: Minted,
     observed: Mutex<Observed>,
-    store: Mutex<Store<AuthorizationRequest>>,
+    store: Mutex<Store>,
 }
 
 impl Shared {
@@ -218,7 +218,7 @@ impl Shared {
         self.observed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn store(&self) -> MutexGuard<'_, Store<AuthorizationRequest>> {
+    fn store(&self) -> MutexGuard<'_, Store> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use super::request::AuthorizationRequest;
 use super::users::User;
 use super::{Rotation, mint};
 use crate::clock::UnixTime;
@@ -37,8 +38,8 @@ pub(super) struct SignOn {
 
 /// An authorization request that waits for a password.
 #[derive(Clone, Debug)]
-pub(super) struct PendingLogin<R> {
-    pub(super) request: R,
+pub(super) struct PendingLogin {
+    pub(super) request: AuthorizationRequest,
     /// The cookie of the browser that asked: no other one may answer (login CSRF).
     pub(super) browser: String,
     since: UnixTime,
@@ -101,11 +102,11 @@ struct AccessToken {
 /// Why a code or refresh token is refused; for the log of a test, and `error_description`.
 pub(super) type Refusal = &'static str;
 
-#[derive(Debug)]
-pub(super) struct Store<R> {
+#[derive(Debug, Default)]
+pub(super) struct Store {
     pub(super) clients: HashMap<String, Client>,
     sign_ons: HashMap<String, SignOn>,
-    logins: HashMap<String, PendingLogin<R>>,
+    logins: HashMap<String, PendingLogin>,
     codes: HashMap<String, Code>,
     /// A grant that is gone has been revoked.
     grants: HashMap<String, Grant>,
@@ -113,23 +114,14 @@ pub(super) struct Store<R> {
     access_tokens: HashMap<String, AccessToken>,
 }
 
-impl<R> Default for Store<R> {
-    fn default() -> Self {
-        Self {
-            clients: HashMap::new(),
-            sign_ons: HashMap::new(),
-            logins: HashMap::new(),
-            codes: HashMap::new(),
-            grants: HashMap::new(),
-            refresh_tokens: HashMap::new(),
-            access_tokens: HashMap::new(),
-        }
-    }
-}
-
-impl<R: Clone> Store<R> {
+impl Store {
     /// Keeps a request until its person has answered; gives the form's handle.
-    pub(super) fn begin_login(&mut self, request: R, browser: &str, now: UnixTime) -> String {
+    pub(super) fn begin_login(
+        &mut self,
+        request: AuthorizationRequest,
+        browser: &str,
+        now: UnixTime,
+    ) -> String {
         self.logins
             .retain(|_, login| now.since(login.since) < LOGIN_LIFETIME);
         let id = mint::random_text(16);
@@ -143,7 +135,12 @@ impl<R: Clone> Store<R> {
     }
 
     /// The request of this browser, if it is not over.
-    pub(super) fn login(&self, id: &str, browser: Option<&str>, now: UnixTime) -> Option<R> {
+    pub(super) fn login(
+        &self,
+        id: &str,
+        browser: Option<&str>,
+        now: UnixTime,
+    ) -> Option<AuthorizationRequest> {
         self.logins
             .get(id)
             .filter(|login| Some(login.browser.as_str()) == browser)
