@@ -2,19 +2,54 @@
 //!
 //! # Invariants
 //! - `response_type` is `code`, the challenge is S256, and nonce, verifier and the beginning of `state` are fresh 32 bytes.
-//! - Nothing of a request that reached us is in these URLs but [`LoginParams`].
+//! - Of a request that reached us, only [`LoginParams`] get into these URLs.
 //!
 //! # Spec
-//! OpenID Connect Core §3.1.2.1; RFC 7636 §4; RFC 8707 §2.1; RFC 9207; OpenID Connect RP-Initiated
-//! Logout §2.
+//! OpenID Connect Core §3.1.2.1; RFC 7636 §4; RFC 8707 §2.1; RFC 9207; OpenID Connect RP-Initiated Logout §2.
 
-use openidconnect::{CsrfToken, Nonce, PkceCodeChallenge};
+use std::fmt;
+
+use openidconnect::{CsrfToken, Nonce, PkceCodeChallenge, PkceCodeVerifier};
 use url::Url;
 
-use super::{AuthorizationRequest, IdpClient, LoginParams, OidcError, Provider};
+use super::{IdpClient, OidcError, Provider};
 
 /// Random bytes in `state` and `nonce`: 43 characters of base64url.
 const RANDOM_BYTES: u32 = 32;
+
+/// What one login may ask for beyond the configuration; only from an allow-list.
+#[derive(Clone, Debug, Default)]
+pub struct LoginParams {
+    /// `prompt`
+    pub prompt: Option<String>,
+    /// `acr_values`
+    pub acr_values: Option<String>,
+    /// `max_age`, seconds
+    pub max_age: Option<u64>,
+    /// `login_hint`
+    pub login_hint: Option<String>,
+    /// `ui_locales`
+    pub ui_locales: Option<String>,
+}
+
+/// An authorization request, and what its answer must be checked against.
+pub struct AuthorizationRequest {
+    /// Where the browser goes.
+    pub url: Url,
+    /// `nonce`, 32 random bytes in base64url.
+    pub nonce: Nonce,
+    /// PKCE verifier, likewise (S256).
+    pub verifier: PkceCodeVerifier,
+}
+
+impl fmt::Debug for AuthorizationRequest {
+    // SECURITY: `state` (in the URL too) is what stops a forged answer; it stays out of logs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthorizationRequest")
+            .field("endpoint", &self.url.host_str())
+            .finish_non_exhaustive()
+    }
+}
 
 impl Provider {
     /// A fresh random text, for `state` to begin with.
@@ -51,7 +86,7 @@ impl Provider {
             .extend_pairs(settings.resources.iter().map(|uri| ("resource", uri)))
             .extend_pairs(&asked)
             .extend_pairs(settings.extra_params.iter().filter(|(name, _)| {
-                // RFC 6749 §3.1: no parameter twice. What this login asks for goes first.
+                // RFC 6749 §3.1: a parameter comes once. What this login asks for has precedence.
                 !ours.iter().any(|(ours, _)| ours == name)
                     && !asked.iter().any(|(asked, _)| asked == name)
             }));

@@ -1,6 +1,7 @@
 //! Lets one caller do some work while all others, on whatever worker, wait for it or do without.
 //!
-//! [`Provider`](super::Provider) has one for its metadata and one for its keys.
+//! [`Provider`](super::Provider) has one for its metadata and one for its keys, [`TokenCache`](super::TokenCache) one for each
+//! key.
 //!
 //! # Invariants
 //! - At most one [`Pass`] exists at a time, and none while the gate is closed.
@@ -36,6 +37,13 @@ struct Closed {
     why: OidcError,
 }
 
+impl Closed {
+    /// A wall clock that was set back must not keep the gate closed for long.
+    fn is_at(&self, now: UnixTime) -> bool {
+        (self.since..self.until).contains(&now)
+    }
+}
+
 /// The answer to somebody who wants to work.
 pub(super) enum Turn<'g> {
     /// Do it.
@@ -69,13 +77,21 @@ impl Gate {
             return Turn::Taken(Waiting(self.left.subscribe()));
         }
         if let Some(closed) = &state.closed
-            // A wall clock that was set back must not keep the gate closed for long.
-            && (closed.since..closed.until).contains(&now)
+            && closed.is_at(now)
         {
             return Turn::Closed(closed.why.clone());
         }
         state.taken = true;
         Turn::Mine(Pass(self))
+    }
+
+    /// Until when the gate is closed, if it is closed now.
+    pub(super) fn closed_until(&self, now: UnixTime) -> Option<UnixTime> {
+        let state = self.lock();
+        let closed = state.closed.as_ref();
+        closed
+            .filter(|closed| closed.is_at(now))
+            .map(|closed| closed.until)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

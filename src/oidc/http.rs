@@ -29,11 +29,34 @@ use rustls::{ClientConfig, RootCertStore};
 use url::Url;
 
 use super::OidcError;
-use super::metadata::PlainHttp;
+use crate::names::is_loopback_host;
 use crate::tls;
 
 /// Longest answer, in bytes. Metadata and key sets take some tens of KiB.
 const BODY_LIMIT: usize = 1024 * 1024;
+
+/// Whether a provider may be reached without TLS.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum PlainHttp {
+    /// The issuer is https: so is everything else.
+    Never,
+    /// The issuer is http on this machine: its endpoints may be, too.
+    OnLoopback,
+}
+
+impl PlainHttp {
+    /// Whether requests, or a browser, may be sent there.
+    pub(super) fn allows(self, url: &Url) -> bool {
+        let secure = match url.scheme() {
+            "https" => true,
+            "http" => {
+                self == Self::OnLoopback && url.host().is_some_and(|host| is_loopback_host(&host))
+            }
+            _ => false,
+        };
+        secure && url.username().is_empty() && url.password().is_none() && url.fragment().is_none()
+    }
+}
 
 /// Per-worker HTTP client for identity providers (awc: not `Send`).
 #[derive(Clone)]

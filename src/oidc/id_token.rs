@@ -14,19 +14,32 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use openidconnect::AccessToken;
+use openidconnect::{AccessToken, Nonce};
 use ring::digest;
 use serde_json::{Map, Value};
 use subtle::ConstantTimeEq;
 
+use super::ClientSettings;
 use super::algorithm::SigningAlgorithm;
 use super::jwt::{self, Claims, Jwt, Refusal};
-use super::provider::Known;
-use super::{ClientSettings, Expectation};
+use super::metadata::Known;
 use crate::clock::UnixTime;
 
 /// Values of `typ` that may stand in an ID token, without `application/`.
 const TYPES: [&str; 2] = ["jwt", "jose"];
+
+/// What the ID token must prove.
+#[derive(Debug)]
+pub struct Expectation<'a> {
+    /// The login's nonce; `None` after a refresh.
+    pub nonce: Option<&'a Nonce>,
+    /// The access token that came along, for `at_hash`.
+    pub access_token: &'a AccessToken,
+    /// `max_age` as requested, in seconds: `auth_time` is then required.
+    pub max_age: Option<u64>,
+    /// `acr_values` as requested: `acr` must be one of them.
+    pub acr_values: Option<&'a str>,
+}
 
 /// The claims of an ID token that keeps every rule, and what signed it.
 pub(super) fn verify(

@@ -19,7 +19,7 @@ use serde_json::{Map, Value};
 use super::algorithm::SigningAlgorithm;
 use super::id_token::check_parties;
 use super::jwt::{self, Jwt, Refusal};
-use super::provider::Known;
+use super::metadata::Known;
 use super::{ClientSettings, OidcError, WithoutExp};
 use crate::clock::UnixTime;
 

@@ -11,42 +11,29 @@
 //! OpenID Connect Discovery 1.0 §3, §4; RFC 8414 §2; RFC 9207 §3; RFC 9126 §5.
 
 use std::fmt::Display;
+use std::sync::Arc;
 
 use http::header::ACCEPT;
 use http::{Method, Request};
 use url::Url;
 
 use super::algorithm::SigningAlgorithm;
-use super::http::{Channel, IdpClient, is_outage};
+use super::http::{Channel, IdpClient, PlainHttp, is_outage};
 use super::keys::KeySet;
 use super::members::{Members, NotUnderstood};
 use super::{ClientSettings, OidcError};
-use crate::names::is_loopback_host;
+use crate::clock::UnixTime;
 
 /// OpenID Connect Discovery §4.1: behind the issuer, with one slash between.
 const WELL_KNOWN: &str = ".well-known/openid-configuration";
 
-/// Whether a provider may be reached without TLS.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum PlainHttp {
-    /// The issuer is https: so is everything else.
-    Never,
-    /// The issuer is http on this machine: its endpoints may be, too.
-    OnLoopback,
-}
-
-impl PlainHttp {
-    /// Whether requests, or a browser, may be sent there.
-    pub(super) fn allows(self, url: &Url) -> bool {
-        let secure = match url.scheme() {
-            "https" => true,
-            "http" => {
-                self == Self::OnLoopback && url.host().is_some_and(|host| is_loopback_host(&host))
-            }
-            _ => false,
-        };
-        secure && url.username().is_empty() && url.password().is_none() && url.fragment().is_none()
-    }
+/// What is known of a provider.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) metadata: Arc<Metadata>,
+    pub(super) keys: KeySet,
+    /// When the metadata was fetched.
+    pub(super) since: UnixTime,
 }
 
 /// The endpoints and abilities of a provider.

@@ -1,6 +1,7 @@
 //! A way to the verification of ID and logout tokens for the fuzzer: a provider with one key, made anew in each process.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
@@ -13,9 +14,9 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::algorithm::SigningAlgorithm;
+use super::http::PlainHttp;
 use super::keys::KeySet;
-use super::metadata::{Metadata, PlainHttp};
-use super::provider::Known;
+use super::metadata::{Known, Metadata};
 use super::{
     ClientAuth, ClientSettings, Expectation, LogoutToken, RepeatRefresh, WithoutExp, id_token,
     logout_token,
@@ -73,7 +74,7 @@ impl Probe {
         Some(Self {
             settings: settings(),
             known: Known {
-                metadata,
+                metadata: Arc::new(metadata),
                 keys: KeySet::read(&[serde_json::to_value(key.as_verification_key()).ok()?]),
                 since: now,
             },

@@ -17,22 +17,23 @@ use openidconnect::HttpResponse;
 use url::Url;
 
 use super::algorithm::SigningAlgorithm;
-use super::client_token::ClientTokens;
 use super::drift::Drift;
 use super::gate::{Gate, Turn};
 use super::http::{IdpClient, is_outage};
 use super::id_token;
 use super::jwt::{Claims, Jwt, Refusal};
-use super::keys::KeySet;
 use super::logout_token::{self, LogoutToken, LogoutTokenError};
-use super::metadata::Metadata;
+use super::metadata::{Known, Metadata};
 use super::refetch::{Asker, Refetch};
-use super::{ClientSettings, Expectation, OidcError, RepeatRefresh};
+use super::{ClientSettings, Expectation, OidcError, RepeatRefresh, TokenCache};
 use crate::clock::{Clock, UnixTime};
 use crate::telemetry::Hourly;
 
 /// How long metadata and keys are used without asking again.
 const FRESH: Duration = Duration::from_hours(1);
+
+/// Scopes for which the client's own tokens are kept. Each is that of a route.
+const MAX_CLIENT_TOKENS: usize = 10_000;
 
 /// One OpenID Provider as one client sees it: settings, and metadata and keys as they are found.
 /// `Send + Sync`.
@@ -51,7 +52,8 @@ pub struct Provider {
     drift: Drift,
     /// What was said lately of this provider, wherever it was noticed.
     pub reminders: Reminders,
-    pub(super) client_tokens: ClientTokens,
+    /// By scope.
+    pub(super) client_tokens: TokenCache<String>,
 }
 
 /// What is said once an hour.
@@ -63,14 +65,6 @@ pub struct Reminders {
     pub missing_claim: Hourly,
     /// A login brought no refresh token.
     pub no_refresh_token: Hourly,
-}
-
-/// The outcome of a discovery.
-#[derive(Debug)]
-pub(super) struct Known {
-    pub(super) metadata: Metadata,
-    pub(super) keys: KeySet,
-    pub(super) since: UnixTime,
 }
 
 impl Provider {
@@ -88,7 +82,7 @@ impl Provider {
             is_failing: AtomicBool::new(false),
             drift: Drift::default(),
             reminders: Reminders::default(),
-            client_tokens: ClientTokens::default(),
+            client_tokens: TokenCache::new(MAX_CLIENT_TOKENS),
         }
     }
 
@@ -111,6 +105,11 @@ impl Provider {
             .collect();
         origins.dedup();
         origins
+    }
+
+    /// This provider's clock.
+    pub(super) const fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// Now, by this provider's clock.
@@ -276,7 +275,7 @@ impl Provider {
         let settings = &self.settings;
         let (metadata, keys) = Metadata::discover(settings, http).await?;
         Ok(Arc::new(Known {
-            metadata,
+            metadata: Arc::new(metadata),
             keys,
             since: now,
         }))
@@ -324,7 +323,7 @@ impl Provider {
             };
             self.refetch.came(missing, now);
             let newer = Arc::new(Known {
-                metadata: stale.metadata.clone(),
+                metadata: Arc::clone(&stale.metadata),
                 keys,
                 since: stale.since,
             });

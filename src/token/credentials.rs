@@ -65,9 +65,8 @@ pub(super) async fn others(
         _ => Problem::IdentityProviderUnavailable,
     })?;
     route.policy.check_scopes(&token.scope)?;
-    let authorization = token.authorization().map_err(unfit)?;
     Ok(Permit {
-        credential: Credential::Bearer(authorization),
+        credential: Credential::Bearer(token.authorization()),
         bearer: Bearer::Client,
         is_private: true,
     })

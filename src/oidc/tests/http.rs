@@ -9,7 +9,7 @@ use rustls::{ServerConfig, ServerConnection};
 use rustls_pki_types::PrivateKeyDer;
 use serde_json::{Value, json};
 
-use super::super::metadata::PlainHttp;
+use super::super::http::PlainHttp;
 use super::super::{IdpClient, OidcError, Provider, TokenResponse};
 use super::hostile::{Hostile, Reply, SigningKey};
 use super::{assert_invalid, assert_lost, assert_unavailable, client, provider, run};

@@ -1,5 +1,6 @@
 //! The rules for ID tokens, one by one.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
@@ -11,11 +12,11 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::super::SigningAlgorithm;
+use super::super::http::PlainHttp;
 use super::super::id_token::verify;
 use super::super::jwt::Refusal;
 use super::super::keys::KeySet;
-use super::super::metadata::{Metadata, PlainHttp};
-use super::super::provider::Known;
+use super::super::metadata::{Known, Metadata};
 use super::super::{ClientSettings, Expectation};
 use super::hostile::{SigningKey, signing_input};
 use super::{NOW, settings};
@@ -39,7 +40,7 @@ pub(super) const ALGORITHMS: [SigningAlgorithm; 9] = [
 pub(super) fn known(keys: &[Value]) -> Known {
     let url = Url::parse(ISSUER).unwrap();
     Known {
-        metadata: Metadata {
+        metadata: Arc::new(Metadata {
             authorization_endpoint: url.clone(),
             token_endpoint: url.clone(),
             jwks_uri: url,
@@ -48,7 +49,7 @@ pub(super) fn known(keys: &[Value]) -> Known {
             iss_parameter: false,
             algorithms: ALGORITHMS.to_vec(),
             plain_http: PlainHttp::Never,
-        },
+        }),
         keys: KeySet::read(keys),
         since: NOW,
     }

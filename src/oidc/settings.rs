@@ -1,0 +1,91 @@
+//! What the configuration says of a client and its provider.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use openidconnect::ClientSecret;
+use url::Url;
+
+use super::SigningAlgorithm;
+
+/// `[frontend.<name>.oidc]`, resolved.
+#[derive(Clone, Debug)]
+pub struct ClientSettings {
+    /// Exactly as configured; compared byte for byte (OpenID Connect Discovery §4.3).
+    pub issuer: String,
+    /// The client.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: ClientSecret,
+    /// How it authenticates.
+    pub client_auth: ClientAuth,
+    /// Space-separated on the wire; contains `openid`.
+    pub scopes: Vec<String>,
+    /// Resource indicators (RFC 8707).
+    pub resources: Vec<Url>,
+    /// Further authorization parameters, with fixed values. None of them is one that we set ourselves.
+    pub extra_params: BTreeMap<String, String>,
+    /// Tolerance for `exp`, `iat`, `nbf`, `auth_time`.
+    pub clock_skew: Duration,
+    /// Lifetime of an access token if its answer does not say.
+    pub expires_in: Duration,
+    /// How long a login may take.
+    pub login_timeout: Duration,
+    /// The algorithm that signs ID tokens and logout tokens. Without it, any that discovery offers.
+    pub id_token_signed_response_alg: Option<SigningAlgorithm>,
+    /// Whether a logout token needs an `exp`.
+    pub logout_token_without_exp: WithoutExp,
+    /// Whether a refresh token that may be spent is presented again.
+    pub repeat_refresh: RepeatRefresh,
+    /// Where the provider sends codes.
+    pub redirect_uri: String,
+}
+
+impl ClientSettings {
+    /// The scope as requests carry it.
+    pub fn scope(&self) -> String {
+        self.scopes.join(" ")
+    }
+}
+
+/// Client authentication at the token endpoint (OpenID Connect Core §9).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum ClientAuth {
+    /// RFC 6749 §2.3.1, in the header.
+    ClientSecretBasic,
+    /// RFC 6749 §2.3.1, in the body.
+    ClientSecretPost,
+}
+
+impl ClientAuth {
+    /// The name in configuration and in provider metadata.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ClientSecretBasic => "client_secret_basic",
+            Self::ClientSecretPost => "client_secret_post",
+        }
+    }
+}
+
+/// Whether a later request may present a refresh token once more if its first use was never answered (RFC 9700 §4.14.2). To a
+/// provider that rotates and has processed the first call, the second looks like theft.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum RepeatRefresh {
+    /// Not to a provider that has been seen to rotate refresh tokens.
+    Auto,
+    /// Yes: the provider does not rotate, or tolerates a repetition for some seconds.
+    Always,
+    /// No: the session ends instead.
+    Never,
+}
+
+/// What becomes of a logout token that does not say how long it is good. OpenID Connect Back-Channel Logout §2.4 requires
+/// `exp`. Its drafts did not, and some providers follow those.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum WithoutExp {
+    /// It is good for two minutes from its `iat`.
+    ByIat,
+    /// It is refused.
+    Refuse,
+}
