@@ -1,7 +1,7 @@
 //! What may sign an ID token or a logout token.
 //!
 //! # Invariants
-//! - `none` and the HMACs are not here: a client secret is no signing key (RFC 8725 §3.1).
+//! - `none` and the HMACs are not here. Nobody may sign with the client secret (RFC 8725 §3.1).
 //!
 //! # Spec
 //! RFC 7518 §3.1; RFC 8037 §3.1 (`EdDSA`, here with Ed25519 only).
@@ -40,7 +40,7 @@ impl SigningAlgorithm {
         ("EdDSA", Self::EdDsa),
     ];
 
-    /// The algorithm of a name; names are compared in case.
+    /// The algorithm of a name. Case matters (RFC 7515 §4.1.1).
     pub(super) fn parse(name: &str) -> Option<Self> {
         let mut all = Self::ALL.into_iter();
         all.find_map(|(known, algorithm)| (known == name).then_some(algorithm))

@@ -1,7 +1,7 @@
-//! An alarm for clocks that differ: the provider's `Date` beside the time here (G18).
+//! An alarm for clocks that differ: compares the provider's `Date` with the time here.
 //!
-//! Lifetimes count from our own clock, so a wrong one does no harm to them; the times inside of ID tokens are compared with
-//! it, and beyond `clock_skew` every login fails. The log says why before somebody has to guess.
+//! Lifetimes count from our own clock, so a wrong clock does not harm them. But ID tokens hold times of the provider's clock, and
+//! if the two are further apart than `clock_skew`, every login fails. The log says why, before somebody has to guess.
 //!
 //! # Spec
 //! RFC 9110 §6.6.1.
@@ -20,7 +20,7 @@ use crate::telemetry::Hourly;
 pub(super) struct Drift(Hourly);
 
 impl Drift {
-    /// Warns if the answer comes from another time than ours, and it was not said lately.
+    /// Warns if the two clocks differ too much, at most once an hour.
     pub(super) fn note(&self, answer: &HttpResponse, settings: &ClientSettings, now: UnixTime) {
         let Some(theirs) = date(answer) else { return };
         let apart = now.since(theirs).max(theirs.since(now));

@@ -1,8 +1,8 @@
-//! What a provider says when it refuses: a code for every reader of the log, and words for who debugs.
+//! What a provider says when it refuses: a code for the log, and words for debugging.
 //!
 //! # Invariants
-//! - Only codes that a specification defines are repeated; what a provider made up is [`OTHER`].
-//! - Its words go to the log at DEBUG only: on one line, cut, and without what they may repeat of our secrets (F14).
+//! - We repeat only codes that a specification defines. A code that a provider made up becomes [`OTHER`].
+//! - Its words go to the log at DEBUG only: on one line, cut, and without the secrets of ours that they may repeat.
 //!
 //! # Spec
 //! RFC 6749 §4.1.2.1, §5.2; OpenID Connect Core §3.1.2.6; RFC 6750 §3.1; RFC 7009 §2.2.1; RFC 8628 §3.5; RFC 8707 §2;
@@ -59,11 +59,11 @@ pub fn known_code(code: &str) -> &'static str {
         .unwrap_or(OTHER)
 }
 
-/// Whether a code is about the client and its configuration. A refresh that is refused with it would be refused to every
-/// session, and nobody would gain by signing in again; any other code that waiting does not cure is about the session.
+/// Whether a code is about the client and its configuration. The provider would refuse the refresh of every session with such a
+/// code, and signing in again would help no one. Any other code that waiting does not cure is about the session.
 ///
-/// `invalid_grant` is the one code that RFC 6749 has for a refresh token that is no longer good, and providers say
-/// others: Dex `invalid_request`, those whose policies have changed `interaction_required`.
+/// For a refresh token that is not good any more, RFC 6749 has only `invalid_grant`. Providers say other codes too: Dex
+/// `invalid_request`, and `interaction_required` after a change of policy.
 pub fn hits_every_session(code: &str) -> bool {
     matches!(
         code,
@@ -75,13 +75,13 @@ pub fn hits_every_session(code: &str) -> bool {
     )
 }
 
-/// Whether a status speaks of what the request carried, though no code says so: a provider, or a gateway in front of it,
-/// that finds a refresh token malformed or too long. Any other may be about an address or a client.
+/// Whether a status without a code is about what the request carried: a provider, or a gateway in front of it, may find a refresh
+/// token malformed or too long. Any other status may be about an address or a client.
 pub(super) const fn speaks_of_the_request(status: u16) -> bool {
     matches!(status, 400 | 413 | 414 | 422 | 431)
 }
 
-/// A provider's own words as they may stand in a log: nothing of `secrets`, nothing that looks like one, on one line.
+/// A provider's own words as they may stand in a log: on one line, without `secrets`, and without what looks like one.
 pub fn quotable(words: &str, secrets: &[&str]) -> String {
     let mut words = words.to_owned();
     for secret in secrets.iter().filter(|secret| !secret.is_empty()) {

@@ -1,12 +1,12 @@
-//! Lets one caller do some work while all others, on whatever worker, wait for it or do without.
+//! Lets one caller do some work while all others, on any worker, wait for it or do without.
 //!
 //! [`Provider`](super::Provider) has one for its metadata and one for its keys, [`TokenCache`](super::TokenCache) one for each
 //! key.
 //!
 //! # Invariants
-//! - At most one [`Pass`] exists at a time, and none while the gate is closed.
-//! - No lock is held across an `await`: what is awaited is a notice that the pass is gone.
-//! - A pass whose caller went away (a closed browser tab drops the future) opens the gate again.
+//! - At most one [`Pass`] exists at a time. While the gate is closed, there is none.
+//! - A lock is never held across an `await`. Callers await a notice that the pass is gone.
+//! - If the caller with the pass goes away (a closed browser tab drops the future), the gate opens again.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -1,15 +1,13 @@
 //! The HTTP client for identity providers: awc.
 //!
-//! [`IdpClient`] is one worker's; `Provider` borrows it for each call, bound to what that provider
-//! may be reached by.
+//! Each worker has one [`IdpClient`]. `Provider` borrows it for each call, as a [`Channel`] that reaches only what that provider may
+//! be reached by.
 //!
 //! # Invariants
-//! - A connection carries one request. After a 1xx, awc takes the interim answer for the final one
-//!   and leaves the real answer, somebody's tokens, in the connection: pooled, it would go to the
-//!   next caller. A 1xx is therefore a failure, and its connection is closed.
-//! - Redirects are not followed, nothing is decompressed, no cookie is kept.
-//! - One time limit covers a whole call, body included (awc's own ends with the head), and no
-//!   answer is longer than [`BODY_LIMIT`].
+//! - A connection carries one request. awc takes a 1xx for the final answer and leaves the real one, somebody's tokens, in the
+//!   connection. From a pool, it would go to the next caller. So a 1xx is a failure, and its connection is closed.
+//! - The client follows no redirect, decompresses nothing and keeps no cookie.
+//! - One time limit covers a whole call with its body (awc's own ends with the head). An answer is at most [`BODY_LIMIT`] long.
 //! - Plain HTTP goes to loopback only, and only if the issuer itself is configured so.
 //!
 //! # Why
@@ -162,7 +160,7 @@ impl Channel<'_> {
         })
     }
 
-    /// Likewise, where it matters whether the request may have been processed though its answer did not come.
+    /// The same, but an answer that was lost is told apart: the provider may have processed the request.
     pub(super) async fn send_once(&self, request: HttpRequest) -> Result<HttpResponse, OidcError> {
         let target = Url::parse(&request.uri().to_string())
             .ok()
@@ -176,7 +174,7 @@ impl Channel<'_> {
     }
 }
 
-/// Whether a status says "later", not "no".
+/// Whether a status means that the provider cannot answer now, rather than that it refuses.
 pub(super) const fn is_outage(status: u16) -> bool {
     matches!(status, 408 | 425 | 429 | 500..=599)
 }

@@ -1,14 +1,12 @@
 //! The ID token: what must hold before a claim is believed.
 //!
 //! # Invariants
-//! - The signature is always verified, though OpenID Connect Core would let TLS stand in for it
-//!   (B26).
-//! - The skew softens `exp`, `iat`, `nbf` and `auth_time`, and nothing else (B31).
-//! - Of claims only those are judged that a rule is about.
+//! - The signature is always verified, though OpenID Connect Core §3.1.3.7 would let TLS stand in for it.
+//! - The skew softens `exp`, `iat`, `nbf` and `auth_time`, and nothing else.
+//! - Only claims that a rule is about are judged.
 //!
 //! # Spec
-//! OpenID Connect Core §2, §3.1.3.7, §3.1.3.8; RFC 7519; RFC 8725; OpenID Connect Back-Channel
-//! Logout §4.1.
+//! OpenID Connect Core §2, §3.1.3.7, §3.1.3.8; RFC 7519; RFC 8725; OpenID Connect Back-Channel Logout §4.1.
 
 use std::time::Duration;
 
@@ -51,15 +49,23 @@ pub(super) fn verify(
 ) -> Result<(Claims, SigningAlgorithm), Refusal> {
     let token = Jwt::read(raw)?;
     let algorithm = token.check_header(&TYPES)?;
-    // Whoever it is from and for is told first: it explains more than a key that is not there.
+    // First whom it is from and for: that explains more than a key that is not there.
     check_parties(&token.claims, settings)?;
     if !known.metadata.algorithms.contains(&algorithm) {
-        return Err(Refusal::Rule("its signature algorithm is not accepted"));
+        return Err(not_accepted(settings));
     }
     token.check_signature(algorithm, &known.keys)?;
     check(&token.claims, settings, now, expect)?;
     check_at_hash(&token.claims, algorithm, expect.access_token)?;
     Ok((Claims::read(token.claims, &settings.issuer)?, algorithm))
+}
+
+/// Why an algorithm is not good that the metadata at hand does not list.
+pub(super) const fn not_accepted(settings: &ClientSettings) -> Refusal {
+    match settings.id_token_signed_response_alg {
+        Some(_) => Refusal::Rule("its signature algorithm is not the configured one"),
+        None => Refusal::Algorithm,
+    }
 }
 
 /// `iss` and `aud`.
@@ -88,7 +94,7 @@ fn check(
     let (earliest, latest) = (now.minus(skew), now.plus(skew));
     let broken = |rule| Err(Refusal::Rule(rule));
 
-    // B32: a logout token or another security event (RFC 8417) says nothing about a login.
+    // A logout token or another security event (RFC 8417) says nothing about a login.
     if claims.contains_key("events") {
         return broken("it is a security event, not an ID token");
     }

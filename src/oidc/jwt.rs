@@ -1,11 +1,11 @@
 //! Signed JWTs of a provider: taken apart, verified, and what their claims say.
 //!
-//! ID tokens and logout tokens have rules of their own (`id_token`, `logout_token`); what both obey is here.
+//! ID tokens and logout tokens have rules of their own (`id_token`, `logout_token`). The rules for both are here.
 //!
 //! # Invariants
-//! - Keys come from the provider's `jwks_uri` alone; `jku`, `jwk` and `x5u` in a header are not even read (B27).
-//! - Which algorithms are good is ours to say, never the token's (RFC 8725 §3.1).
-//! - A claim is judged when it is used, and not before: one that nobody asked for may have any form.
+//! - Keys come from the provider's `jwks_uri` alone. `jku`, `jwk` and `x5u` in a header are not even read (RFC 8725 §3.10).
+//! - We decide which algorithms are good, never the token (RFC 8725 §3.1).
+//! - A claim is judged only when it is used. A claim that is not used may have any form.
 //! - Every time is read by [`numeric_date`].
 //!
 //! # Spec
@@ -27,9 +27,11 @@ use crate::clock::UnixTime;
 /// Why a token is not believed. Quotes nothing of it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Refusal {
-    /// No key at hand fits; a newer key set may have it.
+    /// The provider's metadata does not list its signature algorithm; newer metadata may.
+    Algorithm,
+    /// No key at hand fits; a newer key set may have one.
     Key,
-    /// The key that fits does not verify it; a newer key set may have another one of that name.
+    /// The key that fits does not verify it; a newer key set may have another key of that name.
     Signature,
     /// This claim, which is used, has another form than it must have.
     NotUnderstood(&'static str),
@@ -40,6 +42,7 @@ pub(super) enum Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Algorithm => f.write_str("the provider does not list its signature algorithm"),
             Self::Key => f.write_str("no key of the provider fits it"),
             Self::Signature => f.write_str("no key of the provider verifies its signature"),
             Self::NotUnderstood(name) => write!(f, "{name} is not understood"),
@@ -83,14 +86,14 @@ impl<'r> Jwt<'r> {
         self.header.get("kid").and_then(Value::as_str)
     }
 
-    /// The algorithm, if the header is that of a signed token of one of these types: lower-case values of `typ`, without
-    /// `application/`.
+    /// The algorithm, if the header is that of a signed token of one of these `types`. They are values of `typ`, in lower case and
+    /// without `application/`.
     pub(super) fn check_header(&self, types: &[&str]) -> Result<SigningAlgorithm, Refusal> {
         // RFC 7515 §4.1.11: an extension that must be understood is not.
         if self.header.contains_key("crit") {
             return Err(Refusal::Rule("its header has a crit"));
         }
-        // RFC 7519 §5.2: a JWT within a JWT, or no JWT at all.
+        // RFC 7519 §5.2: it holds another JWT, or something else than claims.
         if self.header.contains_key("cty") {
             return Err(Refusal::Rule("its header has a cty"));
         }
@@ -132,8 +135,8 @@ fn object(part: &str) -> Option<Map<String, Value>> {
     Some(unique.0)
 }
 
-/// Members of which none is there twice (RFC 7515 §4, RFC 7519 §4): readers that take another one of the two would see
-/// another token.
+/// Members with different names (RFC 7515 §4, RFC 7519 §4). If a name came twice, another reader might take the other member and
+/// see another token.
 struct Unique(Map<String, Value>);
 
 impl<'de> Deserialize<'de> for Unique {
@@ -160,7 +163,7 @@ impl<'de> Deserialize<'de> for Unique {
     }
 }
 
-/// Whether `aud` is this client, once or several times, and nobody else.
+/// Whether `aud` names this client, once or several times, and no other audience.
 pub(super) fn is_for(claims: &Map<String, Value>, client_id: &str) -> bool {
     let is_us = |value: &Value| value.as_str() == Some(client_id);
     match claims.get("aud") {
@@ -188,8 +191,8 @@ pub(super) fn time(
     }
 }
 
-/// RFC 7519 §2, `NumericDate`: a number of seconds, perhaps with a fraction, of which whole seconds are kept. What is before
-/// the epoch is as long ago as can be; what no clock could ever show is no time.
+/// RFC 7519 §2, `NumericDate`: a number of seconds, perhaps with a fraction, which is dropped. A time before the epoch becomes the
+/// epoch. A number beyond any clock is not a time.
 fn numeric_date(value: &Value) -> Option<UnixTime> {
     let fraction = || Duration::try_from_secs_f64(value.as_f64()?.max(0.0)).ok();
     let whole = value.as_u64();
@@ -198,7 +201,7 @@ fn numeric_date(value: &Value) -> Option<UnixTime> {
         .map(UnixTime::from_secs)
 }
 
-/// What an ID token says that keeps every rule.
+/// What an ID token says, once it has kept every rule.
 #[derive(Clone)]
 pub struct Claims {
     /// `sub`
@@ -216,7 +219,7 @@ pub struct Claims {
 }
 
 impl Claims {
-    /// Reads what sessions use. What a session can do without, and cannot be understood, is named in the log.
+    /// Reads the claims that sessions use. If a session can do without one that is not understood, the log names it.
     pub(super) fn read(all: Map<String, Value>, issuer: &str) -> Result<Self, Refusal> {
         let subject = match all.get("sub") {
             None | Some(Value::Null) => return Err(Refusal::Rule("sub is missing")),
@@ -255,7 +258,7 @@ impl Claims {
 }
 
 impl fmt::Debug for Claims {
-    // SECURITY: names and addresses of people are in there (F14).
+    // SECURITY: it holds names and addresses of people.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Claims(..)")
     }

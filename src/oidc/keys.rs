@@ -2,7 +2,7 @@
 //!
 //! # Invariants
 //! - A key verifies nothing but signatures of its own type and curve, and of its own `alg` where it names one.
-//! - A key that cannot be used, of an unknown type perhaps, is left out and spoils no other (RFC 7517 §5).
+//! - A key that cannot be used, because of its type for instance, is left out. The other keys stay good (RFC 7517 §5).
 //! - Only the members that a signature needs are read: a key may carry any others.
 //!
 //! # Spec
@@ -55,7 +55,7 @@ impl KeySet {
         self.0.iter().any(|key| key.is_named(kid))
     }
 
-    /// The keys that may have signed so. Where the token names none, there must be no choice (OpenID Connect Core §10.1).
+    /// The keys that may have signed so. If the token does not name its key, only one may fit (OpenID Connect Core §10.1).
     pub(super) fn fitting(&self, kid: Option<&str>, algorithm: SigningAlgorithm) -> Vec<&Key> {
         let fits = |key: &&Key| key.is_for(algorithm) && kid.is_none_or(|kid| key.is_named(kid));
         let fitting: Vec<&Key> = self.0.iter().filter(fits).collect();

@@ -1,13 +1,14 @@
 //! The logout token: what must hold before a provider's word ends sessions.
 //!
 //! # Invariants
-//! - The rules of an ID token hold for signature, algorithm, `iss`, `aud`, `iat` and `exp` (B64); `none` is no algorithm.
-//! - An ID token is no logout token and the other way round: `events` and `nonce` tell them apart, whatever `typ` says.
-//! - A token that breaks a rule is no reason to ask for newer keys.
+//! - The rules of an ID token hold for signature, algorithm, `iss`, `aud`, `iat` and `exp`. `none` is not an algorithm.
+//! - An ID token is never taken for a logout token, nor the other way round: `events` and `nonce` tell them apart, whatever `typ`
+//!   says.
+//! - A token that breaks a rule is not a reason to ask for newer keys or metadata.
 //!
 //! # Why `typ` may be missing
-//! `logout+jwt` is recommended, and older providers send `JWT` or nothing (Back-Channel Logout §2.4). What names another
-//! kind of token is refused.
+//! `logout+jwt` is recommended, and older providers send `JWT` or nothing (Back-Channel Logout §2.4). A `typ` of another kind of
+//! token is refused.
 //!
 //! # Spec
 //! OpenID Connect Back-Channel Logout 1.0 §2.4, §2.6, §4.1; RFC 7515; RFC 8725.
@@ -17,7 +18,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::algorithm::SigningAlgorithm;
-use super::id_token::check_parties;
+use super::id_token::{check_parties, not_accepted};
 use super::jwt::{self, Jwt, Refusal};
 use super::metadata::Known;
 use super::{ClientSettings, OidcError, WithoutExp};
@@ -26,7 +27,7 @@ use crate::clock::UnixTime;
 /// The member of `events` that makes a security event a logout.
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 
-/// Longer names are no provider's.
+/// Longest `sub`, `sid` or `jti`, in bytes. No provider has longer ones.
 const MAX_TEXT: usize = 1024;
 
 /// Values of `typ` that may stand in a logout token, without `application/`.
@@ -45,14 +46,14 @@ pub struct LogoutToken {
     pub expires_at: UnixTime,
 }
 
-/// Why a logout token says nothing.
+/// Why a logout token is not believed.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LogoutTokenError {
-    /// It breaks a rule, or no key of the provider verifies it; quotes nothing of it.
+    /// It breaks a rule, or no key of the provider verifies it. The text quotes nothing of the token.
     #[error("{0}")]
     Refused(String),
-    /// The keys that may verify it cannot be had now: it may well be good.
+    /// The keys that may verify it cannot be fetched now. The token may well be good.
     #[error(transparent)]
     NoKeys(#[from] OidcError),
 }
@@ -70,20 +71,19 @@ pub(super) fn verify(
 ) -> Result<LogoutToken, Refusal> {
     let token = Jwt::read(raw)?;
     let algorithm = token.check_header(&TYPES)?;
-    if !algorithms.contains(&algorithm) {
-        // OpenID Connect Back-Channel Logout §2.6: as for an ID token, so what does not sign those does not sign these.
+    let signed = if algorithms.contains(&algorithm) {
+        token.check_signature(algorithm, &known.keys)
+    } else if known.metadata.algorithms.contains(&algorithm) {
+        // OpenID Connect Back-Channel Logout §2.6: the algorithm is that of the provider's ID tokens.
         return Err(Refusal::Rule(
             "its signature algorithm is not that of this provider's ID tokens",
         ));
-    }
-    let signed = token.check_signature(algorithm, &known.keys);
-    let said = read(&token.claims, settings, now);
-    // The rules last, but for a token that no key can save.
-    match (signed, said) {
-        (Err(Refusal::Key | Refusal::Signature), Err(rule)) => Err(rule),
-        (Err(refusal), _) => Err(refusal),
-        (Ok(()), said) => said,
-    }
+    } else {
+        Err(not_accepted(settings))
+    };
+    // A token that breaks a rule is no better with newer keys or metadata.
+    let said = read(&token.claims, settings, now)?;
+    signed.map(|()| said)
 }
 
 fn read(
@@ -118,7 +118,7 @@ fn read(
     let text = |name: &'static str| match claims.get(name) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) if text.is_empty() || text.len() > MAX_TEXT => Err(
-            Refusal::Rule("sub, sid or jti is no text of the usual length"),
+            Refusal::Rule("sub, sid or jti is not a text of the usual length"),
         ),
         Some(Value::String(text)) => Ok(Some(text.clone())),
         Some(_) => Err(Refusal::NotUnderstood(name)),

@@ -1,7 +1,7 @@
-//! A JSON object that a provider sent. Each member is judged when it is used, and not before.
+//! A JSON object that a provider sent. A member is judged only when it is used.
 //!
 //! # Invariants
-//! - A member that nobody asks for is never an error, whatever it holds.
+//! - A member that is not used is never an error, whatever it holds.
 //! - An error names the member, and never its value: the value may be a token.
 //! - `null` and the empty text mean that the member is not there: providers write both for what they do not have.
 //!
@@ -20,12 +20,12 @@ const LONGEST: Duration = Duration::from_hours(10 * 365 * 24);
 /// The members of one object.
 pub(super) struct Members(Map<String, Value>);
 
-/// Why there are no members.
+/// Why the members cannot be read.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Unreadable {
     /// The text ends before the object does.
     CutOff,
-    /// It is something else than a JSON object.
+    /// It is not a JSON object.
     NoObject,
 }
 

@@ -1,11 +1,10 @@
 //! Provider metadata: discovered, checked, and reduced to what this client uses.
 //!
 //! # Invariants
-//! - The document's `issuer` equals the configured one byte for byte; nothing is normalised (B39).
-//! - Every endpoint is https, or plain HTTP on loopback if the issuer is so itself. `Channel` holds
-//!   every request to that; the endpoints that a browser or a secret goes to are checked here as
-//!   well.
-//! - Members that are not used are not read: whatever is in them, and whether they are there, is the provider's affair.
+//! - The document's `issuer` equals the configured one byte for byte. Nothing is normalised.
+//! - Every endpoint is https, or plain HTTP on loopback if the issuer is too. `Channel` checks that for every request, and this
+//!   file for the endpoints that a browser or a secret goes to.
+//! - Members that are not used are not read, so they may hold anything, or be missing.
 //!
 //! # Spec
 //! OpenID Connect Discovery 1.0 §3, §4; RFC 8414 §2; RFC 9207 §3; RFC 9126 §5.
@@ -124,7 +123,7 @@ impl Metadata {
     }
 }
 
-/// One document. What it says of its own kind does not matter: what is in it does.
+/// Fetches one document. Its content counts, not its `Content-Type`.
 async fn fetch(what: &str, channel: &Channel<'_>, url: &Url) -> Result<Members, OidcError> {
     let request = Request::builder()
         .method(Method::GET)
@@ -192,7 +191,7 @@ fn invalid(what: &str, why: &dyn Display) -> OidcError {
     OidcError::Invalid(format!("{what}: {why}"))
 }
 
-/// What the provider says of itself may be incomplete, so this only helps to find a mistake.
+/// Warns if the provider does not list what this client needs. Metadata may be incomplete, so it is only a hint at a mistake.
 fn warn_of_mismatch(document: &Members, settings: &ClientSettings) {
     let issuer = &settings.issuer;
     let lacks = |name, value: &str| {

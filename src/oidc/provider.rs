@@ -1,11 +1,10 @@
-//! What the process knows of one provider: found when first needed, kept while it cannot be had
-//! anew.
+//! What the process knows of one provider: fetched when it is first needed, and kept in use while it cannot be fetched anew.
 //!
 //! # Invariants
 //! - Workers share data only, never a client, a future or a lock across an `await`.
-//! - A provider that is down costs a live session nothing: what was good last stays in use (B40).
-//! - However many callers, one fetch at a time, and none for some seconds after a failure.
-//! - Unknown `kid`s cause few fetches of the keys ([`Refetch`]).
+//! - A provider that is down costs a live session nothing: what was good last stays in use.
+//! - One fetch at a time, however many callers wait, and for some seconds after a failure none.
+//! - Tokens with unknown keys, or with algorithms that are not listed, cause few fetches ([`Refetch`]).
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,8 +34,7 @@ const FRESH: Duration = Duration::from_hours(1);
 /// Scopes for which the client's own tokens are kept. Each is that of a route.
 const MAX_CLIENT_TOKENS: usize = 10_000;
 
-/// One OpenID Provider as one client sees it: settings, and metadata and keys as they are found.
-/// `Send + Sync`.
+/// One OpenID Provider as one client sees it: the settings, and metadata and keys as they were last fetched. `Send + Sync`.
 #[derive(Debug)]
 pub struct Provider {
     settings: ClientSettings,
@@ -50,13 +48,13 @@ pub struct Provider {
     has_rotated: AtomicBool,
     is_failing: AtomicBool,
     drift: Drift,
-    /// What was said lately of this provider, wherever it was noticed.
+    /// When the log last spoke of what a login at this provider lacks.
     pub reminders: Reminders,
     /// By scope.
     pub(super) client_tokens: TokenCache<String>,
 }
 
-/// What is said once an hour.
+/// What the log says once an hour.
 #[derive(Debug, Default)]
 pub struct Reminders {
     /// An ID token is too large for the cookie of the logout hint.
@@ -91,7 +89,7 @@ impl Provider {
         &self.settings
     }
 
-    /// Where its pages are: the origin of the issuer and, as soon as it is known, that of the authorization endpoint.
+    /// Where its pages are: the origin of the issuer, and that of the authorization endpoint as soon as it is known.
     pub fn origins(&self) -> Vec<String> {
         let issuer = Url::parse(&self.settings.issuer).ok();
         let known = self.known.load();
@@ -122,7 +120,7 @@ impl Provider {
         self.known.load().is_some()
     }
 
-    /// Whether it did not answer when it was asked last, however long ago (readiness).
+    /// Whether it gave no answer when it was last asked, however long ago (readiness).
     pub fn is_failing(&self) -> bool {
         self.is_failing.load(Ordering::Relaxed)
     }
@@ -144,7 +142,7 @@ impl Provider {
         self.known(http).await.map(drop)
     }
 
-    /// Checks an ID token (OpenID Connect Core §3.1.3.7 and B25–B32) and gives its claims.
+    /// Checks an ID token (OpenID Connect Core §3.1.3.7) and gives its claims.
     pub async fn verify_id_token(
         &self,
         http: &IdpClient,
@@ -171,14 +169,16 @@ impl Provider {
             })
         };
         let refusal = match verify(&known) {
-            // The provider may have changed its keys (OpenID Connect Core §10.1.1), even under old names.
-            Err(refusal @ (Refusal::Key | Refusal::Signature)) => refusal,
+            Err(refusal) => refusal,
             verdict => return Ok(verdict),
         };
-        match self.with_newer_keys(http, known, Asker::IdToken).await {
+        let Some(outdated) = Outdated::may_explain(&refusal) else {
+            return Ok(Err(refusal));
+        };
+        match self.newer(http, known, outdated, Asker::IdToken).await {
             Ok(newer) => Ok(verify(&newer)),
             Err(OidcError::Unavailable(why)) => Err(OidcError::Unavailable(why)),
-            // The window is closed, or there is no key in what came: those at hand must do.
+            // The window is closed, or there is no key in what came: what is at hand must do.
             Err(_) => Ok(Err(refusal)),
         }
     }
@@ -188,7 +188,7 @@ impl Provider {
         self.has_rotated.store(true, Ordering::Relaxed);
     }
 
-    /// Whether a refresh token whose use was never answered may be presented again (G8).
+    /// Whether a refresh token whose use was never answered may be presented again.
     pub fn may_repeat_refresh(&self) -> bool {
         match self.settings.repeat_refresh {
             RepeatRefresh::Auto => !self.has_rotated.load(Ordering::Relaxed),
@@ -197,7 +197,7 @@ impl Provider {
         }
     }
 
-    /// Checks a logout token (OpenID Connect Back-Channel Logout §2.6 and B64) and gives what it says.
+    /// Checks a logout token (OpenID Connect Back-Channel Logout §2.6) and gives what it says.
     pub async fn verify_logout_token(
         &self,
         http: &IdpClient,
@@ -209,16 +209,17 @@ impl Provider {
             let algorithms = self.logout_algorithms(known);
             logout_token::verify(&self.settings, known, &algorithms, self.now(), raw)
         };
-        let verdict = match verify(&known) {
-            // Where there is no fetch now, that says nothing about this token: junk may have had it (B65).
-            Err(Refusal::Key | Refusal::Signature) => {
-                let token = Jwt::read(raw).ok();
-                let kid = token.as_ref().and_then(Jwt::kid).unwrap_or_default();
-                let asker = Asker::LogoutToken { kid, from };
-                verify(&*self.with_newer_keys(http, known, asker).await?)
-            }
-            verdict => verdict,
-        };
+        let mut verdict = verify(&known);
+        if let Err(refusal) = &verdict
+            && let Some(outdated) = Outdated::may_explain(refusal)
+        {
+            let token = Jwt::read(raw).ok();
+            let kid = token.as_ref().and_then(Jwt::kid).unwrap_or_default();
+            let asker = Asker::LogoutToken { kid, from };
+            // If there is no fetch now, that says nothing about this token: forged ones may have used it up.
+            let newer = self.newer(http, known, outdated, asker).await?;
+            verdict = verify(&newer);
+        }
         verdict.map_err(|refusal| LogoutTokenError::Refused(refusal.to_string()))
     }
 
@@ -254,7 +255,7 @@ impl Provider {
                 (Turn::Closed(why), _) => why,
                 (Turn::Mine(pass), _) => match self.fetch(http, now).await {
                     Ok(known) => {
-                        self.known.store(Some(Arc::clone(&known)));
+                        let known = self.keep(known);
                         self.is_failing.store(false, Ordering::Relaxed);
                         pass.succeeded();
                         return Ok(known);
@@ -271,27 +272,38 @@ impl Provider {
         }
     }
 
-    async fn fetch(&self, http: &IdpClient, now: UnixTime) -> Result<Arc<Known>, OidcError> {
-        let settings = &self.settings;
-        let (metadata, keys) = Metadata::discover(settings, http).await?;
-        Ok(Arc::new(Known {
+    async fn fetch(&self, http: &IdpClient, now: UnixTime) -> Result<Known, OidcError> {
+        let (metadata, keys) = Metadata::discover(&self.settings, http).await?;
+        Ok(Known {
             metadata: Arc::new(metadata),
             keys,
             since: now,
-        }))
+        })
     }
 
-    /// What is known with keys fetched after those of `stale`, if a fetch is to be had.
-    async fn with_newer_keys(
+    /// Makes this what is known from now on.
+    fn keep(&self, known: Known) -> Arc<Known> {
+        let known = Arc::new(known);
+        let is_listed = |one: &SigningAlgorithm| known.metadata.algorithms.contains(one);
+        let mut signed_by = self.signed_by();
+        // The provider signs with it no longer.
+        *signed_by = signed_by.filter(is_listed);
+        self.known.store(Some(Arc::clone(&known)));
+        known
+    }
+
+    /// What is known, with that part fetched later than the part in `stale`, if a fetch is to be had.
+    async fn newer(
         &self,
         http: &IdpClient,
         stale: Arc<Known>,
+        part: Outdated,
         asker: Asker<'_>,
     ) -> Result<Arc<Known>, OidcError> {
         loop {
             let current = self.known.load_full();
             if let Some(current) = current
-                && !Arc::ptr_eq(&current, &stale)
+                && part.is_newer(&current, &stale)
             {
                 return Ok(current);
             }
@@ -307,28 +319,68 @@ impl Provider {
             };
             // Before the fetch: one that is given up counts as well.
             self.refetch.spend(asker, now)?;
-            let fetched = stale.metadata.fetch_keys(http).await;
-            let fetched = fetched.and_then(|keys| {
-                let none = || OidcError::Invalid("key set: no usable key in it".to_owned());
-                (!keys.is_empty()).then_some(keys).ok_or_else(none)
-            });
-            let keys = fetched.inspect_err(|error| {
+            let fetched = self.fetch_part(http, &stale, part, now).await;
+            let newer = fetched.inspect_err(|error| {
                 let issuer = &self.settings.issuer;
                 log::warn!("{issuer:?}: {error}; the last keys stay in use");
                 self.refetch.failed(error);
             })?;
             let missing = match asker {
-                Asker::LogoutToken { kid, .. } if !keys.has(kid) => Some(kid),
+                Asker::LogoutToken { kid, .. } if !newer.keys.has(kid) => Some(kid),
                 _ => None,
             };
             self.refetch.came(missing, now);
-            let newer = Arc::new(Known {
+            return Ok(self.keep(newer));
+        }
+    }
+
+    async fn fetch_part(
+        &self,
+        http: &IdpClient,
+        stale: &Known,
+        part: Outdated,
+        now: UnixTime,
+    ) -> Result<Known, OidcError> {
+        let fetched = match part {
+            Outdated::Keys => Known {
                 metadata: Arc::clone(&stale.metadata),
-                keys,
+                keys: stale.metadata.fetch_keys(http).await?,
                 since: stale.since,
-            });
-            self.known.store(Some(Arc::clone(&newer)));
-            return Ok(newer);
+            },
+            Outdated::Metadata => self.fetch(http, now).await?,
+        };
+        if fetched.keys.is_empty() {
+            return Err(OidcError::Invalid(
+                "key set: no usable key in it".to_owned(),
+            ));
+        }
+        Ok(fetched)
+    }
+}
+
+/// The part of what is known that may be older than a token.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Outdated {
+    /// The provider may have changed its keys (OpenID Connect Core §10.1.1), even under old names.
+    Keys,
+    /// The provider may have changed its algorithms, and its keys with them.
+    Metadata,
+}
+
+impl Outdated {
+    /// What may explain that a token is refused, though it is good.
+    const fn may_explain(refusal: &Refusal) -> Option<Self> {
+        match refusal {
+            Refusal::Algorithm => Some(Self::Metadata),
+            Refusal::Key | Refusal::Signature => Some(Self::Keys),
+            Refusal::NotUnderstood(_) | Refusal::Rule(_) => None,
+        }
+    }
+
+    fn is_newer(self, current: &Arc<Known>, stale: &Arc<Known>) -> bool {
+        match self {
+            Self::Keys => !Arc::ptr_eq(current, stale),
+            Self::Metadata => !Arc::ptr_eq(&current.metadata, &stale.metadata),
         }
     }
 }

@@ -1,10 +1,11 @@
-//! How often a token under an unknown key may make somebody fetch the provider's keys.
+//! How often a token may make us fetch the provider's keys or metadata: a token with an unknown key, or with an algorithm that
+//! the metadata does not list.
 //!
 //! # Invariants
-//! - Two fetches at once, and then one in each [`WINDOW`] (B28): a provider may change its keys twice in a short time.
-//! - What anybody can send, logout tokens, never keeps back what came from the token endpoint over TLS: each has fetches
-//!   of its own. Of logout tokens each address has fetches of its own, within a bound for all of them.
-//! - A name that the last fetch did not bring causes no further fetch in its window.
+//! - Two fetches at once, and then one in each [`WINDOW`]: a provider may change its keys twice in a short time.
+//! - Anybody can send logout tokens. They never hold back the ID tokens that came from the token endpoint over TLS: both kinds have
+//!   fetches of their own. Each address has fetches of its own for its logout tokens, within a bound for all addresses.
+//! - If the last fetch did not bring a key of some name, that name causes no further fetch in the window.
 //! - Memory is bounded.
 
 use std::collections::HashMap;
@@ -15,7 +16,7 @@ use std::time::Duration;
 use super::OidcError;
 use crate::clock::UnixTime;
 
-/// In the long run there is one fetch in so much time.
+/// How often there is a fetch in the long run.
 const WINDOW: Duration = Duration::from_secs(30);
 
 const ONE: Rate = Rate {
@@ -23,13 +24,13 @@ const ONE: Rate = Rate {
     each: WINDOW,
 };
 
-/// For logout tokens from wherever.
+/// For the logout tokens of all addresses.
 const ALL_ADDRESSES: Rate = Rate {
     burst: 10,
     each: Duration::from_secs(3),
 };
 
-/// Addresses and names that are remembered. What is forgotten costs one fetch.
+/// How many addresses, and how many names, are remembered. Forgetting one costs a fetch.
 const MAX_KEPT: usize = 1_000;
 
 /// Who wants newer keys.
@@ -60,7 +61,7 @@ struct State {
 }
 
 impl Refetch {
-    /// Takes one fetch, or says why there is none now.
+    /// Takes one fetch, or says why none can be made now.
     pub(super) fn spend(&self, asker: Asker<'_>, now: UnixTime) -> Result<(), OidcError> {
         let mut state = self.lock();
         if state.take(asker, now) {
@@ -77,7 +78,7 @@ impl Refetch {
         self.lock().failure = Some(why.clone());
     }
 
-    /// Notes that keys came, and that what was looked for may not be among them.
+    /// Notes that keys came. `missing` is the name that was looked for, if it is not among them.
     pub(super) fn came(&self, missing: Option<&str>, now: UnixTime) {
         let mut state = self.lock();
         state.failure = None;
@@ -123,7 +124,7 @@ struct Rate {
     each: Duration,
 }
 
-/// When all that was taken is there again.
+/// When the whole burst is there again.
 #[derive(Clone, Copy, Debug, Default)]
 struct Bucket {
     full_at: UnixTime,

@@ -1,20 +1,20 @@
 //! The ID token that comes with refreshed tokens: it must speak of the login that the session began with.
 //!
-//! `token::refresh` asks; a token that says something else ends the session (B35).
+//! `token` asks after each refresh. A token that speaks of another login ends the session.
 //!
 //! # Invariants
 //! - `iss`, `aud` and `sub` are what they were. So is `auth_time`, where both tokens have one.
-//! - Nothing of the token is used but that comparison and an earlier end of the session.
+//! - The token is used for that comparison and for an earlier end of the session, and for nothing else.
 //!
 //! # Spec
 //! OpenID Connect Core §12.2, §3.1.3.7.
 //!
 //! # Why
-//! - A token that no key at hand verifies is compared all the same, and not refused for want of the key: TLS to the token
-//!   endpoint vouches for it (§3.1.3.7, 6), a provider may leave it out altogether, and the old refresh token may be
-//!   spent, so that refusing the answer would end the session for a key set that is not up to date. What a key at hand
+//! - If no key at hand fits the token, or the metadata does not list its algorithm, it is compared all the same. TLS to the token
+//!   endpoint vouches for it (§3.1.3.7, 6), and a provider may leave it out altogether. The old refresh token may be spent, so
+//!   refusing the answer would end the session, only because keys or metadata are not up to date. A token that a key at hand
 //!   proves wrong is refused.
-//! - The nonce is not compared: the session does not keep it, and with `sub` and `auth_time` it would tell nothing new.
+//! - The nonce is not compared: the session does not keep it, and beside `sub` and `auth_time` it would say nothing new.
 
 use openidconnect::AccessToken;
 
@@ -35,7 +35,7 @@ pub struct Original<'a> {
 }
 
 impl Provider {
-    /// The claims of a refreshed ID token that is about the same login. Any error means that it is not.
+    /// The claims of a refreshed ID token that is about the same login. Any error means that it is about another.
     pub async fn verify_refreshed(
         &self,
         http: &IdpClient,
@@ -51,7 +51,9 @@ impl Provider {
         };
         let claims = match self.judge_id_token(http, raw, &expect).await {
             Ok(Ok(claims)) => claims,
-            Ok(Err(Refusal::Key)) => self.unverified(raw, &Refusal::Key.to_string())?,
+            Ok(Err(refusal @ (Refusal::Algorithm | Refusal::Key))) => {
+                self.unverified(raw, &refusal.to_string())?
+            }
             Ok(Err(refusal)) => return Err(refusal.into()),
             Err(error) => self.unverified(raw, &error.to_string())?,
         };
@@ -62,7 +64,7 @@ impl Provider {
             .ok_or_else(|| Refusal::Rule("it is about another login").into())
     }
 
-    /// The claims of a token whose key is out of reach, if they name this issuer and this client.
+    /// The claims of a token that cannot be verified, if they name this issuer and this client.
     fn unverified(&self, raw: &str, why: &str) -> Result<Claims, OidcError> {
         let settings = self.settings();
         log::warn!(

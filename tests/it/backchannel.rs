@@ -316,6 +316,37 @@ fn a_logout_token_is_signed_as_id_tokens_are() {
 }
 
 #[test]
+fn a_logout_token_may_have_an_algorithm_that_the_provider_lists_since_lately() {
+    let (attacker, address) = ("192.0.2.1", "192.0.2.2");
+    let listening = Listening::with("");
+    let bff = &listening.bff;
+    let listed = DiscoveryFault::With("id_token_signing_alg_values_supported", json!(["ES256"]));
+    bff.idp.faults().inject(Faults::ALWAYS, listed);
+    // What the process learned at its start is too old by then.
+    bff.clock.advance(Duration::from_secs(3_601));
+    drop(bff.signed_in());
+    bff.idp.add_key(KeyAlgorithm::Es384).unwrap();
+    let asked = || bff.idp.observed().discovery;
+    let before = asked();
+    // While it is not listed, few of these cause a look, and none is believed.
+    let token = listening.token();
+    assert_eq!(
+        listening.said(attacker, &token),
+        "the logout token breaks a rule"
+    );
+    for _ in 0..5 {
+        assert!(!listening.is_good(attacker, &token));
+    }
+    assert_eq!(asked(), before + 2);
+    // ES256, with which the last ID token was signed, is not listed any more.
+    bff.idp.faults().clear();
+    let listed = DiscoveryFault::With("id_token_signing_alg_values_supported", json!(["ES384"]));
+    bff.idp.faults().inject(Faults::ALWAYS, listed);
+    assert!(listening.is_good(address, &token));
+    assert_eq!(asked(), before + 3);
+}
+
+#[test]
 fn the_configuration_may_name_the_one_algorithm() {
     // V3
     let address = "192.0.2.1";

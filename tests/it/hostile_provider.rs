@@ -77,6 +77,57 @@ fn keys_may_change_between_logins_and_right_before_a_signature() {
     assert_eq!(browser.fetch("GET", "/bff/user").status, 200);
 }
 
+/// Signed in at a provider whose metadata, as it is remembered, lists ES256 only; now it signs with ES384.
+fn another_algorithm(is_listed: bool) -> (TestBff, Browser) {
+    let bff = TestBff::spawn();
+    let listed = DiscoveryFault::With("id_token_signing_alg_values_supported", json!(["ES256"]));
+    bff.idp.faults().inject(Faults::ALWAYS, listed);
+    // What the process learned at its start is too old by then.
+    bff.clock.advance(SECOND * 3_601);
+    let browser = bff.signed_in();
+    if is_listed {
+        bff.idp.faults().clear();
+    }
+    bff.idp.add_key(KeyAlgorithm::Es384).unwrap();
+    (bff, browser)
+}
+
+#[test]
+fn the_algorithm_may_change_while_the_metadata_is_remembered() {
+    // OpenID Connect Discovery §3; at a refresh, and at a login
+    let (bff, mut browser) = another_algorithm(true);
+    let before = bff.idp.observed().discovery;
+    bff.clock.advance(SECOND * 290);
+    assert_eq!(call(&mut browser).status, 200);
+    assert_eq!(bff.token_calls("refresh_token"), 1);
+    assert_eq!(browser.fetch("GET", "/bff/user").status, 200);
+    assert_eq!(bff.idp.observed().discovery, before + 1);
+
+    let (bff, _browser) = another_algorithm(true);
+    let before = bff.idp.observed().discovery;
+    drop(bff.signed_in());
+    assert_eq!(bff.idp.observed().discovery, before + 1);
+}
+
+#[test]
+fn an_algorithm_that_the_provider_does_not_list_begins_no_login_and_ends_no_session() {
+    let (bff, mut browser) = another_algorithm(false);
+    let before = bff.idp.observed().discovery;
+    for _ in 0..5 {
+        let visit = bff.log_in(&mut bff.browser(), "/bff/login");
+        assert_eq!(visit.response.status, 400);
+    }
+    assert_eq!(
+        bff.idp.observed().discovery,
+        before + 2,
+        "two at once, then one in a while"
+    );
+    // TLS to the token endpoint vouches for it (OpenID Connect Core §3.1.3.7, 6), as for a key that is not there.
+    bff.clock.advance(SECOND * 290);
+    assert_eq!(call(&mut browser).status, 200);
+    assert_eq!(bff.token_calls("refresh_token"), 1);
+}
+
 #[test]
 fn metadata_of_another_host_begins_no_login() {
     // B39: another host, and endpoints without TLS beyond this machine

@@ -291,7 +291,7 @@ fn only_the_providers_own_keys_and_accepted_algorithms_verify() {
         ),
         (
             signed(json!({"alg": "ES384", "kid": "k1"})),
-            Err(BAD_ALGORITHM),
+            Err(Refusal::Algorithm),
         ),
         (
             signed(json!({"alg": "RS256", "kid": "k1"})),
