@@ -56,6 +56,8 @@ pub mod assets;
 
 pub mod token;
 
+pub mod request;
+
 pub mod guard;
 
 pub mod bff;

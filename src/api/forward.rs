@@ -9,10 +9,10 @@ use std::time::Instant;
 use actix_web::{HttpResponse, web};
 
 use super::ApiCall;
-use crate::bff::Ctx;
 use crate::frontend::Forward;
 use crate::problem::Problem;
 use crate::proxy::{self, Called, Proxy};
+use crate::request::Ctx;
 use crate::token::{self, Permit, Refused};
 
 pub(super) async fn serve(

@@ -8,11 +8,11 @@ mod forward;
 
 use actix_web::{HttpResponse, web};
 
-use crate::bff::Ctx;
 use crate::frontend::{Action, Matched};
 use crate::guard::Admitted;
 use crate::problem::Problem;
 use crate::proxy::Upstreams;
+use crate::request::Ctx;
 
 /// A request that was let in to an API route.
 pub struct ApiCall<'a> {

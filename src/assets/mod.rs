@@ -21,8 +21,7 @@ use actix_web::body::{BoxBody, MessageBody as _, SizedStream};
 use actix_web::http::Method;
 use actix_web::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, EntityTag, HeaderName, HeaderValue,
-    IfNoneMatch, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, TryIntoHeaderValue as _, VARY,
-    X_CONTENT_TYPE_OPTIONS,
+    IfNoneMatch, REFERRER_POLICY, TryIntoHeaderValue as _, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
 use bytes::Bytes;
@@ -30,7 +29,6 @@ use futures_util::stream;
 
 use crate::frontend::AssetsSettings;
 use crate::guard::is_navigation;
-use crate::names::Origin;
 use crate::problem::Problem;
 
 use file::Opened;
@@ -58,20 +56,13 @@ const SECURITY: [(HeaderName, &str); 5] = [
 const POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data:; object-src 'none'; \
                       base-uri 'none'; frame-ancestors 'none'; form-action 'self'; frame-src 'self'";
 
-/// Whose files they are.
-#[derive(Clone, Copy, Debug)]
-pub struct Site<'f> {
-    /// Where they are served.
-    pub origin: &'f Origin,
-    /// Origins that a page may frame beside its own: a silent login leads through the identity provider.
-    pub framed: &'f [String],
-}
-
-/// Serves one path of the app; `GET` and `HEAD`, as `Frontend::resolve` has made sure.
+/// Serves one path of the app by `GET` and `HEAD`; `Frontend::resolve` lets no other method through.
+///
+/// `framed` are the origins that a page may frame beside its own: a silent login leads through the identity provider.
 pub async fn serve(
     request: &HttpRequest,
     assets: &AssetsSettings,
-    site: Site<'_>,
+    framed: &[String],
 ) -> Result<HttpResponse, Problem> {
     let wanted = Wanted::parse(request.uri().path()).ok_or(Problem::NotFound)?;
     let fallback = assets
@@ -81,7 +72,7 @@ pub async fn serve(
     let dir = assets.dir.clone();
     let found = web::block(move || find(&dir, &wanted.file, fallback.as_deref())).await;
     let found = found.map_err(|_| Problem::Internal)??;
-    Ok(answer(request, site, found))
+    Ok(answer(request, framed, found))
 }
 
 /// A file that answers a request.
@@ -116,7 +107,7 @@ fn find(dir: &Path, wanted: &Path, fallback: Option<&str>) -> Result<Found, Prob
     }
 }
 
-fn answer(request: &HttpRequest, site: Site<'_>, found: Found) -> HttpResponse {
+fn answer(request: &HttpRequest, framed: &[String], found: Found) -> HttpResponse {
     let Found {
         path,
         opened,
@@ -154,19 +145,11 @@ fn answer(request: &HttpRequest, site: Site<'_>, found: Found) -> HttpResponse {
     if is_fallback {
         headers.insert(VARY, HeaderValue::from_static("Accept, Sec-Fetch-Mode"));
     }
-    if let Ok(policy) =
-        HeaderValue::try_from([&[POLICY.to_owned()], site.framed].concat().join(" "))
-    {
+    if let Ok(policy) = HeaderValue::try_from([&[POLICY.to_owned()], framed].concat().join(" ")) {
         headers.insert(CONTENT_SECURITY_POLICY, policy);
     }
     for (name, value) in SECURITY {
         headers.insert(name, HeaderValue::from_static(value));
-    }
-    if site.origin.is_secure() {
-        headers.insert(
-            STRICT_TRANSPORT_SECURITY,
-            HeaderValue::from_static("max-age=31536000; includeSubDomains"),
-        );
     }
     response
 }
@@ -221,11 +204,8 @@ mod tests {
     }
 
     async fn get(settings: &AssetsSettings, request: TestRequest) -> Result<HttpResponse, Problem> {
-        let site = Site {
-            origin: &Origin::parse("https://shop.example.com").unwrap(),
-            framed: &["https://id.example.com".to_owned()],
-        };
-        serve(&request.to_http_request(), settings, site).await
+        let framed = ["https://id.example.com".to_owned()];
+        serve(&request.to_http_request(), settings, &framed).await
     }
 
     /// As a browser asks that says nothing of modes.
@@ -416,19 +396,10 @@ mod tests {
                 ("cross-origin-opener-policy", "same-origin"),
                 ("cross-origin-resource-policy", "same-origin"),
                 ("permissions-policy", "geolocation=()"),
-                ("strict-transport-security", "max-age=31536000"),
             ] {
                 let value = response.headers().get(name).unwrap().to_str().unwrap();
                 assert!(value.contains(part), "{path} {name}: {value}");
             }
         }
-        let local = Origin::parse("http://localhost:8080").unwrap();
-        let request = TestRequest::get().uri("/").to_http_request();
-        let site = Site {
-            origin: &local,
-            framed: &[],
-        };
-        let response = serve(&request, &settings, site).await.unwrap();
-        assert!(!response.headers().contains_key(STRICT_TRANSPORT_SECURITY));
     }
 }

@@ -23,24 +23,17 @@ use std::time::Duration;
 
 use actix_web::http::header;
 use actix_web::{HttpResponse, web};
-use futures_util::StreamExt as _;
 use serde_json::json;
 
-use super::{parse_form, single};
-use crate::bff::Ctx;
+use super::form::{self, single};
 use crate::coordination::Coordinator;
 use crate::frontend::Spender;
 use crate::guard::Admitted;
 use crate::ledger::Revocation;
 use crate::oidc::{LogoutToken, LogoutTokenError, OidcError};
 use crate::problem::Problem;
+use crate::request::Ctx;
 use crate::telemetry::coordination::BackchannelResult;
-
-/// Longest body, in bytes: one token.
-const MAX_FORM: usize = 16 * 1024;
-
-/// How long such a body may take to arrive.
-const FORM_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why no session was ended.
 enum Refusal {
@@ -62,7 +55,6 @@ pub(super) async fn serve(
     let Some(coordinator) = &ctx.bff.coordinator else {
         return Err(Problem::NotFound);
     };
-    let name = ctx.frontend.name.as_str();
     let metrics = &ctx.bff.metrics.coordination;
     // RFC 6749 §5.2 codes, as §2.8 allows.
     let from = match admitted.spender() {
@@ -73,20 +65,20 @@ pub(super) async fn serve(
     let (code, description) = match log_out(ctx, coordinator, from, body).await {
         Ok(()) => {
             metrics.logged_out(BackchannelResult::Ok);
-            log::info!(target: "sealgate::audit", frontend = name; "back-channel logout");
+            log::info!(target: "sealgate::audit", "back-channel logout");
             return Ok(HttpResponse::Ok().finish());
         }
         Err(Refusal::Junk(why, rule)) => {
             metrics.logged_out(BackchannelResult::Refused);
             ctx.bff.bad_logout_tokens.spend(admitted.spender())?;
             let detail = rule.map_or(String::new(), |rule| format!(": {rule}"));
-            log::warn!(target: "sealgate::audit", frontend = name; "back-channel logout refused: {why}{detail}");
+            log::warn!(target: "sealgate::audit", "back-channel logout refused: {why}{detail}");
             ("invalid_request", why)
         }
         Err(Refusal::Repeated) => {
             metrics.logged_out(BackchannelResult::Refused);
             let why = "the logout token came before";
-            log::warn!(target: "sealgate::audit", frontend = name; "back-channel logout refused: {why}");
+            log::warn!(target: "sealgate::audit", "back-channel logout refused: {why}");
             ("invalid_request", why)
         }
         Err(Refusal::Unverified(error)) => {
@@ -94,13 +86,13 @@ pub(super) async fn serve(
             let why = "there are no keys to verify the logout token with";
             // Only the line is limited: the next one may be the provider's.
             if ctx.bff.bad_logout_tokens.spend(admitted.spender()).is_ok() {
-                log::warn!(target: "sealgate::audit", frontend = name; "back-channel logout failed: {why}: {error}");
+                log::warn!(target: "sealgate::audit", "back-channel logout failed: {why}: {error}");
             }
             ("temporarily_unavailable", why)
         }
         Err(Refusal::Failed(why)) => {
             metrics.logged_out(BackchannelResult::Failed);
-            log::warn!(target: "sealgate::audit", frontend = name; "back-channel logout failed: {why}");
+            log::warn!(target: "sealgate::audit", "back-channel logout failed: {why}");
             ("temporarily_unavailable", why)
         }
     };
@@ -186,25 +178,12 @@ async fn logout_token(ctx: &Ctx<'_>, body: web::Payload) -> Result<String, Refus
     }) {
         return Err(junk("the body is not a form"));
     }
-    let form = tokio::time::timeout(FORM_PATIENCE, read(body))
-        .await
-        .map_err(|_| junk("the body did not come in time"))??;
-    single(&parse_form(&form), "logout_token")
+    let form = form::read(body).await;
+    let form = form.map_err(|error| junk(error.sentence()))?;
+    single(&form, "logout_token")
         .ok()
         .flatten()
         .ok_or(junk("there is not exactly one logout_token"))
-}
-
-async fn read(mut body: web::Payload) -> Result<Vec<u8>, Refusal> {
-    let mut form = Vec::new();
-    while let Some(bytes) = body.next().await {
-        let bytes = bytes.map_err(|_| junk("the body broke off"))?;
-        if form.len() + bytes.len() > MAX_FORM {
-            return Err(junk("the body is too long"));
-        }
-        form.extend_from_slice(&bytes);
-    }
-    Ok(form)
 }
 
 const fn junk(why: &'static str) -> Refusal {

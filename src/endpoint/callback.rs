@@ -6,25 +6,17 @@
 //! # Spec
 //! RFC 6749 §4.1.2, RFC 9207 §2.4, RFC 9700 §4.
 
-use std::time::Duration;
-
 use actix_web::http::{Method, header};
 use actix_web::{HttpResponse, web};
-use futures_util::StreamExt as _;
 
+use super::form::{self, Repeated, query, single};
 use super::way_back::{self, Way};
-use super::{Repeated, parse_form, query, redeem, silent, single};
-use crate::bff::Ctx;
+use super::{redeem, silent};
 use crate::names::ReturnTo;
 use crate::oidc::OidcError;
 use crate::problem::{LoginFailure, Problem};
+use crate::request::Ctx;
 use crate::session::{LoginAttempt, Manner};
-
-/// Longest `form_post` body, in bytes: a code, a state, an issuer.
-const MAX_FORM: usize = 16 * 1024;
-
-/// How long such a body may take to arrive.
-const FORM_PATIENCE: Duration = Duration::from_secs(10);
 
 /// An authorization response (RFC 6749 §4.1.2), none of its parameters repeated.
 #[derive(Default)]
@@ -113,22 +105,7 @@ async fn params(ctx: &Ctx<'_>, body: web::Payload) -> Result<Vec<(String, String
     if *method == Method::GET {
         return Ok(asked);
     }
-    let form = tokio::time::timeout(FORM_PATIENCE, read(body))
-        .await
-        .map_err(|_| Problem::BadRequest("the body did not come in time"))??;
-    Ok(parse_form(&form))
-}
-
-async fn read(mut body: web::Payload) -> Result<Vec<u8>, Problem> {
-    let mut form = Vec::new();
-    while let Some(bytes) = body.next().await {
-        let bytes = bytes.map_err(|_| Problem::BadRequest("the body broke off"))?;
-        if form.len() + bytes.len() > MAX_FORM {
-            return Err(Problem::BodyTooLarge);
-        }
-        form.extend_from_slice(&bytes);
-    }
-    Ok(form)
+    Ok(form::read(body).await?)
 }
 
 /// What the answer's `state` says, and the attempt that it belongs to, which is over whatever comes of it (B20).
@@ -168,7 +145,7 @@ async fn complete(
         .check_iss(ctx.idp, response.iss.as_deref())
         .await
         .map_err(|error| match error {
-            OidcError::Unavailable(_) => redeem::unavailable(ctx.frontend, &error),
+            OidcError::Unavailable(_) => redeem::unavailable(&error),
             _ => failed(LoginFailure::IssuerMismatch),
         })?;
     match (&response.code, &response.error) {

@@ -8,12 +8,13 @@
 use actix_web::HttpResponse;
 use actix_web::http::header;
 
-use super::{provider_failed, query, silent, single};
-use crate::bff::Ctx;
+use super::form::{query, single};
+use super::{provider_failed, silent};
 use crate::guard::is_speculative;
 use crate::names::ReturnTo;
 use crate::oidc::{AuthorizationRequest, LoginParams, Provider};
 use crate::problem::Problem;
+use crate::request::Ctx;
 use crate::session::{LoginAttempt, LoginState, Manner, SessionId, StoreError};
 use crate::telemetry::metrics::LoginResult;
 
@@ -103,7 +104,7 @@ pub(super) async fn begin(ctx: &mut Ctx<'_>, wish: Wish) -> Result<HttpResponse,
     let sealed = ctx
         .wallet
         .seal_login_state(&random, &state)
-        .map_err(|error| not_stored(ctx, error))?;
+        .map_err(not_stored)?;
     let AuthorizationRequest {
         url,
         nonce,
@@ -113,7 +114,7 @@ pub(super) async fn begin(ctx: &mut Ctx<'_>, wish: Wish) -> Result<HttpResponse,
         .provider
         .authorize(ctx.idp, &asked, &sealed)
         .await
-        .map_err(|error| provider_failed(ctx, "no login can begin", &error))?;
+        .map_err(|error| provider_failed("no login can begin", &error))?;
     ctx.bff.replicas.began(&random);
     let attempt = LoginAttempt {
         state: random,
@@ -127,9 +128,7 @@ pub(super) async fn begin(ctx: &mut Ctx<'_>, wish: Wish) -> Result<HttpResponse,
         acr_values: asked.acr_values,
         replaces: wish.replaces,
     };
-    ctx.wallet
-        .store_login(&attempt)
-        .map_err(|error| not_stored(ctx, error))?;
+    ctx.wallet.store_login(&attempt).map_err(not_stored)?;
     ctx.bff
         .metrics
         .login(&ctx.frontend.name, LoginResult::Started);
@@ -138,16 +137,16 @@ pub(super) async fn begin(ctx: &mut Ctx<'_>, wish: Wish) -> Result<HttpResponse,
         .finish())
 }
 
-fn not_stored(ctx: &Ctx<'_>, error: StoreError) -> Problem {
+fn not_stored(error: StoreError) -> Problem {
     match error {
         StoreError::TooLarge(error) => {
-            log::info!(frontend = ctx.frontend.name.as_str(); "login not begun: {error}");
+            log::info!("login not begun: {error}");
             Problem::BadRequest(
                 "returnUrl or another parameter is too long beside the cookies that are there",
             )
         }
         StoreError::Seal(error) => {
-            log::error!(frontend = ctx.frontend.name.as_str(); "login not begun: {error}");
+            log::error!("login not begun: {error}");
             Problem::Internal
         }
     }

@@ -17,13 +17,13 @@ use actix_web::HttpResponse;
 use actix_web::http::header;
 use serde_json::json;
 
-use super::{query, single};
-use crate::bff::Ctx;
+use super::form::{query, single};
 use crate::frontend::Frontend;
 use crate::ledger::{Fingerprint, Join, Outcome};
 use crate::names::ReturnTo;
 use crate::oidc::{IdpClient, Revoked};
 use crate::problem::Problem;
+use crate::request::Ctx;
 use crate::session::{LogoutHint, Session, TokenSet};
 
 /// What a person waits at the most for tokens to be revoked.
@@ -61,7 +61,7 @@ pub(super) async fn by_script(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Problem
 pub(super) async fn by_navigation(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Problem> {
     let params = query(ctx);
     let sid = single(&params, "sid")?.ok_or(Problem::BadRequest("sid is missing"))?;
-    let return_to = return_url(ctx, &params)?;
+    let return_to = return_url(&params)?;
     let hint = ctx.wallet.load_hint();
     let session_id = match (&ctx.session, &hint) {
         (Some(session), _) => session.id,
@@ -100,7 +100,7 @@ pub(super) async fn by_navigation(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Pro
 }
 
 /// Where to go in the end. What is too long is cut to its page, which the log says: nobody's logout fails for it.
-fn return_url(ctx: &Ctx<'_>, params: &[(String, String)]) -> Result<ReturnTo, Problem> {
+fn return_url(params: &[(String, String)]) -> Result<ReturnTo, Problem> {
     let Some(text) = single(params, "returnUrl")? else {
         return Ok(ReturnTo::root());
     };
@@ -109,7 +109,7 @@ fn return_url(ctx: &Ctx<'_>, params: &[(String, String)]) -> Result<ReturnTo, Pr
     if asked.as_ref().is_some_and(fits) || (asked.is_none() && !ReturnTo::is_too_long(&text)) {
         return Ok(asked.unwrap_or_else(ReturnTo::root));
     }
-    log::info!(frontend = ctx.frontend.name.as_str(), bytes = text.len();
+    log::info!(bytes = text.len();
         "the returnUrl of a logout is too long: it goes to the page without its query");
     let page = asked.map(|to| to.page()).filter(fits);
     Ok(page.unwrap_or_else(ReturnTo::root))
@@ -132,8 +132,7 @@ async fn end(ctx: &mut Ctx<'_>) -> Option<LogoutHint> {
     let session = ctx.session.clone();
     ctx.end_session();
     let session = session?;
-    log::info!(target: "sealgate::audit", frontend = ctx.frontend.name.as_str(),
-        session = session.id.short(); "logout");
+    log::info!(target: "sealgate::audit", session = session.id.short(); "logout");
     let revocation = tokio::time::timeout(REVOCATION_PATIENCE, revoke(ctx, &session));
     let announcement = async {
         if let Some(coordinator) = &ctx.bff.coordinator {
@@ -142,7 +141,7 @@ async fn end(ctx: &mut Ctx<'_>) -> Option<LogoutHint> {
     };
     let (revocation, ()) = tokio::join!(revocation, announcement);
     let is_revoked = revocation.unwrap_or_else(|_| {
-        log::warn!(frontend = ctx.frontend.name.as_str(); "tokens not revoked in time");
+        log::warn!("tokens not revoked in time");
         false
     });
     if !is_revoked {
@@ -184,7 +183,7 @@ pub(super) async fn revoke_spare(frontend: &Frontend, idp: &IdpClient, tokens: &
     let revocation = revoke_set(frontend, idp, tokens);
     let is_revoked = tokio::time::timeout(REVOCATION_PATIENCE, revocation).await;
     if is_revoked != Ok(true) {
-        log::warn!(frontend = frontend.name.as_str(); "tokens of a login that failed were not revoked");
+        log::warn!("tokens of a login that failed were not revoked");
     }
 }
 
@@ -202,7 +201,7 @@ async fn revoke_one(frontend: &Frontend, idp: &IdpClient, token: &str, hint: &'s
     match frontend.provider.revoke(idp, token, hint).await {
         Ok(revoked) => revoked == Revoked::Done,
         Err(error) => {
-            log::warn!(frontend = frontend.name.as_str(), token = hint; "not revoked: {error}");
+            log::warn!(token = hint; "not revoked: {error}");
             false
         }
     }
@@ -216,7 +215,7 @@ async fn end_session_url(
     let state = match ctx.wallet.seal_logout_state(return_to) {
         Ok(state) => state,
         Err(error) => {
-            log::error!(frontend = ctx.frontend.name.as_str(); "no logout state: {error}");
+            log::error!("no logout state: {error}");
             return None;
         }
     };
@@ -229,8 +228,7 @@ async fn end_session_url(
     {
         Ok(url) => url.map(String::from),
         Err(error) => {
-            log::warn!(frontend = ctx.frontend.name.as_str();
-                "logged out here, but not at the identity provider: {error}");
+            log::warn!("logged out here, but not at the identity provider: {error}");
             None
         }
     }

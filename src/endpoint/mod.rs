@@ -4,6 +4,7 @@
 
 mod backchannel;
 mod callback;
+mod form;
 mod login;
 mod logout;
 mod redeem;
@@ -14,13 +15,13 @@ mod way_back;
 
 use actix_web::{HttpResponse, web};
 
-use crate::bff::Ctx;
 use crate::clock::UnixTime;
 use crate::frontend::Endpoint;
 use crate::guard::Admitted;
 use crate::ledger::Fingerprint;
 use crate::oidc::OidcError;
 use crate::problem::Problem;
+use crate::request::Ctx;
 use crate::session::{OpenResult, Session};
 
 /// Answers one request to an endpoint.
@@ -41,36 +42,6 @@ pub async fn serve(
         Endpoint::SilentLogin => Ok(login::serve_silent(ctx).await),
         Endpoint::User => user::serve(ctx),
     }
-}
-
-/// A parameter of a query or form, which must not be there twice (RFC 6749 §3.1, B17).
-fn single(params: &[(String, String)], name: &str) -> Result<Option<String>, Repeated> {
-    let mut values = params
-        .iter()
-        .filter(|(key, _)| key == name)
-        .map(|(_, value)| value);
-    match (values.next(), values.next()) {
-        (_, Some(_)) => Err(Repeated),
-        (first, None) => Ok(first.cloned()),
-    }
-}
-
-/// A parameter came more than once.
-#[derive(Debug)]
-struct Repeated;
-
-impl From<Repeated> for Problem {
-    fn from(_: Repeated) -> Self {
-        Self::BadRequest("a parameter is repeated")
-    }
-}
-
-fn query(ctx: &Ctx<'_>) -> Vec<(String, String)> {
-    parse_form(ctx.request.uri().query().unwrap_or_default().as_bytes())
-}
-
-fn parse_form(bytes: &[u8]) -> Vec<(String, String)> {
-    url::form_urlencoded::parse(bytes).into_owned().collect()
 }
 
 /// Until when a session serves, as the API routes would have it.
@@ -105,14 +76,14 @@ impl Times {
 /// The problem where somebody signed in is needed, and nobody is.
 fn nobody(ctx: &Ctx<'_>) -> Problem {
     if ctx.found == OpenResult::Unrefreshable {
-        ctx.not_refreshable()
+        ctx.frontend.not_refreshable(ctx.now)
     } else {
         ctx.frontend.login_required()
     }
 }
 
 /// A call to the identity provider failed before any login was begun or ended by it.
-fn provider_failed(ctx: &Ctx<'_>, doing: &str, error: &OidcError) -> Problem {
-    log::warn!(frontend = ctx.frontend.name.as_str(); "{doing}: {error}");
+fn provider_failed(doing: &str, error: &OidcError) -> Problem {
+    log::warn!("{doing}: {error}");
     Problem::IdentityProviderUnavailable
 }

@@ -19,12 +19,12 @@ use tokio::sync::{oneshot, watch};
 
 use super::callback::failed;
 use super::logout;
-use crate::bff::Ctx;
 use crate::clock::UnixTime;
 use crate::frontend::Frontend;
 use crate::ledger::{Landing, REDEMPTION_MEMORY, Redeemed, Redemption};
 use crate::oidc::{Claims, Expectation, IdpClient, OidcError};
 use crate::problem::{LoginFailure, Problem};
+use crate::request::Ctx;
 use crate::session::{LoginAttempt, Session, SessionId, StoreError, TokenSet};
 use crate::telemetry::metrics::LoginResult;
 use crate::telemetry::take_along;
@@ -123,7 +123,7 @@ impl Exchange {
             .await;
         let mut response = match answer {
             Ok(response) => response,
-            Err(error) => return (Err(self.not_redeemed(&error)), None),
+            Err(error) => return (Err(Self::not_redeemed(&error)), None),
         };
         let id_token = response.id_token.take();
         let verdict = self.verify(id_token, &response.access_token).await;
@@ -138,15 +138,15 @@ impl Exchange {
         (landing, spare)
     }
 
-    fn not_redeemed(&self, error: &OidcError) -> Problem {
+    fn not_redeemed(error: &OidcError) -> Problem {
         let problem = match error {
             OidcError::Rejected(_) => failed(LoginFailure::CodeRefused),
             OidcError::Unavailable(_) | OidcError::Lost(_) => {
-                return unavailable(&self.frontend, error);
+                return unavailable(error);
             }
             OidcError::Invalid(_) | OidcError::Unusable(_) => failed(LoginFailure::InvalidIdToken),
         };
-        log::warn!(frontend = self.frontend.name.as_str(); "code not redeemed: {error}");
+        log::warn!("code not redeemed: {error}");
         problem
     }
 
@@ -155,9 +155,8 @@ impl Exchange {
         id_token: Option<String>,
         access_token: &AccessToken,
     ) -> Result<(String, Claims), Problem> {
-        let name = self.frontend.name.as_str();
         let id_token = id_token.ok_or_else(|| {
-            log::warn!(frontend = name; "the token response has no ID token");
+            log::warn!("the token response has no ID token");
             failed(LoginFailure::InvalidIdToken)
         })?;
         let expect = Expectation {
@@ -172,9 +171,9 @@ impl Exchange {
             .await;
         let claims = claims.map_err(|error| {
             if matches!(error, OidcError::Unavailable(_)) {
-                return unavailable(&self.frontend, &error);
+                return unavailable(&error);
             }
-            log::warn!(frontend = name; "ID token refused: {error}");
+            log::warn!("ID token refused: {error}");
             failed(LoginFailure::InvalidIdToken)
         })?;
         Ok((id_token, claims))
@@ -212,7 +211,7 @@ impl Exchange {
             claims: kept,
         };
         if session.is_expired(self.now) {
-            log::warn!(frontend = self.frontend.name.as_str(); "no session: it would be over already");
+            log::warn!("no session: it would be over already");
             return Err(failed(LoginFailure::InvalidIdToken));
         }
         Ok(session)
@@ -229,7 +228,7 @@ fn deliver(ctx: &mut Ctx<'_>, redeemed: &Redeemed) -> Result<(), Problem> {
             StoreError::TooLarge(_) => log::Level::Warn,
             StoreError::Seal(_) => log::Level::Error,
         };
-        log::log!(level, frontend = ctx.frontend.name.as_str(); "no session: {error}");
+        log::log!(level, "no session: {error}");
         if redeemed.deliver() {
             let (frontend, idp) = (Arc::clone(ctx.frontend), ctx.idp.clone());
             let tokens = session.tokens.clone();
@@ -251,18 +250,17 @@ fn deliver(ctx: &mut Ctx<'_>, redeemed: &Redeemed) -> Result<(), Problem> {
     }
     if redeemed.deliver() {
         if session.latest_end() < session.ends_at {
-            ctx.remind_of_refresh_tokens();
+            ctx.frontend.remind_of_refresh_tokens(ctx.now);
         }
         ctx.frontend.remind_of_missing_claims(session, ctx.now);
         ctx.bff.metrics.login(&ctx.frontend.name, LoginResult::Ok);
-        log::info!(target: "sealgate::audit", frontend = ctx.frontend.name.as_str(),
-            session = session.id.short(); "login");
+        log::info!(target: "sealgate::audit", session = session.id.short(); "login");
     }
     ctx.session = Some(Rc::new(session.clone().into()));
     Ok(())
 }
 
-pub(super) fn unavailable(frontend: &Frontend, error: &OidcError) -> Problem {
-    log::warn!(frontend = frontend.name.as_str(); "login not completed: {error}");
+pub(super) fn unavailable(error: &OidcError) -> Problem {
+    log::warn!("login not completed: {error}");
     Problem::IdentityProviderUnavailable
 }

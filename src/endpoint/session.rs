@@ -4,7 +4,7 @@ use actix_web::HttpResponse;
 use serde_json::{Map, json};
 
 use super::Times;
-use crate::bff::Ctx;
+use crate::request::Ctx;
 
 pub(super) fn serve(ctx: &Ctx<'_>) -> HttpResponse {
     let Some((session, times)) = Times::of(ctx) else {

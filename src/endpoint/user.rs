@@ -8,10 +8,11 @@
 use actix_web::HttpResponse;
 use serde_json::{Value, json};
 
-use super::{Times, logout, nobody, query, single};
-use crate::bff::Ctx;
+use super::form::{query, single};
+use super::{Times, logout, nobody};
 use crate::guard;
 use crate::problem::Problem;
+use crate::request::Ctx;
 
 pub(super) fn serve(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Problem> {
     let slides = single(&query(ctx), "slide")?.is_none_or(|value| value != "false");

@@ -19,12 +19,12 @@ use url::form_urlencoded::byte_serialize;
 use super::callback::{Response, go};
 use super::login::{self, Wish};
 use super::silent;
-use crate::bff::Ctx;
 use crate::frontend::{Target, WebSocket};
 use crate::guard;
 use crate::names::ReturnTo;
 use crate::oidc::{LoginParams, known_code, quotable};
 use crate::problem::{LoginFailure, Problem};
+use crate::request::Ctx;
 use crate::session::{LoginAttempt, LoginState, Manner, SameSite};
 use crate::telemetry::metrics::LoginResult;
 
@@ -55,7 +55,7 @@ pub(super) async fn find(
         return Ok(silent::page(ctx.frontend, is_signed_in));
     }
     if is_signed_in {
-        log::debug!(frontend = ctx.frontend.name.as_str(); "a login came again, or late; there is a session");
+        log::debug!("a login came again, or late; there is a session");
         // Without the attempt nothing says that this browser asked for the login: anybody can have made the address, and the
         // second look is a navigation of our own. So it leads to pages alone, never to what acts with the session.
         let is_page = attempt.is_some() || leads_to_page(ctx, &way.return_to);
@@ -70,7 +70,7 @@ pub(super) async fn find(
     }
     if may_see_more(ctx, &problem, response) {
         let state: String = byte_serialize(way.text.as_bytes()).collect();
-        *ctx.look_again = Some(format!("{}/callback?state={state}", ctx.frontend.base_path));
+        ctx.look_again = Some(format!("{}/callback?state={state}", ctx.frontend.base_path));
         return Err(problem);
     }
     note_failure(ctx, &problem, response);
@@ -138,8 +138,7 @@ async fn refused(
     let is_denied = code == "access_denied";
     match attempt {
         Some(attempt) if has_expired && !way.state.is_second => {
-            log::info!(target: "sealgate::audit", frontend = ctx.frontend.name.as_str();
-                "login begun anew: it had expired at the identity provider");
+            log::info!(target: "sealgate::audit", "login begun anew: it had expired at the identity provider");
             ctx.bff
                 .metrics
                 .login(&ctx.frontend.name, LoginResult::Failed);
@@ -147,8 +146,7 @@ async fn refused(
         }
         // Nobody is to be told what they have just decided, or what nobody was to be asked.
         _ if way.state.manner == Manner::Quiet || is_denied => {
-            log::info!(target: "sealgate::audit", frontend = ctx.frontend.name.as_str(),
-                provider_error = known_code(code); "login ended without a session");
+            log::info!(target: "sealgate::audit", provider_error = known_code(code); "login ended without a session");
             ctx.bff
                 .metrics
                 .login(&ctx.frontend.name, LoginResult::Failed);
@@ -186,14 +184,14 @@ fn note_failure(ctx: &Ctx<'_>, problem: &Problem, response: &Response) {
     let why = problem.detail().unwrap_or_else(|| problem.title());
     match &response.error {
         Some(error) => {
-            log::warn!(target: "sealgate::audit", frontend = name.as_str(), code = problem.code(),
+            log::warn!(target: "sealgate::audit", code = problem.code(),
                 provider_error = known_code(error); "login failed: {why}");
             if let Some(words) = &response.error_description {
-                log::debug!(frontend = name.as_str(); "the identity provider says: {}", quotable(words, &[]));
+                log::debug!("the identity provider says: {}", quotable(words, &[]));
             }
         }
         None => {
-            log::warn!(target: "sealgate::audit", frontend = name.as_str(), code = problem.code();
+            log::warn!(target: "sealgate::audit", code = problem.code();
                 "login failed: {why}");
         }
     }

@@ -108,6 +108,29 @@ impl Frontend {
              let the identity provider put it into the ID token, or ask for a scope that brings it (oidc.scopes)");
     }
 
+    /// The problem where a session has ended with its access token, because no refresh could come. The log says so once an
+    /// hour.
+    pub fn not_refreshable(&self, now: UnixTime) -> Problem {
+        self.remind_of_refresh_tokens(now);
+        self.login_required_because(
+            "the session has ended with its access token: the identity provider gave no refresh token",
+        )
+    }
+
+    /// Tells the log how sessions could outlive their first access token.
+    pub fn remind_of_refresh_tokens(&self, now: UnixTime) {
+        if self.provider.reminders.no_refresh_token.is_due(now) {
+            let mut asked = self.provider.settings().scopes.iter();
+            let remedy = if asked.any(|scope| scope == "offline_access") {
+                "allow refresh tokens for this client at the identity provider"
+            } else {
+                "add \"offline_access\" to oidc.scopes, or allow refresh tokens for this client at the identity provider"
+            };
+            log::warn!(frontend = self.name.as_str();
+                "no refresh token came with a login: its session ends with its access token; {remedy}");
+        }
+    }
+
     /// The problem for a request that needs somebody signed in.
     pub fn login_required(&self) -> Problem {
         self.login_is_required(None)

@@ -14,15 +14,24 @@
 //! Nearly every proxy writes it and passes a client's `Forwarded` on untouched. Proxies that write `Forwarded` alone
 //! must remove `X-Forwarded-For`, or a client could choose its address.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use actix_web::HttpRequest;
 use actix_web::http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
+/// The address of the client that sent the request.
+pub(super) fn of(request: &HttpRequest, trusted: &[IpNet]) -> IpAddr {
+    // Without a peer address (a Unix socket) nobody is trusted and nobody is named.
+    let peer = request.peer_addr().map(|peer| peer.ip());
+    let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    behind(peer, request.headers(), trusted)
+}
+
 /// The client of a request that came in over a connection from `peer`.
-pub(super) fn of(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
+fn behind(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     // A socket for both families shows IPv4 peers as ::ffff:a.b.c.d; nets are written without.
     let peer = peer.to_canonical();
     let is_trusted = |addr: IpAddr| trusted.iter().any(|net| net.contains(&addr));
@@ -88,7 +97,7 @@ mod tests {
             );
         }
         let trusted: Vec<IpNet> = trusted.iter().map(|net| net.parse().unwrap()).collect();
-        of(peer.parse().unwrap(), &headers, &trusted).to_string()
+        behind(peer.parse().unwrap(), &headers, &trusted).to_string()
     }
 
     #[test]

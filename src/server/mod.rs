@@ -6,6 +6,7 @@
 mod admin;
 mod client_addr;
 mod connection;
+mod host;
 mod page;
 mod pipeline;
 mod response;

@@ -8,10 +8,10 @@ use http::header::InvalidHeaderValue;
 
 use super::refresh::{self, Freshness};
 use super::{Bearer, Credential, Permit};
-use crate::bff::Ctx;
 use crate::frontend::{Route, TokenRequirement};
 use crate::oidc::{IdpClient, OidcError, Provider};
 use crate::problem::Problem;
+use crate::request::Ctx;
 
 /// A permit with the user's token, if it is wanted and there is a session.
 pub(super) async fn users(

@@ -27,10 +27,10 @@ mod refused;
 mod step_up;
 mod token_call;
 
-use crate::bff::Ctx;
 use crate::frontend::{CountedBy, Matched, Route, Spender, TokenRequirement};
 use crate::guard::{Admitted, is_speculative};
 use crate::problem::Problem;
+use crate::request::Ctx;
 use crate::session::OpenResult;
 use crate::telemetry::metrics::RefreshResult;
 
@@ -92,7 +92,7 @@ fn may_go_without_session(route: &Route, ctx: &Ctx<'_>) -> Result<(), Problem> {
     match ctx.found {
         OpenResult::Unrefreshable if wants_user => {
             ctx.bff.metrics.refreshed(RefreshResult::Impossible);
-            Err(ctx.not_refreshable())
+            Err(ctx.frontend.not_refreshable(ctx.now))
         }
         OpenResult::UnknownKey if wants_user => Err(ctx.frontend.login_required()),
         found if is_clients && found != OpenResult::Anonymous => Err(ctx.frontend.login_required()),

@@ -18,10 +18,10 @@ use openidconnect::RefreshToken;
 
 use super::decision::{self, Ended, Next, Situation, Start};
 use super::token_call;
-use crate::bff::Ctx;
 use crate::guard::is_speculative;
 use crate::ledger::{Begin, Fingerprint, Flight, Landed, Outcome, Renewal};
 use crate::problem::Problem;
+use crate::request::Ctx;
 use crate::session::{Session, StoreError};
 use crate::telemetry::metrics::RefreshResult;
 use crate::telemetry::take_along;
@@ -84,7 +84,7 @@ pub(super) async fn at_once(ctx: &mut Ctx<'_>) -> Result<Freshness, Problem> {
         has_ended: session.tokens.is_expired(ctx.bff.clock.now()),
         is_revoked: ctx.bff.revocations.is_revoked(session),
         was_told,
-        arrived_at: ctx.arrived_at,
+        arrived_at: ctx.arrival.at,
     };
     match decision::decide(landed, &situation) {
         Next::Adopt(renewal) => {

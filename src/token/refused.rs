@@ -15,9 +15,9 @@
 use super::refresh::{self, Freshness};
 use super::step_up::{StepUp, Unusable};
 use super::{Bearer, Permit, credentials};
-use crate::bff::Ctx;
 use crate::frontend::Route;
 use crate::problem::Problem;
+use crate::request::Ctx;
 use crate::session::Session;
 
 /// A permit that an upstream did not accept.

@@ -30,11 +30,11 @@ use futures_util::stream::{self, FuturesUnordered, StreamExt as _};
 use sha2::{Digest as _, Sha256};
 
 use super::ApiCall;
-use crate::bff::Ctx;
 use crate::compose::{Failure, FailureCode, Kept, merged};
 use crate::frontend::{Composition, Part, Route, TokenRequirement};
 use crate::problem::Problem;
 use crate::proxy::{Called, Challenge, Proxy, ReadError, Target};
+use crate::request::Ctx;
 use crate::token::{self, Bearer, Permit, Refused};
 use freshness::Freshness;
 use progress::{Job, Progress};

@@ -6,10 +6,10 @@ use std::rc::Rc;
 use percent_encoding::percent_decode_str;
 use url::form_urlencoded;
 
-use crate::bff::Ctx;
 use crate::compose::Filling;
 use crate::frontend::{Composition, Matched, PartValue, claim_text};
 use crate::problem::Problem;
+use crate::request::Ctx;
 use crate::session::OpenSession;
 
 /// What of a request may fill placeholders.

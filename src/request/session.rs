@@ -31,14 +31,13 @@ impl Ctx<'_> {
     pub fn store_hint(&mut self, session: SessionId, id_token: String) -> bool {
         let bytes = id_token.len();
         let stored = self.wallet.store_hint(&LogoutHint { session, id_token });
-        let name = self.frontend.name.as_str();
         match &stored {
             Ok(false) if self.frontend.provider.reminders.large_hint.is_due(self.now) => {
-                log::warn!(frontend = name, bytes = bytes;
+                log::warn!(bytes = bytes;
                     "the ID token is too large for its cookie; logout will go without id_token_hint, or with an older one");
             }
             Ok(_) => {}
-            Err(error) => log::error!(frontend = name; "no logout hint: {error}"),
+            Err(error) => log::error!("no logout hint: {error}"),
         }
         matches!(stored, Ok(true))
     }

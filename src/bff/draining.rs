@@ -1,0 +1,99 @@
+//! The end of the process: no new traffic, the listeners close, and what is left is cut.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use super::Bff;
+
+/// Whether the process is on its way out.
+#[derive(Debug, Default)]
+pub struct Draining {
+    has_begun: AtomicBool,
+    is_closing: watch::Sender<bool>,
+    /// When the listeners cut what is left.
+    deadline: OnceLock<Instant>,
+    in_flight: AtomicUsize,
+    cut: AtomicUsize,
+}
+
+impl Draining {
+    /// Shutdown begins: readiness fails.
+    pub fn begin(&self) {
+        self.has_begun.store(true, Ordering::Release);
+    }
+
+    /// Whether shutdown has begun.
+    pub fn has_begun(&self) -> bool {
+        self.has_begun.load(Ordering::Acquire)
+    }
+
+    /// How many requests do not have all of their answer yet.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Acquire)
+    }
+
+    /// How many requests were cut before they had all of their answer.
+    pub fn cut(&self) -> usize {
+        self.cut.load(Ordering::Relaxed)
+    }
+
+    /// The listeners close now, and cut what is left after `grace`.
+    pub fn close(&self, grace: Duration) {
+        self.begin();
+        // Of two calls the first counts.
+        let _ = self.deadline.set(Instant::now() + grace);
+        self.is_closing.send_replace(true);
+    }
+
+    /// Whether the listeners close.
+    pub fn is_closing(&self) -> bool {
+        *self.is_closing.borrow()
+    }
+
+    /// Waits for [`close`](Self::close).
+    pub fn closing(&self) -> impl Future<Output = ()> + use<> {
+        let mut is_closing = self.is_closing.subscribe();
+        async move {
+            // Without a sender there is no process left to wait for.
+            let _ = is_closing.wait_for(|closing| *closing).await;
+        }
+    }
+}
+
+/// A request that does not have all of its answer yet.
+#[derive(Debug)]
+pub struct InFlight {
+    bff: Arc<Bff>,
+    is_done: bool,
+}
+
+impl InFlight {
+    /// A request has come.
+    pub fn begin(bff: &Arc<Bff>) -> Self {
+        bff.draining.in_flight.fetch_add(1, Ordering::Relaxed);
+        Self {
+            bff: Arc::clone(bff),
+            is_done: false,
+        }
+    }
+
+    /// All of the answer is with the connection.
+    pub fn done(mut self) {
+        self.is_done = true;
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        let draining = &self.bff.draining;
+        // Before the grace is over it is the client who left.
+        let is_over = |deadline: &Instant| Instant::now() >= *deadline;
+        if !self.is_done && draining.deadline.get().is_some_and(is_over) {
+            draining.cut.fetch_add(1, Ordering::Relaxed);
+        }
+        draining.in_flight.fetch_sub(1, Ordering::Release);
+    }
+}

@@ -1,0 +1,68 @@
+//! The headers that an answer leaves with, beside its own.
+
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+use crate::frontend::Frontend;
+use crate::session::SetCookies;
+
+/// Headers of an answer that is ours from the first to the last byte.
+pub(super) fn of_our_own(headers: &mut HeaderMap) {
+    set(headers, header::CACHE_CONTROL, "no-store");
+    set(headers, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    set(headers, header::REFERRER_POLICY, "no-referrer");
+    set(
+        headers,
+        HeaderName::from_static("cross-origin-resource-policy"),
+        "same-origin",
+    );
+    set(headers, header::VARY, "Cookie, Origin, Sec-Fetch-Site");
+    if !headers.contains_key(header::CONTENT_SECURITY_POLICY) {
+        set(
+            headers,
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+        );
+    }
+}
+
+/// Browsers ask for this host over TLS alone from now on (RFC 6797). Nothing else sets this header.
+pub(super) fn strict_transport_security(headers: &mut HeaderMap, frontend: &Frontend) {
+    if frontend.origin.is_secure() {
+        set(
+            headers,
+            header::STRICT_TRANSPORT_SECURITY,
+            "max-age=31536000; includeSubDomains",
+        );
+    }
+}
+
+/// Sets cookies, and lets no cache keep the answer.
+pub(super) fn cookies(headers: &mut HeaderMap, cookies: &SetCookies) {
+    if cookies.is_empty() {
+        return;
+    }
+    // Whatever an upstream said of caching is void now (RFC 9111 §7.3).
+    for name in [header::EXPIRES, header::PRAGMA, header::AGE, header::ETAG] {
+        headers.remove(name);
+    }
+    set(headers, header::CACHE_CONTROL, "no-store");
+    for (name, bytes, attributes) in cookies.described() {
+        log::debug!(cookie = name, bytes = bytes, attributes = attributes; "cookie");
+    }
+    for line in cookies.lines() {
+        if let Ok(value) = HeaderValue::try_from(line) {
+            headers.append(header::SET_COOKIE, value);
+        }
+    }
+}
+
+/// The id that the log has for the request.
+pub(super) fn request_id(headers: &mut HeaderMap, id: &str) {
+    if let Ok(id) = HeaderValue::try_from(id) {
+        headers.insert(HeaderName::from_static("x-request-id"), id);
+    }
+}
+
+fn set(headers: &mut HeaderMap, name: HeaderName, value: &'static str) {
+    headers.insert(name, HeaderValue::from_static(value));
+}

@@ -1,0 +1,94 @@
+//! The last step of every request: the answer gets its headers and cookies, and is counted.
+//!
+//! - `problem`: a problem becomes an answer · `negotiation`: page or JSON · `headers`: what the answer leaves with
+//!
+//! # Invariants
+//! - Any answer with a `Set-Cookie` of ours is `no-store` (RFC 9111 §5.2.2.5): a shared cache never hands out a session.
+
+mod headers;
+mod negotiation;
+mod problem;
+
+use actix_web::{HttpRequest, HttpResponse};
+
+use crate::bff::Bff;
+use crate::frontend::{Endpoint, Target};
+use crate::problem::Problem;
+use crate::request::{Arrival, Ctx};
+
+/// What was asked, as far as it became known.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    request: &'a HttpRequest,
+    arrival: &'a Arrival<'a>,
+    /// `None` if no frontend has this host.
+    ctx: Option<&'a Ctx<'a>>,
+}
+
+impl Asked<'_> {
+    fn endpoint(&self) -> Option<Endpoint> {
+        match self.ctx?.target? {
+            Target::Endpoint(endpoint) => Some(endpoint),
+            Target::Assets(_) | Target::Route(_) => None,
+        }
+    }
+
+    fn is_of_route(&self) -> bool {
+        let target = self.ctx.and_then(|ctx| ctx.target);
+        matches!(target, Some(Target::Route(_)))
+    }
+}
+
+/// Turns what the pipeline came to into the answer. Without a `ctx` no frontend was found.
+pub(super) fn finish(
+    request: &HttpRequest,
+    arrival: &Arrival<'_>,
+    ctx: Option<Ctx<'_>>,
+    answer: Result<HttpResponse, Problem>,
+    bff: &Bff,
+) -> HttpResponse {
+    let asked = Asked {
+        request,
+        arrival,
+        ctx: ctx.as_ref(),
+    };
+    let outcome = outcome(&answer, asked.is_of_route());
+    let mut response = match answer {
+        Ok(response) => response,
+        Err(problem) => {
+            problem::report(&problem);
+            problem::answer(&problem, asked)
+        }
+    };
+    let headers = response.headers_mut();
+    if asked.endpoint().is_some() {
+        headers::of_our_own(headers);
+    }
+    if let Some(ctx) = ctx {
+        headers::strict_transport_security(headers, ctx.frontend);
+        headers::cookies(headers, &ctx.wallet.into_set_cookies());
+    }
+    headers::request_id(headers, arrival.scope.id());
+    log::debug!(status = response.status().as_u16(), outcome = outcome; "answer");
+    let seconds = arrival.at.elapsed().as_secs_f64();
+    let (frontend, route) = (arrival.scope.frontend(), arrival.scope.route());
+    bff.metrics.request(frontend, route, outcome, seconds);
+    response
+}
+
+/// The label of `sealgate_requests_total`.
+fn outcome(answer: &Result<HttpResponse, Problem>, is_of_route: bool) -> &'static str {
+    match answer {
+        Err(problem) => problem.code(),
+        // The one endpoint whose caller wants another form of error than ours.
+        Ok(response) if !is_of_route && response.status().is_client_error() => "bad-request",
+        Ok(_) if !is_of_route => "ok",
+        Ok(response) => match response.head().status.as_u16() {
+            100..200 => "1xx",
+            200..300 => "2xx",
+            300..400 => "3xx",
+            400..500 => "4xx",
+            _ => "5xx",
+        },
+    }
+}
