@@ -12,6 +12,10 @@
 //! | to read about | go to |
 //! |---|---|
 //! | the path of every request, in nine steps | `server::pipeline` |
+//! | what each management endpoint is, in one table | [`frontend::Endpoint::rules`] |
+//! | an endpoint's flow; an API route's flow | [`endpoint`], a file for each; [`api`], a file for each action |
+//! | what is known of one request | [`request`] |
+//! | what the log says of one request | [`telemetry::RequestScope`] |
 //! | a connection: TLS, versions of HTTP, time limits | `server::connection` |
 //! | the cookie, byte by byte | [`session`] |
 //! | who may use a route, and with which token | [`frontend::Policy`], [`token`] |
@@ -23,8 +27,8 @@
 //! | the whole story as tests | `tests/it/login.rs` |
 //!
 //! # Life of a request, in types
-//! `HttpRequest → (&Frontend, Target) → Admitted → Option<Session> → Permit → HttpResponse`. Each arrow is one function,
-//! and each can end in a [`problem::Problem`]; `server::response` turns either into the answer.
+//! `HttpRequest → Arrival → Ctx (a Frontend) → Target → Admitted → Option<Session> → Permit → HttpResponse`. Each arrow is
+//! one function, and each can end in a [`problem::Problem`]. `server::response` turns either into the answer.
 //!
 //! # Seams
 //! Three: time ([`clock::Clock`]), what replicas share ([`coordination`]), and addresses, which are configuration.

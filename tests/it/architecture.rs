@@ -145,6 +145,40 @@ fn only_the_clock_reads_the_system_clock() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Where an endpoint may be named: its row, its dispatch, and what a page says to a person who met a problem at it.
+const NAMES_ENDPOINTS: [&str; 4] = [
+    "frontend/endpoint.rs",
+    "endpoint/mod.rs",
+    "server/page/",
+    "server/response/problem.rs",
+];
+
+#[test]
+fn what_an_endpoint_is_stands_in_one_table() {
+    let names_one = |line: &str| {
+        line.match_indices("Endpoint::").any(|(at, word)| {
+            let is_whole = !line[..at].ends_with(char::is_alphanumeric);
+            let name = &line[at + word.len()..];
+            is_whole && name.starts_with(char::is_uppercase) && !name.starts_with("ALL")
+        })
+    };
+    let wrong: Vec<String> = lines()
+        .into_iter()
+        .filter(|(file, _, _, line)| {
+            let may = NAMES_ENDPOINTS.iter().any(|place| file.starts_with(place));
+            !may && !file.starts_with("demo/") && names_one(line)
+        })
+        .map(|(file, _, number, line)| format!("src/{file}:{number}: {line}"))
+        .collect();
+    assert!(
+        wrong.is_empty(),
+        "ask Endpoint::rules instead:\n{}",
+        wrong.join("\n")
+    );
+    assert!(names_one("if endpoint == Some(Endpoint::Login) {"));
+    assert!(!names_one("Endpoint::ALL"));
+}
+
 /// In these modules no file needs a file that needs it. A `mod.rs` counts as a file that needs all that it declares.
 const WITHOUT_CIRCLES: [&str; 1] = ["config"];
 
