@@ -10,9 +10,9 @@ use super::claims;
 use super::codec::Writer;
 use super::cookies::Received;
 use super::encode::State;
-use super::envelope::Envelope;
 use super::jar::Jar;
-use super::names::Kind;
+use super::kind::Kind;
+use super::names::login_id;
 use super::outcome::TooLarge;
 use super::state::{EndedMark, EndedMarks, LoginAttempt, Seen, Session, SessionId};
 use super::token_text;
@@ -38,7 +38,7 @@ pub(super) const fn in_header(name_len: usize, value_len: usize) -> usize {
 impl Jar {
     /// Bytes of a session of this many characters in the header.
     fn session_bytes(&self, text_len: usize) -> usize {
-        let layout = self.session.layout();
+        let layout = self.envelope::<Session>(Kind::Session(0)).layout();
         (0..=u8::MAX)
             .map(|index| (index, layout.chunk_len(text_len, index)))
             .take_while(|(_, len)| *len > 0)
@@ -52,8 +52,7 @@ impl Jar {
             session: SessionId([0; 16]),
             at: SOME_TIME,
         };
-        let len = text_len(&self.seen, &seen);
-        in_header(self.names.name(Kind::Seen).len(), len)
+        self.cookie_bytes(Kind::Seen, &seen)
     }
 
     /// Bytes of `-out` at its longest.
@@ -63,8 +62,7 @@ impl Jar {
             until: SOME_TIME,
         };
         let ended = EndedMarks(vec![mark; EndedMarks::MOST]);
-        let len = text_len(&self.ended, &ended);
-        in_header(self.names.name(Kind::Ended).len(), len)
+        self.cookie_bytes(Kind::Ended, &ended)
     }
 
     /// Bytes of a login that keeps nothing of where it leads.
@@ -82,10 +80,18 @@ impl Jar {
             acr_values: None,
             replaces: Some(SessionId([0; 16])),
         };
-        let name = self
-            .names
-            .name(Kind::Login(&super::names::login_id(&smallest.state)));
-        in_header(name.len(), text_len(&self.login, &smallest))
+        let id = login_id(&smallest.state);
+        self.cookie_bytes(Kind::Login(&id), &smallest)
+    }
+
+    /// Bytes of one cookie with this state.
+    fn cookie_bytes<S: State>(&self, kind: Kind<'_>, state: &S) -> usize {
+        let envelope = self.envelope(kind);
+        let text_len = match envelope.draft(state) {
+            Ok(draft) => draft.text_len(),
+            Err(oversize) => oversize.text_len,
+        };
+        in_header(envelope.name().len(), text_len)
     }
 
     /// What logins may take up beside a session of this many characters.
@@ -109,13 +115,6 @@ impl Jar {
             _ => None,
         });
         self.room_for_logins(0).saturating_sub(chunks.sum())
-    }
-}
-
-fn text_len<S: State>(envelope: &Envelope<S>, state: &S) -> usize {
-    match envelope.draft(state) {
-        Ok(draft) => draft.text_len(),
-        Err(oversize) => oversize.text_len,
     }
 }
 

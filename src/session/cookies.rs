@@ -8,7 +8,8 @@
 //! # Spec
 //! RFC 6265bis §4.2, §5.4. RFC 9113 §8.2.3 (several `Cookie` lines).
 
-use super::names::{Kind, Names};
+use super::kind::Kind;
+use super::names::Names;
 
 /// More cookies of ours than this are not looked at; a browser has fewer than thirty at the worst.
 const MAX_COOKIES: usize = 64;
@@ -38,7 +39,7 @@ impl<'r> Received<'r> {
     fn add(&mut self, names: &Names, pair: &'r [u8]) {
         let pair = pair.trim_ascii();
         // Most cookies are somebody else's: told apart before their value is looked at.
-        if !(pair.starts_with(names.base.as_bytes()) || pair.starts_with(names.hint.as_bytes())) {
+        if !names.may_begin(pair) {
             return;
         }
         let Some((name, value)) =

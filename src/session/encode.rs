@@ -6,15 +6,15 @@
 use openidconnect::{AccessToken, Nonce, PkceCodeVerifier, RefreshToken};
 
 use super::codec::{self, Cursor, MAX_PAD, Malformed, Reader, Sections, Writer};
-use super::envelope::Purpose;
 use super::pack::{self, Packing};
-use super::settings::Compression;
+use super::settings::{Compression, JarSettings};
 use super::state::{
-    EndedMark, EndedMarks, LoginAttempt, LoginState, LogoutHint, LogoutState, Manner, Seen,
+    EndedMark, EndedMarks, Fact, LoginAttempt, LoginState, LogoutHint, LogoutState, Manner, Seen,
     Session, SessionId,
 };
 use super::token_set::TokenSet;
 use super::{claims, token_text};
+use crate::clock::UnixTime;
 use crate::keyring::Erased;
 use crate::names::ReturnTo;
 
@@ -26,8 +26,8 @@ const REFRESH_ENDS_AT: u64 = 1;
 
 /// Something that is sealed. The purpose belongs to the type, so one kind of cookie never decodes as another.
 pub(super) trait State: Sized {
-    /// What the sealed bytes are for.
-    const PURPOSE: Purpose;
+    /// What the sealed bytes are for: the label of the subkey, and a part of the associated data. A change ends all of them.
+    const PURPOSE: &'static str;
     /// Whether it may be compressed: not with anything in it that a stranger chooses, nor where it is too small to gain.
     const COMPRESSIBLE: bool = false;
     /// Whether its length depends on what it says.
@@ -36,6 +36,14 @@ pub(super) trait State: Sized {
     fn write(&self, writer: &mut Writer);
     /// Reads all fields.
     fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed>;
+    /// What support may read of it, line by line: neither tokens nor who the user is.
+    fn facts(&self, _: &JarSettings) -> Vec<(&'static str, Fact<'_>)> {
+        Vec::new()
+    }
+    /// Whether it still counts, for support.
+    fn counts(&self, _: &JarSettings, _: UnixTime) -> bool {
+        true
+    }
 }
 
 /// The bytes that are sealed.
@@ -161,7 +169,7 @@ pub(super) fn decode<S: State>(
 }
 
 impl State for Session {
-    const PURPOSE: Purpose = Purpose::Session;
+    const PURPOSE: &'static str = "session";
     /// Nothing in it is chosen by whoever can see its length: an identity provider writes it (E15).
     const COMPRESSIBLE: bool = true;
 
@@ -231,7 +239,7 @@ impl State for Session {
 }
 
 impl State for LoginAttempt {
-    const PURPOSE: Purpose = Purpose::Login;
+    const PURPOSE: &'static str = "login";
 
     fn write(&self, w: &mut Writer) {
         w.bytes(TEXT, self.state.as_bytes());
@@ -262,10 +270,27 @@ impl State for LoginAttempt {
             replaces: r.option(Reader::loose_array)?.map(SessionId),
         })
     }
+
+    fn facts(&self, settings: &JarSettings) -> Vec<(&'static str, Fact<'_>)> {
+        let rest = format!("{} bytes here, the others in state", self.rest.len());
+        vec![
+            ("issuer", Fact::Text(self.issuer.clone())),
+            ("begun", Fact::At(self.started_at)),
+            (
+                "ends",
+                Fact::At(self.started_at.plus(settings.login_timeout)),
+            ),
+            ("return to", Fact::Text(rest)),
+        ]
+    }
+
+    fn counts(&self, settings: &JarSettings, now: UnixTime) -> bool {
+        !self.is_expired(now, settings.login_timeout)
+    }
 }
 
 impl State for LoginState {
-    const PURPOSE: Purpose = Purpose::LoginState;
+    const PURPOSE: &'static str = "login-state";
 
     fn write(&self, w: &mut Writer) {
         w.bytes(TEXT, self.head.as_bytes());
@@ -298,7 +323,7 @@ impl State for LoginState {
 }
 
 impl State for Seen {
-    const PURPOSE: Purpose = Purpose::Seen;
+    const PURPOSE: &'static str = "seen";
     const VARIES: bool = false;
 
     fn write(&self, w: &mut Writer) {
@@ -312,10 +337,17 @@ impl State for Seen {
             at: r.time()?,
         })
     }
+
+    fn facts(&self, _: &JarSettings) -> Vec<(&'static str, Fact<'_>)> {
+        vec![
+            ("session", Fact::Text(self.session.short())),
+            ("last activity", Fact::At(self.at)),
+        ]
+    }
 }
 
 impl State for EndedMarks {
-    const PURPOSE: Purpose = Purpose::Ended;
+    const PURPOSE: &'static str = "out";
     const VARIES: bool = false;
 
     fn write(&self, w: &mut Writer) {
@@ -349,10 +381,24 @@ impl State for EndedMarks {
         };
         Ok(Self((0..count).map(read).collect::<Result<_, _>>()?))
     }
+
+    fn facts(&self, _: &JarSettings) -> Vec<(&'static str, Fact<'_>)> {
+        let facts = |mark: &EndedMark| {
+            [
+                ("session", Fact::Text(mark.session.short())),
+                ("ended, until", Fact::At(mark.until)),
+            ]
+        };
+        self.0.iter().flat_map(facts).collect()
+    }
+
+    fn counts(&self, _: &JarSettings, now: UnixTime) -> bool {
+        self.0.iter().any(|mark| mark.until > now)
+    }
 }
 
 impl State for LogoutHint {
-    const PURPOSE: Purpose = Purpose::Hint;
+    const PURPOSE: &'static str = "hint";
     /// It holds an ID token and nothing else, and must fit one cookie whatever groups that token lists.
     const COMPRESSIBLE: bool = true;
 
@@ -367,10 +413,17 @@ impl State for LogoutHint {
             id_token: token_text::read(r)?,
         })
     }
+
+    fn facts(&self, _: &JarSettings) -> Vec<(&'static str, Fact<'_>)> {
+        vec![
+            ("session", Fact::Text(self.session.short())),
+            ("id_token", Fact::Token(&self.id_token)),
+        ]
+    }
 }
 
 impl State for LogoutState {
-    const PURPOSE: Purpose = Purpose::LogoutState;
+    const PURPOSE: &'static str = "logout-state";
 
     fn write(&self, w: &mut Writer) {
         w.bytes(TEXT, self.return_to.as_str().as_bytes());

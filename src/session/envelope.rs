@@ -1,12 +1,12 @@
 //! A state as the text of its cookies, and back: encoded, bound to its place, sealed.
 //!
-//! [`Jar`](super::Jar) has one [`Envelope`] for each kind of cookie; the cryptography is in `keyring`.
+//! [`Jar`](super::Jar) has the [`Place`], and makes an [`Envelope`] for each cookie; the cryptography is in `keyring`.
 //!
 //! # Invariants
 //! - What a cookie says before it is opened decides only how many bytes are joined, within fixed bounds.
-//! - Purpose, name, frontend, client, issuer, origin, version, packing, chunk count and length are authenticated (E1,
-//!   E2). Nothing is inflated before.
-//! - `open` fails in one way, but for the unknown key, of which the sender knows already (E11, E19).
+//! - Purpose, name, frontend, client, issuer, origin, version, packing, chunk count and length are authenticated. Nothing
+//!   is inflated before.
+//! - `open` fails in one way. An unknown key is told apart; it is no secret to the sender.
 
 use std::marker::PhantomData;
 
@@ -27,33 +27,6 @@ const NEXT_PACKING: u8 = 2;
 const HEADER_BYTES: usize = 1 + 1 + 1 + 2;
 /// As many characters of base64url as hold the header.
 const HEADER_TEXT: usize = 8;
-
-/// What sealed bytes are for: the label of the subkey (E3) and a part of the associated data.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Purpose {
-    Ended,
-    Hint,
-    Login,
-    LoginState,
-    LogoutState,
-    Seen,
-    Session,
-}
-
-impl Purpose {
-    /// Part of the wire format: a change ends all sessions.
-    pub(super) const fn label(self) -> &'static str {
-        match self {
-            Self::Ended => "out",
-            Self::Hint => "hint",
-            Self::Login => "login",
-            Self::LoginState => "login-state",
-            Self::LogoutState => "logout-state",
-            Self::Seen => "seen",
-            Self::Session => "session",
-        }
-    }
-}
 
 /// The unsealed front of the text. Untrusted until the rest has been opened with it as associated data.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -159,47 +132,57 @@ pub(super) enum Failure {
     Malformed,
 }
 
-/// One kind of cookie of one frontend.
+/// What all seals of a frontend have in common.
 #[derive(Debug)]
-pub(super) struct Envelope<S> {
-    /// The associated data after the header: purpose; the name comes here; the rest.
-    purpose: Vec<u8>,
-    name: Vec<u8>,
-    place: Vec<u8>,
-    layout: Layout,
+pub(super) struct Place {
+    /// The end of the associated data.
+    parts: Vec<u8>,
     pad_to: usize,
     compression: Compression,
-    holds: PhantomData<fn(S) -> S>,
 }
 
-impl<S: State> Envelope<S> {
-    /// The envelope of the cookie, or chunks of cookies, called `name`.
-    pub(super) fn new(name: &str, layout: Layout, settings: &JarSettings) -> Self {
+impl Place {
+    pub(super) fn new(settings: &JarSettings) -> Self {
+        let parts = [
+            settings.frontend.as_str(),
+            &settings.client_id,
+            &settings.issuer,
+            settings.origin.as_str(),
+        ];
+        let mut place = Vec::new();
+        for part in parts {
+            delimit(part, &mut place);
+        }
         Self {
-            purpose: delimited(&[S::PURPOSE.label()]),
-            name: delimited(&[name]),
-            place: delimited(&[
-                settings.frontend.as_str(),
-                &settings.client_id,
-                &settings.issuer,
-                settings.origin.as_str(),
-            ]),
-            layout,
+            parts: place,
             pad_to: settings.session.pad_to,
             compression: settings.session.compression,
-            holds: PhantomData,
         }
     }
 
-    /// The same under another name, in one cookie.
-    pub(super) fn named(&self, name: &str) -> Self {
-        Self {
-            name: delimited(&[name]),
-            layout: Layout::single(name),
-            purpose: self.purpose.clone(),
-            place: self.place.clone(),
-            ..*self
+    /// The envelope of the cookie, or chunks of cookies, called `name`.
+    pub(super) const fn envelope<S: State>(&self, name: String, layout: Layout) -> Envelope<'_, S> {
+        Envelope {
+            place: self,
+            name,
+            layout,
+            holds: PhantomData,
         }
+    }
+}
+
+/// Seals and opens the state of one cookie.
+#[derive(Debug)]
+pub(super) struct Envelope<'p, S> {
+    place: &'p Place,
+    name: String,
+    layout: Layout,
+    holds: PhantomData<fn(S) -> S>,
+}
+
+impl<S: State> Envelope<'_, S> {
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     pub(super) const fn layout(&self) -> Layout {
@@ -208,8 +191,8 @@ impl<S: State> Envelope<S> {
 
     /// Encodes and measures.
     pub(super) fn draft(&self, state: &S) -> Result<Draft, Oversize> {
-        let plaintext =
-            encode::encode(state, self.pad_to, self.compression).map_err(Oversize::of)?;
+        let plaintext = encode::encode(state, self.place.pad_to, self.place.compression)
+            .map_err(Oversize::of)?;
         self.measure(plaintext)
     }
 
@@ -237,7 +220,7 @@ impl<S: State> Envelope<S> {
     ) -> Result<String, SealError> {
         let header = draft.header.to_bytes();
         let aad = self.aad(header);
-        let sealed = keys.seal(now, S::PURPOSE.label(), &aad, &draft.plaintext)?;
+        let sealed = keys.seal(now, S::PURPOSE, &aad, &draft.plaintext)?;
         Ok(base64url::encode(&[&header[..], &sealed].concat()))
     }
 
@@ -252,7 +235,7 @@ impl<S: State> Envelope<S> {
         let mut bytes = Erased::from(bytes);
         let sealed = bytes.get_mut(HEADER_BYTES..).ok_or(OpenError::Rejected)?;
         let aad = self.aad(header.to_bytes());
-        let (kid, range) = keys.open_in_place(S::PURPOSE.label(), &aad, sealed)?;
+        let (kid, range) = keys.open_in_place(S::PURPOSE, &aad, sealed)?;
         let plaintext = sealed.get(range).ok_or(OpenError::Rejected)?;
         let decoded = encode::decode(plaintext, header.packing).map_err(|_| OpenError::Rejected)?;
         Ok(Unsealed {
@@ -301,7 +284,7 @@ impl<S: State> Envelope<S> {
             Err(OpenError::Rejected) => {
                 let sealed = bytes.get(HEADER_BYTES..).unwrap_or_default();
                 let aad = self.aad(header.to_bytes());
-                Err(match keys.open(S::PURPOSE.label(), &aad, sealed) {
+                Err(match keys.open(S::PURPOSE, &aad, sealed) {
                     Ok(_) => Failure::Malformed,
                     Err(_) => Failure::Tag,
                 })
@@ -319,19 +302,21 @@ impl<S: State> Envelope<S> {
     }
 
     fn aad(&self, header: [u8; HEADER_BYTES]) -> Vec<u8> {
-        [&header[..], &self.purpose, &self.name, &self.place].concat()
+        let parts = &self.place.parts;
+        let names = 8 + S::PURPOSE.len() + 8 + self.name.len();
+        let mut aad = Vec::with_capacity(HEADER_BYTES + names + parts.len());
+        aad.extend_from_slice(&header);
+        delimit(S::PURPOSE, &mut aad);
+        delimit(&self.name, &mut aad);
+        aad.extend_from_slice(parts);
+        aad
     }
 }
 
-/// With lengths, so that no two lists of parts make the same bytes (E2).
-fn delimited(parts: &[&str]) -> Vec<u8> {
-    let len = parts.iter().map(|part| 8 + part.len()).sum();
-    let mut bytes = Vec::with_capacity(len);
-    for part in parts {
-        bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
-        bytes.extend_from_slice(part.as_bytes());
-    }
-    bytes
+/// With its length, so that no two lists of parts make the same bytes.
+fn delimit(part: &str, onto: &mut Vec<u8>) {
+    onto.extend_from_slice(&(part.len() as u64).to_be_bytes());
+    onto.extend_from_slice(part.as_bytes());
 }
 
 #[cfg(test)]
@@ -350,7 +335,8 @@ mod tests {
         };
         assert_eq!(header.to_bytes(), [1, 1, 3, 0x12, 0x34]);
         let name = "__Host-Http-shop-seen";
-        let envelope = Envelope::<Seen>::new(name, Layout::single(name), &settings());
+        let place = Place::new(&settings());
+        let envelope = place.envelope::<Seen>(name.to_owned(), Layout::single(name));
         let mut expected = vec![1, 1, 3, 0x12, 0x34];
         for part in [
             "seen",

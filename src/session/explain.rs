@@ -17,9 +17,9 @@ use sha2::{Digest, Sha256};
 use super::budget;
 use super::encode::State;
 use super::envelope::{Envelope, Failure, Unsealed};
-use super::names::Kind;
+use super::kind::{Kind, Visitor};
 use super::outcome::{Loaded, OpenResult};
-use super::state::{LoginAttempt, Session};
+use super::state::{Fact, Session};
 use super::wallet::Wallet;
 use crate::clock::UnixTime;
 
@@ -78,47 +78,51 @@ impl Report {
     }
 }
 
+/// Describes a cookie by the facts of what it holds.
+struct Describe<'s> {
+    scene: &'s Scene<'s>,
+    kind: Kind<'s>,
+}
+
+impl Visitor for Describe<'_> {
+    type Output = Explained;
+
+    fn visit<S: State>(self) -> Explained {
+        let scene = self.scene;
+        let envelope = scene.wallet.jar.envelope::<S>(self.kind);
+        let settings = &scene.wallet.jar.settings;
+        scene.open(self.kind, &envelope, |report, opened| {
+            for (name, fact) in opened.state.facts(settings) {
+                match fact {
+                    Fact::At(at) => report.line(name, scene.at(at)),
+                    Fact::Text(text) => report.line(name, text),
+                    Fact::Token(text) => report.line(name, token(text)),
+                }
+            }
+            opened.state.counts(settings, scene.wallet.now)
+        })
+    }
+}
+
 impl Scene<'_> {
     fn explain(&self, kind: Kind<'_>) -> Explained {
         let jar = self.wallet.jar;
         match kind {
-            Kind::Session(_) => self.open(kind, &jar.session, |report, opened| {
-                self.session(report, &opened.state)
-            }),
-            Kind::Seen => self.open(kind, &jar.seen, |report, opened| {
-                report.line("session", opened.state.session.short());
-                report.line("last activity", self.at(opened.state.at));
-                true
-            }),
-            Kind::Ended => self.open(kind, &jar.ended, |report, opened| {
-                for mark in &opened.state.0 {
-                    report.line("session", mark.session.short());
-                    report.line("ended, until", self.at(mark.until));
-                }
-                opened
-                    .state
-                    .0
-                    .iter()
-                    .any(|mark| mark.until > self.wallet.now)
-            }),
-            Kind::Hint => self.open(kind, &jar.hint, |report, opened| {
-                report.line("session", opened.state.session.short());
-                report.line("id_token", token(&opened.state.id_token));
-                true
-            }),
-            Kind::Login(_) => {
-                let envelope = jar.login.named(&jar.names.name(kind));
+            // Of a session there is more to tell than its own facts.
+            Kind::Session(_) => {
+                let envelope = jar.envelope::<Session>(Kind::Session(0));
                 self.open(kind, &envelope, |report, opened| {
-                    self.login(report, &opened.state)
+                    self.session(report, &opened.state)
                 })
             }
+            _ => kind.visit(Describe { scene: self, kind }),
         }
     }
 
     fn open<S: State>(
         &self,
         kind: Kind<'_>,
-        envelope: &Envelope<S>,
+        envelope: &Envelope<'_, S>,
         describe: impl FnOnce(&mut Report, &Unsealed<S>) -> bool,
     ) -> Explained {
         let chunk = |index: u8| match kind {
@@ -133,7 +137,7 @@ impl Scene<'_> {
             same && self.wallet.received.values(*other).nth(1).is_some()
         });
         let name = self.wallet.jar.names.name(kind);
-        let purpose = S::PURPOSE.label();
+        let purpose = S::PURPOSE;
         let mut report = Report(format!(
             "{name}: {purpose} of frontend {}\n",
             self.wallet.jar.settings.frontend
@@ -241,20 +245,6 @@ impl Scene<'_> {
             let _ = writeln!(report.0, "    {name:<14} {bytes:>6}");
         }
         self.verdict.result == OpenResult::Ok
-    }
-
-    fn login(&self, report: &mut Report, attempt: &LoginAttempt) -> bool {
-        let ends = attempt
-            .started_at
-            .plus(self.wallet.jar.settings.login_timeout);
-        report.line("issuer", &attempt.issuer);
-        report.line("begun", self.at(attempt.started_at));
-        report.line("ends", self.at(ends));
-        report.line(
-            "return to",
-            format_args!("{} bytes here, the others in state", attempt.rest.len()),
-        );
-        !attempt.is_expired(self.wallet.now, self.wallet.jar.settings.login_timeout)
     }
 
     fn failure(&self, failure: &Failure) -> String {

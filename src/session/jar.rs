@@ -1,57 +1,52 @@
-//! The cookies of one frontend: names, attributes, envelopes.
+//! The cookies of one frontend: names, attributes, and where they are sealed for.
 //!
 //! `frontend` has one for each frontend. Each request gets a [`Wallet`](super::Wallet) from it, which reads and writes.
 //!
 //! # Invariants
-//! - A cookie's attributes follow from its kind and the configuration alone, never from a request (C16, C20).
+//! - A cookie's attributes follow from its kind and the configuration alone, never from a request.
 
 use super::chunk::Layout;
-use super::envelope::Envelope;
-use super::names::{self, Kind, Names};
+use super::encode::State;
+use super::envelope::{Envelope, Place};
+use super::kind::{CookiePath, Kind, Lifetime, SiteSetting};
+use super::names::{self, Names};
 use super::set_cookie::{Attributes, SetCookies};
 use super::settings::JarSettings;
-use super::state::{EndedMarks, LoginAttempt, LoginState, LogoutHint, LogoutState, Seen, Session};
 
 /// What all cookies of one frontend have in common.
 #[derive(Debug)]
 pub struct Jar {
     pub(super) settings: JarSettings,
     pub(super) names: Names,
+    pub(super) place: Place,
     logout_path: String,
-    pub(super) session: Envelope<Session>,
-    pub(super) seen: Envelope<Seen>,
-    pub(super) ended: Envelope<EndedMarks>,
-    /// Of no login in particular.
-    pub(super) login: Envelope<LoginAttempt>,
-    /// Of no login in particular.
-    pub(super) login_state: Envelope<LoginState>,
-    pub(super) hint: Envelope<LogoutHint>,
-    pub(super) logout_state: Envelope<LogoutState>,
 }
 
 impl Jar {
     /// Fixes names, attributes and associated data.
     pub fn new(settings: JarSettings) -> Self {
-        let names = Names::new(&settings.frontend, settings.origin.is_secure());
-        let base = names.name(Kind::Session(0));
-        let seen = names.name(Kind::Seen);
-        let ended = names.name(Kind::Ended);
-        let hint = names.name(Kind::Hint);
-        let max_bytes = settings.session.max_bytes;
-        // No cookie, but as one: it travels in a URL.
-        let state = "logout-state";
         Self {
+            names: Names::new(&settings.frontend, settings.origin.is_secure()),
+            place: Place::new(&settings),
             logout_path: format!("{}/logout", settings.base_path),
-            session: Envelope::new(&base, Layout::chunks(&base, max_bytes), &settings),
-            seen: Envelope::new(&seen, Layout::single(&seen), &settings),
-            ended: Envelope::new(&ended, Layout::single(&ended), &settings),
-            login: Envelope::new("", Layout::single(""), &settings),
-            login_state: Envelope::new("", Layout::single(""), &settings),
-            hint: Envelope::new(&hint, Layout::single(&hint), &settings),
-            logout_state: Envelope::new(state, Layout::single(state), &settings),
-            names,
             settings,
         }
+    }
+
+    /// The envelope of a cookie. What a kind holds, [`Kind::visit`] says.
+    pub(super) fn envelope<S: State>(&self, kind: Kind<'_>) -> Envelope<'_, S> {
+        let name = self.names.name(kind);
+        let layout = match kind {
+            Kind::Session(_) => Layout::chunks(&name, self.settings.session.max_bytes),
+            _ => Layout::single(&name),
+        };
+        self.place.envelope(name, layout)
+    }
+
+    /// The envelope of a state that travels in a URL, as if it were in a cookie of this name.
+    pub(super) fn parameter<S: State>(&self, name: String) -> Envelope<'_, S> {
+        let layout = Layout::single(&name);
+        self.place.envelope(name, layout)
     }
 
     /// Whether a request cookie is one of ours (of any frontend), and so never goes upstream.
@@ -61,13 +56,13 @@ impl Jar {
         names::is_ours(name)
     }
 
-    pub(super) fn set(
-        &self,
-        kind: Kind<'_>,
-        value: &str,
-        max_age: Option<u64>,
-        out: &mut SetCookies,
-    ) {
+    /// Sets a cookie that lives as long as its kind does; with marks, `seconds`.
+    pub(super) fn set(&self, kind: Kind<'_>, value: &str, seconds: u64, out: &mut SetCookies) {
+        let max_age = match kind.row().lifetime {
+            Lifetime::Browser => None,
+            Lifetime::Login => Some(self.settings.login_timeout.as_secs()),
+            Lifetime::Marks => Some(seconds),
+        };
         out.set(self.names.name(kind), value, self.attributes(kind), max_age);
     }
 
@@ -76,17 +71,17 @@ impl Jar {
     }
 
     fn attributes(&self, kind: Kind<'_>) -> Attributes<'_> {
+        let row = kind.row();
         Attributes {
-            path: if kind == Kind::Hint {
-                &self.logout_path
-            } else {
-                "/"
+            path: match row.path {
+                CookiePath::Logout => &self.logout_path,
+                CookiePath::Root => "/",
             },
-            // From the configured origin alone, never from a request (C20).
+            // By the configured origin, never by a request.
             secure: self.settings.origin.is_secure(),
-            same_site: match kind {
-                Kind::Login(_) => self.settings.login_same_site,
-                _ => self.settings.session.same_site,
+            same_site: match row.same_site {
+                SiteSetting::Login => self.settings.login_same_site,
+                SiteSetting::Session => self.settings.session.same_site,
             },
         }
     }

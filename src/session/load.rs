@@ -10,10 +10,10 @@
 
 use std::rc::Rc;
 
-use super::names::Kind;
+use super::kind::Kind;
 use super::opened::{Opened, OpenedSessions};
 use super::outcome::{Loaded, OpenResult};
-use super::state::{EndedMark, SessionId};
+use super::state::{EndedMark, EndedMarks, Seen, Session, SessionId};
 use super::wallet::Wallet;
 use crate::clock::UnixTime;
 use crate::keyring::{Kid, OpenError};
@@ -104,7 +104,10 @@ impl Wallet<'_> {
     /// The session, with the activity that `-seen` tells of; and what became of that cookie.
     fn open(&self, stale: &mut Stale) -> Result<(Opened, Result<(), OpenError>), OpenError> {
         let chunk = |index| self.received.value(Kind::Session(index));
-        let unsealed = self.jar.session.open(chunk, &self.keys)?;
+        let unsealed = self
+            .jar
+            .envelope::<Session>(Kind::Session(0))
+            .open(chunk, &self.keys)?;
         let mut session = unsealed.state;
         let seen = match self.last_seen(session.id, stale) {
             Ok(Some((at, kid))) => {
@@ -141,7 +144,8 @@ impl Wallet<'_> {
         let Some(value) = self.received.value(Kind::Ended) else {
             return Ok(Vec::new());
         };
-        let mut marks = self.jar.ended.open(|_| Some(value), &self.keys)?.state.0;
+        let envelope = self.jar.envelope(Kind::Ended);
+        let EndedMarks(mut marks) = envelope.open(|_| Some(value), &self.keys)?.state;
         marks.retain(|mark| mark.until > self.now);
         if marks.is_empty() {
             return Err(OpenError::Rejected);
@@ -158,7 +162,11 @@ impl Wallet<'_> {
         let Some(value) = self.received.value(Kind::Seen) else {
             return Ok(None);
         };
-        match self.jar.seen.open(|_| Some(value), &self.keys) {
+        match self
+            .jar
+            .envelope::<Seen>(Kind::Seen)
+            .open(|_| Some(value), &self.keys)
+        {
             Ok(seen) if seen.state.session == session => Ok(Some((seen.state.at, seen.kid))),
             Err(OpenError::UnknownKey) => Err(OpenError::UnknownKey),
             Ok(_) | Err(OpenError::Rejected) => {

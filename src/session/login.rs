@@ -18,8 +18,10 @@
 use subtle::ConstantTimeEq;
 
 use super::budget::{biggest_first, in_header};
+use super::encode::State as _;
 use super::envelope::Envelope;
-use super::names::{self, Kind, login_id};
+use super::kind::Kind;
+use super::names::{self, login_id};
 use super::outcome::{StoreError, TooLarge};
 use super::state::{LoginAttempt, LoginState};
 use super::wallet::Wallet;
@@ -59,27 +61,26 @@ impl Wallet<'_> {
     }
 
     /// Bound to all of the random part, so that nobody can exchange one `state` for another.
-    fn login_state_envelope(&self, random: &str) -> Envelope<LoginState> {
-        self.jar.login_state.named(&format!("login-state.{random}"))
+    fn login_state_envelope(&self, random: &str) -> Envelope<'_, LoginState> {
+        self.jar
+            .parameter(format!("{}.{random}", LoginState::PURPOSE))
     }
 
     /// Writes a login cookie. Deletes those that are too old, and the oldest beyond twenty or beyond the budget.
     pub fn store_login(&mut self, attempt: &LoginAttempt) -> Result<(), StoreError> {
         let id = login_id(&attempt.state);
-        let name = self.jar.names.name(Kind::Login(&id));
-        let envelope = self.jar.login.named(&name);
+        let envelope = self.jar.envelope(Kind::Login(&id));
         let room = self.jar.room_beside(&self.received);
         let draft = envelope
             .draft(attempt)
             .map_err(|oversize| too_large(attempt, oversize.text_len, 4096))?;
-        let needed = in_header(name.len(), draft.text_len());
+        let needed = in_header(envelope.name().len(), draft.text_len());
         if needed > room {
             return Err(too_large(attempt, needed, room).into());
         }
         let text = envelope.seal(&draft, &self.keys, self.now)?;
         self.drop_logins(room - needed);
-        let max_age = Some(self.jar.settings.login_timeout.as_secs());
-        self.set(Kind::Login(&id), &text, max_age);
+        self.set(Kind::Login(&id), &text);
         Ok(())
     }
 
@@ -102,7 +103,7 @@ impl Wallet<'_> {
 
     fn open_login(&self, id: &str) -> Result<LoginAttempt, OpenError> {
         let value = self.received.value(Kind::Login(id));
-        let envelope = self.jar.login.named(&self.jar.names.name(Kind::Login(id)));
+        let envelope = self.jar.envelope(Kind::Login(id));
         let opened = envelope.open(|_| value, &self.keys)?;
         Ok(opened.state)
     }

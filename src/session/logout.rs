@@ -7,7 +7,8 @@
 //! # Spec
 //! OpenID Connect RP-Initiated Logout 1.0 §2 (`id_token_hint`, `state`).
 
-use super::names::Kind;
+use super::encode::State as _;
+use super::kind::Kind;
 use super::outcome::{StoreError, TooLarge};
 use super::state::{LogoutHint, LogoutState};
 use super::wallet::Wallet;
@@ -16,19 +17,20 @@ use crate::names::ReturnTo;
 impl Wallet<'_> {
     /// Writes the hint cookie; false if it would be over 4096 bytes.
     pub fn store_hint(&mut self, hint: &LogoutHint) -> Result<bool, StoreError> {
-        let envelope = &self.jar.hint;
+        let envelope = self.jar.envelope(Kind::Hint);
         let Ok(draft) = envelope.draft(hint) else {
             return Ok(false);
         };
         let text = envelope.seal(&draft, &self.keys, self.now)?;
-        self.set(Kind::Hint, &text, None);
+        self.set(Kind::Hint, &text);
         Ok(true)
     }
 
     /// Reads the hint cookie.
     pub fn load_hint(&self) -> Option<LogoutHint> {
         let value = self.received.value(Kind::Hint)?;
-        let opened = self.jar.hint.open(|_| Some(value), &self.keys).ok()?;
+        let envelope = self.jar.envelope(Kind::Hint);
+        let opened = envelope.open(|_| Some(value), &self.keys).ok()?;
         Some(opened.state)
     }
 
@@ -39,7 +41,7 @@ impl Wallet<'_> {
 
     /// Seals where to go after logout into a `state` parameter (base64url).
     pub fn seal_logout_state(&self, return_to: &ReturnTo) -> Result<String, StoreError> {
-        let envelope = &self.jar.logout_state;
+        let envelope = self.jar.parameter(LogoutState::PURPOSE.to_owned());
         let state = LogoutState {
             return_to: return_to.clone(),
             issued_at: self.now,
@@ -54,9 +56,10 @@ impl Wallet<'_> {
 
     /// Opens that `state` again, if it is ours and under an hour old.
     pub fn open_logout_state(&self, state: &str) -> Option<ReturnTo> {
-        let envelope = &self.jar.logout_state;
+        let envelope = self.jar.parameter(LogoutState::PURPOSE.to_owned());
         let opened = envelope.open(|_| Some(state.as_bytes()), &self.keys).ok()?;
-        let fresh = self.now.since(opened.state.issued_at) < LogoutState::LIFETIME;
-        fresh.then_some(opened.state.return_to)
+        let state: LogoutState = opened.state;
+        let is_fresh = self.now.since(state.issued_at) < LogoutState::LIFETIME;
+        is_fresh.then_some(state.return_to)
     }
 }

@@ -7,7 +7,8 @@
 //! - `state`: what is sealed, and its times · `settings`, `outcome`: what goes in and comes out
 //! - `encode` with `codec`, `claims`, `token_text`: states as bytes · `pack`: fewer bytes
 //! - `envelope`: bytes as text, bound to a place · `opened`: what a worker need not open again
-//! - `chunk`: text as cookies · `names`, `cookies`, `set_cookie`: their names and the two headers
+//! - `chunk`: text as cookies · `kind`: the kinds of cookies, one row each · `names`, `cookies`, `set_cookie`: their names and
+//!   the two headers
 //! - `jar`: what all cookies of a frontend have in common · `wallet`: the cookies of one request, to `load`, to `store` (with
 //!   its `budget`), for `login` and `logout`, and to `explain`
 //!
@@ -154,6 +155,7 @@ mod encode;
 mod envelope;
 mod explain;
 mod jar;
+mod kind;
 mod load;
 mod login;
 mod logout;

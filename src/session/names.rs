@@ -1,9 +1,10 @@
 //! The names of cookies.
 //!
 //! # Invariants
-//! - A name has one kind and a kind one name; frontends never share a name (C12, C21).
-//! - No cookie of ours, in whatever case, is taken for somebody else's.
+//! - A name has one kind and a kind one name; frontends never share a name.
+//! - A cookie of ours is not taken for somebody else's, whatever its case.
 
+use super::kind::{Kind, Prefix};
 use crate::names::FrontendName;
 
 /// The prefixes of all cookies that sealgate sets.
@@ -12,62 +13,72 @@ const PREFIXES: [&str; 3] = ["__Host-Http-", "__Http-", "sealgate-"];
 /// Characters of `state` in the name of a login cookie.
 const LOGIN_ID: usize = 8;
 
-/// Which of a frontend's cookies.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Kind<'n> {
-    Ended,
-    Hint,
-    Login(&'n str),
-    Seen,
-    /// A chunk of the session.
-    Session(u8),
-}
-
 /// The cookie names of one frontend.
 #[derive(Clone, Debug)]
 pub(super) struct Names {
+    /// Of the session, and how the names of most cookies begin.
     pub(super) base: String,
-    pub(super) hint: String,
+    /// How those begin that have a path.
+    with_path: String,
 }
 
 impl Names {
-    /// `secure`: whether prefixes that need `Secure` can be used (C19).
+    /// `secure`: whether prefixes that need `Secure` can be used.
     pub(super) fn new(frontend: &FrontendName, secure: bool) -> Self {
-        let (host, path) = if secure {
-            ("__Host-Http-", "__Http-")
-        } else {
-            ("sealgate-", "sealgate-")
-        };
+        let [host, path, plain] = PREFIXES;
+        let (host, path) = if secure { (host, path) } else { (plain, plain) };
         Self {
             base: format!("{host}{frontend}"),
-            hint: format!("{path}{frontend}-hint"),
+            with_path: format!("{path}{frontend}"),
+        }
+    }
+
+    /// Prefix and frontend.
+    fn front(&self, prefix: Prefix) -> &str {
+        match prefix {
+            Prefix::HostHttp => &self.base,
+            Prefix::Http => &self.with_path,
         }
     }
 
     /// The name of a cookie.
     pub(super) fn name(&self, kind: Kind<'_>) -> String {
-        let base = &self.base;
+        let row = kind.row();
+        let (front, ending) = (self.front(row.prefix), row.ending);
         match kind {
-            Kind::Session(0) => base.clone(),
-            Kind::Session(index) => format!("{base}.{index}"),
-            Kind::Seen => format!("{base}-seen"),
-            Kind::Ended => format!("{base}-out"),
-            Kind::Login(id) => format!("{base}-login.{id}"),
-            Kind::Hint => self.hint.clone(),
+            Kind::Session(index @ 1..) => format!("{front}{ending}.{index}"),
+            Kind::Login(id) => format!("{front}{ending}.{id}"),
+            _ => format!("{front}{ending}"),
         }
     }
 
     /// Which cookie has this name.
     pub(super) fn kind<'n>(&self, name: &'n [u8]) -> Option<Kind<'n>> {
-        if name == self.hint.as_bytes() {
-            return Some(Kind::Hint);
-        }
-        match name.strip_prefix(self.base.as_bytes())? {
-            b"" => Some(Kind::Session(0)),
-            b"-seen" => Some(Kind::Seen),
-            b"-out" => Some(Kind::Ended),
-            [b'.', digits @ ..] => chunk_index(digits).map(Kind::Session),
-            rest => login_id_in(rest.strip_prefix(b"-login.")?).map(Kind::Login),
+        [Prefix::HostHttp, Prefix::Http]
+            .into_iter()
+            .find_map(|prefix| {
+                let rest = name.strip_prefix(self.front(prefix).as_bytes())?;
+                kind_of(rest).filter(|kind| kind.row().prefix == prefix)
+            })
+    }
+
+    /// Whether a pair of name and value may be one of ours: enough for a first look.
+    pub(super) fn may_begin(&self, pair: &[u8]) -> bool {
+        pair.starts_with(self.base.as_bytes()) || pair.starts_with(self.with_path.as_bytes())
+    }
+}
+
+/// By what stands behind the frontend.
+fn kind_of(rest: &[u8]) -> Option<Kind<'_>> {
+    match rest {
+        b"" => Some(Kind::Session(0)),
+        [b'.', digits @ ..] => chunk_index(digits).map(Kind::Session),
+        rest => {
+            let is_its = |kind: &Kind<'_>| kind.row().ending.as_bytes() == rest;
+            Kind::FIXED.into_iter().find(is_its).or_else(|| {
+                let id = rest.strip_prefix(Kind::Login("").row().ending.as_bytes())?;
+                login_id_in(id.strip_prefix(b".")?).map(Kind::Login)
+            })
         }
     }
 }
@@ -112,6 +123,7 @@ pub(super) fn is_ours(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::kind::{CookiePath, Lifetime};
 
     fn names(frontend: &str) -> Names {
         Names::new(&FrontendName::parse(frontend).unwrap(), true)
@@ -146,6 +158,28 @@ mod tests {
             "__Host-Http-shop-hint",
         ] {
             assert_eq!(names.kind(other.as_bytes()), None, "{other}"); // C12
+        }
+    }
+
+    #[test]
+    fn no_frontend_is_called_as_a_cookie_ends() {
+        // C21: `shop-seen` would share a name with `shop`
+        for kind in Kind::FIXED.into_iter().chain([Kind::Login("a")]) {
+            let name = format!("shop{}", kind.row().ending);
+            assert!(FrontendName::parse(&name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_a_prefix_promises_is_kept() {
+        // RFC 6265bis §4.1.3: `__Host-` needs Path=/
+        let kinds = [Kind::Session(0), Kind::Session(1), Kind::Login("a")];
+        for kind in Kind::FIXED.into_iter().chain(kinds) {
+            let row = kind.row();
+            let is_root = matches!(row.path, CookiePath::Root);
+            assert_eq!(is_root, row.prefix == Prefix::HostHttp, "{kind:?}");
+            let is_mark = matches!(row.lifetime, Lifetime::Marks);
+            assert_eq!(is_mark, kind == Kind::Ended);
         }
     }
 

@@ -28,7 +28,7 @@ use http::HeaderValue;
 use http::header::InvalidHeaderValue;
 
 use super::cookies::Received;
-use super::names::Kind;
+use super::kind::Kind;
 use super::state::Session;
 use crate::clock::UnixTime;
 use crate::keyring::{Erased, KeyRing, Kid};

@@ -1,12 +1,12 @@
-//! A way behind the AEAD for the fuzzer: chosen sections, sealed as a real cookie is.
+//! A way behind the AEAD for the fuzzer: sections of its choice, sealed as a real cookie is.
 
-use super::chunk::Layout;
 use super::encode::{self, Front, Plaintext, State};
 use super::envelope::Envelope;
 use super::jar::Jar;
+use super::kind::{Kind, Visitor};
 use super::pack::{self, Packing};
 use super::settings::Compression;
-use super::state::{EndedMarks, LoginAttempt, LogoutHint, LogoutState, Seen, Session};
+use super::state::{LoginState, LogoutState, Session};
 use crate::clock::UnixTime;
 use crate::keyring::KeyRing;
 
@@ -33,16 +33,19 @@ pub(crate) enum Chosen<'d> {
 impl Jar {
     /// Seals what was chosen as the state that `kind` chooses, and opens it.
     pub(crate) fn probe(&self, keys: &KeyRing, kind: u8, chosen: Chosen<'_>) -> Probed {
-        match kind % 6 {
-            0 => probe(&self.session, keys, chosen),
-            1 => {
-                let envelope = Envelope::new("login", Layout::single("login"), &self.settings);
-                probe::<LoginAttempt>(&envelope, keys, chosen)
-            }
-            2 => probe::<LogoutHint>(&self.hint, keys, chosen),
-            3 => probe::<Seen>(&self.seen, keys, chosen),
-            4 => probe::<EndedMarks>(&self.ended, keys, chosen),
-            _ => probe::<LogoutState>(&self.logout_state, keys, chosen),
+        let probe = Probe {
+            jar: self,
+            keys,
+            chosen,
+        };
+        match kind % 7 {
+            0 => probe.cookie(Kind::Session(0)),
+            1 => probe.cookie(Kind::Login("login")),
+            2 => probe.cookie(Kind::Hint),
+            3 => probe.cookie(Kind::Seen),
+            4 => probe.cookie(Kind::Ended),
+            5 => probe.seal(&self.parameter::<LogoutState>("logout-state".to_owned())),
+            _ => probe.seal(&self.parameter::<LoginState>("login-state.r".to_owned())),
         }
     }
 }
@@ -58,28 +61,56 @@ pub(crate) fn sections(session: &Session) -> Option<[Vec<u8>; 3]> {
     ])
 }
 
-fn probe<S: State>(envelope: &Envelope<S>, keys: &KeyRing, chosen: Chosen<'_>) -> Probed {
-    let Some(plaintext) = plaintext_of(chosen) else {
-        return Probed::Refused;
-    };
-    let Plaintext { bytes, packing } = plaintext.clone();
-    let Ok(draft) = envelope.measure(plaintext) else {
-        return Probed::Refused;
-    };
-    let Ok(text) = envelope.seal(&draft, keys, UnixTime::from_secs(0)) else {
-        return Probed::Refused;
-    };
-    let chunks: Vec<&[u8]> = envelope
-        .layout()
-        .split(&text)
-        .map(|(_, chunk)| chunk.as_bytes())
-        .collect();
-    let opened = envelope.open(|index| chunks.get(usize::from(index)).copied(), keys);
-    let decoded = encode::decode::<S>(&bytes, packing);
-    match (opened, decoded) {
-        (Err(_), Err(_)) => Probed::Refused,
-        (Ok(opened), Ok(_)) if is_written_as(&opened.state, &bytes, packing) => Probed::Canonical,
-        _ => Probed::Ambiguous,
+struct Probe<'p> {
+    jar: &'p Jar,
+    keys: &'p KeyRing,
+    chosen: Chosen<'p>,
+}
+
+/// A probe of what a cookie holds.
+struct OfCookie<'p> {
+    probe: &'p Probe<'p>,
+    kind: Kind<'p>,
+}
+
+impl Visitor for OfCookie<'_> {
+    type Output = Probed;
+
+    fn visit<S: State>(self) -> Probed {
+        self.probe.seal(&self.probe.jar.envelope::<S>(self.kind))
+    }
+}
+
+impl Probe<'_> {
+    fn cookie(&self, kind: Kind<'_>) -> Probed {
+        kind.visit(OfCookie { probe: self, kind })
+    }
+
+    fn seal<S: State>(&self, envelope: &Envelope<'_, S>) -> Probed {
+        let Some(plaintext) = plaintext_of(self.chosen) else {
+            return Probed::Refused;
+        };
+        let Plaintext { bytes, packing } = plaintext.clone();
+        let Ok(draft) = envelope.measure(plaintext) else {
+            return Probed::Refused;
+        };
+        let Ok(text) = envelope.seal(&draft, self.keys, UnixTime::from_secs(0)) else {
+            return Probed::Refused;
+        };
+        let chunks: Vec<&[u8]> = envelope
+            .layout()
+            .split(&text)
+            .map(|(_, chunk)| chunk.as_bytes())
+            .collect();
+        let opened = envelope.open(|index| chunks.get(usize::from(index)).copied(), self.keys);
+        let decoded = encode::decode::<S>(&bytes, packing);
+        match (opened, decoded) {
+            (Err(_), Err(_)) => Probed::Refused,
+            (Ok(opened), Ok(_)) if is_written_as(&opened.state, &bytes, packing) => {
+                Probed::Canonical
+            }
+            _ => Probed::Ambiguous,
+        }
     }
 }
 

@@ -6,10 +6,10 @@ use std::time::Duration;
 use openidconnect::{AccessToken, Nonce, PkceCodeVerifier, RefreshToken};
 use serde_json::json;
 
-use super::{
-    Compression, Jar, JarSettings, LoginAttempt, SameSite, Session, SessionId, SessionSettings,
-    TokenSet,
-};
+use super::jar::Jar;
+use super::settings::{Compression, JarSettings, SameSite, SessionSettings};
+use super::state::{LoginAttempt, Session, SessionId};
+use super::token_set::TokenSet;
 use crate::clock::UnixTime;
 use crate::keyring::{Alg, Key, KeyRing};
 use crate::names::{FrontendName, Origin};

@@ -160,6 +160,14 @@ impl fmt::Debug for Session {
     }
 }
 
+/// Something that support may read of what a cookie holds.
+pub(super) enum Fact<'s> {
+    At(UnixTime),
+    Text(String),
+    /// Shown by its length and the beginning of its hash.
+    Token(&'s str),
+}
+
 /// What a login needs to remember until its callback.
 pub struct LoginAttempt {
     /// The `state` that was sent.

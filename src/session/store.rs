@@ -13,13 +13,11 @@ use log::error;
 
 use super::budget;
 use super::encode::State;
-use super::envelope::Envelope;
-use super::names::Kind;
+use super::kind::Kind;
 use super::outcome::StoreError;
 use super::state::{EndedMark, EndedMarks, Seen, Session, SessionId};
 use super::wallet::Wallet;
 use crate::clock::UnixTime;
-use crate::keyring::KeyRing;
 
 /// The shortest life of an `-out` mark, in seconds: longer than an answer is under way.
 const SHORTEST_MARK: u64 = 60;
@@ -38,16 +36,16 @@ impl Wallet<'_> {
             last_seen: self.now,
             ..session.clone()
         };
-        let draft = jar
-            .session
+        let envelope = jar.envelope(Kind::Session(0));
+        let draft = envelope
             .draft(&session)
             .map_err(|oversize| budget::too_large(jar, &session, oversize.text_len))?;
         budget::check(jar, &session, draft.text_len())?;
-        let text = jar.session.seal(&draft, &self.keys, self.now)?;
+        let text = envelope.seal(&draft, &self.keys, self.now)?;
 
         let mut count = 0;
-        for (index, chunk) in jar.session.layout().split(&text) {
-            self.set(Kind::Session(index), chunk, None);
+        for (index, chunk) in envelope.layout().split(&text) {
+            self.set(Kind::Session(index), chunk);
             count = index.saturating_add(1);
         }
         self.delete_chunks_from(count);
@@ -65,8 +63,8 @@ impl Wallet<'_> {
             session: session.id,
             at: self.now,
         };
-        if let Some(text) = seal_small(&jar.seen, &seen, &self.keys, self.now) {
-            self.set(Kind::Seen, &text, None);
+        if let Some(text) = self.seal_small(Kind::Seen, &seen) {
+            self.set(Kind::Seen, &text);
         }
     }
 
@@ -115,9 +113,20 @@ impl Wallet<'_> {
         marks.truncate(EndedMarks::MOST);
         let last = marks.iter().map(|mark| mark.until).max().unwrap_or(until);
         let marks = EndedMarks(marks);
-        if let Some(text) = seal_small(&self.jar.ended, &marks, &self.keys, self.now) {
-            self.set(Kind::Ended, &text, Some(last.since(self.now).as_secs()));
+        if let Some(text) = self.seal_small(Kind::Ended, &marks) {
+            let seconds = last.since(self.now).as_secs();
+            self.jar.set(Kind::Ended, &text, seconds, &mut self.out);
         }
+    }
+
+    /// Seals what always fits. A failure goes to the log only: the answer is right without the cookie.
+    fn seal_small<S: State>(&self, kind: Kind<'_>, state: &S) -> Option<String> {
+        let envelope = self.jar.envelope(kind);
+        let draft = envelope.draft(state).ok()?;
+        envelope
+            .seal(&draft, &self.keys, self.now)
+            .inspect_err(|e| error!("no cookie written: {e}"))
+            .ok()
     }
 
     /// Deletes the session's cookies: those that came, and those that this answer was about to set.
@@ -143,20 +152,6 @@ impl Wallet<'_> {
             }
         }
     }
-}
-
-/// Seals what always fits. A failure goes to the log only: the answer is right without the cookie.
-fn seal_small<S: State>(
-    envelope: &Envelope<S>,
-    state: &S,
-    keys: &KeyRing,
-    now: UnixTime,
-) -> Option<String> {
-    let draft = envelope.draft(state).ok()?;
-    envelope
-        .seal(&draft, keys, now)
-        .inspect_err(|e| error!("no cookie written: {e}"))
-        .ok()
 }
 
 /// Until when a late answer could bring the session back with tokens that work. The access token of a refresh that is

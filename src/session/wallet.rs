@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use super::cookies::Received;
 use super::jar::Jar;
-use super::names::Kind;
+use super::kind::Kind;
 use super::set_cookie::SetCookies;
 use crate::clock::UnixTime;
 use crate::keyring::KeyRing;
@@ -73,8 +73,8 @@ impl Wallet<'_> {
         self.out
     }
 
-    pub(super) fn set(&mut self, kind: Kind<'_>, value: &str, max_age: Option<u64>) {
-        self.jar.set(kind, value, max_age, &mut self.out);
+    pub(super) fn set(&mut self, kind: Kind<'_>, value: &str) {
+        self.jar.set(kind, value, 0, &mut self.out);
     }
 
     pub(super) fn delete(&mut self, kind: Kind<'_>) {

@@ -180,7 +180,7 @@ fn what_an_endpoint_is_stands_in_one_table() {
 }
 
 /// In these modules no file needs a file that needs it. A `mod.rs` counts as a file that needs all that it declares.
-const WITHOUT_CIRCLES: [&str; 1] = ["config"];
+const WITHOUT_CIRCLES: [&str; 2] = ["config", "session"];
 
 /// The modules that the `use`s and paths of a file name, relative to `src`: `config/layer`, `config/resolve`.
 fn needs(file: &str, code: &str) -> Vec<String> {

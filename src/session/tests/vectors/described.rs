@@ -6,7 +6,7 @@ use super::hex;
 use crate::clock::UnixTime;
 use crate::session::encode::State;
 use crate::session::state::{EndedMark, EndedMarks, LogoutState, Seen};
-use crate::session::{LoginAttempt, LogoutHint, Session};
+use crate::session::{LoginAttempt, LoginState, LogoutHint, Manner, Session};
 
 /// A state in words.
 pub(super) trait Described: State {
@@ -40,6 +40,20 @@ impl Described for LoginAttempt {
             "issuer": self.issuer, "return_to": self.rest, "begun_at": self.started_at.as_secs(),
             "silent": self.silent, "max_age": self.max_age, "acr_values": self.acr_values,
             "replaces": self.replaces.map(|session| hex(&session.0)),
+        })
+    }
+}
+
+impl Described for LoginState {
+    fn described(&self) -> Value {
+        let manner = match self.manner {
+            Manner::Asking => 0,
+            Manner::Quiet => 1,
+            Manner::Silent => 2,
+        };
+        json!({
+            "head": self.head, "is_cut": self.is_cut, "begun_at": self.begun_at.as_secs(), "manner": manner,
+            "is_demanding": self.is_demanding, "is_second": self.is_second,
         })
     }
 }

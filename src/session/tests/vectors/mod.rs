@@ -19,7 +19,9 @@ use super::*;
 use crate::keyring::OpenError;
 use crate::names::{FrontendName, Origin};
 use crate::session::envelope::Envelope;
-use crate::session::{JarSettings, samples};
+use crate::session::kind::Kind;
+use crate::session::state::{EndedMarks, LogoutState, Seen};
+use crate::session::{JarSettings, LoginAttempt, LoginState, LogoutHint, samples};
 
 fn dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/v1")
@@ -33,6 +35,7 @@ fn cases() -> Vec<Value> {
         "must-fail.json",
         "further.json",
         "marks.json",
+        "login-state.json",
     ] {
         let text = fs::read_to_string(dir().join(file)).unwrap();
         let Value::Array(of_file) = serde_json::from_str(&text).unwrap() else {
@@ -86,7 +89,7 @@ fn settings_of(place: &Value) -> JarSettings {
 /// Opens a case's cookies; gives the state and the plaintext's packing in words.
 fn open(case: &Value) -> Result<(Value, u8), OpenError> {
     fn through<S: Described>(
-        envelope: &Envelope<S>,
+        envelope: &Envelope<'_, S>,
         case: &Value,
         keys: &KeyRing,
     ) -> Result<(Value, u8), OpenError> {
@@ -98,17 +101,19 @@ fn open(case: &Value) -> Result<(Value, u8), OpenError> {
         Ok((opened.state.described(), opened.header.packing.id()))
     }
     let (jar, keys) = (Jar::new(settings_of(&case["place"])), ring_of(&case["key"]));
+    let name = || case["cookies"][0][0].as_str().unwrap().to_owned();
     match case["purpose"].as_str().unwrap() {
-        "session" => through(&jar.session, case, &keys),
-        "seen" => through(&jar.seen, case, &keys),
-        "out" => through(&jar.ended, case, &keys),
-        "hint" => through(&jar.hint, case, &keys),
-        "logout-state" => through(&jar.logout_state, case, &keys),
-        "login" => through(
-            &jar.login.named(case["cookies"][0][0].as_str().unwrap()),
+        "login-state" => through(&jar.parameter::<LoginState>(name()), case, &keys),
+        "session" => through(&jar.envelope::<Session>(Kind::Session(0)), case, &keys),
+        "seen" => through(&jar.envelope::<Seen>(Kind::Seen), case, &keys),
+        "out" => through(&jar.envelope::<EndedMarks>(Kind::Ended), case, &keys),
+        "hint" => through(&jar.envelope::<LogoutHint>(Kind::Hint), case, &keys),
+        "logout-state" => through(
+            &jar.parameter::<LogoutState>("logout-state".to_owned()),
             case,
             &keys,
         ),
+        "login" => through(&jar.parameter::<LoginAttempt>(name()), case, &keys),
         other => panic!("{other}"),
     }
 }
@@ -125,7 +130,16 @@ fn what_version_1_sealed_opens_for_ever() {
         assert_eq!(json!(packing), case["packing"], "{about}");
         opened.push((case["purpose"].clone(), case["key"]["alg"].clone(), packing));
     }
-    for purpose in ["session", "seen", "out", "login", "hint", "logout-state"] {
+    let purposes = [
+        "session",
+        "seen",
+        "out",
+        "login",
+        "login-state",
+        "hint",
+        "logout-state",
+    ];
+    for purpose in purposes {
         for alg in ["XAES-256-GCM", "XChaCha20-Poly1305"] {
             for packing in 0..=1 {
                 let exists = opened.contains(&(json!(purpose), json!(alg), packing));

@@ -7,10 +7,10 @@ use super::write::{Place, vector_session};
 use crate::keyring::{Erased, OpenError};
 use crate::session::codec::put_number;
 use crate::session::encode::{self, Plaintext};
-use crate::session::names::Kind;
+use crate::session::kind::Kind;
 use crate::session::pack::{self, Packing};
 use crate::session::samples::now;
-use crate::session::{Compression, base64url, samples};
+use crate::session::{Compression, LoginAttempt, Session, base64url, samples};
 
 /// Of cases that open.
 #[expect(clippy::too_many_lines, reason = "a list")]
@@ -138,7 +138,7 @@ pub(super) fn must_fail(place: &Place, sessions: &[Value], others: &[Value]) -> 
         place.sealed(
             about,
             Some(Kind::Session(0)),
-            &place.jar.session,
+            &place.jar.envelope::<Session>(Kind::Session(0)),
             Plaintext {
                 bytes: bytes.into(),
                 packing,
@@ -273,7 +273,7 @@ pub(super) fn must_fail(place: &Place, sessions: &[Value], others: &[Value]) -> 
         place.sealed(
             "",
             Some(Kind::Login("a-state-")),
-            &place.jar.login.named(&name),
+            &place.jar.parameter::<LoginAttempt>(name.clone()),
             compressed,
         ),
         rejected,

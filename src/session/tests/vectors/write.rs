@@ -11,12 +11,13 @@ use super::{dir, hex, ring_of};
 use crate::keyring::KeyRing;
 use crate::session::encode::{self, Plaintext, State};
 use crate::session::envelope::Envelope;
-use crate::session::names::Kind;
+use crate::session::kind::Kind;
 use crate::session::pack::{self, Packing};
 use crate::session::samples::now;
 use crate::session::state::{EndedMark, EndedMarks, LogoutState, Seen};
 use crate::session::{
-    Compression, Jar, JarSettings, LogoutHint, Session, SessionId, base64url, samples,
+    Compression, Jar, JarSettings, LoginState, LogoutHint, Manner, Session, SessionId, base64url,
+    samples,
 };
 
 /// A frontend and its key.
@@ -45,7 +46,7 @@ impl Place {
         &self,
         about: &str,
         kind: Option<Kind<'_>>,
-        envelope: &Envelope<S>,
+        envelope: &Envelope<'_, S>,
         state: &S,
     ) -> Value {
         let settings = &self.settings.session;
@@ -60,7 +61,7 @@ impl Place {
         &self,
         about: &str,
         kind: Option<Kind<'_>>,
-        envelope: &Envelope<S>,
+        envelope: &Envelope<'_, S>,
         plaintext: Plaintext,
     ) -> Value {
         let front = encode::Front::read(&plaintext.bytes).ok();
@@ -74,7 +75,7 @@ impl Place {
         let draft = envelope.measure(plaintext).unwrap();
         let text = envelope.seal(&draft, &self.keys, now()).unwrap();
         let cookies: Vec<[String; 2]> = match kind {
-            None => vec![[S::PURPOSE.label().to_owned(), text]],
+            None => vec![[envelope.name().to_owned(), text]],
             Some(kind) => envelope
                 .layout()
                 .split(&text)
@@ -92,7 +93,7 @@ impl Place {
         json!({
             "about": about,
             "key": self.key,
-            "purpose": S::PURPOSE.label(),
+            "purpose": S::PURPOSE,
             "place": {
                 "frontend": settings.frontend.as_str(), "client_id": settings.client_id,
                 "issuer": settings.issuer, "origin": settings.origin.as_str(),
@@ -165,7 +166,7 @@ fn write_all() {
             let place = Place::new(alg, secret, kid, compression);
             let base = Some(Kind::Session(0));
             let session = |about: &str, session: &Session| {
-                place.case(about, base, &place.jar.session, session)
+                place.case(about, base, &place.jar.envelope(Kind::Session(0)), session)
             };
             sessions.push(session("a JWT, every kind of claim", &vector_session()));
             let mut least = vector_session();
@@ -202,13 +203,23 @@ fn write_all() {
                     256,
                 ),
             };
-            others.push(place.case("an ID token", Some(Kind::Hint), &place.jar.hint, &hint));
+            others.push(place.case(
+                "an ID token",
+                Some(Kind::Hint),
+                &place.jar.envelope(Kind::Hint),
+                &hint,
+            ));
             if compression == Compression::None {
                 let seen = Seen {
                     session: SessionId([7; 16]),
                     at: now(),
                 };
-                others.push(place.case("activity", Some(Kind::Seen), &place.jar.seen, &seen));
+                others.push(place.case(
+                    "activity",
+                    Some(Kind::Seen),
+                    &place.jar.envelope(Kind::Seen),
+                    &seen,
+                ));
                 let mark = EndedMarks(vec![EndedMark {
                     session: SessionId([7; 16]),
                     until: now(),
@@ -216,15 +227,14 @@ fn write_all() {
                 others.push(place.case(
                     "a session that was ended",
                     Some(Kind::Ended),
-                    &place.jar.ended,
+                    &place.jar.envelope(Kind::Ended),
                     &mark,
                 ));
                 let attempt = samples::attempt("a-state-of-43-characters", now());
-                let name = place.jar.names.name(Kind::Login("a-state-"));
                 others.push(place.case(
                     "a login",
                     Some(Kind::Login("a-state-")),
-                    &place.jar.login.named(&name),
+                    &place.jar.envelope(Kind::Login("a-state-")),
                     &attempt,
                 ));
                 let state = LogoutState {
@@ -234,7 +244,7 @@ fn write_all() {
                 others.push(place.case(
                     "no cookie, but a parameter",
                     None,
-                    &place.jar.logout_state,
+                    &place.jar.parameter("logout-state".to_owned()),
                     &state,
                 ));
             }
@@ -281,7 +291,12 @@ fn write_marks() {
     let mut cases = Vec::new();
     for count in [2, 4] {
         let about = format!("{count} marks");
-        cases.push(place.case(&about, kind, &place.jar.ended, &marks(count)));
+        cases.push(place.case(
+            &about,
+            kind,
+            &place.jar.envelope(Kind::Ended),
+            &marks(count),
+        ));
     }
     let one = encode::sections(&marks(1)).unwrap();
     for (about, count, written) in [
@@ -294,7 +309,12 @@ fn write_marks() {
         let bytes = encode::assemble(&[count], &loose, 1);
         let packing = Packing::Plain;
         let plaintext = Plaintext { bytes, packing };
-        let mut case = place.sealed(about, kind, &place.jar.ended, plaintext);
+        let mut case = place.sealed(
+            about,
+            kind,
+            &place.jar.envelope::<EndedMarks>(Kind::Ended),
+            plaintext,
+        );
         case["fails"] = json!("rejected");
         cases.push(case);
     }
@@ -324,7 +344,7 @@ fn write_further() {
     for compression in [Compression::None, Compression::Zstd] {
         let place = Place::new(alg, secret, "c71c73a79f9ff946", compression);
         let about = "a refresh token that ends";
-        cases.push(place.case(about, base, &place.jar.session, &session));
+        cases.push(place.case(about, base, &place.jar.envelope(Kind::Session(0)), &session));
     }
     let place = Place::new(alg, secret, "c71c73a79f9ff946", Compression::None);
     let sections = encode::sections(&vector_session()).unwrap();
@@ -343,10 +363,96 @@ fn write_further() {
         let bytes = encode::assemble(&packed, &loose, 64);
         let packing = Packing::Plain;
         let plaintext = Plaintext { bytes, packing };
-        let mut case = place.sealed(about, base, &place.jar.session, plaintext);
+        let mut case = place.sealed(
+            about,
+            base,
+            &place.jar.envelope::<Session>(Kind::Session(0)),
+            plaintext,
+        );
         case["fails"] = json!("rejected");
         cases.push(case);
     }
     let mut file = fs::File::create_new(dir().join("further.json")).unwrap();
+    writeln!(file, "{}", serde_json::to_string_pretty(&cases).unwrap()).unwrap();
+}
+
+#[test]
+fn the_file_of_login_states_is_there_and_is_never_written_again() {
+    let is_missing = !dir().join("login-state.json").exists();
+    if is_missing {
+        write_login_states();
+    }
+    assert!(!is_missing, "it was missing: it is written anew now");
+}
+
+/// What travels through the identity provider as a part of `state`.
+fn write_login_states() {
+    let random = "0123456789-abcdefghijklmnopqrstuvwxyz_ABCDE";
+    let secret = "KW2rcBuNOD9N2xjVTdW936YhcjlgB-YKVJC2OwluLSE";
+    let mut cases = Vec::new();
+    for alg in ["XAES-256-GCM", "XChaCha20-Poly1305"] {
+        let place = Place::new(alg, secret, "c71c73a79f9ff946", Compression::None);
+        let envelope = place.jar.parameter(format!("login-state.{random}"));
+        for (about, manner, to) in [
+            (
+                "a login that may ask anything",
+                Manner::Asking,
+                "/orders/7?x=1".to_owned(),
+            ),
+            ("one that asks nothing", Manner::Quiet, "/".to_owned()),
+            ("one in a frame", Manner::Silent, "/".to_owned()),
+            (
+                "one that leads far",
+                Manner::Asking,
+                format!("/{}", "r".repeat(1000)),
+            ),
+        ] {
+            let to = crate::names::ReturnTo::parse(&to).unwrap();
+            let (mut state, _) = LoginState::new(&to, false, now());
+            state.manner = manner;
+            state.is_demanding = manner == Manner::Quiet;
+            state.is_second = manner == Manner::Silent;
+            cases.push(place.case(about, None, &envelope, &state));
+        }
+    }
+    let place = Place::new(
+        "XAES-256-GCM",
+        secret,
+        "c71c73a79f9ff946",
+        Compression::None,
+    );
+    let envelope = place
+        .jar
+        .parameter::<LoginState>(format!("login-state.{random}"));
+    let mut fails = |about: &str, mut case: Value| {
+        case["about"] = json!(about);
+        case["fails"] = json!("rejected");
+        case.as_object_mut().unwrap().remove("state");
+        cases.push(case);
+    };
+    let (state, _) = LoginState::new(&crate::names::ReturnTo::root(), false, now());
+    let good = place.case("", None, &envelope, &state);
+    let mut moved = good.clone();
+    moved["cookies"][0][0] = json!(format!("login-state.1{}", &random[1..]));
+    fails("beside another random part", moved);
+    let mut purpose = good;
+    purpose["purpose"] = json!("logout-state");
+    fails("a login-state as a logout-state", purpose);
+    let sections = encode::sections(&state).unwrap();
+    let (packed, loose) = (sections.packed.to_vec(), sections.loose.to_vec());
+    let sealed = |packed: &[u8], packing| {
+        let bytes = encode::assemble(packed, &loose, 64);
+        place.sealed("", None, &envelope, Plaintext { bytes, packing })
+    };
+    fails(
+        "a byte too many",
+        sealed(&[&packed[..], &[0]].concat(), Packing::Plain),
+    );
+    let mut flag = packed.clone();
+    *flag.last_mut().unwrap() = 2;
+    fails("a flag that is 2", sealed(&flag, Packing::Plain));
+    let frame = pack::pack(&b"/orders".repeat(20), Compression::Zstd).unwrap();
+    fails("compressed", sealed(&frame, Packing::Zstd1));
+    let mut file = fs::File::create_new(dir().join("login-state.json")).unwrap();
     writeln!(file, "{}", serde_json::to_string_pretty(&cases).unwrap()).unwrap();
 }

@@ -1,0 +1,129 @@
+//! The kinds of cookies, one row each.
+//!
+//! A new kind begins here. What it holds has a file of its own, with its `State` and what a [`Wallet`](super::Wallet) does
+//! with it; the [module head](super) specifies it; and `names` keeps its ending from the names of frontends.
+
+use super::encode::State;
+use super::state::{EndedMarks, LoginAttempt, LogoutHint, Seen, Session};
+
+/// Which of a frontend's cookies.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Kind<'n> {
+    Ended,
+    Hint,
+    /// With the part of its `state` that names it.
+    Login(&'n str),
+    Seen,
+    /// A chunk of the session.
+    Session(u8),
+}
+
+/// One row: what a kind of cookie is, but for the state that it holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Row {
+    pub(super) prefix: Prefix,
+    /// Stands behind the frontend's name; an index or id may follow after a dot.
+    pub(super) ending: &'static str,
+    pub(super) path: CookiePath,
+    pub(super) same_site: SiteSetting,
+    pub(super) lifetime: Lifetime,
+}
+
+/// What the browser checks by a name's prefix.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Prefix {
+    /// `__Host-Http-`: this host alone, `Path=/`, `Secure`, `HttpOnly`.
+    HostHttp,
+    /// `__Http-`: the same with a path.
+    Http,
+}
+
+/// Which requests carry the cookie.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum CookiePath {
+    /// Those to `<base_path>/logout`.
+    Logout,
+    /// All.
+    Root,
+}
+
+/// Which setting says its `SameSite`.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum SiteSetting {
+    Login,
+    Session,
+}
+
+/// How long a browser keeps the cookie.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Lifetime {
+    /// As long as it runs.
+    Browser,
+    /// For `login_timeout`.
+    Login,
+    /// Until the last of its marks is over; whoever sets it says when.
+    Marks,
+}
+
+/// What most kinds are: for all requests, with the session's `SameSite`, for as long as the browser runs.
+const PLAIN: Row = Row {
+    prefix: Prefix::HostHttp,
+    ending: "",
+    path: CookiePath::Root,
+    same_site: SiteSetting::Session,
+    lifetime: Lifetime::Browser,
+};
+
+impl Kind<'static> {
+    /// Those that a frontend has at most one cookie of, under a fixed name.
+    pub(super) const FIXED: [Self; 3] = [Self::Ended, Self::Hint, Self::Seen];
+}
+
+impl Kind<'_> {
+    /// The table.
+    pub(super) const fn row(self) -> Row {
+        match self {
+            Self::Session(_) => PLAIN,
+            Self::Seen => Row {
+                ending: "-seen",
+                ..PLAIN
+            },
+            Self::Ended => Row {
+                ending: "-out",
+                lifetime: Lifetime::Marks,
+                ..PLAIN
+            },
+            Self::Login(_) => Row {
+                ending: "-login",
+                same_site: SiteSetting::Login,
+                lifetime: Lifetime::Login,
+                ..PLAIN
+            },
+            Self::Hint => Row {
+                prefix: Prefix::Http,
+                ending: "-hint",
+                path: CookiePath::Logout,
+                ..PLAIN
+            },
+        }
+    }
+}
+
+/// Something to do with what a cookie holds, whatever that is.
+pub(super) trait Visitor {
+    type Output;
+    fn visit<S: State>(self) -> Self::Output;
+}
+
+impl Kind<'_> {
+    /// Tells the visitor what a cookie of this kind holds.
+    pub(super) fn visit<V: Visitor>(self, visitor: V) -> V::Output {
+        match self {
+            Self::Session(_) => visitor.visit::<Session>(),
+            Self::Seen => visitor.visit::<Seen>(),
+            Self::Ended => visitor.visit::<EndedMarks>(),
+            Self::Login(_) => visitor.visit::<LoginAttempt>(),
+            Self::Hint => visitor.visit::<LogoutHint>(),
+        }
+    }
+}
