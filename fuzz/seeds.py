@@ -4,7 +4,7 @@ import pathlib
 import struct
 
 HERE = pathlib.Path(__file__).parent / "corpus/envelope_body"
-KINDS = {"session": 0, "login": 1, "hint": 2, "seen": 3, "out": 4, "logout-state": 5}
+KINDS = {"session": 0, "login": 1, "hint": 2, "seen": 3, "out": 4, "logout-state": 5, "login-state": 6}
 ID = b"\x07" * 16
 SECTIONS = 0x80
 
@@ -113,6 +113,10 @@ def seeds():
     yield "refused-padding-long", plain("seen", b"", ID + NOW, pad_to=64, tail=bytes(64))
     yield "refused-padding-short", plain("seen", b"", ID + NOW, pad_to=64)[:-1]
     yield "refused-padding-not-zero", plain("seen", b"", ID + NOW, pad_to=64)[:-1] + b"\x01"
+    state = text("/orders/7?x=1") + b"\x01"
+    yield "valid-login-state", plain("login-state", state + b"\x02\x00\x01", NOW, 64)
+    yield "refused-login-state-manner", plain("login-state", state + b"\x03\x00\x01", NOW, 64)
+    yield "refused-login-state-flag", plain("login-state", state + b"\x02\x00\x02", NOW, 64)
     yield "refused-packed-longer-than-all", bytes([KINDS["seen"], 0, 1, 0x7F]) + ID + NOW
     yield "refused-return-to-elsewhere", plain("logout-state", text("//evil.test/"), NOW)
     yield "refused-text-over-limit", plain("session", *session(issuer="s" * 4097))

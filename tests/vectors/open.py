@@ -282,6 +282,12 @@ def further(reader):
 def opened(case):
     packed, loose, pad_to = sections(case)
     reader, state = Reader(packed, loose), {}
+    if case["purpose"] == "out" and reader.packed:
+        count = reader.number()
+        need(2 <= count <= 4)
+        state = [{"session": reader.id(), "until": reader.time()} for _ in range(count)]
+        need(not reader.packed and len(reader.rest) < pad_to and not any(reader.rest))
+        return state
     for field in STATES[case["purpose"]].split():
         if field == "further":
             state |= further(reader)
