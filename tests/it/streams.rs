@@ -1,6 +1,6 @@
 //! Bodies that are carried while they grow: events, uploads, downloads; and what ends them.
 
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
@@ -147,6 +147,34 @@ fn a_chunk_of_an_upload_arrives_before_the_next_is_sent() {
     }
     stream.say("0\r\n\r\n");
     stream.until("\r\n0\r\n\r\n");
+}
+
+#[test]
+fn an_answer_that_is_over_ends_the_upload_and_both_connections() {
+    // D7, D19
+    let (rest, heard) = mpsc::channel();
+    let rest = Mutex::new(rest);
+    let upstream = RawUpstream::start(move |mut talk| {
+        let mut body = Vec::new();
+        if talk.head().is_some_and(|head| head.starts_with("POST")) {
+            while !body.ends_with(b"one\r\n") {
+                body.extend(talk.hear());
+            }
+            talk.say("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");
+            let _ = rest.lock().unwrap().send(talk.hear());
+        }
+    });
+    let bff = bff_for(&upstream, "");
+    let cookies = bff.signed_in().api_cookie_line("/raw");
+    let mut stream = Stream::open(bff.addr, "POST /raw", &cookies);
+    stream.say("transfer-encoding: chunked\r\n\r\n3\r\none\r\n");
+    stream.until("\r\n\r\nok");
+    let rest = heard.recv_timeout(Duration::from_secs(8)).expect("an end");
+    assert!(rest.is_empty(), "not completed: {rest:?}");
+    let left = stream.stream.read_to_end(&mut stream.heard);
+    let is_open = left.is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+    assert!(!is_open, "the client's connection ends");
+    assert!(stream.heard.ends_with(b"\r\n\r\nok"), "and nothing more");
 }
 
 #[test]

@@ -14,7 +14,7 @@ use hyper::body::{Body as _, Incoming};
 
 use super::idle_timer::IdleTimer;
 use super::places::{Place, TunnelPlace, Watch};
-use super::request_body::Upload;
+use super::upload::Upload;
 use super::upstream::Upstream;
 use crate::names::UpstreamName;
 

@@ -5,7 +5,7 @@
 //! other code reads it with [`Answer::read`]. [`Proxy::get`] makes a GET that is not a mirror of the client's request.
 //!
 //! - `upstream`: the connections of one worker · `places`: who may use one · `connector`: TCP and TLS
-//! - `request_body`: the client's body on its way out · `answer`: the upstream's body on its way in
+//! - `upload`, `request_body`: the client's body on its way out · `answer`: the upstream's body on its way in
 //!
 //! # Invariants
 //! - Nothing is sent without a [`Permit`], and the request carries the permit's credential or none.
@@ -19,8 +19,10 @@ mod base;
 mod connector;
 mod get;
 mod idle_timer;
+mod length;
 mod places;
 mod request_body;
+mod upload;
 mod upstream;
 
 use std::net::IpAddr;
@@ -37,14 +39,16 @@ use tokio::time::timeout;
 use crate::problem::Problem;
 use crate::token::Permit;
 use answer::Hold;
-use request_body::{RequestBody, Upload};
+use request_body::RequestBody;
+use upload::Upload;
 use upstream::met_dead_connection;
 
 pub use answer::{Answer, ReadError};
 pub(super) use answer::{AnswerBody, BrokenOff};
 pub use get::{Proxy, Target};
+pub(super) use length::Length;
 pub(super) use places::{Awaited, TunnelPlace, Watch};
-pub(super) use request_body::{ClientBody, Length};
+pub(super) use upload::ClientBody;
 pub(super) use upstream::Upstream;
 pub use upstream::Upstreams;
 
@@ -155,7 +159,7 @@ impl Call<'_> {
             failure.problem()
         })?;
         let place = self.upstream.place(self.client, self.limit).await?;
-        let (body, upload) = body.carry(place.watch());
+        let (body, upload) = body.start(place.watch(), self.limit);
         let (answer, upload) = self.exchange(head.map(|()| body), upload).await?;
         Ok(self.called(answer, Hold::Place(place), Some(upload)))
     }
@@ -219,11 +223,13 @@ impl Call<'_> {
         };
         if let Some(outcome) = early {
             if outcome.is_err()
-                && let Some(failure) = upload.failure().await
+                && let Some(failure) = upload.failure()
             {
                 return Err(failure.problem());
             }
-            return Ok((self.checked(outcome)?, upload));
+            let answer = self.checked(outcome)?;
+            upload.go_on();
+            return Ok((answer, upload));
         }
         let outcome = timeout(self.limit, answer).await;
         let outcome = outcome.map_err(|_| self.too_late())?;

@@ -309,6 +309,11 @@ async fn an_upload_that_is_cut_after_the_answer_began_is_not_completed() {
             .pop()
             .expect("the upstream's connection has ended");
         assert_eq!(rest, "", "{answer}");
+        if more.is_empty() {
+            // That the client's connection ends then too is the server's business: tests/it/streams.rs.
+            front.stop().await;
+            continue;
+        }
         let rest = client.rest().await;
         assert!(!rest.contains("0\r\n\r\n"), "{rest}");
         front.stop().await;

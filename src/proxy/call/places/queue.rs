@@ -286,6 +286,9 @@ pub(super) mod tests {
         let mut held: Vec<_> = (0..3).map(|_| taken(&places, 1)).collect();
         let _last = taken(&places, 3);
         let watches: Vec<_> = held.iter().map(Place::watch).collect();
+        for watch in &watches {
+            watch.client_is_awaited();
+        }
         let mut first = Box::pin(watches[0].is_needed(Awaited::Body));
         let mut second = Box::pin(watches[1].is_needed(Awaited::Body));
         assert!(poll(first.as_mut()).is_pending() && poll(second.as_mut()).is_pending());

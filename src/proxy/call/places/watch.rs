@@ -90,7 +90,11 @@ impl Watch {
 
     /// The client has sent or read so many bytes.
     pub(in crate::proxy) fn client_has_moved(&self, bytes: usize) {
-        self.pace().moves(bytes, Instant::now());
+        let mut pace = self.pace();
+        // Most clients have never been waited for.
+        if pace.since.is_some() || !pace.owed.is_zero() {
+            pace.moves(bytes, Instant::now());
+        }
     }
 
     /// Waits until the place is to be given up. The caller then gives it up.
@@ -111,7 +115,13 @@ impl Watch {
     }
 
     fn gives_way(&self, awaited: Awaited) -> bool {
-        let is_too_slow = self.pace().is_too_slow(Instant::now());
+        let (is_awaited, is_too_slow) = {
+            let pace = self.pace();
+            (pace.since.is_some(), pace.is_too_slow(Instant::now()))
+        };
+        if !is_awaited {
+            return false;
+        }
         if self.is_leaving.load(Ordering::Relaxed) {
             return true;
         }
