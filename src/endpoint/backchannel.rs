@@ -1,22 +1,22 @@
 //! `POST /bff/backchannel`: the identity provider says that sessions are over.
 //!
 //! # Invariants
-//! - It exists with `[coordination]` only: a replica alone could not keep the promise (B63).
-//! - Never 200 unless the store has the revocation. What failed here is 400, and the provider may try again with the
-//!   same token.
-//! - Neither cookies nor the CSRF header play a part: the token's signature is what counts (B65).
-//! - A token that verifies is never refused for its number, nor for what else came from its address.
-//! - A token that cannot be verified for want of keys is never called junk.
+//! - It exists with `[coordination]` only. One replica alone could not end a session everywhere.
+//! - The answer is 200 only if the store has the revocation. After a failure here it is 400, and the provider may try again
+//!   with the same token (Back-Channel Logout 1.0 §2.8).
+//! - Cookies and the CSRF header play no part. The token's signature counts.
+//! - A rate limit never refuses a token that verifies.
+//! - A token that cannot be verified because keys are missing is not counted as junk.
 //!
 //! # Spec
 //! OpenID Connect Back-Channel Logout 1.0 §2.5–2.8.
 //!
-//! # Why only junk is limited (F17)
-//! A provider is one address and may log out thousands at once, and what it does not get through it need not send again.
-//! So what counts against an address is what the provider did not sign for us, and even over the limit a good token is
-//! taken: nobody keeps a logout back by sending rubbish from the same network. What a flood of it costs is bounded: it
-//! is not logged beyond the limit, be it that the keys to tell it by are out of reach, reaches no store, and makes nobody
-//! ask for new keys more often.
+//! # Why only junk is limited
+//! A provider has one address, may log out thousands of users at once, and need not repeat a token that was refused. So an
+//! address is limited by the tokens that the provider did not sign for us. Over the limit a good token is still taken:
+//! nobody can hold back a logout by sending junk from the same network. A flood of junk costs little. It is not logged
+//! beyond the limit, also while there are no keys to tell it by; it does not reach the store; and it does not make us fetch
+//! keys more often.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -37,13 +37,13 @@ use crate::telemetry::coordination::BackchannelResult;
 
 /// Why no session was ended.
 enum Refusal {
-    /// There is no token that the provider signed for this client, and meant so.
+    /// The provider did not sign it for this client as a logout token. Says what is wrong, and which rule it breaks.
     Junk(&'static str, Option<String>),
     /// The token was taken before.
     Repeated,
-    /// It may well be good: there are no keys to tell.
+    /// There are no keys to tell whether it is good.
     Unverified(OidcError),
-    /// It is good.
+    /// It is good, and something here failed.
     Failed(&'static str),
 }
 
@@ -84,7 +84,7 @@ pub(super) async fn serve(
         Err(Refusal::Unverified(error)) => {
             metrics.logged_out(BackchannelResult::Failed);
             let why = "there are no keys to verify the logout token with";
-            // Only the line is limited: the next one may be the provider's.
+            // The limit holds for the log line only: the next token may be the provider's.
             if ctx.bff.bad_logout_tokens.spend(admitted.spender()).is_ok() {
                 log::warn!(target: "sealgate::audit", "back-channel logout failed: {why}: {error}");
             }
@@ -119,11 +119,11 @@ async fn log_out(
         return Err(Refusal::Repeated);
     }
     let now = ctx.bff.clock.now();
-    // As long as the token would be taken, whatever clock says so.
+    // For as long as any replica's clock would let the token pass.
     let left = token.expires_at.since(now);
     let valid_for = left.saturating_add(settings.clock_skew * 2);
     let revocations = revocations(ctx, token);
-    // Here at once, and everywhere else as soon as the feed brings it.
+    // The revocation counts here at once, and elsewhere when the feed brings it.
     let until = now.plus(coordinator.longest_session());
     let keys = ctx.wallet.keys();
     coordinator
@@ -136,13 +136,13 @@ async fn log_out(
     Ok(())
 }
 
-/// `sid` names one session; `sub` without it all of a user's (B66).
+/// The sessions that end. `sid` names one session; `sub` without `sid` names all of a user's (Back-Channel Logout 1.0 §2.4).
 ///
-/// With both, a session whose ID token had no `sid` may be the one that is meant, if it is this user's: it ends too,
-/// rather than to go on after its logout. One with another `sid` is another one.
+/// With both, a session of this user whose ID token had no `sid` ends too: it may be the one that is meant. A session with
+/// another `sid` goes on.
 fn revocations(ctx: &Ctx<'_>, token: LogoutToken) -> Vec<Revocation> {
     let issuer = ctx.frontend.provider.settings().issuer.clone();
-    // Sessions that began in this second, too.
+    // Sessions that began in this second end, too.
     let not_before = ctx.now.plus(Duration::from_secs(1));
     match (token.sid, token.subject) {
         (Some(sid), None) => vec![Revocation::ProviderSession { issuer, sid }],

@@ -1,7 +1,7 @@
 //! `/bff/callback`: the identity provider's answer becomes a session.
 //!
-//! The order is the defence: the attempt's cookie is taken (and deleted whatever comes of it), `state` and `iss` are
-//! checked, then the code is redeemed (`redeem`). What becomes of the person when that fails is in `way_back`.
+//! The order is the defence. The attempt's cookie is taken, and deleted whatever comes of it; `state` and `iss` are checked;
+//! then the code is redeemed (`redeem`). `way_back` says where the person goes when that fails.
 //!
 //! # Spec
 //! RFC 6749 §4.1.2, RFC 9207 §2.4, RFC 9700 §4.
@@ -18,7 +18,7 @@ use crate::problem::{LoginFailure, Problem};
 use crate::request::Ctx;
 use crate::session::{LoginAttempt, Manner};
 
-/// An authorization response (RFC 6749 §4.1.2), none of its parameters repeated.
+/// An authorization response (RFC 6749 §4.1.2) in which every parameter stands once.
 #[derive(Default)]
 pub(super) struct Response {
     state: Option<String>,
@@ -77,13 +77,13 @@ impl Response {
         })
     }
 
-    /// Whether it is an answer of a provider, and not our own second look at the same `state`.
+    /// Whether it is a provider's answer, rather than our own second look at the same `state`.
     pub(super) const fn is_answer(&self) -> bool {
         self.code.is_some() || self.error.is_some()
     }
 }
 
-/// Only the configured response mode is taken (B21): `query` by GET, `form_post` by POST. And a second look, by GET.
+/// Takes the configured response mode only: `query` by GET, `form_post` by POST. A second look comes by GET in both.
 async fn params(ctx: &Ctx<'_>, body: web::Payload) -> Result<Vec<(String, String)>, Problem> {
     let extra = &ctx.frontend.provider.settings().extra_params;
     let expects_form = extra
@@ -108,9 +108,9 @@ async fn params(ctx: &Ctx<'_>, body: web::Payload) -> Result<Vec<(String, String
     Ok(form::read(body).await?)
 }
 
-/// What the answer's `state` says, and the attempt that it belongs to, which is over whatever comes of it (B20).
+/// What the answer's `state` says, and the attempt that it belongs to. The attempt is over, whatever comes of it.
 async fn take_login(ctx: &mut Ctx<'_>, state: String) -> (Option<Way>, Option<LoginAttempt>) {
-    // Another replica may have sealed them, with a key that is new here.
+    // Another replica may have sealed them with a key that this process has not read yet.
     if ctx.wallet.open_login_state(&state).is_none() {
         ctx.look_for_keys().await;
     }
@@ -140,7 +140,7 @@ async fn complete(
     attempt: &LoginAttempt,
 ) -> Result<(), Problem> {
     let provider = &ctx.frontend.provider;
-    // RFC 9207 §2.4: before anything else of the answer is believed, errors included.
+    // RFC 9207 §2.4: `iss` is checked before anything else of the answer is believed, errors included.
     provider
         .check_iss(ctx.idp, response.iss.as_deref())
         .await

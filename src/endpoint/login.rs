@@ -1,9 +1,9 @@
 //! `GET /bff/login`: seals a login attempt into a cookie and sends the browser to the identity provider.
 //!
 //! # Invariants
-//! - Each attempt has a cookie of its own, so that logins in several tabs do not disturb each other (B8).
-//! - Only the parameters of [`LoginParams`] reach the provider from a request (B9); `returnUrl` is a local path or `/`.
-//! - A `returnUrl` arrives as it was asked for, or the login is refused before it begins.
+//! - Each attempt has a cookie of its own, so that logins in several tabs do not disturb each other.
+//! - Of a request's parameters, only those of [`LoginParams`] reach the provider. `returnUrl` is a local path, or `/`.
+//! - The person arrives at the very `returnUrl` that was asked for, or the login is refused before it begins.
 
 use actix_web::HttpResponse;
 use actix_web::http::header;
@@ -38,7 +38,7 @@ pub(super) async fn serve(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Problem> {
         ui_locales: bounded(&params, "ui_locales")?,
     };
     let manner = match asked.prompt.as_deref() {
-        // As Duende's v4 has it, in the place of an endpoint of its own.
+        // Duende BFF v4 does it this way; earlier versions have an endpoint for it.
         Some("none") if is_in_frame(ctx) => return Ok(serve_silent(ctx).await),
         Some("none") => Manner::Quiet,
         _ => Manner::Asking,
@@ -54,7 +54,7 @@ pub(super) async fn serve(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Problem> {
     begin(ctx, wish).await
 }
 
-/// The same in an iframe, with `prompt=none`. What goes wrong is told to the parent page like any other "no".
+/// Begins a login in an iframe, with `prompt=none`. If something goes wrong, the parent page is told "not signed in".
 pub(super) async fn serve_silent(ctx: &mut Ctx<'_>) -> HttpResponse {
     if is_speculative(ctx.request.headers()) {
         return silent::page(ctx.frontend, false);
@@ -75,14 +75,14 @@ pub(super) async fn serve_silent(ctx: &mut Ctx<'_>) -> HttpResponse {
     }
 }
 
-/// A login that is to begin.
+/// What a login is to be.
 pub(super) struct Wish {
     pub(super) asked: LoginParams,
     pub(super) return_to: ReturnTo,
     pub(super) manner: Manner,
-    /// The session there is, whose place the new one takes.
+    /// The session whose place the new one takes.
     pub(super) replaces: Option<SessionId>,
-    /// Whether it begins by itself, after one that failed.
+    /// Whether it begins by itself, after another one failed.
     pub(super) is_second: bool,
 }
 
@@ -152,7 +152,7 @@ fn not_stored(error: StoreError) -> Problem {
     }
 }
 
-/// Where to go afterwards: a local path, and `/` for anything else.
+/// Where to go afterwards. Anything but a local path counts as `/`.
 fn return_url(params: &[(String, String)]) -> Result<ReturnTo, Problem> {
     let Some(text) = single(params, "returnUrl")? else {
         return Ok(ReturnTo::root());
@@ -165,7 +165,7 @@ fn return_url(params: &[(String, String)]) -> Result<ReturnTo, Problem> {
     }
 }
 
-/// Whether the answer goes into a frame of a page.
+/// Whether the answer is for a frame in a page.
 fn is_in_frame(ctx: &Ctx<'_>) -> bool {
     let destination = ctx.request.headers().get("sec-fetch-dest");
     destination.is_some_and(|to| matches!(to.as_bytes(), b"iframe" | b"frame"))

@@ -1,12 +1,12 @@
 //! Logout: cookies gone, tokens revoked, the identity provider's session ended.
 //!
-//! Two ways. A script's `POST` ends the session here at once and is answered with an address to navigate to; the
-//! navigation, `GET` with the session's `sid`, does the provider's part, for which the hint cookie is enough.
+//! There are two ways. A script's `POST` ends the session here at once, and the answer has an address to navigate to. The
+//! navigation, a `GET` with the session's `sid`, does the provider's part. For that the hint cookie is enough.
 //!
 //! # Invariants
-//! - Local logout never waits on the provider's good will: its failures are logged, and no more (B58).
-//! - A navigation logs out only with the session's own `sid` (B60), and `guard` lets only the frontend's own begin one.
-//! - The hint cookie alone ends no session: a sibling host can plant one (RFC 6265bis §8.6).
+//! - The session ends here whether the provider helps or not. A failure of the provider is logged.
+//! - A navigation logs out only with the session's own `sid`, and `guard` lets only the frontend's own navigation in.
+//! - The hint cookie alone does not end a session: a sibling host can plant one (RFC 6265bis §8.6).
 //!
 //! # Spec
 //! OpenID Connect RP-Initiated Logout 1.0, RFC 7009.
@@ -26,10 +26,10 @@ use crate::problem::Problem;
 use crate::request::Ctx;
 use crate::session::{LogoutHint, Session, TokenSet};
 
-/// What a person waits at the most for tokens to be revoked.
+/// How long a person waits for tokens to be revoked, at the most.
 const REVOCATION_PATIENCE: Duration = Duration::from_secs(3);
 
-/// Longest `returnUrl`: it travels in an address at the identity provider, beside an ID token.
+/// Longest `returnUrl`, in bytes. It travels in a URL of the identity provider, beside an ID token.
 const LONGEST_RETURN: usize = 1024;
 
 /// The address that logs this session out, for a navigation.
@@ -48,7 +48,7 @@ pub(super) async fn by_script(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Problem
                 hint.session.to_text()
             )
         }
-        // Nobody to sign out; the address still leads home.
+        // Nobody is signed in. The address still leads home.
         (None, None) => format!("{}/logged-out", ctx.frontend.base_path),
     };
     if let Some(newer) = end(ctx).await {
@@ -77,7 +77,7 @@ pub(super) async fn by_navigation(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Pro
             "this is not the sid of a session of this browser",
         ));
     }
-    // Without a session there is none to end: what is left is the provider's part.
+    // Without a session only the provider's part is left.
     let newer = if ctx.session.is_some() {
         end(ctx).await
     } else {
@@ -99,7 +99,7 @@ pub(super) async fn by_navigation(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Pro
     })
 }
 
-/// Where to go in the end. What is too long is cut to its page, which the log says: nobody's logout fails for it.
+/// Where to go in the end. A `returnUrl` that is too long is cut to its page, and the log says so: the logout goes on.
 fn return_url(params: &[(String, String)]) -> Result<ReturnTo, Problem> {
     let Some(text) = single(params, "returnUrl")? else {
         return Ok(ReturnTo::root());
@@ -115,7 +115,7 @@ fn return_url(params: &[(String, String)]) -> Result<ReturnTo, Problem> {
     Ok(page.unwrap_or_else(ReturnTo::root))
 }
 
-/// `GET /bff/logged-out`: back from the provider. A `state` that is not ours leads home, never elsewhere (B62).
+/// `GET /bff/logged-out`: back from the provider. A `state` that we did not seal leads home, never elsewhere.
 pub(super) fn landing(ctx: &Ctx<'_>) -> HttpResponse {
     let return_to = single(&query(ctx), "state")
         .ok()
@@ -127,7 +127,8 @@ pub(super) fn landing(ctx: &Ctx<'_>) -> HttpResponse {
         .finish()
 }
 
-/// Cookies first, then the tokens (RFC 7009 §2.1). Gives the hint that the browser does not have yet, if there is one.
+/// Ends the session: cookies first, then tokens (RFC 7009 §2.1). Returns the hint that the browser does not have yet, if
+/// there is one.
 async fn end(ctx: &mut Ctx<'_>) -> Option<LogoutHint> {
     let session = ctx.session.clone();
     ctx.end_session();
@@ -145,13 +146,13 @@ async fn end(ctx: &mut Ctx<'_>) -> Option<LogoutHint> {
         false
     });
     if !is_revoked {
-        // A late answer could bring a refresh token that works for hours (G10).
+        // A late answer of another request could bring back a refresh token that works for hours.
         ctx.wallet.mark_unrevoked(&session);
     }
     newer_hint(ctx, &session)
 }
 
-/// Of a refresh whose answer the browser does not have yet: some providers take the newest ID token and no other.
+/// The hint of a refresh whose answer the browser does not have yet. Some providers take only the newest ID token.
 fn newer_hint(ctx: &Ctx<'_>, session: &Session) -> Option<LogoutHint> {
     match ctx.bff.refreshes.join(Fingerprint::of(session)?, ctx.now)? {
         Join::Landed(landed) => match landed.outcome {
@@ -165,8 +166,8 @@ fn newer_hint(ctx: &Ctx<'_>, session: &Session) -> Option<LogoutHint> {
     }
 }
 
-/// The session's tokens, and those of a refresh whose answer the browser does not have yet. Whether no refresh token
-/// of them works any longer.
+/// Revokes the session's tokens, and those of a refresh whose answer the browser does not have yet. Returns whether none of
+/// their refresh tokens works any longer.
 async fn revoke(ctx: &Ctx<'_>, session: &Session) -> bool {
     let is_revoked = revoke_set(ctx.frontend, ctx.idp, &session.tokens).await;
     if let Some(fingerprint) = Fingerprint::of(session)
@@ -178,7 +179,7 @@ async fn revoke(ctx: &Ctx<'_>, session: &Session) -> bool {
     is_revoked
 }
 
-/// Tokens that no session has. Nobody waits, but not for ever.
+/// Revokes tokens that belong to no session. Nobody waits for it, and it ends in time.
 pub(super) async fn revoke_spare(frontend: &Frontend, idp: &IdpClient, tokens: &TokenSet) {
     let revocation = revoke_set(frontend, idp, tokens);
     let is_revoked = tokio::time::timeout(REVOCATION_PATIENCE, revocation).await;
@@ -187,7 +188,7 @@ pub(super) async fn revoke_spare(frontend: &Frontend, idp: &IdpClient, tokens: &
     }
 }
 
-/// Refresh token first: it could live longest. The failure of one does not spare the other.
+/// Revokes the refresh token first, since it could live longest. If one fails, the other is still revoked.
 async fn revoke_set(frontend: &Frontend, idp: &IdpClient, tokens: &TokenSet) -> bool {
     let is_revoked = match &tokens.refresh_token {
         Some(token) => revoke_one(frontend, idp, token.secret(), "refresh_token").await,

@@ -1,6 +1,6 @@
 //! The management endpoints below `base_path`: one file each, the whole flow readable in it.
 //!
-//! Never proxied, never cached, and no token is ever in an answer (A3).
+//! [`Endpoint::rules`] says what each of them is. Their answers are never proxied and never cached, and contain no token.
 
 mod backchannel;
 mod callback;
@@ -44,21 +44,21 @@ pub async fn serve(
     }
 }
 
-/// Until when a session serves, as the API routes would have it.
+/// Until when API routes take a session.
 #[derive(Clone, Copy, Debug)]
 struct Times {
-    /// Unless a refresh moves it later.
+    /// The end, unless a refresh moves it.
     over_at: UnixTime,
     is_refresh_possible: bool,
 }
 
 impl Times {
-    /// Those of the session, if it still serves.
+    /// The session and its times, if API routes still take it.
     fn of<'c>(ctx: &'c Ctx<'_>) -> Option<(&'c Session, Self)> {
         let session: &Session = ctx.session.as_ref()?;
         let refuses = |tokens| ctx.bff.refreshes.is_refused(tokens, ctx.now);
         let times = if Fingerprint::of(session).is_some_and(refuses) {
-            // What the provider has refused once ends with the access token.
+            // The provider has refused the refresh token, so the session ends with its access token.
             Self {
                 over_at: session.tokens.expires_at.min(session.ends_at),
                 is_refresh_possible: false,
@@ -73,7 +73,7 @@ impl Times {
     }
 }
 
-/// The problem where somebody signed in is needed, and nobody is.
+/// The problem where nobody is signed in.
 fn nobody(ctx: &Ctx<'_>) -> Problem {
     if ctx.found == OpenResult::Unrefreshable {
         ctx.frontend.not_refreshable(ctx.now)
@@ -82,7 +82,7 @@ fn nobody(ctx: &Ctx<'_>) -> Problem {
     }
 }
 
-/// A call to the identity provider failed before any login was begun or ended by it.
+/// The problem after a call to the identity provider failed, before it began or ended a login.
 fn provider_failed(doing: &str, error: &OidcError) -> Problem {
     log::warn!("{doing}: {error}");
     Problem::IdentityProviderUnavailable

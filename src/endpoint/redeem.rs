@@ -1,11 +1,11 @@
 //! An authorization code becomes a session: once, however often the browser brings it.
 //!
-//! The code is redeemed, then the ID token is verified, and only then are the tokens used for anything. That goes on in a
-//! task of its own, so a browser that hangs up loses no tokens: the same answer, sent again, gets them
+//! The code is redeemed, then the ID token is verified; only then are the tokens used. A task of its own does this, so a
+//! browser that hangs up does not lose the tokens: it gets them when it sends the same answer again
 //! ([`Redemptions`](crate::ledger::Redemptions)).
 //!
 //! # Invariants
-//! - Tokens that become no session are revoked.
+//! - Tokens that do not become a session are revoked.
 //!
 //! # Spec
 //! RFC 6749 §4.1.3, RFC 7636, OpenID Connect Core §3.1.3.7.
@@ -49,17 +49,17 @@ pub(super) async fn redeem(
             landing.unwrap_or(Err(Problem::Internal))
         }
     };
-    // A failure is told as well, and then the provider is asked again.
+    // A failure is forgotten as well: the next try asks the provider again.
     ctx.bff.redemptions.forget(name, &attempt.state);
     let redeemed = landing?;
     if ctx.bff.revocations.is_revoked(&redeemed.session) {
-        // Signed out since: a copy of the attempt brings nobody back.
+        // The person has signed out since. A copy of the attempt does not bring the session back.
         return Err(failed(LoginFailure::NoLoginAttempt));
     }
     deliver(ctx, &redeemed)?;
     if let (Some(replaced), Some(session)) = (attempt.replaces, &ctx.session) {
         ctx.wallet.mark_replaced(replaced, session);
-        // A copy of its cookies, and its open streams, end with it (B24).
+        // Copies of its cookies, and its open streams, end with it.
         ctx.revoke(replaced);
     }
     Ok(())
@@ -93,7 +93,7 @@ impl Exchange {
         }
     }
 
-    /// Makes the call, tells all who wait, and leaves no tokens behind.
+    /// Makes the call, tells all requests that wait, and revokes tokens that nobody takes.
     async fn land(
         self,
         leader: oneshot::Sender<Landing>,
@@ -105,7 +105,7 @@ impl Exchange {
         if let Ok(redeemed) = &landing
             && has_hung_up
         {
-            // Perhaps the browser comes again.
+            // The browser may send the same answer again.
             tokio::time::sleep(REDEMPTION_MEMORY).await;
             spare = redeemed.deliver().then(|| redeemed.session.tokens.clone());
         }
@@ -114,7 +114,7 @@ impl Exchange {
         }
     }
 
-    /// The result, and tokens that are of no use to anybody.
+    /// The result, and tokens that cannot become a session.
     async fn run(&self) -> (Landing, Option<TokenSet>) {
         let verifier = PkceCodeVerifier::new(self.verifier.secret().clone());
         let provider = &self.frontend.provider;
@@ -179,7 +179,7 @@ impl Exchange {
         Ok((id_token, claims))
     }
 
-    /// A new session with a new id, in place of whatever session there was (B24).
+    /// A new session with a new id, whatever session there was before.
     fn session(
         &self,
         tokens: TokenSet,
@@ -218,7 +218,7 @@ impl Exchange {
     }
 }
 
-/// The session goes into the browser.
+/// Stores the session in the browser.
 fn deliver(ctx: &mut Ctx<'_>, redeemed: &Redeemed) -> Result<(), Problem> {
     let Redeemed {
         session, id_token, ..
@@ -244,7 +244,7 @@ fn deliver(ctx: &mut Ctx<'_>, redeemed: &Redeemed) -> Result<(), Problem> {
             StoreError::Seal(_) => Problem::Internal,
         });
     }
-    // The id alone does for a logout here.
+    // If the ID token does not fit, the session's id is enough for a logout here.
     if !ctx.store_hint(session.id, id_token.clone()) {
         ctx.store_hint(session.id, String::new());
     }

@@ -1,17 +1,18 @@
-//! What becomes of a person whose login has failed: back to the application where that is right, else a page that keeps the way.
+//! Where a person goes whose login has failed: back to the application where that is right, else to a page that knows the
+//! way back.
 //!
 //! # Invariants
-//! - No loop: a login begins by itself once, a page looks again once, and nobody is sent back to a page that would ask
-//!   for the same login again because a session is older than the attempt was to bring.
-//! - Nothing of the provider's words is shown (B18); its error code is logged if a specification has it.
+//! - There is no loop. A login begins by itself once, and a page looks again once. A person is not sent back to a page that
+//!   would ask for the same login again because the session is older than it wants.
+//! - The provider's words are not shown. Its error code is logged if a specification has it.
 //!
 //! # Spec
 //! RFC 6749 §4.1.2.1, OpenID Connect Core §3.1.2.6.
 //!
 //! # Why a page looks again
-//! The provider's answer is a navigation from another site, so `SameSite=Strict` cookies do not come along, and there is no
-//! telling whether the person is signed in already: by the same answer that comes twice, by Back and the provider's form once
-//! more, or in another tab. The page asks for the same address again, which is then a navigation of our own.
+//! The provider's answer is a navigation from another site, so `SameSite=Strict` cookies do not come along. So we cannot see
+//! whether the person is signed in already: because the same answer came twice, because of Back and the provider's form once
+//! more, or in another tab. The page asks for the same address again, and that navigation is our own.
 
 use actix_web::HttpResponse;
 use url::form_urlencoded::byte_serialize;
@@ -30,14 +31,14 @@ use crate::telemetry::metrics::LoginResult;
 
 /// What the `state` of an answer says.
 pub(super) struct Way {
-    /// As it came.
+    /// The `state` as it came.
     pub(super) text: String,
     pub(super) state: LoginState,
     /// Where the login was to end.
     pub(super) return_to: ReturnTo,
 }
 
-/// Finds it.
+/// Finds where the person goes.
 pub(super) async fn find(
     ctx: &mut Ctx<'_>,
     problem: Problem,
@@ -56,8 +57,8 @@ pub(super) async fn find(
     }
     if is_signed_in {
         log::debug!("a login came again, or late; there is a session");
-        // Without the attempt nothing says that this browser asked for the login: anybody can have made the address, and the
-        // second look is a navigation of our own. So it leads to pages alone, never to what acts with the session.
+        // Without the attempt nothing shows that this browser asked for the login. Anybody can have made the address, and the
+        // second look is a navigation of our own. So it leads to pages only, never to what acts with the session.
         let is_page = attempt.is_some() || leads_to_page(ctx, &way.return_to);
         return Ok(if is_page {
             go(&way.return_to)
@@ -66,7 +67,7 @@ pub(super) async fn find(
         });
     }
     if problem == Problem::LoginFailed(LoginFailure::ErrorFromProvider) {
-        return refused(ctx, problem, response, way, attempt).await;
+        return after_error(ctx, problem, response, way, attempt).await;
     }
     if may_see_more(ctx, &problem, response) {
         let state: String = byte_serialize(way.text.as_bytes()).collect();
@@ -106,7 +107,7 @@ fn is_signed_in(ctx: &Ctx<'_>, problem: &Problem, state: &LoginState) -> bool {
     }
 }
 
-/// Whether the same address would show a session that this navigation cannot.
+/// Whether the same address, asked for by our own page, could show a session that this navigation cannot.
 fn may_see_more(ctx: &Ctx<'_>, problem: &Problem, response: &Response) -> bool {
     let headers = ctx.request.headers();
     let site = headers.get("sec-fetch-site");
@@ -123,8 +124,8 @@ fn may_see_more(ctx: &Ctx<'_>, problem: &Problem, response: &Response) -> bool {
         && guard::wants_page(headers)
 }
 
-/// The provider has answered this attempt with an error.
-async fn refused(
+/// Goes on after the provider has answered this attempt with an error.
+async fn after_error(
     ctx: &mut Ctx<'_>,
     problem: Problem,
     response: &Response,
@@ -132,7 +133,7 @@ async fn refused(
     attempt: Option<LoginAttempt>,
 ) -> Result<HttpResponse, Problem> {
     let code = response.error.as_deref().unwrap_or_default();
-    // Keycloak's word for a login form that has waited too long, or that another tab has overtaken (keycloak#28595).
+    // Keycloak says this of a login form that has waited too long, or that another tab has overtaken (keycloak#28595).
     let has_expired = code == "temporarily_unavailable"
         && response.error_description.as_deref() == Some("authentication_expired");
     let is_denied = code == "access_denied";
@@ -144,7 +145,7 @@ async fn refused(
                 .login(&ctx.frontend.name, LoginResult::Failed);
             login::begin(ctx, again(way, attempt)).await
         }
-        // Nobody is to be told what they have just decided, or what nobody was to be asked.
+        // A person need not be told what they have just decided, nor the end of a login that was to ask nothing.
         _ if way.state.manner == Manner::Quiet || is_denied => {
             log::info!(target: "sealgate::audit", provider_error = known_code(code); "login ended without a session");
             ctx.bff

@@ -3,7 +3,7 @@
 //! `config::resolve` makes them, `server::pipeline` selects one for each request by `Host`.
 //!
 //! # Invariants
-//! - Selection looks at `Host` alone; nothing a client can add (`X-Forwarded-Host`, absolute-form) takes part.
+//! - Only `Host` selects the frontend. Nothing that a client can add (`X-Forwarded-Host`, absolute-form) takes part.
 
 mod by_host;
 mod composition;
@@ -93,8 +93,8 @@ impl Frontend {
         self.session.claims.iter().any(|shown| shown == name)
     }
 
-    /// Names the claims that a route requires and a new session does not have: a provider that puts them into no ID token
-    /// makes those routes 403 for everybody.
+    /// Warns of claims that a route requires and a new session does not have. If the provider does not put them into ID
+    /// tokens, those routes answer 403 to everybody.
     pub fn remind_of_missing_claims(&self, session: &Session, now: UnixTime) {
         let routes = self.routes.iter();
         let missing = routes.flat_map(|route| route.policy.missing(&route.path, session));
@@ -131,12 +131,12 @@ impl Frontend {
         }
     }
 
-    /// The problem for a request that needs somebody signed in.
+    /// The problem where somebody must be signed in, and nobody is.
     pub fn login_required(&self) -> Problem {
         self.login_is_required(None)
     }
 
-    /// The same, where somebody was, with a sentence about the end of their session.
+    /// The same where somebody was signed in, with a sentence about the end of the session.
     pub fn login_required_because(&self, detail: &'static str) -> Problem {
         self.login_is_required(Some(detail))
     }

@@ -5,9 +5,9 @@
 //! never falls through to a wider route.
 //!
 //! # Invariants
-//! - Compared is the segment decoded once, byte by byte, of the one path that is also routed and forwarded (D11).
+//! - The segment is decoded once and compared byte by byte. It is part of the one path that is also routed and forwarded.
 //! - A segment is never empty and holds no `/`, `;`, control character, dot segment, or `%` in front of two hexadecimal
-//!   digits, in any spelling ([`RequestPath`]); a claim whose value has one of these owns no path at all.
+//!   digits, in any spelling ([`RequestPath`]). A claim whose value has one of these does not match any path.
 
 use std::cmp::Reverse;
 
@@ -32,7 +32,7 @@ enum Segment {
 /// Why a configured path cannot be used.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum InvalidRoutePath {
-    /// A brace that is no part of a whole segment.
+    /// A brace that does not enclose a whole segment.
     #[error(
         "braces enclose a whole segment, and name a claim or the segment: {{sub}}, {{path:id}}"
     )]
@@ -169,7 +169,7 @@ impl Segment {
             .strip_prefix('{')
             .and_then(|text| text.strip_suffix('}'));
         match name {
-            // An escape would be part of the claim's name, which nobody means.
+            // An escape would become part of the claim's name, which nobody means.
             Some(name) if !name.is_empty() && is_plain(name) && !name.contains('%') => {
                 match name.strip_prefix("path:") {
                     Some("") => None,

@@ -1,16 +1,15 @@
-//! What a route requires of the session behind a request, beyond that there is one.
+//! What a route requires of a session, beyond that there is one.
 //!
-//! `token::permit` checks it before anything is sent: claims and path first, which costs nothing, scopes once it is clear
-//! which token goes along. Everything here is worked out when the configuration is read; a route without requirements
-//! pays for none.
+//! `token::permit` checks it before anything is sent: first claims and path, which costs no call; then scopes, once it is
+//! clear which token goes along. The requirements are worked out when the configuration is read.
 //!
 //! # Invariants
-//! - A missing claim fulfils nothing, and no requirement is fulfilled by another frontend's session.
+//! - A missing claim does not fulfil a requirement, nor does another frontend's session.
 //! - A refusal names the claim or scope that is missing, never a value.
 //!
 //! # Why
-//! Claims are those of the login's ID token, as sealed into the session. A provider that changes somebody's role is
-//! heard at the next login; what must count at once is for the API to decide.
+//! The claims are those of the login's ID token, sealed into the session. If a provider changes a person's role, that counts
+//! from the next login on. The API itself decides what must count at once.
 
 use std::borrow::Cow;
 
@@ -82,7 +81,7 @@ impl Policy {
         })
     }
 
-    /// The required claims of which a session has no value that any could be.
+    /// The required claims for which a session has no value at all.
     pub fn missing<'p>(
         &'p self,
         route: &'p RoutePath,
@@ -93,7 +92,7 @@ impl Policy {
         all.filter(|name| !has(session, name, |_| true))
     }
 
-    /// The claims to be kept for a route although nobody may want to see them.
+    /// The claims that sessions keep for a route, although the app may not be shown them.
     pub fn claims_to_keep<'p>(
         &'p self,
         route: &'p RoutePath,
@@ -119,7 +118,7 @@ pub fn claim_text<'s>(session: &'s Session, name: &str) -> Option<Cow<'s, str>> 
     }
 }
 
-/// Whether a claim has a value that fits: a text, a number or a truth value as text, or any of several.
+/// Whether a claim has a value that fits. A number or truth value is compared as text. Of several values one is enough.
 fn has(session: &Session, name: &str, fits: impl Fn(&str) -> bool) -> bool {
     match name {
         "iss" => fits(&session.issuer),

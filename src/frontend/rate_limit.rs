@@ -1,14 +1,13 @@
-//! How many requests one session, or one client address, may send along a route; and how many bad logout tokens one
-//! address.
+//! Rate limits: requests of one session or client address along a route, and invalid logout tokens from one address.
 //!
-//! `guard::rate_limit` spends by address, before any cookie is opened; `token::permit` by session, once it is known;
-//! `endpoint::backchannel` by address, and only for what is no good.
-//! The arithmetic (GCRA) is `governor`'s; what is kept for it is here, because memory must be bounded whoever comes.
+//! `guard::rate_limit` counts by address, before a cookie is opened. `token::permit` counts by session, once it is known.
+//! `endpoint::backchannel` counts invalid tokens by address.
+//! `governor` does the arithmetic (GCRA). Its state is kept here, because memory must be bounded whoever comes.
 //!
 //! # Invariants
-//! - Memory is bounded: the least recently used keys are forgotten first, and a forgotten key has its full burst again.
-//! - Time is monotonic, so that a corrected clock locks nobody out.
-//! - Each process counts for itself: behind `n` replicas up to `n` times as much passes.
+//! - Memory is bounded. The least recently used keys are forgotten first, and a forgotten key has its full burst again.
+//! - Time is monotonic, so that a corrected clock does not lock anybody out.
+//! - Each process counts for itself. Up to `n` times as much passes `n` replicas.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -34,11 +33,11 @@ const GENERATION: usize = 32_768;
 pub enum CountedBy {
     /// The client's address, behind trusted proxies.
     Address,
-    /// The session; where there is none, the address.
+    /// The session, or the address where there is no session.
     Session,
 }
 
-/// Who spends.
+/// Whose requests are counted together.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Spender {
     /// An IPv4 address, or a network of IPv6.
@@ -59,14 +58,14 @@ pub struct RateLimit {
 type Limiter = RateLimiter<Spender, Buckets, Monotonic, NoOpMiddleware<Nanos>>;
 
 impl RateLimit {
-    /// So many requests a second in the long run, and `burst` of them at once. `None` if that is no rate.
+    /// So many requests a second in the long run, and `burst` of them at once. `None` if that is not a rate.
     pub fn new(per_second: f64, burst: NonZeroU32, by: CountedBy) -> Option<Self> {
         let period = Duration::try_from_secs_f64(per_second.recip()).ok()?;
         let quota = Quota::with_period(period)?.allow_burst(burst);
         Some(Self::with(quota, by, Clock::system()))
     }
 
-    /// For what no honest client sends: a hundred of it at once, and then one a second, from each address.
+    /// For invalid logout tokens: from each address a hundred at once, then one a second. An honest client sends none.
     pub fn of_bad_logout_tokens(clock: &Clock) -> Self {
         let burst = NonZeroU32::MIN.saturating_add(99);
         let quota = Quota::per_second(NonZeroU32::MIN).allow_burst(burst);
@@ -88,13 +87,13 @@ impl RateLimit {
         }
     }
 
-    /// Takes one request, or says when the next one is taken.
+    /// Counts one request, or says when the next one passes.
     pub fn spend(&self, spender: Spender) -> Result<(), Problem> {
         self.buckets.check_key(&spender).map_err(|not_until| {
             let now = self.buckets.clock().now();
             let wait = not_until.wait_time_from(now);
             Problem::RateLimited {
-                // Rounded up: a client that comes at that moment is taken.
+                // Rounded up, so that a client that comes then does pass.
                 retry_after: wait.as_secs() + u64::from(wait.subsec_nanos() > 0),
             }
         })
@@ -139,7 +138,7 @@ impl StateStore for Buckets {
 }
 
 impl Generations {
-    /// Whoever comes is young again, taken or not: a flood does not make itself forgotten.
+    /// A key that comes is young again, whether its request passes or not. So a flood does not make itself forgotten.
     fn recall(&mut self, key: &Spender) -> Option<Nanos> {
         if let Some(full_at) = self.young.get(key) {
             return Some(*full_at);

@@ -6,7 +6,7 @@
 
 use crate::names::Origin;
 
-/// What a request could do, and so how much it has to prove.
+/// What a request could do. That decides how much it has to prove.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Kind {
     /// It opens a WebSocket, for which a script can set no header.
@@ -32,12 +32,12 @@ pub struct Provenance<'r> {
     pub is_api: bool,
 }
 
-/// What is said to somebody who typed the address of an API, or has a bookmark of it.
+/// The answer to a person who typed the address of an API, or has a bookmark of it.
 pub const TYPED: &str = "an API is called by the application, not from the address bar";
 
 /// `Ok`, or which proof is missing.
 pub fn check(request: Provenance<'_>, own: &Origin) -> Result<(), &'static str> {
-    // A present Origin must be ours, to the byte (A15); `null` is nobody's.
+    // If there is an `Origin`, it must be ours to the byte. `null` is not.
     if request
         .origin
         .is_some_and(|origin| origin != own.as_str().as_bytes())
@@ -45,22 +45,21 @@ pub fn check(request: Provenance<'_>, own: &Origin) -> Result<(), &'static str> 
         return Err("the Origin is another one");
     }
     match request.site {
-        // A sibling subdomain is same-site, and SameSite cookies do not keep it out (A11).
+        // A sibling subdomain is same-site, so SameSite cookies do not keep it out.
         Some(b"cross-site" | b"same-site") => return Err("Sec-Fetch-Site says another origin"),
         Some(b"none") if request.is_api => {
             return Err(TYPED);
         }
         _ => {}
     }
-    // Browsers always say whose script opens a WebSocket, and no preflight would stop another's (RFC 6455 §10.2).
+    // Browsers always say whose script opens a WebSocket, and they send no preflight for it (RFC 6455 §10.2).
     if request.kind == Kind::Handshake {
         return match request.origin {
             Some(_) => Ok(()),
             None => Err("a WebSocket handshake needs the Origin"),
         };
     }
-    // A header that no form, image or link can set: with it, a cross-origin request needs a preflight,
-    // which is never granted (A12, A13).
+    // A form, image or link cannot set this header. With it, a cross-origin request needs a preflight, which we never grant.
     if request.has_csrf_header {
         return Ok(());
     }

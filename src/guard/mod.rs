@@ -1,10 +1,10 @@
 //! Refusals that need neither session nor network.
 //!
-//! `server::pipeline` calls [`admit`] before any cookie is opened; the order of the checks is the order below.
+//! `server::pipeline` calls [`admit`] before it opens a cookie. The order of the checks is the order below.
 //!
 //! # Invariants
-//! - Nothing is sent upstream or to an identity provider for a request that is refused here.
-//! - CORS is answered here alone: no `Access-Control-Allow-*` is ever sent, so no foreign page reads an answer (A17).
+//! - A request that is refused here causes no call to an upstream or to an identity provider.
+//! - Only this module answers CORS. `Access-Control-Allow-*` is never sent, so a foreign page cannot read an answer.
 
 mod cookie_lines;
 pub mod csrf;
@@ -28,14 +28,14 @@ pub use rate_limit::spender;
 pub use speculative::is_speculative;
 pub use websocket::websocket;
 
-/// Longest header section that is taken, in bytes of names and values. Reverse proxies in front take less.
+/// Longest header section, in bytes of names and values. Reverse proxies in front allow less.
 pub const MAX_HEADER_BYTES: usize = 48 * 1024;
 
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SERVICE_WORKER: HeaderName = HeaderName::from_static("service-worker");
 
-/// What would run in the application's origin, with all its rights, or stand in its pages as if it were a part of them
+/// Destinations whose content would run with all rights of the application's origin, or would look like a part of its pages
 /// (Fetch Metadata §2.1, Fetch §"script-like").
 const ACTIVE: [&[u8]; 11] = [
     b"audioworklet",
@@ -51,7 +51,7 @@ const ACTIVE: [&[u8]; 11] = [
     b"xslt",
 ];
 
-/// Proof that [`admit`] has run; whatever acts on a session or calls an upstream asks for it.
+/// Proof that [`admit`] has run. Code that acts on a session or calls an upstream asks for it.
 #[derive(Debug)]
 pub struct Admitted {
     client: IpAddr,
@@ -63,7 +63,7 @@ impl Admitted {
         self.client
     }
 
-    /// Who spends where there is no session to count.
+    /// Who is counted where there is no session.
     pub fn spender(&self) -> Spender {
         rate_limit::spender(self.client)
     }
@@ -80,7 +80,7 @@ pub fn admit(
     if request.method() == Method::OPTIONS
         && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
     {
-        // The frontend's own pages are same-origin and never ask (D23).
+        // A preflight (Fetch §4.8). The frontend's own pages are same-origin and never send one.
         return Err(Problem::CrossSiteRequest(
             "cross-origin requests are not served",
         ));
@@ -95,7 +95,7 @@ pub fn admit(
     Ok(Admitted { client })
 }
 
-/// Whether the header section is over [`MAX_HEADER_BYTES`].
+/// Refuses a header section that is longer than [`MAX_HEADER_BYTES`].
 pub fn check_header_size(headers: &HeaderMap, cookies: &CookieLines<'_>) -> Result<(), Problem> {
     let fields = headers
         .iter()
@@ -109,14 +109,14 @@ pub fn check_header_size(headers: &HeaderMap, cookies: &CookieLines<'_>) -> Resu
     }
 }
 
-/// What an endpoint's row says of prefetches, and of the proof it wants.
+/// Asks for what an endpoint's row demands.
 fn check_endpoint(
     request: &HttpRequest,
     frontend: &Frontend,
     rules: &Rules,
 ) -> Result<(), Problem> {
     let headers = request.headers();
-    // A browser uses such an answer only if it is a good one, and asks again when the person really goes there.
+    // A browser uses the answer of a prefetch only if it is a success. Else it asks again when the person goes there.
     if rules.ahead == Ahead::Refused && is_speculative(headers) {
         return Err(Problem::BadRequest(
             "a speculative load begins and ends nothing",
@@ -125,7 +125,7 @@ fn check_endpoint(
     match rules.proof {
         Proof::CsrfHeader => check_csrf(request, frontend, None),
         Proof::Navigation(whose) => check_navigation(headers, whose),
-        // The endpoint reads it, and does nothing without it.
+        // The endpoint itself reads this proof, and does nothing without it.
         Proof::Signature | Proof::State => Ok(()),
     }
 }
@@ -139,7 +139,7 @@ fn check_route(
     check_csrf(request, frontend, Some(matched))?;
     check_destination(headers)?;
     if headers.contains_key(SERVICE_WORKER) {
-        // It would answer for the pages of our origin (Service Workers §"Service-Worker").
+        // A service worker would answer for the pages of our origin (Service Workers §"Service-Worker").
         return Err(Problem::Forbidden("an API is no service worker".to_owned()));
     }
     if content_length(headers).is_some_and(|length| length > matched.route.action.body_limit()) {
@@ -148,8 +148,8 @@ fn check_route(
     Ok(())
 }
 
-/// An API's answer is data. Where an API lets users store what it serves, a page that frames a document of its own could
-/// run it as a script of our origin, under our own content security policy.
+/// Refuses to load an API's answer as code. If users can store what an API serves, an attacker's document there could
+/// otherwise run as a script of our origin, which our own content security policy allows.
 fn check_destination(headers: &HeaderMap) -> Result<(), Problem> {
     let destination = headers
         .get(SEC_FETCH_DEST)

@@ -1,18 +1,18 @@
-//! Does a person look at what is answered, or a script?
+//! Does a person read the answer, or a script?
 //!
-//! A navigation is answered with a page, a script with JSON. `server::response`, `assets` and [`admit`](super::admit) ask.
+//! A navigation gets a page, a script gets JSON. `server::response`, `assets` and [`admit`](super::admit) ask.
 //!
 //! # Spec
 //! Fetch Metadata Request Headers (W3C) §2.2; RFC 9110 §12.5.1 (`Accept`).
 //!
-//! # Why `Sec-Fetch-Dest` has no say
+//! # Why `Sec-Fetch-Dest` does not count
 //! A service worker that passes a navigation on with `fetch(event.request)` keeps its mode, but its destination becomes `empty`.
 
 use actix_web::http::header::{self, HeaderMap, HeaderName};
 
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
-/// Whether the request is a navigation. A browser that is too old to say so asks for HTML.
+/// Whether the request is a navigation. An old browser does not say so, but asks for HTML.
 pub fn is_navigation(headers: &HeaderMap) -> bool {
     match mode(headers) {
         Some(mode) => mode == b"navigate",
@@ -20,7 +20,7 @@ pub fn is_navigation(headers: &HeaderMap) -> bool {
     }
 }
 
-/// Whether it says that it is something else than a navigation.
+/// Whether the request says that it is not a navigation.
 pub fn is_fetch(headers: &HeaderMap) -> bool {
     mode(headers).is_some_and(|mode| mode != b"navigate")
 }
@@ -36,7 +36,7 @@ fn mode(headers: &HeaderMap) -> Option<&[u8]> {
         .map(header::HeaderValue::as_bytes)
 }
 
-/// Whether `Accept` names HTML. `*/*` says nothing: scripts and command lines send it.
+/// Whether `Accept` names HTML. `*/*` does not count: scripts and command lines send it.
 fn accepts_html(headers: &HeaderMap) -> bool {
     let mut lines = headers
         .get_all(header::ACCEPT)

@@ -1,16 +1,16 @@
-//! Limits by client address: spent before a cookie is opened, a body read or anybody called.
+//! Limits by client address. They count before a cookie is opened, a body is read, or another server is called.
 //!
-//! [`admit`](super::admit) ends with this, so that a forged request of another site spends nothing of the victim's.
+//! [`admit`](super::admit) ends with this, so that a forged request of another site does not use up the victim's limit.
 //!
 //! # Invariants
-//! - An IPv6 client is its /64: whoever has one address there has them all (RFC 6177).
+//! - An IPv6 client counts as its /64, since whoever has one address there has them all (RFC 6177).
 
 use std::net::{IpAddr, Ipv6Addr};
 
 use crate::frontend::{CountedBy, Frontend, Limit, Spender, Target};
 use crate::problem::Problem;
 
-/// What the target takes of this address. Limits by session are `token::permit`'s.
+/// Counts the request against the limit of its target, if that counts by address. `token::permit` counts by session.
 pub(super) fn spend(
     frontend: &Frontend,
     target: Target<'_, '_>,

@@ -1,18 +1,18 @@
-//! Loads that nobody has asked for yet: prefetch, prerender, preview (D44).
+//! Loads that nobody has asked for yet: prefetch, prerender, preview.
 //!
-//! A browser may throw away what they bring, or ask for it long before it is wanted. So they change nothing: they begin and
-//! end no login, end no session, spend no refresh token, and are no activity. `guard` refuses them where nothing else
-//! could be done; `token`, `endpoint` and `server::response` ask [`is_speculative`].
+//! A browser may throw their answer away, or ask long before the person wants it. So they change nothing: they do not begin
+//! or end a login, end a session, spend a refresh token, or count as activity. `guard` refuses them at endpoints that could
+//! do nothing else; `token`, `endpoint` and `server::response` ask [`is_speculative`].
 //!
 //! # Spec
 //! Prefetch and Prerendering (WICG) §"The Sec-Purpose header"; its forerunners of Chromium, Firefox and Safari.
 
 use actix_web::http::header::{HeaderMap, HeaderName};
 
-/// Says so whatever its value: no ordinary load has it.
+/// Any value but an empty one counts: an ordinary load does not send this header.
 const SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
 
-/// An older header, and words of its value that say so.
+/// Older headers, and the word that each has for a speculative load.
 static SIGNS: [(HeaderName, &[u8]); 3] = [
     (HeaderName::from_static("purpose"), b"prefetch"),
     (HeaderName::from_static("x-moz"), b"prefetch"),

@@ -1,4 +1,4 @@
-//! What a request says about WebSocket: decided here, once for each request.
+//! What a request says about WebSocket. It is decided here, once for each request.
 //!
 //! `guard` asks a handshake for its `Origin`, `proxy` makes a tunnel of it, and `server` closes the connection after a
 //! refusal. All of them go by this one reading.

@@ -1,7 +1,7 @@
-//! The operator's listener: is it alive, is it ready, how does it fare. Never on the public one (F13).
+//! The operator's listener: `/livez`, `/readyz` and `/metrics`. The public listener does not answer these paths.
 //!
 //! # Invariants
-//! - Only who calls it by an address, `localhost` or a configured name is answered.
+//! - It answers a caller only if `Host` is an address, `localhost` or a configured name.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -34,8 +34,8 @@ async fn answer(request: HttpRequest, bff: web::Data<Arc<Bff>>) -> HttpResponse 
     serve(&bff)
 }
 
-/// Any page may make its own name lead here and read the answers (DNS rebinding), so names must be known. An address or
-/// `localhost` is nothing that a page could have chosen; orchestrators' probes use the pod's address.
+/// Refuses unknown names. A page can make its own name lead here and read the answers (DNS rebinding), but it cannot choose
+/// an address or `localhost`. Orchestrators' probes use the pod's address.
 fn refuse_host(request: &HttpRequest, bff: &Bff) -> Option<HttpResponse> {
     let mut hosts = request.headers().get_all(header::HOST);
     let host = match (hosts.next(), hosts.next()) {
@@ -73,8 +73,8 @@ fn refuse_host(request: &HttpRequest, bff: &Bff) -> Option<HttpResponse> {
     )
 }
 
-/// Ready while the process takes traffic. An identity provider that is down makes no process unready: live
-/// sessions go on without it, and taking every replica out of the balancer would end them (B40). It is shown.
+/// Ready while the process takes traffic. An identity provider that is down is shown, but does not make the process
+/// unready: live sessions go on without it, and would end if every replica left the balancer.
 fn ready(bff: &Bff) -> HttpResponse {
     let mut text = String::new();
     for frontend in bff.frontends.iter() {

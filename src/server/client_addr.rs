@@ -1,11 +1,11 @@
-//! Who is really calling, behind proxies that are trusted.
+//! Who is calling, behind proxies that are trusted.
 //!
-//! `server::pipeline` asks first of all; rate limits, logs and the upstreams' `X-Forwarded-For` take the answer.
+//! `server::pipeline` asks first of all. Rate limits, logs and the upstreams' `X-Forwarded-For` use the answer.
 //!
 //! # Invariants
-//! - Without `trusted_proxies` the connection's own address is the answer, whatever the headers say (D16).
-//! - An address is believed only if a trusted proxy wrote it: the list is read from its end, and the first hop that
-//!   is not trusted ends the walk.
+//! - Without `trusted_proxies` the answer is the connection's own address, whatever the headers say.
+//! - An address counts only if a trusted proxy wrote it. The list is read from its end, up to the first hop that is not
+//!   trusted.
 //!
 //! # Spec
 //! RFC 7239 (`Forwarded`); `X-Forwarded-For` has none.
@@ -24,7 +24,7 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The address of the client that sent the request.
 pub(super) fn of(request: &HttpRequest, trusted: &[IpNet]) -> IpAddr {
-    // Without a peer address (a Unix socket) nobody is trusted and nobody is named.
+    // A Unix socket has no peer address. Then no proxy is trusted.
     let peer = request.peer_addr().map(|peer| peer.ip());
     let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     behind(peer, request.headers(), trusted)
@@ -45,7 +45,7 @@ fn behind(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     };
     let mut addr = peer;
     for hop in hops.into_iter().rev() {
-        // A hop that names nobody (`unknown`, `_hidden`) ends what is known: its teller is the best answer.
+        // Behind a hop without an address (`unknown`, `_hidden`) nothing is known. The one that wrote it is the best answer.
         let Some(next) = hop else { break };
         addr = next;
         if !is_trusted(addr) {
@@ -60,7 +60,7 @@ fn hops<'h>(
     lines: impl Iterator<Item = &'h HeaderValue>,
     node: impl Fn(&'h str) -> Option<&'h str>,
 ) -> Vec<Option<IpAddr>> {
-    // A line that is no text is an element that names nobody.
+    // A line that is not text is an element without an address.
     lines
         .flat_map(|line| line.to_str().unwrap_or("unknown").split(','))
         .map(|element| node(element.trim()).and_then(address))

@@ -1,7 +1,7 @@
 //! The edge: listeners, workers, and the one path that every request takes ([`pipeline`]).
 //!
-//! Each worker is a thread with clients of its own for identity providers and upstreams, so that workers share
-//! no connection and no lock on the way of a request.
+//! Each worker is a thread with its own connections to identity providers and upstreams. So no request waits for a lock or a
+//! connection of another worker.
 
 mod admin;
 mod client_addr;
@@ -34,7 +34,7 @@ use crate::session::OpenedSessions;
 /// How long a whole call to an identity provider may take, body included.
 const IDP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a client may take nothing of its answers where no upstream says otherwise.
+/// How long a client may read nothing of its answers, unless an upstream allows longer.
 const PATIENCE: Duration = Duration::from_mins(5);
 
 /// How the listeners are run.
@@ -56,7 +56,7 @@ struct Worker {
     opened: RefCell<OpenedSessions>,
 }
 
-/// The public listener. Signals are the caller's affair.
+/// The public listener. The caller handles signals.
 #[expect(clippy::implicit_hasher, reason = "it is the configuration's own map")]
 pub fn public(
     bff: &Arc<Bff>,
@@ -64,7 +64,7 @@ pub fn public(
     listener: TcpListener,
     options: Options,
 ) -> std::io::Result<Server> {
-    let clients = Clients::prepare(upstreams, options.workers)?;
+    let prepared = PreparedUpstreams::prepare(upstreams, options.workers)?;
     let longest = upstreams.values().map(|upstream| upstream.idle_timeout);
     let patience = longest.max().unwrap_or(PATIENCE);
     limit_unread(&listener, patience);
@@ -73,7 +73,7 @@ pub fn public(
         let worker = Rc::new(Worker {
             bff: Arc::clone(&of_app),
             idp: IdpClient::new(IDP_TIMEOUT),
-            upstreams: clients.take(),
+            upstreams: prepared.take(),
             opened: RefCell::default(),
         });
         let app = App::new()
@@ -95,8 +95,8 @@ pub fn public(
     Ok(server.run())
 }
 
-/// Ends connections whose client reads nothing for `limit` although something was sent. While a client does not read,
-/// nobody polls the answer's body, so only the kernel can know. Accepted connections inherit it from the listener.
+/// Ends connections whose client reads nothing for `limit` although something was sent. While a client does not read, the
+/// answer's body is not polled, so only the kernel can know. Accepted connections inherit the limit from the listener.
 fn limit_unread(listener: &TcpListener, limit: Duration) {
     #[cfg(target_os = "linux")]
     if let Err(error) = socket2::SockRef::from(listener).set_tcp_user_timeout(Some(limit)) {
@@ -130,14 +130,14 @@ pub fn operator(bff: &Arc<Bff>, listener: TcpListener) -> std::io::Result<Server
     Ok(server.run())
 }
 
-/// One set of upstream clients for each worker, made before the first worker starts so that mistakes show early.
+/// One set of upstreams for each worker, made before the first worker starts, so that mistakes show early.
 #[derive(Clone)]
-struct Clients {
+struct PreparedUpstreams {
     settings: HashMap<UpstreamName, UpstreamSettings>,
     prepared: Arc<Mutex<Vec<Upstreams>>>,
 }
 
-impl Clients {
+impl PreparedUpstreams {
     fn prepare(
         settings: &HashMap<UpstreamName, UpstreamSettings>,
         workers: usize,
@@ -152,7 +152,7 @@ impl Clients {
         })
     }
 
-    /// The set of one worker. A worker that is started again later gets a new one.
+    /// The set for one worker. A worker that starts again later gets a new set.
     fn take(&self) -> Upstreams {
         let prepared = self
             .prepared

@@ -1,4 +1,4 @@
-//! When an answer has been sent: whoever ends the process wants to know what that cuts.
+//! Knows when an answer has been sent, so that the end of the process can say which answers it cuts.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -10,7 +10,7 @@ use bytes::Bytes;
 use crate::bff::InFlight;
 use crate::telemetry::RequestScope;
 
-/// The same answer, in flight until its body has been taken.
+/// The same answer. The request is in flight until the connection has taken all of the body.
 pub(super) fn until_sent(
     answer: HttpResponse,
     in_flight: InFlight,
@@ -22,7 +22,7 @@ pub(super) fn until_sent(
             return body;
         }
         match body.try_into_bytes() {
-            // It goes to the connection in one piece.
+            // The connection takes it in one piece.
             Ok(whole) => {
                 in_flight.done();
                 BoxBody::new(whole)

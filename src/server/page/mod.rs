@@ -1,6 +1,6 @@
 //! A problem as a page that a person can read: what happened, what to do about it, and a way back.
 //!
-//! `words` says it; this file puts the links below it. They lead to paths of the frontend's own origin only.
+//! `words` has the text. This file adds the links, which lead to paths of the frontend's own origin only.
 
 mod words;
 
@@ -15,20 +15,20 @@ use crate::names::ReturnTo;
 use crate::page;
 use crate::problem::Problem;
 
-/// Where a problem met the person.
+/// Where the person met the problem.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place<'a> {
-    /// The id of the request: what to tell whoever is asked for help.
+    /// The id of the request, to quote when asking for help.
     pub(super) id: &'a str,
     /// Where the endpoints are; `None` before a frontend is known.
     pub(super) base_path: Option<&'a str>,
-    /// The endpoint that was asked; `None` is a route or nothing at all.
+    /// The endpoint that was asked. `None` if it was a route, or nothing that exists.
     pub(super) endpoint: Option<Endpoint>,
     /// Where the person wanted to be in the end: the `returnUrl` of a login, the address of a page.
     pub(super) back: Option<&'a ReturnTo>,
 }
 
-/// What a page offers, in the words of its link.
+/// What a page offers.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Way {
     /// The application's first page.
@@ -85,7 +85,7 @@ pub(super) fn problem(
         .body(page::document(said.heading, &body))
 }
 
-/// Label and address; `None` where the way leads nowhere.
+/// Label and address. `None` if there is no address for it.
 fn link(way: Way, problem: &Problem, place: Place<'_>) -> Option<(&'static str, String)> {
     let base_path = place.base_path?;
     match way {

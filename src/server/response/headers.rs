@@ -1,4 +1,4 @@
-//! The headers that an answer leaves with, beside its own.
+//! The headers that sealgate adds to an answer.
 
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
@@ -25,7 +25,7 @@ pub(super) fn of_our_own(headers: &mut HeaderMap) {
     }
 }
 
-/// Browsers ask for this host over TLS alone from now on (RFC 6797). Nothing else sets this header.
+/// Tells browsers to use only TLS for this host from now on (RFC 6797). This is the one place that sets the header.
 pub(super) fn strict_transport_security(headers: &mut HeaderMap, frontend: &Frontend) {
     if frontend.origin.is_secure() {
         set(
@@ -41,7 +41,7 @@ pub(super) fn cookies(headers: &mut HeaderMap, cookies: &SetCookies) {
     if cookies.is_empty() {
         return;
     }
-    // Whatever an upstream said of caching is void now (RFC 9111 §7.3).
+    // What an upstream said about caching no longer holds.
     for name in [header::EXPIRES, header::PRAGMA, header::AGE, header::ETAG] {
         headers.remove(name);
     }

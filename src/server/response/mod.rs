@@ -80,7 +80,7 @@ pub(super) fn finish(
 fn outcome(answer: &Result<HttpResponse, Problem>, is_of_route: bool) -> &'static str {
     match answer {
         Err(problem) => problem.code(),
-        // The one endpoint whose caller wants another form of error than ours.
+        // The back channel: its caller expects another form of error than ours (RFC 6749 §5.2).
         Ok(response) if !is_of_route && response.status().is_client_error() => "bad-request",
         Ok(_) if !is_of_route => "ok",
         Ok(response) => match response.head().status.as_u16() {
