@@ -480,6 +480,7 @@ static TABLE: LazyLock<RouteTable> = LazyLock::new(|| {
             name: RouteName::parse("fuzz").ok()?,
             path: RoutePath::parse(path).ok()?,
             token: TokenRequirement::User,
+            exchange: None,
             policy: Policy::default(),
             rate_limit: None,
             action: Action::Forward(Forward {

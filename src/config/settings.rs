@@ -202,6 +202,8 @@ pub(super) struct Route {
     pub(super) strip_prefix: Switch,
     /// `none`, `user`, `client`, `user_or_client` or `user_or_none`: whose access token goes along.
     pub(super) token: String,
+    /// What the user's token is exchanged for before it goes along.
+    pub(super) exchange: Option<Exchange>,
     /// Scopes that this token must have been granted, all of them.
     pub(super) require_scopes: Vec<String>,
     /// Claims that the session must have, each with one of its values.
@@ -224,6 +226,23 @@ pub(super) struct Route {
     pub(super) strip_headers: Vec<String>,
 }
 
+/// `frontend.<name>.route.<name>.exchange`, and that of a part
+#[derive(Clone, Debug, Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table { audience = …, scopes = […] }"
+)]
+pub(super) struct Exchange {
+    /// `token-exchange` (RFC 8693) or `on-behalf-of`.
+    pub(super) grant: String,
+    /// The logical name of the API.
+    pub(super) audience: Option<String>,
+    /// The address of the API.
+    pub(super) resource: Option<String>,
+    /// The scope of the new token.
+    pub(super) scopes: Vec<String>,
+}
+
 /// `[frontend.<name>.route.<name>.part.<name>]`
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
@@ -234,6 +253,8 @@ pub(super) struct Part {
     pub(super) path: Option<String>,
     /// Whose access token goes along; by default the route's.
     pub(super) token: Option<String>,
+    /// What the user's token is exchanged for; by default what the route says.
+    pub(super) exchange: Option<Exchange>,
     /// The members of its value: new names, with JSON pointers into the answer; by default all of the answer.
     pub(super) pick: Option<BTreeMap<String, String>>,
     /// A JSON pointer to an array, whose elements `pick` and `max_items` are about.

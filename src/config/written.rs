@@ -194,8 +194,18 @@ fn of_frontend(defaults: &mut Dict, said: &Dict) {
     of_rate_limit(defaults, "login_rate_limit", said);
     for_each_name(defaults, "route", said, |defaults, said| {
         of_rate_limit(defaults, "rate_limit", said);
-        for_each_name(defaults, "part", said, |_, _| {});
+        only_if_said(defaults, "exchange", said);
+        for_each_name(defaults, "part", said, |defaults, said| {
+            only_if_said(defaults, "exchange", said);
+        });
     });
+}
+
+/// A table that means something by being there has defaults only where it is.
+fn only_if_said(defaults: &mut Dict, key: &str, said: &Dict) {
+    if said.get(key).and_then(Value::as_dict).is_none() {
+        defaults.remove(key);
+    }
 }
 
 /// The defaults of a rate limit, if there is one: the template's, and a burst of as many requests as a second allows.

@@ -6,11 +6,13 @@
 //! - What a part needs is known before any request: there are no cycles, and no part, claim or path segment that is
 //!   unknown.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::TokenRequirement;
 use crate::compose::{Shape, Slot, Template};
 use crate::names::{PartName, UpstreamName};
+use crate::oidc::TokenExchange;
 
 /// The calls of a route, and how long they may take together.
 #[derive(Clone, Debug)]
@@ -44,6 +46,8 @@ pub struct Part {
     pub upstream: UpstreamName,
     /// Whose token, if any, goes along.
     pub token: TokenRequirement,
+    /// What the user's token is exchanged for before it goes along.
+    pub exchange: Option<Arc<TokenExchange>>,
     /// What is asked for.
     pub path: Template<PartValue>,
     /// What is kept of the answer.

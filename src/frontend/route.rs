@@ -1,9 +1,11 @@
 //! What a path means: a management endpoint, an API route, or a file of the app.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{AssetsSettings, Composition, Endpoint, Frontend, Policy, RateLimit, RoutePath};
 use crate::names::{RequestPath, RouteName, UpstreamName};
+use crate::oidc::TokenExchange;
 use crate::problem::Problem;
 
 /// A path of the frontend that is an API's.
@@ -15,6 +17,8 @@ pub struct Route {
     pub path: RoutePath,
     /// Whose token, if any, goes along.
     pub token: TokenRequirement,
+    /// What the user's token is exchanged for before it goes along.
+    pub exchange: Option<Arc<TokenExchange>>,
     /// What it requires of the session.
     pub policy: Policy,
     /// How many requests it takes of one session or address.

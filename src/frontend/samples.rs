@@ -9,6 +9,7 @@ pub(crate) fn route(path: &str) -> Route {
         name: RouteName::parse("orders").unwrap(),
         path: RoutePath::parse(path).unwrap(),
         token: TokenRequirement::User,
+        exchange: None,
         policy: Policy::default(),
         rate_limit: None,
         action: Action::Forward(Forward {

@@ -86,6 +86,21 @@ impl Provider {
         token_response::read_and_erase(self.settings(), answer?, grant)
     }
 
+    /// A token for one API, in exchange for the user's. The parameters name the API, so the configured `resources` do not go
+    /// along.
+    pub(super) async fn exchange_call(
+        &self,
+        http: &IdpClient,
+        grant: &[(&str, &str)],
+    ) -> Result<TokenResponse, OidcError> {
+        let known = self.known(http).await?;
+        let endpoint = &known.metadata.token_endpoint;
+        let request = client_auth::request(self.settings(), endpoint, grant, &[])?;
+        let answer = http.within(known.metadata.plain_http).send(request).await;
+        self.heard(&answer);
+        token_response::read_and_erase(self.settings(), answer?, grant)
+    }
+
     async fn token_request<'h>(
         &self,
         http: &'h IdpClient,

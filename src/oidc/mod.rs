@@ -53,6 +53,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 mod token_cache;
+mod token_exchange;
 mod token_response;
 
 pub use self::algorithm::SigningAlgorithm;
@@ -68,4 +69,5 @@ pub use self::refreshed::Original;
 pub use self::revocation::Revoked;
 pub use self::settings::{ClientAuth, ClientSettings, RepeatRefresh, WithoutExp};
 pub use self::token_cache::{CachedToken, TokenCache};
+pub use self::token_exchange::{ExchangeGrant, ExchangeKey, Exchanged, Subject, TokenExchange};
 pub use self::token_response::TokenResponse;

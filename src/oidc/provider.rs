@@ -24,7 +24,7 @@ use super::jwt::{Claims, Jwt, Refusal};
 use super::logout_token::{self, LogoutToken, LogoutTokenError};
 use super::metadata::{Known, Metadata};
 use super::refetch::{Asker, Refetch};
-use super::{ClientSettings, Expectation, OidcError, RepeatRefresh, TokenCache};
+use super::{ClientSettings, ExchangeKey, Expectation, OidcError, RepeatRefresh, TokenCache};
 use crate::clock::{Clock, UnixTime};
 use crate::telemetry::Hourly;
 
@@ -33,6 +33,9 @@ const FRESH: Duration = Duration::from_hours(1);
 
 /// Scopes for which the client's own tokens are kept. Each is that of a route.
 const MAX_CLIENT_TOKENS: usize = 10_000;
+
+/// Exchanged tokens that are kept, of all sessions.
+const MAX_EXCHANGED_TOKENS: usize = 20_000;
 
 /// One OpenID Provider as one client sees it: the settings, and metadata and keys as they were last fetched. `Send + Sync`.
 #[derive(Debug)]
@@ -52,6 +55,8 @@ pub struct Provider {
     pub reminders: Reminders,
     /// By scope.
     pub(super) client_tokens: TokenCache<String>,
+    /// By session, its token, and what was wanted for it.
+    pub(super) exchanged: TokenCache<ExchangeKey>,
 }
 
 /// What the log says once an hour.
@@ -81,6 +86,7 @@ impl Provider {
             drift: Drift::default(),
             reminders: Reminders::default(),
             client_tokens: TokenCache::new(MAX_CLIENT_TOKENS),
+            exchanged: TokenCache::new(MAX_EXCHANGED_TOKENS),
         }
     }
 

@@ -25,6 +25,9 @@ use crate::clock::{Clock, UnixTime};
 /// How long before its end a token is replaced; at most a fifth of its lifetime.
 const AHEAD: Duration = Duration::from_mins(1);
 
+/// What is left unused of an exchanged token's life; at most half of it.
+const LAST_SECONDS: Duration = Duration::from_secs(30);
+
 /// How often the entries that are over are looked for.
 const SWEEP: Duration = Duration::from_mins(1);
 
@@ -35,6 +38,8 @@ pub struct CachedToken {
     pub scope: String,
     asked_at: UnixTime,
     expires_at: UnixTime,
+    /// How long before its end it is replaced at the earliest.
+    ahead: Duration,
 }
 
 impl CachedToken {
@@ -55,6 +60,25 @@ impl CachedToken {
             scope: response.scope.unwrap_or_else(|| asked_scope.to_owned()),
             asked_at,
             expires_at: asked_at.plus(response.expires_in),
+            ahead: AHEAD,
+        })
+    }
+
+    /// The token that came in exchange for another one, which ends at `end`: never used later, and not in its last seconds,
+    /// so that it does not end on the way.
+    pub(super) fn exchanged(
+        response: TokenResponse,
+        asked_at: UnixTime,
+        asked_scope: &str,
+        end: UnixTime,
+    ) -> Result<Self, OidcError> {
+        let lifetime = response.expires_in;
+        let spared = LAST_SECONDS.min(lifetime / 2);
+        let token = Self::new(response, asked_at, asked_scope)?;
+        Ok(Self {
+            expires_at: token.expires_at.minus(spared).min(end),
+            ahead: Duration::ZERO,
+            ..token
         })
     }
 
@@ -75,7 +99,7 @@ impl CachedToken {
     /// When it is time to ask for the next one.
     fn replace_from(&self) -> UnixTime {
         let lifetime = self.expires_at.since(self.asked_at);
-        self.expires_at.minus(AHEAD.min(lifetime / 5))
+        self.expires_at.minus(self.ahead.min(lifetime / 5))
     }
 }
 
@@ -146,6 +170,21 @@ impl<K: Clone + Eq + Hash> TokenCache<K> {
         K: Borrow<Q>,
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
+        self.get_or(key, clock, ask, |_| None).await
+    }
+
+    /// The same, where `refused_for` says how long an error is told again without a call. `None`: longer after each failure.
+    pub async fn get_or<Q>(
+        &self,
+        key: &Q,
+        clock: &Clock,
+        ask: impl AsyncFn(UnixTime) -> Result<CachedToken, OidcError>,
+        refused_for: impl Fn(&OidcError) -> Option<Duration>,
+    ) -> Result<Arc<CachedToken>, OidcError>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+    {
         let slot = self.slot(key, clock.now());
         loop {
             let now = clock.now();
@@ -168,7 +207,10 @@ impl<K: Clone + Eq + Hash> TokenCache<K> {
                         return Ok(token);
                     }
                     Err(error) => {
-                        pass.failed(clock.now(), error.clone());
+                        match refused_for(&error) {
+                            Some(wait) => pass.close_for(clock.now(), wait, error.clone()),
+                            None => pass.failed(clock.now(), error.clone()),
+                        }
                         error
                     }
                 },
@@ -180,7 +222,10 @@ impl<K: Clone + Eq + Hash> TokenCache<K> {
     /// Forgets the keys that `is_over` names: the tokens of a session that was ended, for instance. Whoever waits for one of
     /// them still gets it.
     pub fn forget(&self, is_over: impl Fn(&K) -> bool) {
-        self.table().slots.retain(|key, _| !is_over(key));
+        let mut table = self.table();
+        if !table.slots.is_empty() {
+            table.slots.retain(|key, _| !is_over(key));
+        }
     }
 
     fn slot<Q>(&self, key: &Q, now: UnixTime) -> Arc<Slot>

@@ -26,7 +26,14 @@ use crate::clock::UnixTime;
 const SHORTEST_LIFETIME: Duration = Duration::from_secs(5);
 
 /// Parameters of a request that a provider's words must not repeat in a log.
-const SECRET_PARAMS: [&str; 4] = ["code", "code_verifier", "refresh_token", "token"];
+const SECRET_PARAMS: [&str; 6] = [
+    "assertion",
+    "code",
+    "code_verifier",
+    "refresh_token",
+    "subject_token",
+    "token",
+];
 
 /// A token endpoint's answer.
 pub struct TokenResponse {

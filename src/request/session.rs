@@ -95,6 +95,7 @@ impl Ctx<'_> {
         let revocation = Revocation::Session(session);
         let until = self.now.plus(self.frontend.session.absolute_timeout);
         self.bff.revocations.revoke(&revocation, until, self.now);
+        self.frontend.provider.forget_exchanged_of(session.0);
         if let Some(coordinator) = &self.bff.coordinator {
             coordinator.announce(&revocation, until);
         }

@@ -84,6 +84,7 @@ words!(RefreshResult {
     Shared => "shared", Unavailable => "unavailable"
 });
 words!(LoginResult { Failed => "failed", Ok => "ok", Started => "started" });
+words!(ExchangeResult { Cached => "cached", Ok => "ok", Refused => "refused", Unavailable => "unavailable" });
 words!(ReloadResult { Ok => "ok", Rejected => "rejected", Unchanged => "unchanged" });
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -170,6 +171,19 @@ pub struct Known<'k> {
     pub answers: &'k [(&'k FrontendName, Label, &'k [&'static str])],
 }
 
+/// How a token exchange ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ExchangeResult {
+    /// The token was at hand.
+    Cached,
+    /// The provider gave one.
+    Ok,
+    /// The provider refused.
+    Refused,
+    /// The provider could not be asked, or its answer could not be used.
+    Unavailable,
+}
+
 /// All metrics of the process.
 #[derive(Debug)]
 pub struct Metrics {
@@ -183,6 +197,7 @@ pub struct Metrics {
     refresh: Family<Outcome, Counter>,
     logins: Family<Login, Counter>,
     upstream_seconds: Family<Upstream, Histogram>,
+    exchange: Family<Login, Counter>,
     part_seconds: Family<CallOfRoute, Histogram>,
     part_total: Family<CallResult, Counter>,
     open: Family<Key, Counter>,
@@ -211,6 +226,7 @@ impl Metrics {
             refresh: Family::default(),
             logins: Family::default(),
             upstream_seconds: Family::new_with_constructor(seconds),
+            exchange: Family::default(),
             part_seconds: Family::new_with_constructor(seconds),
             part_total: Family::default(),
             open: Family::default(),
@@ -232,6 +248,10 @@ impl Metrics {
             for result in LoginResult::ALL {
                 let (frontend, result) = ((*frontend).into(), result.as_str());
                 let _ = metrics.logins.get_or_create(&Login { frontend, result });
+            }
+            for result in ExchangeResult::ALL {
+                let (frontend, result) = ((*frontend).into(), result.as_str());
+                let _ = metrics.exchange.get_or_create(&Login { frontend, result });
             }
         }
         for result in known.sessions {
@@ -294,6 +314,14 @@ impl Metrics {
     pub fn login(&self, frontend: &FrontendName, result: LoginResult) {
         let (frontend, result) = (frontend.into(), result.as_str());
         self.logins.get_or_create(&Login { frontend, result }).inc();
+    }
+
+    /// How a token exchange ended.
+    pub fn exchanged(&self, frontend: &FrontendName, result: ExchangeResult) {
+        let (frontend, result) = (frontend.into(), result.as_str());
+        self.exchange
+            .get_or_create(&Login { frontend, result })
+            .inc();
     }
 
     /// How long an upstream took until its response headers.
@@ -400,6 +428,11 @@ impl Metrics {
             "upstream_seconds",
             "Time until an upstream's response headers",
             self.upstream_seconds.clone(),
+        );
+        r.register(
+            "exchange",
+            "Token exchanges by result",
+            self.exchange.clone(),
         );
         r.register(
             "part_seconds",

@@ -32,11 +32,25 @@ pub(super) async fn users(
 /// A permit with the token that the session has now.
 pub(super) fn of_user(route: &Route, ctx: &Ctx<'_>, bearer: Bearer) -> Result<Permit, Problem> {
     let session = ctx.session.as_ref().ok_or(Problem::Internal)?;
-    route.policy.check_scopes(&session.tokens.scope)?;
+    // Of a token that is exchanged, the scope of the new one counts.
+    if route.exchange.is_none() {
+        route.policy.check_scopes(&session.tokens.scope)?;
+    }
     let authorization = session.authorization().map_err(unfit)?;
     Ok(Permit {
         credential: Credential::Bearer(authorization),
         bearer,
+        is_private: true,
+    })
+}
+
+/// A permit with the token that was renewed for this request. The caller has checked the policy with the token before it.
+pub fn renewed(ctx: &Ctx<'_>) -> Result<Permit, Problem> {
+    let session = ctx.session.as_ref().ok_or(Problem::Internal)?;
+    let authorization = session.authorization().map_err(unfit)?;
+    Ok(Permit {
+        credential: Credential::Bearer(authorization),
+        bearer: Bearer::RenewedUser,
         is_private: true,
     })
 }

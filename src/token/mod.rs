@@ -7,6 +7,7 @@
 //! - `credentials`: whose token goes along · `credential`: how a request carries it · `permit`: the proof that it may
 //! - `refresh`: keeps the user's token fresh · `decision`: what a request does before and after a refresh · `token_call`: the
 //!   call itself. The client's own token comes from [`Provider::client_token`](crate::oidc::Provider::client_token).
+//! - `exchange`: another token in its place, for one API alone
 //! - `refused`: what follows from an API's 401 · `challenge`: reads `WWW-Authenticate` · `step_up`: a stronger login
 //!
 //! # Invariants
@@ -21,6 +22,7 @@ mod challenge;
 mod credential;
 mod credentials;
 mod decision;
+mod exchange;
 mod permit;
 mod refresh;
 mod refused;
@@ -35,6 +37,8 @@ use crate::session::OpenResult;
 use crate::telemetry::metrics::RefreshResult;
 
 pub use credential::Credential;
+pub use credentials::renewed;
+pub use exchange::{Exchanging, NotExchanged, exchanging, renew_subject};
 pub use permit::{Bearer, Permit};
 pub use refused::{Refused, renew, step_up};
 
@@ -46,7 +50,13 @@ pub async fn permit(
 ) -> Result<Permit, Problem> {
     let route = matched.route;
     check_policy(&admitted, matched, ctx)?;
-    permit_as(route.token, route, ctx).await
+    let permit = permit_as(route.token, route, ctx).await?;
+    match &route.exchange {
+        Some(wanted) if permit.bearer().is_users() => {
+            exchange::of_user(wanted, &route.policy, ctx, permit.bearer()).await
+        }
+        _ => Ok(permit),
+    }
 }
 
 /// Checks all that the route requires before anything could cost a call: a session, its rate, its claims.
@@ -63,7 +73,7 @@ pub fn check_policy(
 }
 
 /// A permit for a call with the token that `requirement` asks for: the route's own, or that of one of its parts. The caller
-/// has checked the route's policy.
+/// has checked the route's policy, and exchanges the token where that is wanted.
 pub async fn permit_as(
     requirement: TokenRequirement,
     route: &Route,

@@ -153,6 +153,7 @@ fn adopt(ctx: &mut Ctx<'_>, renewal: &Renewal, has_ended: bool) -> Result<Freshn
     match ctx.store(&renewed) {
         Ok(()) => {
             ctx.bff.ends.bring_nearer(renewed.id, renewed.latest_end());
+            ctx.frontend.provider.forget_exchanged_of(renewed.id.0);
             if let Some(id_token) = &renewal.id_token {
                 // Some providers take only the newest ID token as a hint. One that is too large leaves the last in place.
                 ctx.store_hint(renewed.id, id_token.clone());

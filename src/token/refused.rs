@@ -14,7 +14,7 @@
 
 use super::refresh::{self, Freshness};
 use super::step_up::{StepUp, Unusable};
-use super::{Bearer, Permit, credentials};
+use super::{Bearer, Permit, credentials, exchange};
 use crate::frontend::Route;
 use crate::problem::Problem;
 use crate::request::Ctx;
@@ -44,6 +44,15 @@ pub async fn renew(
     };
     if asks_for_step_up(refused.challenge, session, route, ctx)? {
         return Ok(None);
+    }
+    if let Some(wanted) = &route.exchange {
+        if refused.bearer == Bearer::RenewedUser || !refused.is_replayable {
+            return Ok(None);
+        }
+        // The API does not take the token that was got for it: another one is asked for, and the user's stays as it is.
+        exchange::exchanging(ctx)?.forget(wanted);
+        let permit = exchange::of_user(wanted, &route.policy, ctx, Bearer::RenewedUser).await?;
+        return Ok(Some(permit));
     }
     let failed_renewals = &ctx.bff.failed_renewals;
     if refused.bearer == Bearer::RenewedUser {

@@ -25,6 +25,7 @@ mod crowd;
 mod csrf;
 mod demo;
 mod errors_are_opaque;
+mod exchange;
 mod explain;
 mod faults;
 mod foot_guns;

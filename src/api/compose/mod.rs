@@ -2,6 +2,7 @@
 //!
 //! - `plan` in [`frontend`](crate::frontend::Composition): what is called, and who needs whose answer
 //! - `values`: what fills the placeholders · `progress`: which call can go out next, and what has come of each
+//! - `permits`: with whose token each call goes, and what follows when a token is not taken
 //! - `freshness`: how long the answer may be kept
 //!
 //! # Invariants
@@ -13,6 +14,7 @@
 //! RFC 9110 §8.8.3, §13.1.2 (`ETag`, `If-None-Match`); RFC 9111 §5.2 (`Cache-Control`).
 
 mod freshness;
+mod permits;
 mod progress;
 mod values;
 
@@ -31,12 +33,13 @@ use sha2::{Digest as _, Sha256};
 
 use super::ApiCall;
 use crate::compose::{Failure, FailureCode, Kept, merged};
-use crate::frontend::{Composition, Part, Route, TokenRequirement};
+use crate::frontend::{Composition, Part, Route};
 use crate::problem::Problem;
 use crate::proxy::{Called, Challenge, Proxy, ReadError, Target};
 use crate::request::Ctx;
-use crate::token::{self, Bearer, Permit, Refused};
+use crate::token;
 use freshness::Freshness;
+use permits::{Again, Leave, Permits};
 use progress::{Job, Progress};
 use values::Values;
 
@@ -111,16 +114,19 @@ struct Answered {
 /// Why there is no good answer yet.
 enum Setback {
     Failed(Failure),
+    /// The API does not take the token.
     Unauthorized(Challenge),
+    /// The provider does not take the user's token in exchange.
+    NotExchanged,
 }
 
 impl Run<'_> {
     /// Makes every call that is needed. An error is the answer of the whole route.
-    async fn to_the_end(
+    async fn to_the_end<'c>(
         &self,
         progress: &mut Progress<'_>,
-        mut permits: Permits,
-        ctx: &mut Ctx<'_>,
+        mut permits: Permits<'c>,
+        ctx: &mut Ctx<'c>,
     ) -> Result<(), Problem> {
         let mut running = FuturesUnordered::new();
         // What landed while a token was renewed.
@@ -129,7 +135,7 @@ impl Run<'_> {
         loop {
             for job in progress.ready() {
                 match permits.of(job.part(self.plan)) {
-                    Ok(permit) => running.push(self.ask(job, permit, false)),
+                    Ok(leave) => running.push(self.ask(job, leave, false)),
                     Err(failure) => progress.fail(job.place, job.index, failure),
                 }
             }
@@ -156,10 +162,10 @@ impl Run<'_> {
                     progress.land(job.place, job.index, answered.kept, answered.freshness);
                 }
                 Err(Setback::Failed(failure)) => progress.fail(job.place, job.index, failure),
-                Err(Setback::Unauthorized(challenge)) => {
+                Err(setback) => {
                     let again = {
                         let part = job.part(self.plan);
-                        let renewing = permits.renew(&challenge, part, is_second, self.route, ctx);
+                        let renewing = permits.renew(setback, part, is_second, self.route, ctx);
                         let mut renewing = pin!(renewing);
                         loop {
                             tokio::select! {
@@ -171,7 +177,7 @@ impl Run<'_> {
                         }
                     };
                     match again {
-                        Again::With(permit) => running.push(self.ask(job, permit, true)),
+                        Again::With(leave) => running.push(self.ask(job, leave, true)),
                         Again::Not(failure) => progress.fail(job.place, job.index, failure),
                         Again::Late => {
                             progress.fail_rest(FailureCode::Deadline);
@@ -195,8 +201,8 @@ impl Run<'_> {
     }
 
     /// Makes one call.
-    async fn ask(&self, job: Job, permit: Permit, is_second: bool) -> Landed {
-        let outcome = self.outcome(&job, &permit).await;
+    async fn ask(&self, job: Job, leave: Leave<'_>, is_second: bool) -> Landed {
+        let outcome = self.outcome(&job, leave, is_second).await;
         Landed {
             job,
             is_second,
@@ -204,8 +210,14 @@ impl Run<'_> {
         }
     }
 
-    async fn outcome(&self, job: &Job, permit: &Permit) -> Result<Answered, Setback> {
+    async fn outcome(
+        &self,
+        job: &Job,
+        leave: Leave<'_>,
+        is_second: bool,
+    ) -> Result<Answered, Setback> {
         let part = job.part(self.plan);
+        let permit = leave.permit(part, self.route, is_second).await?;
         let (path, query) = match job.target.split_once('?') {
             Some((path, query)) => (path, Some(query)),
             None => (&*job.target, None),
@@ -219,7 +231,7 @@ impl Run<'_> {
         };
         let called = self
             .proxy
-            .get(permit, target)
+            .get(&permit, target)
             .await
             .map_err(|problem| Setback::Failed(failure(&problem)))?;
         let answer = match called {
@@ -249,100 +261,6 @@ impl Run<'_> {
         })?;
         Ok(Answered { kept, freshness })
     }
-}
-
-/// The permits of the parts, by whose token they want.
-struct Permits(Vec<(TokenRequirement, Result<Permit, Failure>)>);
-
-/// What follows from a part's 401.
-enum Again {
-    With(Permit),
-    Not(Failure),
-    Late,
-}
-
-impl Permits {
-    async fn get(plan: &Composition, route: &Route, ctx: &mut Ctx<'_>) -> Result<Self, Problem> {
-        let mut all: Vec<(_, Result<Permit, Failure>)> = Vec::new();
-        // The route's own comes first: what it says is about the whole answer.
-        let own = plan.parts.iter().filter(|part| part.token == route.token);
-        let others = plan.parts.iter().filter(|part| part.token != route.token);
-        for part in own.chain(others) {
-            if all.iter().any(|(known, _)| *known == part.token) {
-                continue;
-            }
-            let permit = match token::permit_as(part.token, route, ctx).await {
-                Ok(permit) => Ok(permit),
-                Err(problem) if part.token == route.token || ends_all(&problem) => {
-                    return Err(problem);
-                }
-                Err(problem) => Err(failure(&problem)),
-            };
-            all.push((part.token, permit));
-        }
-        Ok(Self(all))
-    }
-
-    fn of(&self, part: &Part) -> Result<Permit, Failure> {
-        let found = self.0.iter().find(|(known, _)| *known == part.token);
-        found.map_or(
-            Err(FailureCode::UpstreamUnavailable.into()),
-            |(_, permit)| permit.clone(),
-        )
-    }
-
-    /// Renews the user's token after a 401, once for all parts. An error is about the session, so about the whole answer.
-    async fn renew(
-        &mut self,
-        challenge: &Challenge,
-        part: &Part,
-        is_second: bool,
-        route: &Route,
-        ctx: &mut Ctx<'_>,
-    ) -> Result<Again, Problem> {
-        let unauthorized = || Again::Not(Failure::status(401));
-        let Ok(permit) = self.of(part) else {
-            return Ok(unauthorized());
-        };
-        let refused = Refused {
-            bearer: match permit.bearer() {
-                // Another part's 401 has renewed it meanwhile, and this one has not been tried with it.
-                Bearer::RenewedUser if !is_second => {
-                    return match token::step_up(&challenge.0, route, ctx) {
-                        Ok(()) => Ok(Again::With(permit)),
-                        Err(problem) => Ok(Again::Not(failure(&problem))),
-                    };
-                }
-                bearer => bearer,
-            },
-            challenge: &challenge.0,
-            is_replayable: true,
-        };
-        match token::renew(refused, route, ctx).await {
-            Ok(Some(renewed)) => {
-                for (_, permit) in &mut self.0 {
-                    if permit
-                        .as_ref()
-                        .is_ok_and(|permit| permit.bearer().is_users())
-                    {
-                        *permit = Ok(renewed.clone());
-                    }
-                }
-                Ok(Again::With(renewed))
-            }
-            Ok(None) => Ok(unauthorized()),
-            Err(problem) if ends_all(&problem) => Err(problem),
-            Err(problem) => Ok(Again::Not(failure(&problem))),
-        }
-    }
-}
-
-/// Whether a problem is the session's, so that no part can do without what it is about.
-const fn ends_all(problem: &Problem) -> bool {
-    !matches!(
-        problem,
-        Problem::StepUpRequired { .. } | Problem::Forbidden(_) | Problem::InsufficientScope { .. }
-    )
 }
 
 /// What a problem means for one part.

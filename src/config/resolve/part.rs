@@ -1,16 +1,18 @@
 //! `[frontend.<name>.route.<name>.part.<name>]`: the calls of a composed route, and who needs whose answer.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::call::{cookie_names, token, upstream};
+use super::call::{cookie_names, exchange, token, upstream};
 use super::resolver::{DAY, Resolver};
 use crate::compose::{InvalidTemplate, Pointer, Shape, Source, Template};
 use crate::config::key_path::KeyPath;
 use crate::config::mistake::did_you_mean;
 use crate::config::settings;
-use crate::frontend::{Composition, Each, Part, PartValue, RoutePath};
+use crate::frontend::{Composition, Each, Part, PartValue, RoutePath, TokenRequirement};
 use crate::names::PartName;
+use crate::oidc::TokenExchange;
 
 /// What placeholders may begin with, beside the names of parts.
 const RESERVED: [&str; 3] = ["query", "path", "item"];
@@ -33,6 +35,7 @@ pub(super) fn resolve(
     frontend: &settings::Frontend,
     route: &settings::Route,
     path: &RoutePath,
+    of_route: Option<&Arc<TokenExchange>>,
 ) -> Option<Composition> {
     let parts_at = at.child("part");
     refuse_forwarding(resolver, at, route);
@@ -60,6 +63,13 @@ pub(super) fn resolve(
         let needs = known.needs;
         let part_token = settings.token.as_ref().unwrap_or(&route.token);
         let part_token = token(resolver, &at.child("token"), part_token);
+        let is_users = part_token.is_some_and(TokenRequirement::is_users);
+        let own = exchange(
+            resolver,
+            &at.child("exchange"),
+            settings.exchange.as_ref(),
+            part_token,
+        );
         let upstream = upstream(resolver, &at.child("upstream"), settings.upstream.as_ref());
         let timeout = settings
             .timeout
@@ -81,6 +91,7 @@ pub(super) fn resolve(
                 name: drafts.get(index)?.name.clone(),
                 upstream: upstream?,
                 token: part_token?,
+                exchange: own.ok()?.or_else(|| of_route.filter(|_| is_users).cloned()),
                 path: template?,
                 shape: Shape::default(),
                 is_optional: settings.optional.0,

@@ -1,6 +1,6 @@
 //! `[frontend.<name>.route.<name>]`.
 
-use super::call::{cookie_names, refuse_star, token, upstream};
+use super::call::{cookie_names, exchange, refuse_star, token, upstream};
 use super::check::is_token;
 use super::resolver::{DAY, Resolver};
 use super::{part, policy};
@@ -65,9 +65,17 @@ fn one(
     }
     let path = path(resolver, &at.child("path"), route);
     let token = token(resolver, &at.child("token"), &route.token);
+    let exchange = exchange(
+        resolver,
+        &at.child("exchange"),
+        route.exchange.as_ref(),
+        token,
+    );
     let action = match &path {
         Some(path) if !route.part.is_empty() => {
-            part::resolve(resolver, at, frontend, route, path).map(Action::Compose)
+            let exchange = exchange.as_ref().ok().cloned().flatten();
+            part::resolve(resolver, at, frontend, route, path, exchange.as_ref())
+                .map(Action::Compose)
         }
         _ => forward(resolver, at, route).map(Action::Forward),
     };
@@ -77,6 +85,7 @@ fn one(
         name: parsed.ok()?,
         path: path?,
         token: token?,
+        exchange: exchange.ok()?,
         policy: required,
         rate_limit: rate_limit.ok()?,
         action: action?,

@@ -215,3 +215,54 @@ fn a_circle_names_the_parts_in_it() {
     assert_eq!(said.len(), 1, "{said:?}");
     assert!(said[0].contains("a, b, c"), "{said:?}");
 }
+
+#[test]
+fn an_exchange_says_what_it_is_for_and_has_a_token_to_exchange() {
+    one_mistake_each(&[
+        (
+            "frontend.shop.route.orders.exchange = { audience = \"a\", scopes = [\"b\"] }",
+            "",
+            "",
+        ),
+        (
+            "frontend.shop.route.orders.exchange = { grant = \"on-behalf-of\", scopes = [\"api://o/.default\"] }",
+            "",
+            "",
+        ),
+        (
+            "frontend.shop.route.orders.exchange = {}",
+            "frontend.shop.route.orders.exchange",
+            "which token",
+        ),
+        (
+            "frontend.shop.route.orders = { token = \"none\", exchange = { audience = \"a\" } }",
+            "frontend.shop.route.orders.exchange",
+            "only a user's token",
+        ),
+        (
+            "frontend.shop.route.orders = { token = \"client\", exchange = { audience = \"a\" } }",
+            "frontend.shop.route.orders.exchange",
+            "only a user's token",
+        ),
+        (
+            "frontend.shop.route.orders.exchange = { grant = \"on-behalf-of\", audience = \"a\", scopes = [\"b\"] }",
+            "frontend.shop.route.orders.exchange",
+            "name the API",
+        ),
+        (
+            "frontend.shop.route.orders.exchange = { grant = \"obo\", scopes = [\"b\"] }",
+            "frontend.shop.route.orders.exchange.grant",
+            "not supported",
+        ),
+        (
+            "frontend.shop.route.orders.exchange = { scopes = [\"a b\"] }",
+            "frontend.shop.route.orders.exchange.scopes",
+            "string of its own",
+        ),
+        (
+            "frontend.shop.route.orders.exchange = { resource = \"orders\" }",
+            "frontend.shop.route.orders.exchange.resource",
+            "absolute URI",
+        ),
+    ]);
+}

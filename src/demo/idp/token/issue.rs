@@ -47,6 +47,50 @@ pub(super) fn for_refresh_token(
     tokens(idp, narrowed(grant, params)?, &refresh_token, None)
 }
 
+/// A token for one API, in exchange for a user's access token that is still good (RFC 8693). An audience, resource or scope that
+/// begins with `unknown` is none of ours.
+pub(super) fn in_exchange(
+    idp: &Shared,
+    subject: &str,
+    client_id: &str,
+    params: &Params,
+) -> Result<Tokens, OAuthError> {
+    let grant = {
+        let store = idp.store();
+        let known = store.access_token(subject, idp.now());
+        let (grant, _) = known.ok_or(OAuthError("invalid_grant", "the token is not good"))?;
+        grant.clone()
+    };
+    if grant.client_id != client_id {
+        return Err(OAuthError("invalid_grant", "it is another client's"));
+    }
+    let mut grant = grant;
+    grant.nonce = None;
+    let wanted = params.all("audience").chain(params.all("resource"));
+    grant.resources = wanted.map(str::to_owned).collect();
+    if grant.resources.iter().any(|one| one.starts_with("unknown")) {
+        return Err(OAuthError("invalid_target", "there is no such API"));
+    }
+    if let Some(scope) = params.one("scope") {
+        scope.clone_into(&mut grant.scope);
+    }
+    if grant.scope.split(' ').any(|one| one.starts_with("unknown")) {
+        return Err(OAuthError("invalid_scope", "there is no such scope"));
+    }
+    let lifetime = idp.options.access_token_lifetime;
+    let mut tokens = Tokens::new();
+    tokens.insert(
+        "access_token".to_owned(),
+        access_token(idp, &grant, lifetime)?.into(),
+    );
+    let kind = "urn:ietf:params:oauth:token-type:access_token";
+    tokens.insert("issued_token_type".to_owned(), kind.into());
+    tokens.insert("token_type".to_owned(), "Bearer".into());
+    tokens.insert("expires_in".to_owned(), lifetime.as_secs().into());
+    tokens.insert("scope".to_owned(), grant.scope.into());
+    Ok(tokens)
+}
+
 /// A token of the client's own (RFC 6749 §4.4): no user, no refresh token, the scope that was asked for. It lives as long
 /// as its signature says; nothing here could revoke it.
 pub(super) fn for_client(

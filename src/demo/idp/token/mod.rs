@@ -1,5 +1,5 @@
-//! `/token`: a code, a refresh token or the client itself becomes tokens (RFC 6749 §4.1.3, §4.4, §6; OpenID Connect
-//! Core §3.1.3, §12).
+//! `/token`: a code, a refresh token, another access token or the client itself becomes tokens (RFC 6749 §4.1.3, §4.4, §6;
+//! OpenID Connect Core §3.1.3, §12; RFC 8693).
 
 mod issue;
 pub(super) mod revoke;
@@ -78,9 +78,20 @@ fn grant(request: &HttpRequest, params: &Params, idp: &Shared) -> Result<Tokens,
             issue::for_refresh_token(idp, token, &client_id, params)
         }
         Some("client_credentials") => issue::for_client(idp, &client_id, params),
+        Some("urn:ietf:params:oauth:grant-type:token-exchange") => {
+            let subject = params.one("subject_token").ok_or(missing)?;
+            issue::in_exchange(idp, subject, &client_id, params)
+        }
+        // Entra ID's on-behalf-of flow.
+        Some("urn:ietf:params:oauth:grant-type:jwt-bearer")
+            if params.one("requested_token_use") == Some("on_behalf_of") =>
+        {
+            let assertion = params.one("assertion").ok_or(missing)?;
+            issue::in_exchange(idp, assertion, &client_id, params)
+        }
         Some(_) => Err(OAuthError(
             "unsupported_grant_type",
-            "code, refresh_token or client_credentials",
+            "code, refresh_token, client_credentials, token exchange or on-behalf-of",
         )),
         None => Err(missing),
     }

@@ -1,0 +1,161 @@
+//! The user's token becomes one for the API that is called (RFC 8693).
+//!
+//! # Invariants
+//! - The API never sees the user's own token where its route or part has an `exchange`.
+//! - For one request there is one refresh at the most, whatever the provider says to the token.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::refresh::{self, Freshness};
+use super::{Bearer, Credential, Permit};
+use crate::frontend::{Frontend, Policy};
+use crate::oidc::{IdpClient, OidcError, Subject, TokenExchange};
+use crate::problem::Problem;
+use crate::request::Ctx;
+use crate::session::{OpenSession, Session};
+use crate::telemetry::metrics::{ExchangeResult, Metrics};
+
+/// What an exchange needs, and nothing that a refresh could change meanwhile.
+#[derive(Clone)]
+pub struct Exchanging<'a> {
+    /// The frontend of the session.
+    pub frontend: &'a Frontend,
+    /// This worker's.
+    pub idp: &'a IdpClient,
+    /// Counters.
+    pub metrics: &'a Metrics,
+    /// Whose token it is.
+    pub session: Rc<OpenSession>,
+}
+
+/// Why no token came in exchange.
+#[derive(Debug)]
+pub enum NotExchanged {
+    /// The user's token is not taken. A new one may be.
+    Subject,
+    /// This is the answer.
+    Problem(Problem),
+}
+
+impl Exchanging<'_> {
+    /// A permit with the token that comes in exchange for the user's. `bearer` is [`Bearer::RenewedUser`] if it is not to be
+    /// exchanged once more for this request.
+    pub async fn permit(
+        &self,
+        wanted: &Arc<TokenExchange>,
+        policy: &Policy,
+        bearer: Bearer,
+    ) -> Result<Permit, NotExchanged> {
+        let provider = &self.frontend.provider;
+        let outcome = provider
+            .exchanged_token(self.idp, subject(&self.session), wanted)
+            .await;
+        let result = match &outcome {
+            Ok(exchanged) if exchanged.is_cached => ExchangeResult::Cached,
+            Ok(_) => ExchangeResult::Ok,
+            Err(OidcError::Rejected(code)) if is_refusal(code) => ExchangeResult::Refused,
+            Err(_) => ExchangeResult::Unavailable,
+        };
+        self.metrics.exchanged(&self.frontend.name, result);
+        let exchanged = outcome.map_err(|error| self.not_exchanged(&error))?;
+        policy
+            .check_scopes(&exchanged.token.scope)
+            .map_err(NotExchanged::Problem)?;
+        Ok(Permit {
+            credential: Credential::Bearer(exchanged.token.authorization()),
+            bearer,
+            is_private: true,
+        })
+    }
+
+    /// Forgets the token that the API has refused.
+    pub fn forget(&self, wanted: &Arc<TokenExchange>) {
+        self.frontend
+            .provider
+            .forget_exchanged(subject(&self.session), wanted);
+    }
+
+    fn not_exchanged(&self, error: &OidcError) -> NotExchanged {
+        let code = match error {
+            OidcError::Rejected(code) => code.as_str(),
+            _ => "",
+        };
+        NotExchanged::Problem(match code {
+            // RFC 8693 §2.2.2 has `invalid_request` for a subject token that is not good any more.
+            "invalid_grant" | "invalid_request" => return NotExchanged::Subject,
+            "access_denied" | "invalid_scope" | "invalid_target" => Problem::InsufficientScope {
+                detail: "The identity provider gives no token for this API.".to_owned(),
+                part: None,
+            },
+            "interaction_required" | "login_required" | "consent_required" => {
+                self.frontend.login_required()
+            }
+            _ => Problem::IdentityProviderUnavailable,
+        })
+    }
+}
+
+/// Whether the provider refuses this user or this API. Other codes are about the client, so about everybody.
+fn is_refusal(code: &str) -> bool {
+    matches!(
+        code,
+        "access_denied"
+            | "consent_required"
+            | "interaction_required"
+            | "invalid_grant"
+            | "invalid_request"
+            | "invalid_scope"
+            | "invalid_target"
+            | "login_required"
+    )
+}
+
+/// A permit for a route with an `exchange`, after one refresh if the provider does not take the user's token.
+pub(super) async fn of_user(
+    wanted: &Arc<TokenExchange>,
+    policy: &Policy,
+    ctx: &mut Ctx<'_>,
+    bearer: Bearer,
+) -> Result<Permit, Problem> {
+    match exchanging(ctx)?.permit(wanted, policy, bearer).await {
+        Ok(permit) => return Ok(permit),
+        Err(NotExchanged::Problem(problem)) => return Err(problem),
+        Err(NotExchanged::Subject) => renew_subject(ctx).await?,
+    }
+    match exchanging(ctx)?
+        .permit(wanted, policy, Bearer::RenewedUser)
+        .await
+    {
+        Ok(permit) => Ok(permit),
+        Err(NotExchanged::Problem(problem)) => Err(problem),
+        Err(NotExchanged::Subject) => Err(ctx.frontend.login_required()),
+    }
+}
+
+/// Refreshes because the provider does not take the user's token in exchange. Nothing has been sent yet, so the request's method
+/// does not matter.
+pub async fn renew_subject(ctx: &mut Ctx<'_>) -> Result<(), Problem> {
+    match refresh::at_once(ctx).await? {
+        Freshness::Renewed => Ok(()),
+        Freshness::Kept => Err(ctx.frontend.login_required()),
+    }
+}
+
+/// What an exchange for this request needs.
+pub fn exchanging<'c>(ctx: &Ctx<'c>) -> Result<Exchanging<'c>, Problem> {
+    Ok(Exchanging {
+        frontend: ctx.frontend,
+        idp: ctx.idp,
+        metrics: &ctx.bff.metrics,
+        session: Rc::clone(ctx.session.as_ref().ok_or(Problem::Internal)?),
+    })
+}
+
+fn subject(session: &Session) -> Subject<'_> {
+    Subject {
+        session: session.id.0,
+        token: &session.tokens.access_token,
+        ends_at: session.tokens.expires_at.min(session.ends_at),
+    }
+}
