@@ -8,7 +8,7 @@ import { availableParallelism } from 'node:os';
 
 import { missing } from './lib/programs.mjs';
 
-/** They measure what happens within seconds under load, so nothing else may run beside them. */
+/** They measure what happens within seconds under load, so no other story may run beside them. */
 const TIMED = ['coordination.test.mjs', 'replicas.test.mjs', 'rotation.test.mjs'];
 const OTHERS = readdirSync(new URL('.', import.meta.url))
   .filter((name) => name.endsWith('.test.mjs') && !TIMED.includes(name));

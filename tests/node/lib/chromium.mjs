@@ -1,8 +1,9 @@
 // Headless Chromium from the system, kept to loopback.
-import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { chromium } from 'playwright-core';
+
+import { program } from './programs.mjs';
 
 const FLAGS = [
   '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
@@ -11,11 +12,9 @@ const FLAGS = [
   '--host-resolver-rules=MAP localhost 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1',
 ];
 
-/** Starts Chromium; loudly missing, because a story that does not run proves nothing. */
+/** Starts Chromium, and ends it with the test `t`. */
 export async function startChromium(t) {
-  const executablePath = process.env.CHROMIUM_BIN ?? '/usr/bin/chromium';
-  if (!existsSync(executablePath)) throw new Error(`no Chromium at ${executablePath}: install it, or set CHROMIUM_BIN`);
-  const browser = await chromium.launch({ executablePath, args: FLAGS, timeout: 30_000 });
+  const browser = await chromium.launch({ executablePath: program('chromium'), args: FLAGS, timeout: 30_000 });
   t.after(() => browser.close());
   return browser;
 }

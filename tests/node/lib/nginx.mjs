@@ -1,22 +1,15 @@
 // A real nginx in front, from the distribution, with a configuration of the story's own.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import { program } from './programs.mjs';
 import { eventually } from './waiting.mjs';
 
 const START_MS = 10_000;
-
-/** Path of the program; loudly missing, because a story that does not run proves nothing. */
-function program() {
-  const path = process.env.NGINX_BIN ?? '/usr/sbin/nginx';
-  if (!existsSync(path)) throw new Error(`no nginx at ${path}: install it (Debian: nginx-light), or set NGINX_BIN`);
-  return path;
-}
 
 /**
  * Everything that nginx needs to be told to pass requests on; `server` and `location` are what the story adds.
@@ -64,7 +57,7 @@ export async function startNginx({ backend = '', http = () => '', server = '', l
   await configure(options.backends);
   const log = join(dir, 'error.log');
   // In the foreground, and of this user alone: nothing outlives the story.
-  const child = spawn(program(), ['-c', config, '-p', dir, '-g', `daemon off; error_log ${log} notice;`], {
+  const child = spawn(program('nginx'), ['-c', config, '-p', dir, '-g', `daemon off; error_log ${log} notice;`], {
     env: { PATH: process.env.PATH, HOME: dir }, stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';

@@ -1,13 +1,14 @@
 // The programs that stories need beside Node, where they are, and how to get them.
 //
 // `node lib/programs.mjs` names what is missing, one a line: its short name, a tab, and how to get it.
-import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** Debian keeps servers where only root's PATH looks. */
 const DIRECTORIES = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/local/sbin', '/opt/homebrew/bin'];
+
+const SNAP = '/snap/bin/chromium';
 
 /** The first with `--test-concurrency`. */
 const NODE = {
@@ -20,8 +21,8 @@ const PROGRAMS = {
     variable: 'CHROMIUM_BIN',
     names: ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'],
     paths: ['/Applications/Google Chrome.app/Contents/MacOS/Google Chrome', ...await playwrights()],
-    // Ubuntu's package is an empty shell around a snap: it is there and does not run.
-    runs: (path) => spawnSync(path, ['--version'], { timeout: 20_000 }).status === 0,
+    // Ubuntu's package is a script that only starts a snap.
+    runs: (path) => !beginning(path).includes(SNAP) || existsSync(SNAP),
     get: 'Debian: apt-get install chromium. Fedora: dnf install chromium. Ubuntu, where chromium is a snap: '
       + '(cd tests/node && npx playwright-core install --with-deps chromium). macOS: the same without --with-deps',
   },
@@ -50,6 +51,15 @@ async function playwrights() {
   } catch {
     return [];
   }
+}
+
+/** The first bytes of a file, as text. */
+function beginning(path) {
+  const file = openSync(path);
+  const bytes = Buffer.alloc(4096);
+  const length = readSync(file, bytes);
+  closeSync(file);
+  return bytes.toString('latin1', 0, length);
 }
 
 const found = new Map();

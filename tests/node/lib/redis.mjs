@@ -1,20 +1,13 @@
 // A Redis or Valkey of one's own on a free loopback port: started, killed, frozen, and started again with its data.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { freePorts } from './ports.mjs';
+import { program } from './programs.mjs';
 
 const START_MS = 10_000;
-
-/** The server's binary; loudly missing, because a story that does not run proves nothing. */
-function binary() {
-  const path = process.env.REDIS_BIN ?? '/usr/bin/redis-server';
-  if (!existsSync(path)) throw new Error(`no Redis at ${path}: install redis-server, or set REDIS_BIN`);
-  return path;
-}
 
 /** Starts a server that keeps its data in `dir`. `url` is where it is, `url` of another start is the same. */
 export async function startRedis({ dir }) {
@@ -23,7 +16,7 @@ export async function startRedis({ dir }) {
   let gone;
 
   const start = async () => {
-    child = spawn(binary(), [
+    child = spawn(program('redis'), [
       '--port', port, '--bind', '127.0.0.1', '--dir', dir, '--save', '', '--appendonly', 'yes', '--appendfsync', 'always',
     ].map(String), { stdio: 'ignore' });
     gone = once(child, 'exit');
