@@ -280,6 +280,32 @@ mod tests {
     }
 
     #[test]
+    fn what_a_session_can_do_without_is_passed_over_and_the_subject_is_not() {
+        let read = |claims: Value| Claims::read(claims.as_object().unwrap().clone(), "issuer");
+        let claims = read(json!({
+            "sub": "ada", "sid": "s-1", "acr": "gold", "auth_time": 7.5, "session_expiry": 9, "x": [1],
+        }));
+        let claims = claims.unwrap();
+        assert_eq!(claims.subject, "ada");
+        let texts = (claims.sid.as_deref(), claims.acr.as_deref());
+        assert_eq!(texts, (Some("s-1"), Some("gold")));
+        let at = |secs| Some(UnixTime::from_secs(secs));
+        assert_eq!((claims.auth_time, claims.session_expiry), (at(7), at(9)));
+        assert_eq!(claims.all.len(), 6);
+
+        let claims = read(json!({
+            "sub": "ada", "sid": 1, "acr": ["gold"], "auth_time": "7", "session_expiry": null,
+        }));
+        let claims = claims.unwrap();
+        assert_eq!((claims.sid, claims.acr), (None, None));
+        assert_eq!((claims.auth_time, claims.session_expiry), (None, None));
+
+        for subject in [json!(null), json!(""), json!(7)] {
+            assert!(read(json!({ "sub": subject })).is_err());
+        }
+    }
+
+    #[test]
     fn a_time_may_have_a_fraction() {
         // F1, RFC 7519 §2
         for (written, read) in [

@@ -4,7 +4,8 @@
 //! client gets a byte of the answer, so streamed answers carry their `Set-Cookie`. If the upstream answers 401, the pipeline
 //! calls [`renew`] while it has sent nothing of that answer.
 //!
-//! - `credentials`: whose token goes along · `credential`: how a request carries it · `permit`: the proof that it may
+//! - `anonymous`: may a request go without a session? · `credentials`: whose token goes along · `credential`: how a request
+//!   carries it · `permit`: the proof that it may
 //! - `refresh`: keeps the user's token fresh · `decision`: what a request does before and after a refresh · `token_call`: the
 //!   call itself. The client's own token comes from [`Provider::client_token`](crate::oidc::Provider::client_token).
 //! - `exchange`: another token in its place, for one API alone
@@ -18,6 +19,7 @@
 //! - A token that an upstream has refused is renewed at most once for a request, and for some time not at all if that did
 //!   not help.
 
+mod anonymous;
 mod challenge;
 mod credential;
 mod credentials;
@@ -33,8 +35,6 @@ use crate::frontend::{CountedBy, Matched, Route, Spender, TokenRequirement};
 use crate::guard::{Admitted, is_speculative};
 use crate::problem::Problem;
 use crate::request::Ctx;
-use crate::session::OpenResult;
-use crate::telemetry::metrics::RefreshResult;
 
 pub use credential::Credential;
 pub use credentials::renewed;
@@ -66,7 +66,7 @@ pub fn check_policy(
     ctx: &Ctx<'_>,
 ) -> Result<(), Problem> {
     if ctx.session.is_none() {
-        may_go_without_session(matched.route, ctx)?;
+        anonymous::check(matched.route.token, matched.route, ctx)?;
     }
     spend(admitted, matched.route, ctx)?;
     check_claims(matched, ctx)
@@ -79,9 +79,12 @@ pub async fn permit_as(
     route: &Route,
     ctx: &mut Ctx<'_>,
 ) -> Result<Permit, Problem> {
+    if ctx.session.is_none() {
+        // A part may ask for another token than its route.
+        anonymous::check(requirement, route, ctx)?;
+    }
     let permit = match credentials::users(requirement, route, ctx).await? {
         Some(permit) => permit,
-        None if requirement == TokenRequirement::User => return Err(ctx.frontend.login_required()),
         None => credentials::others(requirement, route, &ctx.frontend.provider, ctx.idp).await?,
     };
     let is_used = permit.bearer().is_users() || route.requires_claims();
@@ -89,26 +92,6 @@ pub async fn permit_as(
         ctx.touch();
     }
     Ok(permit)
-}
-
-/// Refuses a request without a session if the route needs one, or if cookies say that there is a user behind it.
-///
-/// With `user-or-client`, whoever came with the cookies of a session does not get the client's token, even if the session is
-/// over or nobody can say whose it was. Where the route wants the user's token, such a request is not sent without a token
-/// either if the session may still be alive: another replica may know the key.
-fn may_go_without_session(route: &Route, ctx: &Ctx<'_>) -> Result<(), Problem> {
-    let wants_user = route.token.is_users() || route.requires_user();
-    let is_clients = route.token == TokenRequirement::UserOrClient;
-    match ctx.found {
-        OpenResult::Unrefreshable if wants_user => {
-            ctx.bff.metrics.refreshed(RefreshResult::Impossible);
-            Err(ctx.frontend.not_refreshable(ctx.now))
-        }
-        OpenResult::UnknownKey if wants_user => Err(ctx.frontend.login_required()),
-        found if is_clients && found != OpenResult::Anonymous => Err(ctx.frontend.login_required()),
-        _ if route.requires_user() => Err(ctx.frontend.login_required()),
-        _ => Ok(()),
-    }
 }
 
 /// Counts the request for its session, or for its address if it has none.

@@ -27,6 +27,16 @@ path = "/api/members"
 upstream = "api"
 token = "client"
 require_claims = { roles = ["buyer"] }
+[frontend.shop.route.mixed]
+path = "/api/mixed"
+token = "client"
+[frontend.shop.route.mixed.part.catalogue]
+upstream = "api"
+path = "/catalogue"
+[frontend.shop.route.mixed.part.mine]
+upstream = "api"
+path = "/mine"
+token = "user_or_client"
 "#;
 
 fn bff() -> TestBff {
@@ -236,6 +246,25 @@ fn a_session_that_does_not_open_never_goes_out_as_the_client() {
     assert_eq!(bff.api_calls(), 0);
     let answer = browser.fetch("GET", "/api/either");
     assert_eq!(claims(&answer)["sub"], "shop");
+}
+
+#[test]
+fn a_part_never_goes_out_as_the_client_for_a_session_that_does_not_open() {
+    // The same for a part whose token is not that of its route
+    let bff = bff();
+    let name = "__Host-Http-shop";
+    let stranger = TestBff::spawn().signed_in().cookie(name).unwrap().clone();
+    let nobody = ask(&bff, "/api/mixed");
+    let token = &nobody.json()["mine"]["authorization"]["token_claims"];
+    assert_eq!(token["sub"], "shop", "{}", nobody.text());
+    let calls = bff.api_calls();
+    let answer = Request::new("GET", "/api/mixed")
+        .header("host", "shop.test")
+        .header("x-csrf", "1")
+        .header("cookie", &format!("{name}={}", stranger.value))
+        .send(bff.addr);
+    assert_eq!(answer.problem(), "login-required");
+    assert_eq!(bff.api_calls(), calls);
 }
 
 #[test]
