@@ -2,7 +2,7 @@
 //!
 //! The module has two halves:
 //! - `call` makes one call to one upstream: a place among its connections, the credential, the time limit, one more
-//!   attempt after a dead connection, the check of the answer's framing. It gives a [`Called`] answer and does not know
+//!   attempt after a stale connection, the check of the answer's framing. It gives a [`Called`] answer and does not know
 //!   what the answer is for.
 //! - `forward` mirrors a client's request: which headers pass, how both bodies stream, what a WebSocket handshake
 //!   becomes, and what ends an answer that outlives its session.
@@ -16,7 +16,7 @@
 //! - An answer that arrived incomplete leaves incomplete: sealgate cuts the client's connection.
 //! - What a client says about itself (`Authorization`, `Forwarded`, `X-User-*` …) never reaches an upstream.
 //! - A request is sent once. The one exception: an idempotent request without a body whose connection turned out to be
-//!   dead (RFC 9110 §9.2.2).
+//!   stale (RFC 9110 §9.2.2).
 //!
 //! # Spec
 //! RFC 9110 §7.6 (message forwarding), RFC 9111 §3.5 (shared caches), RFC 9112 §6 (framing), RFC 7239 (`Forwarded`).
@@ -35,6 +35,6 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use call::{Answer, Called, Challenge, Proxy, ReadError, Target, Upstreams};
+pub use call::{Answer, Called, Challenge, Get, Proxy, ReadError, Upstreams};
 pub use forward::{end_in_time, is_replayable, may_last, no_body};
 pub use settings::UpstreamSettings;

@@ -35,7 +35,7 @@ use super::ApiCall;
 use crate::compose::{Failure, FailureCode, Kept, merged};
 use crate::frontend::{Composition, Part, Route};
 use crate::problem::Problem;
-use crate::proxy::{Called, Challenge, Proxy, ReadError, Target};
+use crate::proxy::{Called, Challenge, Get, Proxy, ReadError};
 use crate::request::Ctx;
 use crate::token;
 use freshness::Freshness;
@@ -222,7 +222,7 @@ impl Run<'_> {
             Some((path, query)) => (path, Some(query)),
             None => (&*job.target, None),
         };
-        let target = Target {
+        let target = Get {
             upstream: &part.upstream,
             path,
             query,

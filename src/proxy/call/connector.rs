@@ -1,7 +1,7 @@
-//! A connection to an upstream, which remembers what it heard.
+//! A connection to an upstream, which remembers whether it was answered.
 //!
-//! `upstream` puts a [`Connector`] under hyper's client. TCP and TLS together get one time limit, and every
-//! connection carries a [`Heard`], by which `upstream` knows whether a request may be sent again.
+//! `upstream` puts a [`Connector`] under hyper's client. Name resolution, TCP and TLS share one time limit. Every
+//! connection carries a [`Heard`], which tells whether a request may be sent again.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -84,7 +84,7 @@ struct Flags {
 }
 
 impl Heard {
-    /// Whether the connection has answered before, but not a byte of the last request.
+    /// Whether the connection has answered an earlier request, and not a byte of the last one.
     pub(super) fn is_stale(&self) -> bool {
         self.0.before.load(Ordering::Relaxed) && !self.0.now.load(Ordering::Relaxed)
     }
@@ -100,7 +100,7 @@ impl Heard {
     }
 }
 
-/// A connection, above TLS: a `close_notify` is no answer.
+/// A connection. It stands above TLS, so that a `close_notify` does not count as an answer.
 pub(super) struct Wire {
     stream: Tls,
     heard: Heard,

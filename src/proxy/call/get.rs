@@ -15,8 +15,8 @@ use crate::problem::Problem;
 use crate::proxy::headers::request::UpstreamHeaders;
 use crate::token::Permit;
 
-/// What of a client's request a [`get`](Proxy::get) carries, beside the cookies that the caller allows. `Connection`
-/// and `Via` are read, not carried.
+/// The client's headers that a [`get`](Proxy::get) reads. Of the cookies it carries those that the caller allows.
+/// `Connection` says which headers do not pass, and `Via` grows.
 const CARRIED: [&str; 7] = [
     "accept-language",
     "baggage",
@@ -30,7 +30,7 @@ const CARRIED: [&str; 7] = [
 /// Calls upstreams on behalf of one client's request.
 #[derive(Clone, Copy, Debug)]
 pub struct Proxy<'a> {
-    /// This worker's.
+    /// The upstreams of this worker.
     pub upstreams: &'a Upstreams,
     /// The request as it came.
     pub request: &'a HttpRequest,
@@ -44,15 +44,15 @@ pub struct Proxy<'a> {
 
 /// What a [`Proxy::get`] asks for.
 #[derive(Clone, Copy, Debug)]
-pub struct Target<'a> {
+pub struct Get<'a> {
     /// Which upstream.
     pub upstream: &'a UpstreamName,
-    /// Below the upstream's own prefix: empty, or beginning with a slash. It goes out as it is, so the caller refuses
+    /// Below the upstream's own prefix: empty, or beginning with a slash. It goes out as it is, so the caller must refuse
     /// segments such as `..`.
     pub path: &'a str,
     /// Without its question mark.
     pub query: Option<&'a str>,
-    /// Names of the client's cookies that go along.
+    /// Names of the client's cookies that the upstream gets.
     pub cookies: &'a [String],
     /// Time until the answer's head, if it is not the upstream's own.
     pub timeout: Option<Duration>,
@@ -61,11 +61,7 @@ pub struct Target<'a> {
 impl Proxy<'_> {
     /// Asks one upstream by a GET that carries what a forwarded GET carries of the client and of the trace, and nothing
     /// else of the client's request.
-    pub async fn get(
-        &self,
-        permit: &Permit,
-        target: Target<'_>,
-    ) -> Result<Called<Answer>, Problem> {
+    pub async fn get(&self, permit: &Permit, target: Get<'_>) -> Result<Called<Answer>, Problem> {
         let upstream = self.upstreams.find(target.upstream)?;
         let uri = upstream.base.uri(target.path, target.query).map_err(|_| {
             log::warn!("upstream {}: a target that HTTP cannot name", upstream.name);

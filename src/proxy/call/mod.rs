@@ -41,11 +41,11 @@ use crate::token::Permit;
 use answer::Hold;
 use request_body::RequestBody;
 use upload::Upload;
-use upstream::met_dead_connection;
+use upstream::met_stale_connection;
 
 pub use answer::{Answer, ReadError};
 pub(super) use answer::{AnswerBody, BrokenOff};
-pub use get::{Proxy, Target};
+pub use get::{Get, Proxy};
 pub(super) use length::Length;
 pub(super) use places::{Awaited, TunnelPlace, Watch};
 pub(super) use upload::ClientBody;
@@ -119,7 +119,7 @@ pub(super) enum Handshake {
 
 impl Call<'_> {
     /// Sends a request that has no body. `head` makes it, and makes it once more if an idle connection turns out to be
-    /// dead.
+    /// stale.
     pub(super) async fn send(
         &self,
         head: impl Fn() -> Result<Request<()>, Problem>,
@@ -130,9 +130,9 @@ impl Call<'_> {
         let attempts = async {
             let outcome = self.upstream.send(bodiless(first)).await;
             match outcome {
-                Err(failure) if is_idempotent && met_dead_connection(&failure) => {
+                Err(failure) if is_idempotent && met_stale_connection(&failure) => {
                     log::debug!(
-                        "upstream {}: an idle connection was dead; trying again on a new one",
+                        "upstream {}: an idle connection was stale; trying again on a new one",
                         self.upstream.name
                     );
                     let second = bodiless(self.authorized(head()?));
@@ -164,7 +164,7 @@ impl Call<'_> {
         Ok(self.called(answer, Hold::Place(place), Some(upload)))
     }
 
-    /// Sends a WebSocket handshake, on a new connection: it would not go back to the pool, and it is never dead.
+    /// Sends a WebSocket handshake, on a new connection: it would not go back to the pool, and it is never stale.
     ///
     /// `is_accepted` says whether a 101 proves that the upstream has read this handshake.
     pub(super) async fn send_handshake(

@@ -208,7 +208,7 @@ impl Upstream {
 }
 
 /// Whether the connection of a request had answered an earlier one, and ended before a byte of this answer.
-pub(super) fn met_dead_connection(failure: &legacy::Error) -> bool {
+pub(super) fn met_stale_connection(failure: &legacy::Error) -> bool {
     let mut extras = http::Extensions::new();
     if let Some(connected) = failure.connect_info() {
         connected.get_extras(&mut extras);

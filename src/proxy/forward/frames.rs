@@ -1,6 +1,6 @@
 //! Where the frames of a WebSocket connection begin and end. Headers are read, payloads are counted.
 //!
-//! `lasting` follows what an upstream sends with it, so that a frame of ours never lands inside another.
+//! `lasting` follows with it what an upstream sends, so that it puts no frame of ours inside another.
 //!
 //! # Spec
 //! RFC 6455 §5.2 (framing), §5.4 (control frames may stand between the fragments of a message), §5.5.1 (close).
@@ -27,7 +27,7 @@ impl Frames {
         self.have == 0
     }
 
-    /// Whether a close frame has begun: nothing may be sent after it.
+    /// Whether a close frame has begun. Nothing may be sent after it.
     pub(super) const fn has_closed(&self) -> bool {
         self.has_closed
     }
@@ -40,7 +40,7 @@ impl Frames {
         }
     }
 
-    /// Follows bytes up to the end of the present frame; gives how many those are.
+    /// Follows bytes up to the end of the present frame, and gives how many those are.
     pub(super) fn pass_frame(&mut self, bytes: &[u8]) -> usize {
         let mut rest = bytes;
         while self.left.is_none()

@@ -1,21 +1,26 @@
-//! Answers that last, server-sent events and WebSocket, and what ends them before their time.
+//! Answers that last (server-sent events and WebSocket), and what ends them before their upstream does.
 //!
-//! `server::pipeline` hands every upstream's answer to [`end_in_time`]; ordinary ones pass untouched. A task waits for
-//! the end beside the answer, because a body is not looked at while its client reads nothing. Before it asks for what
-//! [`may_last`], it begins to watch the session's end: the upstream takes its time.
+//! `api::forward` gives every upstream's answer to [`end_in_time`], which leaves ordinary ones as they are. A task waits
+//! for the end beside the answer, because nobody polls a body while its client reads nothing. It sleeps until there is
+//! news: no timer of it runs but the one for the session's end.
+//!
+//! If a request asks for an answer that [`may_last`], `api::forward` watches the session's end from then on, because the
+//! upstream may take long to answer.
 //!
 //! # Invariants
-//! - No such answer outlives its session in this process: not its absolute end, nor logout, nor revocation (D37).
-//! - If a later refresh brings that end nearer, it holds too: from the request on where an event stream or WebSocket was
-//!   asked for, from the upstream's answer on where an event stream came unasked.
-//! - A close frame of ours stands between two frames of the upstream, never inside one, and never after a close frame.
-//! - At shutdown they end at once, so that clients turn to another replica.
+//! - An answer that lasts does not outlive its session in this process: it ends at the session's absolute end, at logout
+//!   and at revocation.
+//! - If a later refresh brings the session's end nearer, the nearer end counts. An event stream that nobody asked for has
+//!   this from the upstream's answer on, the others from the request on.
+//! - A close frame of ours stands between two frames of the upstream. It is never inside one, and never after a close
+//!   frame.
+//! - At shutdown such answers end at once, so that clients turn to another replica.
 //!
 //! # Spec
 //! RFC 6455 §7.4.1: 1008 (policy violation) for the session's end, 1001 (going away) for ours.
 //!
-//! # Why an event stream just ends
-//! Its clients reconnect by themselves, and the next request is answered 401.
+//! # Why an event stream ends without a last event
+//! `EventSource` connects again by itself, and the next request gets 401.
 
 use std::cell::{Cell, RefCell};
 use std::error::Error as StdError;
@@ -40,7 +45,7 @@ use crate::frontend::WebSocket;
 use crate::session::Session;
 use crate::telemetry::take_along;
 
-/// How long an upstream may take to finish a frame that it has begun, before the connection is cut inside it.
+/// How long an upstream may take to finish a frame that it has begun. Then the connection is cut inside the frame.
 const LAST_FRAME: Duration = Duration::from_secs(1);
 
 /// Why an answer ends before its upstream ends it.
@@ -62,7 +67,7 @@ impl Ending {
     }
 }
 
-/// Sees to it that an answer which lasts ends with `session`, and with the process.
+/// Makes an answer that lasts end with `session` and with the process.
 pub fn end_in_time(answer: HttpResponse, bff: &Bff, session: Option<&Session>) -> HttpResponse {
     let frames = match answer.status() {
         StatusCode::SWITCHING_PROTOCOLS => Some(Frames::default()),
@@ -97,12 +102,12 @@ fn ending(bff: &Bff, session: Option<&Session>) -> impl Future<Output = Ending> 
     let over = session.map(|session| {
         let end = bff.ends.reached(session, &bff.clock);
         let revoked = bff.revocations.ended(session);
-        let unknown = in_the_dark(bff.coordinator.clone());
+        let stale = revocations_are_stale(bff.coordinator.clone());
         async {
             tokio::select! {
                 () = end => {}
                 () = revoked => {}
-                () = unknown => {}
+                () = stale => {}
             }
         }
     });
@@ -120,8 +125,9 @@ fn ending(bff: &Bff, session: Option<&Session>) -> impl Future<Output = Ending> 
     }
 }
 
-/// Until nobody here can tell any more whether sessions were ended elsewhere, and the configuration says `closed`.
-async fn in_the_dark(coordinator: Option<Arc<Coordinator>>) {
+/// Waits until this process does not know any more which sessions ended elsewhere. With `on_failure = "open"` it waits
+/// for ever.
+async fn revocations_are_stale(coordinator: Option<Arc<Coordinator>>) {
     match coordinator {
         Some(coordinator) => coordinator.darkness().await,
         None => std::future::pending().await,
@@ -131,14 +137,14 @@ async fn in_the_dark(coordinator: Option<Arc<Coordinator>>) {
 /// The body of an answer that lasts.
 struct Lasting {
     size: BodySize,
-    /// What the upstream has sent; nothing to follow in an event stream.
+    /// Follows what the upstream has sent. An event stream has no frames.
     frames: Option<Frames>,
     shared: Rc<Shared>,
     watcher: JoinHandle<()>,
 }
 
 struct Shared {
-    /// `None` when it is over. Dropped, it ends the request to the upstream.
+    /// `None` when it is over. If it is dropped, the request to the upstream ends.
     body: RefCell<Option<BoxBody>>,
     ending: Cell<Option<Ending>>,
     reader: Cell<Option<Waker>>,

@@ -1,11 +1,11 @@
 //! The bytes of a WebSocket connection, both ways.
 //!
-//! `upgrade` makes a [`Tunnel`] once the upstream has switched protocols. It is the body of the 101 answer: what the
-//! upstream sends. What the client sends is the request's body, which a task carries the other way.
+//! When an upstream has switched protocols, a [`Tunnel`] is the body of the 101: it gives what the upstream sends. What
+//! the client sends is the request's body, and a task carries it the other way.
 //!
 //! # Invariants
-//! - Each direction reads only what the other end has taken before: nothing piles up.
-//! - With the tunnel end both connections; what the client had sent by then still reaches the upstream.
+//! - Each direction reads on when the other end has taken what was read before, so nothing piles up.
+//! - When the tunnel ends, both connections end. What the client had sent by then still reaches the upstream.
 //!
 //! # Why the halves end together
 //! WebSocket closes by its own frames (RFC 6455 §7.1.1). A half-closed TCP connection has no meaning in it.
@@ -30,13 +30,13 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 use crate::proxy::call::TunnelPlace;
 use crate::telemetry::take_along;
 
-/// What is read from an upstream at a time.
+/// Most bytes read from an upstream at a time.
 const PIECE: usize = 8 * 1024;
 
-/// How long the client's last bytes may take to the upstream when all else is over.
+/// How long the client's last bytes may take to reach the upstream when all else is over.
 const LAST_BYTES: Duration = Duration::from_secs(1);
 
-/// For so long nothing was sent, or nothing taken.
+/// Nothing was sent or taken for longer than the limit.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the connection was idle for too long")]
 pub(super) struct Idle;
@@ -46,7 +46,7 @@ pub(super) struct Tunnel {
     down: ReadHalf<TokioIo<Upgraded>>,
     piece: BytesMut,
     up: Option<JoinHandle<Result<(), Idle>>>,
-    /// Dropped with the tunnel, which tells the other direction.
+    /// It is dropped with the tunnel, and so tells the other direction.
     _open: oneshot::Sender<()>,
     limit: Duration,
     last: Rc<Cell<Instant>>,
@@ -55,7 +55,7 @@ pub(super) struct Tunnel {
 }
 
 impl Tunnel {
-    /// Joins an upstream's connection and what comes from the client.
+    /// Joins an upstream's connection with what comes from the client.
     pub(super) fn new(
         upstream: Upgraded,
         client: web::Payload,
@@ -123,7 +123,7 @@ impl MessageBody for Tunnel {
                 this.last.set(Instant::now());
                 Poll::Ready(Some(Ok(this.piece.split().freeze())))
             }
-            // An upstream that resets has closed; whether it did so by a close frame, the client has seen.
+            // A reset ends the tunnel like a close. The client has seen whether a close frame came before.
             Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(None),
             Poll::Pending if this.has_stalled(cx) || this.is_idle(cx) => {
                 Poll::Ready(Some(Err(Idle)))
@@ -164,7 +164,7 @@ impl Uplink {
         stalled
     }
 
-    /// Whether there is anybody to send more to.
+    /// Sends a piece. Gives whether the upstream takes more.
     async fn send(&mut self, chunk: &[u8]) -> Result<bool, Idle> {
         let sent = async {
             self.up.write_all(chunk).await?;

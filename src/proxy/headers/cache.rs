@@ -1,15 +1,15 @@
 //! Keeps one user's answers out of shared caches.
 //!
 //! # Why
-//! An API counts on RFC 9111 §3.5: caches do not store answers to requests with `Authorization`. Between browser
-//! and sealgate there is a cookie instead, for which no such rule exists (D28).
+//! An API relies on RFC 9111 §3.5: shared caches do not store answers to requests with `Authorization`. Between browser
+//! and sealgate there is a cookie instead, and caches have no such rule for cookies.
 
 /// The `Cache-Control` of an answer for one user, made from the upstream's lines.
 pub(super) fn for_one_user<'h>(lines: impl Iterator<Item = &'h [u8]>) -> String {
     let mut kept = Vec::new();
     let mut is_private = false;
     for line in lines {
-        // What cannot be read may be anything.
+        // A line that is not UTF-8 may say anything.
         let Ok(line) = std::str::from_utf8(line) else {
             return "no-store".to_owned();
         };

@@ -1,10 +1,10 @@
 //! Request headers by which a proxy tells an API who is calling, and over which connection.
 //!
-//! APIs believe them when they come from the proxy in front; here that is sealgate, and it sends none but its own. What a
-//! client writes there is a lie, or would be taken for one of ours (D3, A21). A route's `strip_headers` adds to the list.
+//! An API believes them, because the proxy in front of it sets them. Here sealgate is that proxy, so a client's own do not
+//! pass. A route's `strip_headers` adds to the list.
 //!
-//! # Why a list of names and not a list of what passes
-//! Apps send headers of their own to their APIs, of any name.
+//! # Why a list of what does not pass
+//! Apps send headers of any name to their APIs, so a list of what passes would break them.
 
 /// Whether a header, its name in lower case, says who the client is.
 pub(super) fn is_claim(name: &str) -> bool {
@@ -85,7 +85,7 @@ fn is_x_claim(rest: &str) -> bool {
                     "credential-",
                 ])
         }
-        // Cloud Endpoints; Envoy, which also takes orders by them
+        // Cloud Endpoints; Envoy, which also obeys some of them
         Some(b'e') => begins(&["endpoint-api-userinfo", "envoy-"]),
         Some(b'f') => begins(&["forwarded"]),
         // Google's Identity-Aware Proxy

@@ -2,12 +2,12 @@
 
 use url::Url;
 
-/// `Location` or `Content-Location` of an answer to `asked`. `None`: it must not pass (D34).
+/// The `Location` or `Content-Location` for the client, of an answer to `asked`. With `None` it does not pass.
 ///
-/// What points at the upstream becomes the path of the route; other origins stay; the rest of the upstream, which
-/// no path of the frontend leads to, and other schemes do not pass.
+/// An address at the upstream becomes a path of the route. An address at another origin stays. An address at the upstream
+/// that no path of the frontend leads to does not pass, nor does another scheme than http and https.
 ///
-/// `mount`: the path of the route as this request has it, if it was taken off.
+/// `mount` is the route's path as this request has it, if the route takes it off.
 pub(super) fn rewrite(
     value: &str,
     asked: &Url,

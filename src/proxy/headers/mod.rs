@@ -1,9 +1,11 @@
 //! What crosses between client and upstream, and what does not.
 //!
-//! `forward` calls [`request::Outbound`] on the way out, [`response::Inbound`] on the way back. Pure functions.
+//! [`request::UpstreamHeaders`] makes the headers for an upstream, [`response::ClientHeaders`] those for the client. Both are
+//! pure.
 //!
 //! # Invariants
-//! - Strip first, then add: nothing a client names in `Connection` can remove what sealgate adds (CVE-2025-48865).
+//! - Headers are stripped first and added then, so nothing that a client names in `Connection` removes what sealgate adds
+//!   (CVE-2025-48865).
 //! - Hop-by-hop fields, fixed or named in `Connection`, cross in neither direction (RFC 9110 §7.6.1).
 
 mod cache;
@@ -12,7 +14,7 @@ mod location;
 pub(super) mod request;
 pub(super) mod response;
 
-/// Fields that belong to one connection, whoever sends them (RFC 9110 §7.6.1, RFC 7540 §3.2.1).
+/// Whether a field belongs to one connection, whoever sends it (RFC 9110 §7.6.1, RFC 7540 §3.2.1).
 fn is_hop_by_hop(name: &str) -> bool {
     matches!(
         name,

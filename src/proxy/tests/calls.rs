@@ -10,7 +10,7 @@ use super::{Log, OK};
 use crate::names::{Origin, UpstreamName};
 use crate::problem::Problem;
 use crate::proxy::testing::{RawUpstream, Setup, Talk};
-use crate::proxy::{Answer, Called, Challenge, Proxy, ReadError, Target};
+use crate::proxy::{Answer, Called, Challenge, Get, Proxy, ReadError};
 use crate::token::Permit;
 
 /// `GET /7?x=1` for a client that sent `request`.
@@ -22,7 +22,7 @@ async fn get(setup: &Setup, request: TestRequest) -> Result<Called<Answer>, Prob
         origin: &Origin::parse("https://shop.example.com").unwrap(),
         csrf_header: "x-csrf",
     };
-    let target = Target {
+    let target = Get {
         upstream: &UpstreamName::parse("orders").unwrap(),
         path: "/7",
         query: Some("x=1"),
