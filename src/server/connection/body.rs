@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead as _, ReadBuf};
 
 use super::wire::{Raw, RawState, Wire};
 
-/// What is read at a time of a connection that was switched to another protocol.
+/// How much is read at a time after a 101.
 const PIECE: usize = 8 * 1024;
 
 /// A request's body. hyper asks the client for it (`100 Continue`) when it is first read.
@@ -27,9 +27,9 @@ pub(super) struct Received {
 }
 
 impl Received {
-    /// `is_whole` becomes true when the last byte was taken.
+    /// `is_whole` becomes true when somebody has taken the last byte.
     pub(super) fn new(body: Incoming, wire: Rc<Wire>, is_whole: Rc<Cell<bool>>) -> Self {
-        // As long as somebody may read on, what comes is no head.
+        // While somebody may still read this body, the bytes that come are not a head.
         wire.hold();
         Self {
             body,
@@ -59,7 +59,7 @@ impl Stream for Received {
             match frame {
                 Ok(frame) => {
                     this.is_whole.set(this.body.is_end_stream());
-                    // Trailers end here (RFC 9110 §6.5.1); hyper has checked their form.
+                    // We do not forward trailers (RFC 9110 §6.5.1). hyper has checked their form.
                     if let Ok(data) = frame.into_data() {
                         return Poll::Ready(Some(Ok(data)));
                     }
@@ -73,7 +73,7 @@ impl Stream for Received {
     }
 }
 
-/// What a client sends after its protocol was switched, as the body of the request that asked for it.
+/// What a client sends after a 101, as the body of the request that asked for it.
 pub(super) struct Switched(pub(super) Rc<Raw>);
 
 impl Drop for Switched {
@@ -150,7 +150,7 @@ impl Body for Sent {
                 this.left = this.left.map(|left| left.saturating_sub(len));
                 Some(Ok(Frame::data(bytes)))
             }
-            // The error's text went to the log where it arose; hyper needs to know that the answer is not whole.
+            // Whoever made the error has logged it. hyper only needs to know that the answer is not whole.
             Some(Err(_)) => Some(Err(BrokenOff.into())),
             None => {
                 this.wire.is_part.set(false);

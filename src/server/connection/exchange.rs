@@ -1,4 +1,4 @@
-//! One request of a connection: actix's application answers what hyper has read.
+//! One request of a connection: hyper has read it, and actix's application answers.
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -56,7 +56,7 @@ impl<S: Application> hyper::service::Service<http::Request<Incoming>> for Exchan
     type Future = Pin<Box<dyn Future<Output = Result<Answer, Infallible>>>>;
 
     fn call(&self, request: http::Request<Incoming>) -> Self::Future {
-        // From here on the wire counts this request, until its answer's body is dropped; so does a dropped future.
+        // The wire counts this request until the answer's body is dropped, or this future is.
         self.wire.begin();
         let open = Open(Some(Rc::clone(&self.wire)));
         let (mut head, body) = request.into_parts();
@@ -78,14 +78,14 @@ impl<S: Application> hyper::service::Service<http::Request<Incoming>> for Exchan
             }
         };
         let version = head.version;
-        // HTTP/2 lets any method have a body; nobody asks for one with these, and nobody would read it.
+        // HTTP/2 lets any method have a body. For these two a body has no meaning (RFC 9110 §9.3.1), so we take none.
         let is_plain = self.is_plain(&head)
             && (version != Version::HTTP_2
                 || is_whole.get()
                 || !matches!(head.method, Method::GET | Method::HEAD));
         let request = message::request(&mut head, payload, self.peer).filter(|_| is_plain);
         let answering = request.map(|mut request| {
-            // In HTTP/2 no header says that there is no body, but the end of the stream does.
+            // In HTTP/2 the end of the stream says that there is no body, and a header need not.
             if version == Version::HTTP_2
                 && is_whole.get()
                 && !matches!(head.method, Method::GET | Method::HEAD)
@@ -111,7 +111,7 @@ impl<S: Application> hyper::service::Service<http::Request<Incoming>> for Exchan
                 *wire.switched.borrow_mut() = Some(body);
                 BoxBody::new(())
             } else if is_head {
-                // hyper would send it in HTTP/2. What its length would be is a header (RFC 9110 §9.3.2).
+                // hyper would send the body in HTTP/2. Its length stays, as a header (RFC 9110 §9.3.2).
                 if let BodySize::Sized(length) = body.size() {
                     head.headers_mut()
                         .insert(header::CONTENT_LENGTH, length.into());
@@ -124,7 +124,7 @@ impl<S: Application> hyper::service::Service<http::Request<Incoming>> for Exchan
             let is_delimited_by_end =
                 version == Version::HTTP_10 && matches!(body.size(), BodySize::Stream);
             wire.is_part.set(is_delimited_by_end);
-            // The rest of a request is not worth reading, and the client must not send another one behind it.
+            // We do not read the rest of a request that is answered. So the client must not send another one behind it.
             let is_cut_short = version != Version::HTTP_2 && !is_whole.get();
             if is_delimited_by_end || is_cut_short {
                 let close = HeaderValue::from_static("close");
@@ -137,7 +137,7 @@ impl<S: Application> hyper::service::Service<http::Request<Incoming>> for Exchan
 }
 
 impl<S> Exchanges<S> {
-    /// Whether nobody between the client and us can have read another request, or another body, than we do (D8).
+    /// Whether a server between the client and us must have read the same request and the same body (RFC 9112 §11.2).
     fn is_plain(&self, head: &http::request::Parts) -> bool {
         if head.version == Version::HTTP_2 {
             return true;
@@ -151,7 +151,7 @@ impl<S> Exchanges<S> {
     }
 }
 
-/// The answer to what is not HTTP, such as hyper gives by itself.
+/// The same answer that hyper gives to what it cannot parse.
 fn refusal() -> actix_http::Response<BoxBody> {
     let mut refusal = actix_http::Response::new(actix_web::http::StatusCode::BAD_REQUEST);
     let close = actix_http::ConnectionType::Close;
@@ -159,11 +159,11 @@ fn refusal() -> actix_http::Response<BoxBody> {
     refusal.map_into_boxed_body()
 }
 
-/// A request that is counted as being answered.
+/// Counts a request that is being answered.
 struct Open(Option<Rc<Wire>>);
 
 impl Open {
-    /// The answer's body counts from here on.
+    /// The body of the answer takes over the count.
     fn hand_over(mut self) {
         self.0 = None;
     }

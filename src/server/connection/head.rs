@@ -1,40 +1,40 @@
-//! What hyper does not tell of a request's head: headers that it merged or dropped, and a fragment in the target.
+//! What hyper does not tell about a request's head: framing headers that it merged or dropped, and a fragment in the target.
 //!
-//! hyper reads a message that says its length twice, in one way or in two, by the rules of RFC 9112 §6.3, and hides the rest.
-//! Another server between the client and us may have read another message: such requests are refused (D8). So the bytes
-//! are watched on their way to hyper, line by line, and the lines that frame a body are counted.
+//! A message may say its length twice, in one way or in two. hyper then follows RFC 9112 §6.3 and hides what it ignored. A
+//! server between the client and us may have followed another rule and read another message (RFC 9112 §11.2). We refuse such
+//! requests. To know them, [`Heads`] reads the bytes on their way to hyper, and counts the lines that frame a body.
 //!
 //! # Invariants
-//! - A head is judged only if its first byte was seen to be the first of the connection, or the next after a message whose end
-//!   is known here. Behind a chunked body in the same segment that is not so: such a head is [`Framing::Unseen`].
+//! - A head is judged only if we know where it began: at the start of the connection, or right after a message whose end we
+//!   know. Of a chunked body hyper alone knows the end. A head that came in one segment with it is [`Framing::Unseen`].
 
 use std::collections::VecDeque;
 
-/// The longest header name that counts, with its colon.
+/// The longest header name that we look for, with its colon.
 const LONGEST: usize = "transfer-encoding:".len();
 
-/// How a request's head says what follows it.
+/// What a request's head says about its body.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(super) struct Head {
     lengths: u8,
     codings: u8,
-    /// The value of the only `Content-Length`.
+    /// The value of `Content-Length`, if it is a number.
     length: Option<u64>,
     has_fragment: bool,
 }
 
-/// What can be said of one request.
+/// The verdict on one request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Framing {
-    /// One reading.
+    /// It can be read in one way only.
     Plain,
-    /// Another server may read it otherwise; or it is not a request at all (RFC 9112 §3.2: a target has no fragment).
+    /// Another server may read it in another way. Or its target has a fragment (RFC 9112 §3.2 allows none).
     Ambiguous,
-    /// Its head was not seen from its begin.
+    /// We do not know where its head began.
     Unseen,
 }
 
-/// Complete heads that wait to be judged. A client that sends more behind one another than this is not followed further.
+/// How many complete heads may wait to be judged. If a client sends more of them ahead, we lose track.
 const MOST: usize = 64;
 
 /// Follows the bytes of a connection.
@@ -43,7 +43,7 @@ pub(super) struct Heads {
     at: At,
     head: Head,
     line: Line,
-    /// Complete, and not yet asked for.
+    /// Complete, and not yet judged.
     complete: VecDeque<Head>,
 }
 
@@ -55,17 +55,17 @@ enum At {
     Headers,
     /// In a body of so many bytes more.
     Body(u64),
-    /// In something whose end hyper alone knows, and whether the last bytes of it are an empty line.
+    /// In something whose end only hyper knows, and whether the last bytes of it are an empty line.
     Lost(Blank),
 }
 
-/// Whether the last bytes end an empty line.
+/// Whether the last bytes are an empty line.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Blank {
     No,
     /// A line has ended.
     Begun,
-    /// And another one, which was empty.
+    /// And another one has, which was empty.
     Yes,
 }
 
@@ -80,7 +80,7 @@ impl Blank {
     }
 }
 
-/// The line under way.
+/// The line that is being read.
 #[derive(Debug, Default)]
 struct Line {
     begin: [u8; LONGEST],
@@ -95,7 +95,7 @@ enum Digits {
     #[default]
     None,
     Some(u64),
-    /// And white space behind it.
+    /// A number with white space behind it.
     Ended(u64),
     Bad,
 }
@@ -174,10 +174,10 @@ impl Heads {
         }
     }
 
-    /// hyper has read a request; `has_framing` if it kept a header that says what follows.
+    /// Judges the next request that hyper has read. `has_framing`: hyper kept a header that frames a body.
     pub(super) fn judge(&mut self, has_framing: bool) -> Framing {
         let Some(head) = self.complete.pop_front() else {
-            // Without such a header hyper saw none at all: it never drops the last one.
+            // hyper never drops the last framing header. So there was none, and the request has no body.
             return if has_framing {
                 Framing::Unseen
             } else {
@@ -202,7 +202,7 @@ impl Heads {
         }
     }
 
-    /// hyper needs more bytes, and answers nothing. What comes next begins a request, unless half a head is there: that
+    /// Nothing is being answered, and hyper asks for bytes. They begin a request, unless hyper holds half a head. Half a head
     /// never ends with an empty line.
     pub(super) fn rest(&mut self) {
         if self.at == At::Lost(Blank::Yes) {
@@ -226,7 +226,7 @@ impl Line {
             if !self.names(b"content-length:") {
                 return;
             }
-            // Of a name that is shorter than the room for it, the value has begun in there.
+            // The name is shorter than `begin`, so the start of the value is in there.
             let begin = self.len.saturating_sub(n);
             let value = b"content-length:".len().saturating_sub(begin);
             bytes = bytes.get(value.min(bytes.len())..).unwrap_or_default();
@@ -360,7 +360,7 @@ mod tests {
 
     #[test]
     fn half_a_head_behind_chunks_is_never_taken_for_a_whole_one() {
-        // D8: the first half came along with the body, the second alone.
+        // D8: the first half came with the body, the second by itself.
         let chunks = "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n";
         let next =
             "POST / HTTP/1.1\r\ncontent-length: 5\r\nx: y\r\ntransfer-encoding: chunked\r\n\r\n";

@@ -1,12 +1,17 @@
-//! HTTP/1.1 and 1.0 on one connection, by hyper; and what bounds it in time.
+//! HTTP/1.1 and HTTP/1.0 on one connection, and its deadlines. hyper speaks the protocol.
 //!
 //! # Invariants
 //! - A head is complete [`HEAD_TIME`] after its first byte, whatever came before it on the connection.
-//! - A connection without a request ends after [`KEEP_ALIVE`], and holds no buffer after the first second of that.
-//! - After our last byte the client's are read for [`LAST_BYTES`], so that no reset overtakes ours (RFC 9112 §9.6).
+//! - A connection without a request ends after [`KEEP_ALIVE`]. It gives its buffers up after [`QUIET`].
+//! - After our last byte we read what the client still sends for [`LAST_BYTES`]. Otherwise the kernel would reset the connection,
+//!   and the client might lose our last bytes (RFC 9112 §9.6).
+//!
+//! # How a connection runs
+//! [`serve`] repeats rounds. In a [`round`] hyper owns the connection: it serves requests until nothing comes for [`QUIET`].
+//! Between two rounds hyper's buffers are gone, and the task waits for the socket alone.
 //!
 //! # Why hyper's own deadline for heads is not used
-//! It counts from the answer before, so it would end kept connections with the first idle moment.
+//! It counts from the answer before, so it would also end kept connections that are idle.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -31,13 +36,13 @@ use super::{Closing, HEAD_TIME, KEEP_ALIVE, LAST_BYTES};
 /// How long a connection without a request keeps its buffers.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// How long a tunnel may take to end when the process does.
+/// How long a tunnel may go on when the process ends. It sends a close frame.
 const TUNNEL_GRACE: Duration = Duration::from_secs(2);
 
-/// A head and its line, and what is read or written at a time. `guard` refuses shorter ones with an answer of our own.
+/// The longest head that hyper takes, and the most that it reads or writes at a time. `guard` refuses shorter heads already.
 const BUFFER: usize = 64 * 1024;
 
-/// hyper answers what it cannot parse, but for the preface of HTTP/2.
+/// hyper itself answers what it cannot parse, except for the preface of HTTP/2.
 const REFUSAL: &[u8] =
     b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
@@ -45,7 +50,7 @@ const REFUSAL: &[u8] =
 enum End {
     /// Nothing has come for [`QUIET`].
     Quiet,
-    /// Out of time, or of use.
+    /// Out of time, or nobody needs it any more.
     Cut,
     /// HTTP is over, in order or not.
     Done,
@@ -53,7 +58,7 @@ enum End {
     Refused,
 }
 
-/// Serves requests until one of both sides has enough.
+/// Serves requests until the client or we end the connection.
 pub(super) async fn serve<T: Transport, S: Application>(
     mut transport: T,
     app: &Rc<S>,
@@ -62,14 +67,14 @@ pub(super) async fn serve<T: Transport, S: Application>(
 ) {
     let mut before = BytesMut::new();
     let mut is_unread = T::BEGINS_UNREAD;
-    // Bytes that are not HTTP, such as TLS has, do not make a connection younger.
+    // Only requests count: bytes of TLS itself do not prolong the time.
     let mut idle_since = Instant::now();
     loop {
         if idle_since.elapsed() >= KEEP_ALIVE {
             return;
         }
         if is_unread {
-            // No buffer is there to be filled yet.
+            // There is no buffer yet.
             let end = idle_since + KEEP_ALIVE;
             let first = timeout_at(end.into(), transport.tcp().readable());
             tokio::select! {
@@ -77,12 +82,12 @@ pub(super) async fn serve<T: Transport, S: Application>(
                 () = closing.clone().wait() => return,
             }
         }
-        // In a box, so that a connection at rest is as small as what waits for it.
+        // In a box, so that a connection between two rounds is small.
         let round = Box::pin(round(transport, before, app, room, &closing));
         let Some(rest) = round.await else { return };
         (transport, before) = (rest.transport, rest.before);
         idle_since = rest.served_until.unwrap_or(idle_since);
-        // hyper has read all there was.
+        // hyper has read all that the socket had.
         is_unread = before.is_empty();
     }
 }
@@ -90,7 +95,7 @@ pub(super) async fn serve<T: Transport, S: Application>(
 /// A connection between two rounds.
 struct Rest<T> {
     transport: T,
-    /// What was read and not used.
+    /// Bytes that were read and not used.
     before: BytesMut,
     /// When the last answer ended, if there was a request.
     served_until: Option<Instant>,
@@ -152,7 +157,7 @@ async fn round<T: Transport, S: Application>(
 
 type Connection<T, S> = http1::Connection<TokioIo<Watched<T>>, Exchanges<S>>;
 
-/// Lets hyper work until it is done, or has had its time.
+/// Lets hyper work until it is done or its time is up.
 async fn drive<T: Transport, S: Application>(
     connection: &mut Connection<T, S>,
     wire: &Wire,
@@ -178,7 +183,7 @@ async fn drive<T: Transport, S: Application>(
                     return Poll::Ready(End::Cut);
                 }
             }
-            // What hyper has buffered must leave before it is taken apart.
+            // hyper must send what it has buffered before we take it apart.
             let may_flush = outcome.as_ref().err().is_none_or(hyper::Error::is_parse);
             return if may_flush && !wire.is_flushed.get() {
                 Poll::Pending
@@ -186,7 +191,7 @@ async fn drive<T: Transport, S: Application>(
                 Poll::Ready(End::Done)
             };
         }
-        // The waker stays registered: this is one task.
+        // Once is enough: the task, and so its waker, stays the same.
         if !is_watching {
             is_watching = true;
             wire.driven_by(cx.waker());
@@ -197,7 +202,7 @@ async fn drive<T: Transport, S: Application>(
         let limit = match wire.phase() {
             _ if wire.is_cut() => return Poll::Ready(End::Cut),
             Phase::Busy => return Poll::Pending,
-            // hyper reads a head only when the answer before it has left.
+            // hyper reads the next head only when the last answer has left.
             _ if !wire.is_flushed.get() => return Poll::Pending,
             Phase::Head => HEAD_TIME,
             Phase::Idle => QUIET,
@@ -214,7 +219,7 @@ async fn drive<T: Transport, S: Application>(
     .await
 }
 
-/// The connection after a 101: the request's payload reads it, the answer's body writes to it.
+/// The connection after a 101: the request's payload reads from it, the answer's body is written to it.
 async fn switch(transport: impl Transport, before: Bytes, body: BoxBody, wire: &Wire) {
     let mut transport = Shared::new(transport);
     let reader = Box::new(transport.clone());
@@ -227,7 +232,7 @@ async fn switch(transport: impl Transport, before: Bytes, body: BoxBody, wire: &
                     transport.write_all(&bytes).await?;
                     transport.flush().await
                 };
-                // Both directions of a tunnel end together. A client that takes nothing would not let this one end.
+                // Both directions of a tunnel end together. A client that reads nothing would keep this one open.
                 let over = async {
                     wire.raw.abandoned().await;
                     sleep(LAST_BYTES).await;
@@ -257,13 +262,14 @@ async fn switch(transport: impl Transport, before: Bytes, body: BoxBody, wire: &
     }
 }
 
-/// Says that we are done, and reads what the client still sends for a moment.
+/// Ends the connection in order, unless the client has ended it.
 async fn linger(transport: impl Transport, wire: &Wire) {
     if !wire.has_ended.get() {
         say_goodbye(transport).await;
     }
 }
 
+/// Says that we are done, and reads what the client still sends for a moment.
 async fn say_goodbye(mut transport: impl AsyncRead + AsyncWrite + Unpin) {
     let end = async {
         let mut lost = vec![0; 4096];

@@ -1,17 +1,17 @@
-//! HTTP/2 on one connection, by hyper and h2; and what bounds it.
+//! HTTP/2 on one connection, and its limits. hyper and h2 speak the protocol.
 //!
-//! Browsers get it by ALPN, over TLS alone (RFC 9113 §3.3). WebSocket stays on HTTP/1.1: extended CONNECT
-//! (RFC 8441) is not offered, so browsers open a connection of their own for it.
+//! Browsers get it by ALPN, over TLS only (RFC 9113 §3.3). WebSocket stays on HTTP/1.1: we do not offer extended CONNECT
+//! (RFC 8441), so a browser opens another connection for it.
 //!
 //! # Invariants
-//! - A connection without a request ends after [`KEEP_ALIVE`]. A stream whose answer nobody takes ends after `patience` and
-//!   [`MARGIN`], whatever the others of its connection do.
-//! - What one connection can hold of ours is bounded: streams, windows, header lists, answers, resets
+//! - A connection without a request ends after [`KEEP_ALIVE`]. A stream whose answer the client does not read ends after
+//!   `patience` and [`MARGIN`], whatever the other streams of its connection do.
+//! - One connection can hold a limited amount of ours: streams, windows, header lists, answers, resets
 //!   (CVE-2023-44487, CVE-2024-27316, CVE-2025-8671).
 //!
 //! # Why a fragment in `:path` is not refused
-//! RFC 9113 §8.3.1 allows none, but h2 hands `:path` to the crate `http`, which cuts a fragment off without a word. Nothing above
-//! h2 sees it. The rest is a path that we check like any other, and the upstream gets no fragment either.
+//! RFC 9113 §8.3.1 allows none, but h2 gives `:path` to the crate `http`, which silently cuts a fragment off. Nothing above h2
+//! sees it. We check the rest like any other path, and the upstream does not get the fragment either.
 
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -29,35 +29,35 @@ use super::wire::Wire;
 use super::{Closing, KEEP_ALIVE, LAST_BYTES};
 use crate::guard::MAX_HEADER_BYTES;
 
-/// Requests at once; browsers ask for no more on one connection.
+/// Requests at once. Browsers send no more on one connection.
 const STREAMS: u32 = 100;
 
-/// Of a request's body, what may come before it is read: for one stream, and for all of a connection.
+/// How much of a body a client may send before we read it: on one stream, and on all streams of a connection.
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 512 * 1024;
 
-/// Of an answer's body, what waits for a client that takes no more, for each stream.
+/// How much of an answer waits for a client that reads no more, for each stream.
 const SEND_BUFFER: usize = 64 * 1024;
 
-/// Streams that the client, or we, may reset at a time before the connection ends.
+/// How many streams the client, or we, may reset at a time. More end the connection.
 const RESETS: usize = 20;
 const OUR_RESETS: usize = 256;
 
-/// A client that is gone without a word is found out by a PING.
+/// A PING shows whether a silent client is still there.
 const PING: Duration = Duration::from_secs(30);
 const PONG: Duration = Duration::from_secs(15);
 
-/// Upstreams that are silent are given up after `patience`: who waits for them learns that first.
+/// We give up a silent upstream after `patience`. Its client should hear that before its stream is reset.
 const MARGIN: Duration = Duration::from_secs(10);
 
-/// Serves requests until one of both sides has enough. `patience` is how long none of them need make progress.
+/// Serves requests until the client or we end the connection. `patience`: how long requests may stand still.
 pub(super) async fn serve<S: Application>(
     transport: impl Transport,
     app: &Rc<S>,
     closing: Closing,
     patience: Duration,
 ) {
-    // h2 bounds its heads itself.
+    // h2 limits heads itself.
     let wire = Wire::new(Rc::default());
     let exchanges = Exchanges {
         app: Rc::clone(app),
@@ -70,7 +70,7 @@ pub(super) async fn serve<S: Application>(
         .max_concurrent_streams(STREAMS)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        // As long as what HTTP/1.1 takes, and as many bytes again for names, values and 32 more of each (RFC 9113 §6.5.2).
+        // HTTP/2 counts 32 bytes more for each field (RFC 9113 §6.5.2), so twice of what HTTP/1.1 takes.
         .max_header_list_size(header_list.saturating_mul(2))
         .max_send_buf_size(SEND_BUFFER)
         .max_pending_accept_reset_streams(RESETS)
@@ -97,7 +97,7 @@ pub(super) async fn serve<S: Application>(
         }
         let end = match closing_since {
             _ if wire.open() > 0 => wire.moved() + patience + MARGIN,
-            // The client need not answer to our goodbye.
+            // The client need not answer our GOAWAY.
             Some(since) => since.max(wire.moved()) + LAST_BYTES,
             None => wire.moved() + KEEP_ALIVE,
         };
@@ -110,13 +110,13 @@ pub(super) async fn serve<S: Application>(
     if is_over || wire.open() > 0 {
         return;
     }
-    // Requests may be on their way: GOAWAY says which of them we have seen (RFC 9113 §6.8).
+    // Requests may be on their way. GOAWAY tells the client which ones we have seen (RFC 9113 §6.8).
     connection.as_mut().graceful_shutdown();
     let _ = timeout(LAST_BYTES, connection).await;
 }
 
-/// Streams run on the worker's own thread, and end by themselves when the client takes nothing for so long: what other
-/// streams of the connection do is no sign of life for this one.
+/// Runs streams on the worker's own thread. Each ends by itself when it stands still for `patience` and [`MARGIN`]: what other
+/// streams of the connection do says nothing about this one.
 #[derive(Clone, Copy)]
 struct Local {
     patience: Duration,
@@ -132,10 +132,10 @@ impl<F: Future + 'static> hyper::rt::Executor<F> for Local {
             poll_fn(|cx| {
                 let rang_at = timer.rings_at();
                 if timer.is_over(last + patience, cx) {
-                    // Dropped, it is reset.
+                    // The stream is dropped, which resets it.
                     return Poll::Ready(());
                 }
-                // Set anew, the timer has rung, and was why we are here.
+                // If the timer was set again, it rang, and only that woke us. Otherwise the stream moved.
                 if timer.rings_at() == rang_at {
                     last = Instant::now();
                 }

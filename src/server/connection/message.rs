@@ -1,4 +1,4 @@
-//! A request from hyper's types to actix's, and an answer back.
+//! Turns a request of hyper's types into one of actix's, and an answer back.
 //!
 //! The two speak different versions of the crate `http`, so names and values are copied, but for cookies: see [`SetAside`].
 
@@ -15,8 +15,8 @@ use http::header;
 
 use crate::guard::SetAside;
 
-/// An actix request with a head of hyper's; `None` if one of the two cannot express what the other can. If there are
-/// cookies, it takes the headers, so that nobody copies them.
+/// An actix request with the head that hyper has read. `None` if actix cannot express it. If there are cookies, it takes the
+/// headers out of `head`, so that nobody copies the cookies.
 pub(super) fn request(
     head: &mut http::request::Parts,
     payload: Payload,
@@ -67,7 +67,7 @@ fn target(target: &http::Uri) -> Option<Uri> {
     Uri::from_parts(parts).ok()
 }
 
-/// An answer's head for hyper, and its body. hyper frames the body and adds what says so.
+/// An answer's head for hyper, and its body. hyper frames the body and adds the headers for that.
 pub(super) fn answer(
     answer: actix_http::Response<BoxBody>,
     version: http::Version,
@@ -96,7 +96,7 @@ pub(super) fn answer(
             headers.insert(header::CONNECTION, http::HeaderValue::from_static(option));
         }
     }
-    // A length of an answer without a body is a header of it; hyper makes any other out of the body.
+    // An answer without a body may still state a length. In all other answers hyper states it.
     if !matches!(body.size(), BodySize::None) {
         headers.remove(header::CONTENT_LENGTH);
     }

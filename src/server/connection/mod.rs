@@ -1,21 +1,25 @@
 //! One accepted connection: TLS, the version of HTTP, its requests in order, its end.
 //!
-//! hyper speaks HTTP; actix's server accepts connections and runs the workers; actix's application answers.
-//! `http1` and `http2` drive hyper and bound what a client can hold, and how long. `exchange` is one request,
-//! `message` and `body` carry it between hyper's types and actix's. `wire` is what they know of the connection,
-//! `stream` its bytes, `head` what hyper does not tell of them; connections of a worker share `room` for unfinished heads.
+//! actix's server accepts connections and runs the workers. hyper speaks HTTP. actix's application answers.
+//!
+//! - [`Acceptor`] takes a connection: `handshakes` limits the TLS handshakes of a worker, `tickets` lets clients resume.
+//! - `http1` and `http2` drive hyper, and limit what a client can hold and for how long.
+//! - `exchange` answers one request. `message` and `body` carry it between hyper's types and actix's.
+//! - `stream` is the connection's bytes under hyper, and `wire` is what the parts above know of them. `head` reads what hyper
+//!   does not tell about a request. `room` limits the unfinished heads of a worker, `timer` rings at a deadline that moves.
 //!
 //! # Invariants
-//! - Each answer is framed for its own request, and nothing runs after `Connection: close`.
-//! - No state of a connection lasts without a deadline: handshake, head, body, answer, idleness, end.
-//! - A request that was answered before its body was read is the last of its connection.
+//! - Each answer is framed for its own request. Nothing runs after `Connection: close`.
+//! - Each state of a connection has a deadline: handshake, head, body, answer, idleness, end.
+//! - A request that was answered before its body was read is the last one of its connection.
+//! - An answer that was cut never looks whole (RFC 9112 §8).
 //!
 //! # Spec
 //! RFC 9112 (HTTP/1.1), RFC 9113 (HTTP/2), RFC 7301 (ALPN), RFC 8446 (TLS 1.3).
 //!
 //! # Why not actix-http's own dispatcher
-//! It keeps what it knows of a message by connection, so pipelined requests are answered in each other's form, it bounds
-//! the first head alone in time, and its HTTP/2 is that of h2 0.3 (RUSTSEC-2026-0258).
+//! It keeps the state of a message for the whole connection, so it answers pipelined requests in each other's form. It has a
+//! deadline for the first head only. Its HTTP/2 is h2 0.3 (RUSTSEC-2026-0258).
 
 mod body;
 mod exchange;
@@ -47,13 +51,13 @@ use self::handshakes::Handshakes;
 use self::room::Room;
 use crate::bff::Bff;
 
-/// From the first byte of a request's head to its last, and from a connection's begin to the end of its handshake.
+/// From the first byte of a request's head to its last. Also from the start of a connection to the end of its handshake.
 const HEAD_TIME: Duration = Duration::from_secs(10);
 
-/// Longer than the idle timeout of common balancers (60 s), so that it is they who close idle connections.
+/// Longer than the idle timeout of common balancers (60 s): the balancer should be the one that closes.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
-/// How long a connection that we close is still read.
+/// How long we still read a connection that we close.
 const LAST_BYTES: Duration = Duration::from_secs(1);
 
 /// Serves the connections of one listener with an actix application for each worker.
@@ -63,20 +67,20 @@ pub(super) struct Connections<A> {
     pub(super) app: A,
     /// TLS, if this listener speaks it.
     pub(super) tls: Option<TlsAcceptor>,
-    /// How long a client may take nothing of its answers.
+    /// How long a client may go without reading its answers.
     pub(super) patience: Duration,
-    /// When it is time to close.
+    /// Says when to close.
     pub(super) closing: Closing,
 }
 
-/// What a listener of ours needs to know of TLS: versions of HTTP to offer, and tickets that every replica opens.
+/// Adds the versions of HTTP that we offer, and tickets that every replica opens.
 pub(super) fn acceptor(mut tls: rustls::ServerConfig, bff: &Arc<Bff>) -> TlsAcceptor {
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     tls.ticketer = Arc::new(tickets::Tickets(Arc::clone(bff)));
     TlsAcceptor::from(Arc::new(tls))
 }
 
-/// Tells connections of the end of the process.
+/// Tells connections that the process ends.
 #[derive(Clone)]
 pub(super) struct Closing(pub(super) Arc<Bff>);
 
@@ -145,8 +149,8 @@ impl<S: Application> Service<TcpStream> for Acceptor<S> {
         let (patience, closing) = (self.patience, self.closing.clone());
         let (room, handshakes) = (Rc::clone(&self.room), Rc::clone(&self.handshakes));
         Box::pin(async move {
-            // Nagle's algorithm would keep back an answer's last segment until the client acknowledges the one before, and
-            // clients delay acknowledgements by 40 ms and more (RFC 1122 §4.2.3.2).
+            // Nagle's algorithm keeps back an answer's last segment until the client acknowledges the one before. Clients
+            // delay acknowledgements by 40 ms and more (RFC 1122 §4.2.3.2).
             if let Err(error) = tcp.set_nodelay(true) {
                 log::debug!("a connection is without TCP_NODELAY: {error}");
             }
@@ -154,7 +158,7 @@ impl<S: Application> Service<TcpStream> for Acceptor<S> {
                 http1::serve(tcp, &app, &room, closing).await;
                 return Ok(());
             };
-            // Each of these in a box of its own: a task is as large as the largest of its states, and most wait.
+            // A task is as large as its largest state, and most connections wait: so each state has a box of its own.
             let shaken = Box::pin(timeout(HEAD_TIME, async move {
                 tcp.readable().await?;
                 let shaken = handshakes.take_turn(tls.accept(tcp)).await;

@@ -1,7 +1,7 @@
-//! Room for heads that are not complete, shared by the connections of one worker.
+//! How much memory the unfinished heads of one worker may take.
 //!
-//! A head may be long, and take its time. Many long ones that take their time would be a worker's memory, so they share a
-//! bounded room: who has been at it longest goes first. A head that a browser sends is complete within a round trip.
+//! A head may be long, and it may be slow. Many that are both would fill a worker's memory. So they share a limited room:
+//! when it is full, the connection whose head is under way the longest is cut. A browser's head is complete within a round trip.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -9,23 +9,23 @@ use std::rc::{Rc, Weak};
 
 use super::wire::Wire;
 
-/// Of each head, what is not counted: most are shorter.
+/// The first bytes of a head do not count. Most heads are shorter.
 const FREE: usize = 4 * 1024;
 
-/// All that a worker keeps beyond that. hyper's buffers are up to twice as large as what is in them.
+/// The bytes that count, for all heads together. hyper's buffers may be twice as large as what they hold.
 const ROOM: usize = 4 * 1024 * 1024;
 
-/// How much of the room is taken, and by whom.
+/// The room of one worker.
 #[derive(Default)]
 pub(super) struct Room {
     taken: Cell<usize>,
-    /// In the order they came, by a number that counts up.
+    /// By a number that counts up, so in the order in which they came.
     guests: RefCell<BTreeMap<u64, Weak<Wire>>>,
     came: Cell<u64>,
 }
 
 impl Room {
-    /// A head has grown to `bytes`, and is not complete.
+    /// A head has grown to this many bytes and is not complete.
     pub(super) fn grow(&self, wire: &Rc<Wire>, bytes: usize) {
         let counted = bytes.saturating_sub(FREE);
         let before = wire.room_taken.replace(counted);
@@ -45,7 +45,7 @@ impl Room {
                 return;
             };
             if let Some(first) = first.upgrade() {
-                log::debug!("a head that was long under way made room for others");
+                log::debug!("a connection was cut: its head took long, and others need the room");
                 self.leave(&first);
                 first.cut();
             }

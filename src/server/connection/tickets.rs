@@ -3,9 +3,9 @@
 //! A resumed handshake needs neither certificate nor signature, which is most of a handshake's cost.
 //!
 //! # Invariants
-//! - A ticket is good for [`LIFETIME`], whatever the keys' (RFC 8446 §4.6.1 allows a week).
-//! - TLS 1.2 gets none: its tickets carry the keys of the connection they come from, so whoever obtains the key ring later
-//!   could read recorded traffic (RFC 9325 §3.4). In TLS 1.3 each resumption makes a new (EC)DHE secret.
+//! - A ticket is good for [`LIFETIME`], however long its key lives (RFC 8446 §4.6.1 allows a week).
+//! - TLS 1.2 gets no tickets. They would carry the keys of the connection, so whoever obtains the key ring later could read
+//!   recorded traffic (RFC 9325 §3.4). In TLS 1.3 each resumption makes a new (EC)DHE secret.
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,12 +18,12 @@ use crate::clock::UnixTime;
 
 const LIFETIME: Duration = Duration::from_hours(6);
 
-/// For no other use (`keyring::aead`).
+/// The label of the subkey. Nothing else uses it (`keyring::aead`).
 const LABEL: &str = "tls-ticket";
 
 const TLS13: [u8; 2] = [3, 4];
 
-/// Whether a session in rustls' encoding is one of TLS 1.3: the version follows the name of the server, if there is one.
+/// Whether a session, as rustls encodes it, is of TLS 1.3. The version follows the server's name, if there is one.
 fn is_tls13(session: &[u8]) -> bool {
     let version = match session {
         [0, version @ ..] => Some(version),
@@ -33,7 +33,7 @@ fn is_tls13(session: &[u8]) -> bool {
     version.is_some_and(|version| version.starts_with(&TLS13))
 }
 
-/// Makes and reads tickets with the ring in use.
+/// Makes and reads tickets with the current key ring.
 pub(super) struct Tickets(pub(super) Arc<Bff>);
 
 impl fmt::Debug for Tickets {

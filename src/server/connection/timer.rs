@@ -1,4 +1,4 @@
-//! A timer that follows a moving deadline.
+//! A timer for a deadline that moves.
 
 use std::pin::Pin;
 use std::task::Context;
@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use tokio::time::{Sleep, sleep_until};
 
-/// It is set anew only when it must ring earlier, or has rung: a deadline that moves on with every request costs nothing.
+/// It is set again only when it must ring earlier, or when it has rung: so a deadline that each request moves costs nothing.
 #[derive(Default)]
 pub(super) struct Timer(Option<Pin<Box<Sleep>>>);
 
@@ -16,7 +16,7 @@ impl Timer {
         self.0.as_ref().map(|sleep| sleep.deadline().into_std())
     }
 
-    /// Whether the time is up. If not, the task is woken when it may be.
+    /// Whether the deadline `at` has passed. If not, the timer wakes the task when it may have.
     pub(super) fn is_over(&mut self, at: Instant, cx: &mut Context<'_>) -> bool {
         let at = at.into();
         let sleep = self.0.get_or_insert_with(|| Box::pin(sleep_until(at)));

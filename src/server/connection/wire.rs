@@ -1,4 +1,4 @@
-//! What the parts that serve one connection tell each other: the stream, the requests on it, and the task that drives them.
+//! The state of one connection. The stream, the requests on it and the task that drives them tell each other by it.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -20,7 +20,7 @@ pub(super) enum Phase {
     Idle,
     /// A request's head has begun.
     Head,
-    /// Requests are being answered: each has limits of its own.
+    /// Requests are being answered. Each has limits of its own.
     Busy,
 }
 
@@ -28,9 +28,9 @@ pub(super) enum Phase {
 pub(super) struct Wire {
     phase: Cell<Phase>,
     since: Cell<Instant>,
-    /// Requests whose answers have not ended.
+    /// Requests whose answers have not ended, and bodies that somebody may still read.
     open: Cell<usize>,
-    /// When bytes last went one way or the other, on behalf of a request.
+    /// When bytes of a request or of an answer last moved.
     moved: Cell<Instant>,
     /// Whether the client has sent its last byte.
     pub(super) has_ended: Cell<bool>,
@@ -38,18 +38,18 @@ pub(super) struct Wire {
     pub(super) heads: RefCell<Heads>,
     /// Whether a request has come.
     pub(super) has_served: Cell<bool>,
-    /// Whether anything was written since a head began.
+    /// Whether anything was written since the current head began.
     pub(super) has_answered: Cell<bool>,
     /// Whether an answer is under way that ends with the connection (RFC 9112 §6.3, HTTP/1.0): until it is whole, the
     /// connection must not end in order.
     pub(super) is_part: Cell<bool>,
     /// Whether all that was written has left.
     pub(super) is_flushed: Cell<bool>,
-    /// Whether this connection has to go, to leave room for others.
+    /// Whether this connection has to end now.
     is_cut: Cell<bool>,
-    /// Bytes of a head that is not complete.
+    /// The length of the head that is not complete.
     head_bytes: Cell<usize>,
-    /// How much of them counts.
+    /// How much of it counts in the worker's room.
     pub(super) room_taken: Cell<usize>,
     pub(super) room_number: Cell<u64>,
     room: Rc<Room>,
@@ -104,7 +104,7 @@ impl Wire {
         self.moved.get()
     }
 
-    /// Bytes of a request or an answer went on.
+    /// Bytes of a request or of an answer have moved.
     pub(super) fn moves(&self) {
         self.moved.set(Instant::now());
     }
@@ -139,13 +139,13 @@ impl Wire {
         self.enter(Phase::Busy);
     }
 
-    /// One thing more to wait for: an answer, or a body that somebody may still read.
+    /// There is one thing more to wait for: an answer, or a body that somebody may still read.
     pub(super) fn hold(&self) {
         self.open.set(self.open.get().saturating_add(1));
         self.has_served.set(true);
     }
 
-    /// One thing less, whole or not.
+    /// There is one thing less, whole or not.
     pub(super) fn end(&self) {
         let open = self.open.get().saturating_sub(1);
         self.open.set(open);
@@ -171,7 +171,7 @@ impl Wire {
         self.is_cut.get()
     }
 
-    /// The task to wake when the connection is cut.
+    /// Which task to wake when the connection is cut.
     pub(super) fn driven_by(&self, driver: &Waker) {
         self.driver.set(Some(driver.clone()));
     }
@@ -190,7 +190,7 @@ impl Drop for Wire {
     }
 }
 
-/// The client's bytes after a 101, for whoever holds the request's payload.
+/// The client's bytes after a 101, for the task that reads the request's payload.
 #[derive(Default)]
 pub(super) struct Raw {
     state: RefCell<RawState>,
@@ -201,10 +201,10 @@ pub(super) struct Raw {
 
 #[derive(Default)]
 pub(super) enum RawState {
-    /// The protocols have not been switched, and may never be.
+    /// There is no 101 yet, and there may never be one.
     #[default]
     Waiting,
-    /// First what was read along with the request, then the connection itself.
+    /// First the bytes that came with the request, then the connection itself.
     Open(Bytes, Box<dyn AsyncRead + Unpin>),
     /// Nothing more comes.
     Closed,
@@ -239,7 +239,7 @@ impl Raw {
         .await;
     }
 
-    /// Changes the state; whoever waits looks again.
+    /// Changes the state, and wakes the task that waits for it.
     pub(super) fn set(&self, state: RawState) {
         self.state.replace(state);
         if let Some(waker) = self.waiting.take() {
