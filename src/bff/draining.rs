@@ -1,12 +1,10 @@
 //! The end of the process: no new traffic, the listeners close, and what is left is cut.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
-
-use super::Bff;
 
 /// Whether the process is on its way out.
 #[derive(Debug, Default)]
@@ -35,6 +33,20 @@ impl Draining {
         self.in_flight.load(Ordering::Acquire)
     }
 
+    /// A request has come.
+    pub fn request_begins(&self) {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A request is over. It is cut if its answer `is_incomplete` and the grace has passed: before that, the client left.
+    pub fn request_ends(&self, is_incomplete: bool) {
+        let is_over = |deadline: &Instant| Instant::now() >= *deadline;
+        if is_incomplete && self.deadline.get().is_some_and(is_over) {
+            self.cut.fetch_add(1, Ordering::Relaxed);
+        }
+        self.in_flight.fetch_sub(1, Ordering::Release);
+    }
+
     /// How many requests were cut before they had all of their answer.
     pub fn cut(&self) -> usize {
         self.cut.load(Ordering::Relaxed)
@@ -60,40 +72,5 @@ impl Draining {
             // Without a sender there is no process left to wait for.
             let _ = is_closing.wait_for(|closing| *closing).await;
         }
-    }
-}
-
-/// A request that does not have all of its answer yet.
-#[derive(Debug)]
-pub struct InFlight {
-    bff: Arc<Bff>,
-    is_done: bool,
-}
-
-impl InFlight {
-    /// A request has come.
-    pub fn begin(bff: &Arc<Bff>) -> Self {
-        bff.draining.in_flight.fetch_add(1, Ordering::Relaxed);
-        Self {
-            bff: Arc::clone(bff),
-            is_done: false,
-        }
-    }
-
-    /// All of the answer is with the connection.
-    pub fn done(mut self) {
-        self.is_done = true;
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        let draining = &self.bff.draining;
-        // Before the grace is over it is the client who left.
-        let is_over = |deadline: &Instant| Instant::now() >= *deadline;
-        if !self.is_done && draining.deadline.get().is_some_and(is_over) {
-            draining.cut.fetch_add(1, Ordering::Relaxed);
-        }
-        draining.in_flight.fetch_sub(1, Ordering::Release);
     }
 }

@@ -12,7 +12,7 @@ use crate::ledger::{Ends, FailedRenewals, Redemptions, Refreshes, Replicas, Revo
 use crate::telemetry::Seldom;
 use crate::telemetry::metrics::{Metrics, ReloadResult};
 
-pub use draining::{Draining, InFlight};
+pub use draining::Draining;
 
 /// The shared state of the process. What the configuration says never changes in it. The rest is what requests must know of
 /// one another, whichever worker serves them.

@@ -6,10 +6,12 @@
 //! # Spec
 //! RFC 6749 §4.1.2, RFC 9207 §2.4, RFC 9700 §4.
 
-use actix_web::http::{Method, header};
+use actix_web::http::Method;
 use actix_web::{HttpResponse, web};
 
-use super::form::{self, Repeated, query, single};
+use super::authorization_response::AuthorizationResponse;
+use super::failure::{failed, unavailable};
+use super::form::{self, Repeated, query};
 use super::way_back::{self, Way};
 use super::{redeem, silent};
 use crate::names::ReturnTo;
@@ -18,19 +20,9 @@ use crate::problem::{LoginFailure, Problem};
 use crate::request::Ctx;
 use crate::session::{LoginAttempt, Manner};
 
-/// An authorization response (RFC 6749 §4.1.2) in which every parameter stands once.
-#[derive(Default)]
-pub(super) struct Response {
-    state: Option<String>,
-    iss: Option<String>,
-    code: Option<String>,
-    pub(super) error: Option<String>,
-    pub(super) error_description: Option<String>,
-}
-
 pub(super) async fn serve(ctx: &mut Ctx<'_>, body: web::Payload) -> Result<HttpResponse, Problem> {
     let params = params(ctx, body).await?;
-    let parsed = Response::parse(&params);
+    let parsed = AuthorizationResponse::parse(&params);
     let state = match &parsed {
         Ok(response) => response.state.clone(),
         Err(Repeated) => None,
@@ -51,35 +43,13 @@ pub(super) async fn serve(ctx: &mut Ctx<'_>, body: web::Payload) -> Result<HttpR
         (Ok(()), Some(way)) if way.state.manner == Manner::Silent => {
             Ok(silent::page(ctx.frontend, true))
         }
-        (Ok(()), way) => Ok(go(&way.map_or_else(ReturnTo::root, |way| way.return_to))),
+        (Ok(()), way) => Ok(way_back::go(
+            &way.map_or_else(ReturnTo::root, |way| way.return_to),
+        )),
         (Err(problem), way) => {
             let response = parsed.unwrap_or_default();
             way_back::find(ctx, problem, &response, way, attempt).await
         }
-    }
-}
-
-/// The redirect that ends a login (RFC 9700 §4.12).
-pub(super) fn go(to: &ReturnTo) -> HttpResponse {
-    HttpResponse::SeeOther()
-        .insert_header((header::LOCATION, to.as_str()))
-        .finish()
-}
-
-impl Response {
-    fn parse(params: &[(String, String)]) -> Result<Self, Repeated> {
-        Ok(Self {
-            state: single(params, "state")?,
-            iss: single(params, "iss")?,
-            code: single(params, "code")?,
-            error: single(params, "error")?,
-            error_description: single(params, "error_description")?,
-        })
-    }
-
-    /// Whether it is a provider's answer, rather than our own second look at the same `state`.
-    pub(super) const fn is_answer(&self) -> bool {
-        self.code.is_some() || self.error.is_some()
     }
 }
 
@@ -136,7 +106,7 @@ async fn take_login(ctx: &mut Ctx<'_>, state: String) -> (Option<Way>, Option<Lo
 
 async fn complete(
     ctx: &mut Ctx<'_>,
-    response: &Response,
+    response: &AuthorizationResponse,
     attempt: &LoginAttempt,
 ) -> Result<(), Problem> {
     let provider = &ctx.frontend.provider;
@@ -145,7 +115,7 @@ async fn complete(
         .check_iss(ctx.idp, response.iss.as_deref())
         .await
         .map_err(|error| match error {
-            OidcError::Unavailable(_) => redeem::unavailable(&error),
+            OidcError::Unavailable(_) => unavailable(&error),
             _ => failed(LoginFailure::IssuerMismatch),
         })?;
     match (&response.code, &response.error) {
@@ -153,8 +123,4 @@ async fn complete(
         (None, Some(_)) => Err(failed(LoginFailure::ErrorFromProvider)),
         _ => Err(failed(LoginFailure::InvalidResponse)),
     }
-}
-
-pub(super) const fn failed(failure: LoginFailure) -> Problem {
-    Problem::LoginFailed(failure)
 }

@@ -8,8 +8,9 @@
 use actix_web::HttpResponse;
 use actix_web::http::header;
 
+use super::failure::provider_failed;
 use super::form::{query, single};
-use super::{provider_failed, silent};
+use super::silent;
 use crate::guard::is_speculative;
 use crate::names::ReturnTo;
 use crate::oidc::{AuthorizationRequest, LoginParams, Provider};

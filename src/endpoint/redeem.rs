@@ -17,7 +17,7 @@ use openidconnect::{AccessToken, PkceCodeVerifier};
 use serde_json::{Map, Value};
 use tokio::sync::{oneshot, watch};
 
-use super::callback::failed;
+use super::failure::{failed, unavailable};
 use super::logout;
 use crate::clock::UnixTime;
 use crate::frontend::Frontend;
@@ -258,9 +258,4 @@ fn deliver(ctx: &mut Ctx<'_>, redeemed: &Redeemed) -> Result<(), Problem> {
     }
     ctx.session = Some(Rc::new(session.clone().into()));
     Ok(())
-}
-
-pub(super) fn unavailable(error: &OidcError) -> Problem {
-    log::warn!("login not completed: {error}");
-    Problem::IdentityProviderUnavailable
 }

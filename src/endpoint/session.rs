@@ -3,7 +3,7 @@
 use actix_web::HttpResponse;
 use serde_json::{Map, json};
 
-use super::Times;
+use super::times::Times;
 use crate::request::Ctx;
 
 pub(super) fn serve(ctx: &Ctx<'_>) -> HttpResponse {

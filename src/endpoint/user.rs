@@ -9,7 +9,8 @@ use actix_web::HttpResponse;
 use serde_json::{Value, json};
 
 use super::form::{query, single};
-use super::{Times, logout, nobody};
+use super::logout;
+use super::times::{Times, nobody};
 use crate::guard;
 use crate::problem::Problem;
 use crate::request::Ctx;

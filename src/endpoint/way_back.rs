@@ -15,9 +15,10 @@
 //! more, or in another tab. The page asks for the same address again, and that navigation is our own.
 
 use actix_web::HttpResponse;
+use actix_web::http::header;
 use url::form_urlencoded::byte_serialize;
 
-use super::callback::{Response, go};
+use super::authorization_response::AuthorizationResponse;
 use super::login::{self, Wish};
 use super::silent;
 use crate::frontend::{Target, WebSocket};
@@ -28,6 +29,13 @@ use crate::problem::{LoginFailure, Problem};
 use crate::request::Ctx;
 use crate::session::{LoginAttempt, LoginState, Manner, SameSite};
 use crate::telemetry::metrics::LoginResult;
+
+/// The redirect that ends a login (RFC 9700 §4.12).
+pub(super) fn go(to: &ReturnTo) -> HttpResponse {
+    HttpResponse::SeeOther()
+        .insert_header((header::LOCATION, to.as_str()))
+        .finish()
+}
 
 /// What the `state` of an answer says.
 pub(super) struct Way {
@@ -42,7 +50,7 @@ pub(super) struct Way {
 pub(super) async fn find(
     ctx: &mut Ctx<'_>,
     problem: Problem,
-    response: &Response,
+    response: &AuthorizationResponse,
     way: Option<Way>,
     attempt: Option<LoginAttempt>,
 ) -> Result<HttpResponse, Problem> {
@@ -108,7 +116,7 @@ fn is_signed_in(ctx: &Ctx<'_>, problem: &Problem, state: &LoginState) -> bool {
 }
 
 /// Whether the same address, asked for by our own page, could show a session that this navigation cannot.
-fn may_see_more(ctx: &Ctx<'_>, problem: &Problem, response: &Response) -> bool {
+fn may_see_more(ctx: &Ctx<'_>, problem: &Problem, response: &AuthorizationResponse) -> bool {
     let headers = ctx.request.headers();
     let site = headers.get("sec-fetch-site");
     let shows_all = site.is_some_and(|site| matches!(site.as_bytes(), b"same-origin" | b"none"));
@@ -128,7 +136,7 @@ fn may_see_more(ctx: &Ctx<'_>, problem: &Problem, response: &Response) -> bool {
 async fn after_error(
     ctx: &mut Ctx<'_>,
     problem: Problem,
-    response: &Response,
+    response: &AuthorizationResponse,
     way: Way,
     attempt: Option<LoginAttempt>,
 ) -> Result<HttpResponse, Problem> {
@@ -179,7 +187,7 @@ fn again(way: Way, attempt: LoginAttempt) -> Wish {
     }
 }
 
-fn note_failure(ctx: &Ctx<'_>, problem: &Problem, response: &Response) {
+fn note_failure(ctx: &Ctx<'_>, problem: &Problem, response: &AuthorizationResponse) {
     let name = &ctx.frontend.name;
     ctx.bff.metrics.login(name, LoginResult::Failed);
     let why = problem.detail().unwrap_or_else(|| problem.title());

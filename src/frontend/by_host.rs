@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::Frontend;
+use super::app::Frontend;
 use crate::names::Authority;
 use crate::problem::Problem;
 

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::TokenRequirement;
+use super::token_requirement::TokenRequirement;
 use crate::compose::{Shape, Slot, Template};
 use crate::names::{PartName, UpstreamName};
 use crate::oidc::TokenExchange;

@@ -15,7 +15,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::RoutePath;
+use super::path::RoutePath;
 use crate::names::{RequestPath, decodes_to};
 use crate::problem::Problem;
 use crate::session::Session;

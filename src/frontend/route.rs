@@ -1,12 +1,15 @@
-//! What a path means: a management endpoint, an API route, or a file of the app.
+//! An API route: whom it lets in, and what it does.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{AssetsSettings, Composition, Endpoint, Frontend, Policy, RateLimit, RoutePath};
-use crate::names::{RequestPath, RouteName, UpstreamName};
+use super::composition::Composition;
+use super::path::RoutePath;
+use super::policy::Policy;
+use super::rate_limit::RateLimit;
+use super::token_requirement::TokenRequirement;
+use crate::names::{RouteName, UpstreamName};
 use crate::oidc::TokenExchange;
-use crate::problem::Problem;
 
 /// A path of the frontend that is an API's.
 #[derive(Clone, Debug)]
@@ -60,75 +63,6 @@ pub struct Forward {
     pub strip_headers: Vec<String>,
 }
 
-/// Which access token a route needs; the words are Duende's token types.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[non_exhaustive]
-pub enum TokenRequirement {
-    /// Sends the client's own; nobody needs to be signed in.
-    Client,
-    /// Never sends one.
-    None,
-    /// Refuses requests without a session.
-    User,
-    /// Sends the user's if there is a session, else the client's own.
-    UserOrClient,
-    /// Sends the user's if there is a session.
-    UserOrNone,
-}
-
-impl TokenRequirement {
-    /// Whether the user's token goes along, if there is a session.
-    pub const fn is_users(self) -> bool {
-        matches!(self, Self::User | Self::UserOrClient | Self::UserOrNone)
-    }
-}
-
-/// What was found at a path.
-#[derive(Clone, Copy, Debug)]
-pub enum Target<'f, 'r> {
-    /// A path of the app itself: public, so no cookie is opened for it.
-    Assets(&'f AssetsSettings),
-    /// Answered by sealgate itself.
-    Endpoint(Endpoint),
-    /// Answered by an API.
-    Route(Matched<'f, 'r>),
-}
-
-/// A route that a request has matched, and what the route has to know of the request.
-#[derive(Clone, Copy, Debug)]
-pub struct Matched<'f, 'r> {
-    /// The route.
-    pub route: &'f Route,
-    /// The request's whole path.
-    pub path: RequestPath<'r>,
-    /// What follows the route's path in it: empty, or beginning with `/`.
-    pub rest: &'r str,
-    /// What the request says about WebSocket.
-    pub websocket: WebSocket,
-}
-
-/// What a request says about WebSocket. It is read once, at the door.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum WebSocket {
-    /// Nothing.
-    NotAsked,
-    /// It is a `GET` that upgrades to `websocket` and to nothing else (RFC 6455 §4.1).
-    Handshake,
-    /// It names `websocket` in another way. It is never answered as a handshake, but another server between the client and
-    /// us may take it for one.
-    Unclear,
-}
-
-impl WebSocket {
-    /// Whether the connection ends after the request is refused.
-    ///
-    /// A client may send its first frames before it knows the answer, or another server may believe that the protocol was
-    /// switched. What follows is then not a request, whatever it looks like.
-    pub fn must_close(self) -> bool {
-        self != Self::NotAsked
-    }
-}
-
 impl Route {
     /// Whether cookies are opened for it at all.
     pub fn opens_session(&self) -> bool {
@@ -160,7 +94,7 @@ impl Action {
     }
 
     /// Whether paths below the route's own are its too.
-    const fn takes_paths_below(&self) -> bool {
+    pub(super) const fn takes_paths_below(&self) -> bool {
         match self {
             Self::Compose(_) => false,
             Self::Forward(_) => true,
@@ -183,7 +117,7 @@ impl Action {
         }
     }
 
-    fn allows(&self, method: &str) -> bool {
+    pub(super) fn allows(&self, method: &str) -> bool {
         match self {
             Self::Compose(_) => matches!(method, "GET" | "HEAD"),
             Self::Forward(forward) if forward.methods.is_empty() => {
@@ -194,97 +128,10 @@ impl Action {
     }
 
     /// The value of `Allow` where it does not.
-    fn allow(&self) -> String {
+    pub(super) fn allow(&self) -> String {
         match self {
             Self::Compose(_) => "GET, HEAD".to_owned(),
             Self::Forward(forward) => forward.methods.join(", "),
-        }
-    }
-}
-
-impl<'p> Matched<'p, 'p> {
-    /// The path to ask an upstream for, before its own prefix: empty, or beginning with `/`.
-    pub const fn upstream_path(&self, strip_prefix: bool) -> &'p str {
-        if strip_prefix {
-            self.rest
-        } else {
-            self.path.as_str()
-        }
-    }
-
-    /// The part of the request's path that is the route's. For redirects back to where the route is.
-    pub fn mount(&self) -> &'p str {
-        let path = &self.route.path;
-        let own = self.path.as_str().strip_suffix(self.rest);
-        own.filter(|_| path.has_claims())
-            .unwrap_or(path.as_str().trim_end_matches('/'))
-    }
-}
-
-pub(super) fn resolve<'f, 'r>(
-    frontend: &'f Frontend,
-    method: &str,
-    raw_path: &'r str,
-    websocket: WebSocket,
-) -> Result<Target<'f, 'r>, Problem> {
-    let path = RequestPath::parse(raw_path)
-        .map_err(|_| Problem::BadRequest("the path is not in its plainest form"))?;
-    if let Some(rest) = path.strip_prefix(&frontend.base_path) {
-        let name = rest.strip_prefix('/').unwrap_or_default();
-        return Endpoint::find(name, method).map(Target::Endpoint);
-    }
-    if let Some((route, rest)) = frontend.routes.find(path) {
-        // No wider route answers instead: what lies below is the composed route's, and nothing is there.
-        if !route.action.takes_paths_below() && !rest.is_empty() {
-            return Err(Problem::NotFound);
-        }
-        return if route.action.allows(method) {
-            Ok(Target::Route(Matched {
-                route,
-                path,
-                rest,
-                websocket,
-            }))
-        } else {
-            Err(Problem::MethodNotAllowed {
-                allow: route.action.allow(),
-            })
-        };
-    }
-    match (&frontend.assets, method) {
-        (None, _) => Err(Problem::NotFound),
-        (Some(assets), "GET" | "HEAD") => Ok(Target::Assets(assets)),
-        (Some(_), _) => Err(Problem::MethodNotAllowed {
-            allow: "GET, HEAD".to_owned(),
-        }),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::frontend::{RouteTable, samples};
-
-    #[test]
-    fn a_route_is_mounted_where_the_request_found_it() {
-        for (route, asked, mount, rest) in [
-            ("/u/{sub}", "/u/al%20ice/7", "/u/al%20ice", "/7"),
-            ("/u/{sub}", "/u/alice", "/u/alice", ""),
-            ("/", "/x", "", "/x"),
-            ("/u", "/u/x", "/u", "/x"),
-        ] {
-            let table = RouteTable::new(vec![samples::route(route)]);
-            let path = RequestPath::parse(asked).unwrap();
-            let (route, rest_of_path) = table.find(path).unwrap();
-            let matched = Matched {
-                route,
-                path,
-                rest: rest_of_path,
-                websocket: WebSocket::NotAsked,
-            };
-            assert_eq!(matched.mount(), mount, "{asked}");
-            assert_eq!(matched.upstream_path(true), rest, "{asked}");
-            assert_eq!(matched.upstream_path(false), asked);
         }
     }
 }

@@ -7,7 +7,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Route, RoutePath};
+use super::path::RoutePath;
+use super::route::Route;
 use crate::names::{RequestPath, decode};
 
 /// The routes of a frontend.

@@ -1,6 +1,9 @@
 //! Routes for tests.
 
-use super::{Action, Forward, Policy, Route, RoutePath, TokenRequirement};
+use super::path::RoutePath;
+use super::policy::Policy;
+use super::route::{Action, Forward, Route};
+use super::token_requirement::TokenRequirement;
 use crate::names::{RouteName, UpstreamName};
 
 /// A route to the upstream `orders`, for signed-in users.

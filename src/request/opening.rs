@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use super::Ctx;
+use super::ctx::Ctx;
 use crate::coordination::Coordinator;
 use crate::frontend::SessionUse;
 use crate::ledger::Fingerprint;

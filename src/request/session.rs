@@ -3,7 +3,7 @@
 //! [`Wallet`](crate::session::Wallet) writes the cookies. Here metrics count them, and revocations and other replicas hear
 //! of sessions that end.
 
-use super::Ctx;
+use super::ctx::Ctx;
 use crate::ledger::{Fingerprint, Revocation};
 use crate::session::{LogoutHint, Session, SessionId, StoreError};
 

@@ -14,7 +14,6 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::{Worker, client_addr, host, response, sent};
 use crate::api::{self, ApiCall};
-use crate::bff::InFlight;
 use crate::frontend::{SessionUse, Target, WebSocket};
 use crate::guard;
 use crate::problem::Problem;
@@ -29,7 +28,7 @@ pub(super) async fn handle(request: HttpRequest, body: web::Payload) -> HttpResp
         return HttpResponse::InternalServerError().finish();
     };
     let bff = &worker.bff;
-    let in_flight = InFlight::begin(bff);
+    let in_flight = sent::InFlight::begin(bff);
     // Every log line from here on says which request it is about, those of the answer's body too.
     let scope = RequestScope::begin(rand::random());
     let served = async {

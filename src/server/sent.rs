@@ -1,14 +1,43 @@
 //! Knows when an answer has been sent, so that the end of the process can say which answers it cuts.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use actix_web::HttpResponse;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use bytes::Bytes;
 
-use crate::bff::InFlight;
+use crate::bff::Bff;
 use crate::telemetry::RequestScope;
+
+/// A request that does not have all of its answer yet.
+pub(super) struct InFlight {
+    bff: Arc<Bff>,
+    is_done: bool,
+}
+
+impl InFlight {
+    /// A request has come.
+    pub(super) fn begin(bff: &Arc<Bff>) -> Self {
+        bff.draining.request_begins();
+        Self {
+            bff: Arc::clone(bff),
+            is_done: false,
+        }
+    }
+
+    /// All of the answer is with the connection.
+    fn done(mut self) {
+        self.is_done = true;
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.bff.draining.request_ends(!self.is_done);
+    }
+}
 
 /// The same answer. The request is in flight until the connection has taken all of the body.
 pub(super) fn until_sent(
