@@ -165,6 +165,7 @@ fn settings() -> Option<JarSettings> {
         session: SessionSettings {
             absolute_timeout: HOUR,
             idle_timeout: HOUR,
+            is_persistent: false,
             same_site: SameSite::Strict,
             max_bytes: 64 * 1024,
             claims: Vec::new(),

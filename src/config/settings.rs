@@ -141,6 +141,19 @@ pub(super) struct Oidc {
     pub(super) client_secret: Option<SecretReference>,
     /// `client_secret_basic` or `client_secret_post`.
     pub(super) client_auth: String,
+    /// Further values that may stand in the ID token's `aud`.
+    pub(super) trusted_audiences: Vec<String>,
+    /// Where the metadata is; by default behind the issuer.
+    pub(super) discovery_url: Option<String>,
+    /// Addresses in place of those in the metadata.
+    #[serde(default)]
+    pub(super) endpoints: Endpoints,
+    /// Whether the provider's addresses may be plain HTTP.
+    pub(super) allow_http: Switch,
+    /// Query parameters of the login endpoint that are passed on to the provider.
+    pub(super) login_params: Vec<String>,
+    /// How the provider's session is ended.
+    pub(super) logout: ProviderLogout,
     /// What is asked for; contains `openid`.
     pub(super) scopes: Vec<String>,
     /// Resource indicators (RFC 8707).
@@ -161,6 +174,36 @@ pub(super) struct Oidc {
     pub(super) repeat_refresh: String,
 }
 
+/// `frontend.<name>.oidc.endpoints`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table { token = …, … }")]
+pub(super) struct Endpoints {
+    /// Where the browser signs in.
+    pub(super) authorization: Option<String>,
+    /// Where codes become tokens.
+    pub(super) token: Option<String>,
+    /// Where the keys are.
+    pub(super) jwks: Option<String>,
+    /// Where further claims are.
+    pub(super) userinfo: Option<String>,
+    /// Where tokens are revoked.
+    pub(super) revocation: Option<String>,
+    /// Where the browser signs out.
+    pub(super) end_session: Option<String>,
+}
+
+/// `frontend.<name>.oidc.logout`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table { url = …, params = … }")]
+pub(super) struct ProviderLogout {
+    /// In place of the metadata's address.
+    pub(super) url: Option<String>,
+    /// Parameters beside or in place of the specified ones.
+    pub(super) params: BTreeMap<String, String>,
+    /// `auto`, `always` or `never`: whether the ID token goes along.
+    pub(super) id_token_hint: String,
+}
+
 /// `[frontend.<name>.session]`
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
@@ -169,6 +212,8 @@ pub(super) struct Session {
     pub(super) absolute_timeout: Span,
     /// A session's longest rest.
     pub(super) idle_timeout: Span,
+    /// Whether its cookies outlive the browser.
+    pub(super) persistent: Switch,
     /// `strict` or `lax`.
     pub(super) same_site: String,
     /// Bytes of all cookies sealgate asks the browser to send to an API route.

@@ -2,7 +2,7 @@
 //!
 //! # Invariants
 //! - Each attempt has a cookie of its own, so that logins in several tabs do not disturb each other.
-//! - Of a request's parameters, only those of [`LoginParams`] reach the provider. `returnUrl` is a local path, or `/`.
+//! - Of a request's parameters, only those of [`LoginParams`] reach the provider, and those that `oidc.login_params` names. `returnUrl` is a local path, or `/`.
 //! - The person arrives at the very `returnUrl` that was asked for, or the login is refused before it begins.
 
 use actix_web::HttpResponse;
@@ -37,6 +37,7 @@ pub(super) async fn serve(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Problem> {
             .transpose()?,
         login_hint: bounded(&params, "login_hint")?,
         ui_locales: bounded(&params, "ui_locales")?,
+        more: passed_on(&ctx.frontend.provider.settings().login_params, &params)?,
     };
     let manner = match asked.prompt.as_deref() {
         // Duende BFF v4 does it this way; earlier versions have an endpoint for it.
@@ -170,6 +171,20 @@ fn return_url(params: &[(String, String)]) -> Result<ReturnTo, Problem> {
 fn is_in_frame(ctx: &Ctx<'_>) -> bool {
     let destination = ctx.request.headers().get("sec-fetch-dest");
     destination.is_some_and(|to| matches!(to.as_bytes(), b"iframe" | b"frame"))
+}
+
+/// The parameters that the configuration passes on.
+fn passed_on(
+    names: &[String],
+    params: &[(String, String)],
+) -> Result<Vec<(String, String)>, Problem> {
+    let mut all = Vec::new();
+    for name in names {
+        if let Some(value) = bounded(params, name)? {
+            all.push((name.clone(), value));
+        }
+    }
+    Ok(all)
 }
 
 fn bounded(params: &[(String, String)], name: &str) -> Result<Option<String>, Problem> {

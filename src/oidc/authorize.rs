@@ -12,10 +12,13 @@ use std::fmt;
 use openidconnect::{CsrfToken, Nonce, PkceCodeChallenge, PkceCodeVerifier};
 use url::Url;
 
-use super::{IdpClient, OidcError, Provider};
+use super::{IdTokenHint, IdpClient, OidcError, Provider, ProviderLogout};
 
 /// Random bytes in `state` and `nonce`: 43 characters of base64url.
 const RANDOM_BYTES: u32 = 32;
+
+/// Longest URL of a logout that carries an ID token without being told to; many servers take no more than 2,048 characters.
+const LONGEST_LOGOUT_URL: usize = 2000;
 
 /// What one login may ask for beyond the configuration; only from an allow-list.
 #[derive(Clone, Debug, Default)]
@@ -30,6 +33,8 @@ pub struct LoginParams {
     pub login_hint: Option<String>,
     /// `ui_locales`
     pub ui_locales: Option<String>,
+    /// Those that `oidc.login_params` names.
+    pub more: Vec<(String, String)>,
 }
 
 /// An authorization request, and what its answer must be checked against.
@@ -118,22 +123,65 @@ impl Provider {
         post_logout_redirect_uri: &str,
         state: &str,
     ) -> Result<Option<Url>, OidcError> {
-        let known = self.known(http).await?;
-        let Some(mut url) = known.metadata.end_session_endpoint.clone() else {
-            return Ok(None);
+        let ProviderLogout {
+            url,
+            id_token_hint: policy,
+            ..
+        } = &self.settings().logout;
+        let url = match url {
+            Some(url) => url.clone(),
+            None => match &self.known(http).await?.metadata.end_session_endpoint {
+                Some(url) => url.clone(),
+                None => return Ok(None),
+            },
         };
-        url.query_pairs_mut()
-            .extend_pairs(id_token_hint.map(|hint| ("id_token_hint", hint)))
-            .extend_pairs([
-                ("client_id", self.settings().client_id.as_str()),
-                ("post_logout_redirect_uri", post_logout_redirect_uri),
-                ("state", state),
-            ]);
-        Ok(Some(url))
+        let with = |hint: Option<&str>| {
+            let mut url = url.clone();
+            let params = self.logout_params(hint, post_logout_redirect_uri, state);
+            url.query_pairs_mut().extend_pairs(params);
+            url
+        };
+        let full = with(id_token_hint.filter(|_| *policy != IdTokenHint::Never));
+        let is_too_long = *policy == IdTokenHint::Auto && full.as_str().len() > LONGEST_LOGOUT_URL;
+        Ok(Some(if is_too_long { with(None) } else { full }))
+    }
+
+    /// What RP-initiated logout §2 has, with what the configuration puts beside it, in its place, or takes away.
+    fn logout_params(
+        &self,
+        id_token_hint: Option<&str>,
+        post_logout_redirect_uri: &str,
+        state: &str,
+    ) -> Vec<(String, String)> {
+        let hint = id_token_hint.unwrap_or_default();
+        let specified = [
+            ("id_token_hint", hint),
+            ("client_id", self.settings().client_id.as_str()),
+            ("post_logout_redirect_uri", post_logout_redirect_uri),
+            ("state", state),
+        ];
+        let configured = &self.settings().logout.params;
+        let filled = |text: &String| {
+            let fill = |text: String, (name, value): &(&str, &str)| {
+                text.replace(&format!("{{{name}}}"), value)
+            };
+            specified.iter().fold(text.clone(), fill)
+        };
+        let kept = specified
+            .iter()
+            .filter(|(name, _)| !configured.contains_key(*name));
+        kept.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .chain(
+                configured
+                    .iter()
+                    .map(|(name, text)| (name.clone(), filled(text))),
+            )
+            .filter(|(_, value)| !value.is_empty())
+            .collect()
     }
 }
 
-fn asked_for(params: &LoginParams) -> Vec<(&'static str, String)> {
+fn asked_for(params: &LoginParams) -> Vec<(&str, String)> {
     let max_age = params.max_age.map(|secs| secs.to_string());
     [
         ("prompt", params.prompt.clone()),
@@ -144,5 +192,11 @@ fn asked_for(params: &LoginParams) -> Vec<(&'static str, String)> {
     ]
     .into_iter()
     .filter_map(|(name, value)| Some((name, value?)))
+    .chain(
+        params
+            .more
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.clone())),
+    )
     .collect()
 }

@@ -36,6 +36,8 @@ const BODY_LIMIT: usize = 1024 * 1024;
 /// Whether a provider may be reached without TLS.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum PlainHttp {
+    /// The configuration allows it (`oidc.allow_http`).
+    Anywhere,
     /// The issuer is https: so is everything else.
     Never,
     /// The issuer is http on this machine: its endpoints may be, too.
@@ -47,9 +49,11 @@ impl PlainHttp {
     pub(super) fn allows(self, url: &Url) -> bool {
         let secure = match url.scheme() {
             "https" => true,
-            "http" => {
-                self == Self::OnLoopback && url.host().is_some_and(|host| is_loopback_host(&host))
-            }
+            "http" => match self {
+                Self::Anywhere => true,
+                Self::OnLoopback => url.host().is_some_and(|host| is_loopback_host(&host)),
+                Self::Never => false,
+            },
             _ => false,
         };
         secure && url.username().is_empty() && url.password().is_none() && url.fragment().is_none()

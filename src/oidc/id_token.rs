@@ -76,8 +76,10 @@ pub(super) fn check_parties(
     if jwt::text(claims, "iss") != Some(&settings.issuer) {
         return Err(Refusal::Rule("iss is missing or another issuer"));
     }
-    if !jwt::is_for(claims, &settings.client_id) {
-        return Err(Refusal::Rule("aud is not this client alone"));
+    if !jwt::is_for(claims, &settings.client_id, &settings.trusted_audiences) {
+        return Err(Refusal::Rule(
+            "aud is not this client, or names another audience that is not trusted",
+        ));
     }
     Ok(())
 }

@@ -163,11 +163,18 @@ impl<'de> Deserialize<'de> for Unique {
     }
 }
 
-/// Whether `aud` names this client, once or several times, and no other audience.
-pub(super) fn is_for(claims: &Map<String, Value>, client_id: &str) -> bool {
+/// Whether `aud` names this client, once or several times, and no other audience than those that are trusted.
+pub(super) fn is_for(claims: &Map<String, Value>, client_id: &str, trusted: &[String]) -> bool {
     let is_us = |value: &Value| value.as_str() == Some(client_id);
+    let is_trusted = |value: &Value| {
+        value
+            .as_str()
+            .is_some_and(|one| trusted.iter().any(|known| known == one))
+    };
     match claims.get("aud") {
-        Some(Value::Array(all)) => !all.is_empty() && all.iter().all(is_us),
+        Some(Value::Array(all)) => {
+            all.iter().any(is_us) && all.iter().all(|one| is_us(one) || is_trusted(one))
+        }
         Some(one) => is_us(one),
         None => false,
     }

@@ -2,7 +2,7 @@
 //!
 //! # Invariants
 //! - The document's `issuer` equals the configured one byte for byte. Nothing is normalised.
-//! - Every endpoint is https, or plain HTTP on loopback if the issuer is too. `Channel` checks that for every request, and this
+//! - Every endpoint is https, or plain HTTP on loopback if the issuer is too, or what `oidc.allow_http` allows. `Channel` checks that for every request, and this
 //!   file for the endpoints that a browser or a secret goes to.
 //! - Members that are not used are not read, so they may hold anything, or be missing.
 //!
@@ -56,15 +56,11 @@ impl Metadata {
         settings: &ClientSettings,
         http: &IdpClient,
     ) -> Result<(Self, KeySet), OidcError> {
-        let plain_http = check_issuer(&settings.issuer)?;
-        let slash = if settings.issuer.ends_with('/') {
-            ""
-        } else {
-            "/"
+        let plain_http = check_issuer(settings)?;
+        let url = match &settings.discovery_url {
+            Some(url) => url.clone(),
+            None => well_known(&settings.issuer)?,
         };
-        let url = format!("{}{slash}{WELL_KNOWN}", settings.issuer);
-        let url =
-            Url::parse(&url).map_err(|_| invalid("discovery", &"no URL can be made for it"))?;
         let document = fetch("discovery", &http.within(plain_http), &url).await?;
         let metadata = Self::accept(&document, settings, plain_http)?;
         warn_of_mismatch(&document, settings);
@@ -97,7 +93,10 @@ impl Metadata {
                 "issuer is {issuer:?} and not {configured:?}"
             )));
         }
-        let optional = |name: &'static str| {
+        let optional = |name: &'static str, configured: &Option<Url>| {
+            if let Some(configured) = configured {
+                return Ok(Some(configured.clone()));
+            }
             let Some(text) = document.text(name).map_err(odd)? else {
                 return Ok(None);
             };
@@ -107,13 +106,16 @@ impl Metadata {
             }
             Ok(Some(url))
         };
-        let required = |name| optional(name)?.ok_or_else(|| fail(&format!("{name} is missing")));
+        let required = |name, configured| {
+            optional(name, configured)?.ok_or_else(|| fail(&format!("{name} is missing")))
+        };
+        let endpoints = &settings.endpoints;
         Ok(Self {
-            authorization_endpoint: required("authorization_endpoint")?,
-            token_endpoint: required("token_endpoint")?,
-            jwks_uri: required("jwks_uri")?,
-            end_session_endpoint: optional("end_session_endpoint")?,
-            revocation_endpoint: optional("revocation_endpoint")?,
+            authorization_endpoint: required("authorization_endpoint", &endpoints.authorization)?,
+            token_endpoint: required("token_endpoint", &endpoints.token)?,
+            jwks_uri: required("jwks_uri", &endpoints.jwks)?,
+            end_session_endpoint: optional("end_session_endpoint", &endpoints.end_session)?,
+            revocation_endpoint: optional("revocation_endpoint", &endpoints.revocation)?,
             iss_parameter: document
                 .flag("authorization_response_iss_parameter_supported")
                 .map_err(odd)?,
@@ -171,10 +173,23 @@ fn algorithms(
     Ok(algorithms)
 }
 
-fn check_issuer(text: &str) -> Result<PlainHttp, OidcError> {
+/// Where the metadata is, if nothing else is configured.
+fn well_known(issuer: &str) -> Result<Url, OidcError> {
+    let slash = if issuer.ends_with('/') { "" } else { "/" };
+    Url::parse(&format!("{issuer}{slash}{WELL_KNOWN}"))
+        .map_err(|_| invalid("discovery", &"no URL can be made for it"))
+}
+
+fn check_issuer(settings: &ClientSettings) -> Result<PlainHttp, OidcError> {
+    let text = &settings.issuer;
+    let most = if settings.allow_http {
+        PlainHttp::Anywhere
+    } else {
+        PlainHttp::OnLoopback
+    };
     let issuer = Url::parse(text).ok().filter(|issuer| {
         // OpenID Connect Discovery §3: no query, no fragment.
-        PlainHttp::OnLoopback.allows(issuer) && issuer.query().is_none()
+        most.allows(issuer) && issuer.query().is_none()
     });
     let issuer = issuer.ok_or_else(|| {
         OidcError::Invalid(format!(
@@ -182,6 +197,7 @@ fn check_issuer(text: &str) -> Result<PlainHttp, OidcError> {
         ))
     })?;
     Ok(match issuer.scheme() {
+        _ if settings.allow_http => PlainHttp::Anywhere,
         "http" => PlainHttp::OnLoopback,
         _ => PlainHttp::Never,
     })

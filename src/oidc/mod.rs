@@ -67,7 +67,9 @@ pub use self::logout_token::{LogoutToken, LogoutTokenError};
 pub use self::provider::{Provider, Reminders};
 pub use self::refreshed::Original;
 pub use self::revocation::Revoked;
-pub use self::settings::{ClientAuth, ClientSettings, RepeatRefresh, WithoutExp};
+pub use self::settings::{
+    ClientAuth, ClientSettings, Endpoints, IdTokenHint, ProviderLogout, RepeatRefresh, WithoutExp,
+};
 pub use self::token_cache::{CachedToken, TokenCache};
 pub use self::token_exchange::{ExchangeGrant, ExchangeKey, Exchanged, Subject, TokenExchange};
 pub use self::token_response::TokenResponse;

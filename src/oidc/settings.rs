@@ -19,6 +19,18 @@ pub struct ClientSettings {
     pub client_secret: ClientSecret,
     /// How it authenticates.
     pub client_auth: ClientAuth,
+    /// Further values that may stand in an ID token's `aud`, beside the client.
+    pub trusted_audiences: Vec<String>,
+    /// Where the metadata is, if it is not behind the issuer. The issuer in it stays what is compared.
+    pub discovery_url: Option<Url>,
+    /// Addresses that count in place of those in the metadata.
+    pub endpoints: Endpoints,
+    /// Whether the provider's addresses may be plain HTTP, beyond loopback.
+    pub allow_http: bool,
+    /// Query parameters of the login endpoint that are passed on.
+    pub login_params: Vec<String>,
+    /// How the provider's session is ended.
+    pub logout: ProviderLogout,
     /// Space-separated on the wire; contains `openid`.
     pub scopes: Vec<String>,
     /// Resource indicators (RFC 8707).
@@ -46,6 +58,46 @@ impl ClientSettings {
     pub fn scope(&self) -> String {
         self.scopes.join(" ")
     }
+}
+
+/// Addresses of a provider that are configured. Each counts in place of the member of its metadata.
+#[derive(Clone, Debug, Default)]
+pub struct Endpoints {
+    /// `authorization_endpoint`
+    pub authorization: Option<Url>,
+    /// `token_endpoint`
+    pub token: Option<Url>,
+    /// `jwks_uri`
+    pub jwks: Option<Url>,
+    /// `userinfo_endpoint`
+    pub userinfo: Option<Url>,
+    /// `revocation_endpoint`
+    pub revocation: Option<Url>,
+    /// `end_session_endpoint`
+    pub end_session: Option<Url>,
+}
+
+/// How a provider wants to be told of a logout, where it is not RP-initiated logout as specified.
+#[derive(Clone, Debug, Default)]
+pub struct ProviderLogout {
+    /// In place of `end_session_endpoint`.
+    pub url: Option<Url>,
+    /// Parameters beside or in place of the specified ones. An empty value takes a parameter away.
+    pub params: BTreeMap<String, String>,
+    /// Whether the ID token goes along.
+    pub id_token_hint: IdTokenHint,
+}
+
+/// Whether a logout request carries the ID token.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum IdTokenHint {
+    /// Always, if there is one.
+    Always,
+    /// Unless the URL would be longer than many servers take.
+    #[default]
+    Auto,
+    /// Never.
+    Never,
 }
 
 /// Client authentication at the token endpoint (OpenID Connect Core §9).

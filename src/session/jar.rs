@@ -56,10 +56,10 @@ impl Jar {
         names::is_ours(name)
     }
 
-    /// Sets a cookie that lives as long as its kind does; with marks, `seconds`.
+    /// Sets a cookie that lives as long as its kind does. `seconds` are those of the session, or of the marks.
     pub(super) fn set(&self, kind: Kind<'_>, value: &str, seconds: u64, out: &mut SetCookies) {
         let max_age = match kind.row().lifetime {
-            Lifetime::Browser => None,
+            Lifetime::Session => Some(seconds).filter(|_| self.settings.session.is_persistent),
             Lifetime::Login => Some(self.settings.login_timeout.as_secs()),
             Lifetime::Marks => Some(seconds),
         };

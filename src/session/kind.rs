@@ -57,21 +57,21 @@ pub(super) enum SiteSetting {
 /// How long a browser keeps the cookie.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Lifetime {
-    /// As long as it runs.
-    Browser,
+    /// As long as it runs, or as long as the session may last if the configuration says so.
+    Session,
     /// For `login_timeout`.
     Login,
     /// Until the last of its marks is over; whoever sets it says when.
     Marks,
 }
 
-/// What most kinds are: for all requests, with the session's `SameSite`, for as long as the browser runs.
+/// What most kinds are: for all requests, with the `SameSite` and the lifetime of the session.
 const PLAIN: Row = Row {
     prefix: Prefix::HostHttp,
     ending: "",
     path: CookiePath::Root,
     same_site: SiteSetting::Session,
-    lifetime: Lifetime::Browser,
+    lifetime: Lifetime::Session,
 };
 
 impl Kind<'static> {

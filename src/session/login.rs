@@ -80,7 +80,7 @@ impl Wallet<'_> {
         }
         let text = envelope.seal(&draft, &self.keys, self.now)?;
         self.drop_logins(room - needed);
-        self.set(Kind::Login(&id), &text);
+        self.set(Kind::Login(&id), &text, self.now);
         Ok(())
     }
 

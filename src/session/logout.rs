@@ -22,7 +22,9 @@ impl Wallet<'_> {
             return Ok(false);
         };
         let text = envelope.seal(&draft, &self.keys, self.now)?;
-        self.set(Kind::Hint, &text);
+        // It may be needed for as long as the session that it belongs to.
+        let end = self.now.plus(self.jar.settings.session.absolute_timeout);
+        self.set(Kind::Hint, &text, end);
         Ok(true)
     }
 

@@ -37,6 +37,7 @@ pub(super) fn settings() -> JarSettings {
         session: SessionSettings {
             absolute_timeout: Duration::from_hours(8),
             idle_timeout: Duration::from_mins(30),
+            is_persistent: false,
             same_site: SameSite::Strict,
             max_bytes: 100_000,
             claims: vec!["sub".to_owned(), "name".to_owned()],

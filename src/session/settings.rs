@@ -12,6 +12,8 @@ pub struct SessionSettings {
     pub absolute_timeout: Duration,
     /// A session's longest rest.
     pub idle_timeout: Duration,
+    /// Whether its cookies outlive the browser, for as long as the session may.
+    pub is_persistent: bool,
     /// `SameSite` of the session cookies.
     pub same_site: SameSite,
     /// Bytes of all cookies sealgate asks the browser to send to an API route: names, values, separators.

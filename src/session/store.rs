@@ -45,7 +45,7 @@ impl Wallet<'_> {
 
         let mut count = 0;
         for (index, chunk) in envelope.layout().split(&text) {
-            self.set(Kind::Session(index), chunk);
+            self.set(Kind::Session(index), chunk, session.latest_end());
             count = index.saturating_add(1);
         }
         self.delete_chunks_from(count);
@@ -64,7 +64,7 @@ impl Wallet<'_> {
             at: self.now,
         };
         if let Some(text) = self.seal_small(Kind::Seen, &seen) {
-            self.set(Kind::Seen, &text);
+            self.set(Kind::Seen, &text, session.latest_end());
         }
     }
 
@@ -114,8 +114,7 @@ impl Wallet<'_> {
         let last = marks.iter().map(|mark| mark.until).max().unwrap_or(until);
         let marks = EndedMarks(marks);
         if let Some(text) = self.seal_small(Kind::Ended, &marks) {
-            let seconds = last.since(self.now).as_secs();
-            self.jar.set(Kind::Ended, &text, seconds, &mut self.out);
+            self.set(Kind::Ended, &text, last);
         }
     }
 

@@ -73,8 +73,10 @@ impl Wallet<'_> {
         self.out
     }
 
-    pub(super) fn set(&mut self, kind: Kind<'_>, value: &str) {
-        self.jar.set(kind, value, 0, &mut self.out);
+    /// Sets a cookie that lives as long as its kind says, or until `end` if that is the session's or a mark's.
+    pub(super) fn set(&mut self, kind: Kind<'_>, value: &str, end: UnixTime) {
+        let seconds = end.since(self.now).as_secs();
+        self.jar.set(kind, value, seconds, &mut self.out);
     }
 
     pub(super) fn delete(&mut self, kind: Kind<'_>) {

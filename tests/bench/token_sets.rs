@@ -85,6 +85,7 @@ impl Tokens {
             session: SessionSettings {
                 absolute_timeout: Duration::from_hours(8),
                 idle_timeout: Duration::from_mins(30),
+                is_persistent: false,
                 same_site: SameSite::Strict,
                 max_bytes: 64 * 1024,
                 claims: ["sub", "name", "email", "sid"].map(str::to_owned).to_vec(),

@@ -43,6 +43,7 @@ mod outages;
 mod pages;
 mod places;
 mod policy;
+mod provider_settings;
 mod providers;
 mod proxy;
 mod readme;

@@ -11,6 +11,7 @@ mod frontend;
 mod oidc;
 mod part;
 mod policy;
+mod provider;
 mod resolver;
 mod route;
 mod secret;

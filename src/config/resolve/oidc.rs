@@ -6,6 +6,7 @@ use openidconnect::ClientSecret;
 use url::Url;
 
 use super::check::is_scope;
+use super::provider;
 use super::resolver::{DAY, HOUR, MINUTE, Noted, Resolver, SECOND};
 use crate::config::key_path::KeyPath;
 use crate::config::settings;
@@ -87,6 +88,16 @@ pub(super) fn resolve(
             ("by-iat", WithoutExp::ByIat),
         ],
     );
+    let endpoints = provider::endpoints(resolver, &at.child("endpoints"), oidc);
+    let discovery_url = provider::discovery_url(resolver, &at.child("discovery_url"), oidc);
+    let logout = provider::logout(resolver, &at.child("logout"), oidc);
+    provider::login_params(
+        resolver,
+        &at.child("login_params"),
+        &oidc.login_params,
+        &OURS,
+    );
+    provider::trusted_audiences(resolver, &at.child("trusted_audiences"), oidc);
     scopes(resolver, &at.child("scopes"), &oidc.scopes);
     let resources = resources(resolver, &at.child("resources"), &oidc.resources);
     for (name, value) in &oidc.extra_params {
@@ -103,6 +114,12 @@ pub(super) fn resolve(
         client_id: client_id?.clone(),
         client_secret: client_secret?,
         client_auth: client_auth?,
+        trusted_audiences: oidc.trusted_audiences.clone(),
+        discovery_url: discovery_url.ok()?,
+        endpoints: endpoints?,
+        allow_http: oidc.allow_http.0,
+        login_params: oidc.login_params.clone(),
+        logout: logout?,
         scopes: oidc.scopes.clone(),
         resources: resources?,
         extra_params: oidc.extra_params.clone(),
@@ -144,10 +161,10 @@ fn issuer(resolver: &mut Resolver<'_>, at: &KeyPath, oidc: &settings::Oidc) -> O
     // OpenID Connect Discovery §3: an issuer is https.
     let loopback = url.host().is_some_and(|host| is_loopback_host(&host));
     let fine = resolver.ensure(
-        url.scheme() == "https" || loopback,
+        url.scheme() == "https" || loopback || oidc.allow_http.0,
         at,
         "http:// is for loopback names only (localhost, 127.0.0.1, [::1])",
-        "use https://",
+        "use https://, or set allow_http = true if nobody can listen between here and there",
     );
     fine.then(|| text.clone())
 }

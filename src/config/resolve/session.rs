@@ -75,6 +75,7 @@ pub(super) fn resolve(
     Some(SessionSettings {
         absolute_timeout,
         idle_timeout,
+        is_persistent: session.persistent.0,
         same_site: same_site?,
         max_bytes: usize::try_from(session.max_bytes.0).ok()?,
         claims,

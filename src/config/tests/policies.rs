@@ -96,3 +96,59 @@ fn numbers_may_come_from_the_environment_and_all_is_printed() {
     assert_eq!(orders["rate_limit"]["per_second"].as_str(), Some("0.5"));
     assert_eq!(orders["require_claims"]["role"][0].as_str(), Some("admin"));
 }
+
+#[test]
+fn a_provider_is_described_in_ways_that_can_work() {
+    one_mistake_each(&[
+        (
+            "frontend.shop.oidc = { allow_http = true, issuer = \"http://keycloak:8080/realms/a\" }",
+            "",
+            "",
+        ),
+        (
+            "frontend.shop.oidc.issuer = \"http://keycloak:8080/realms/a\"",
+            "frontend.shop.oidc.issuer",
+            "allow_http",
+        ),
+        (
+            "frontend.shop.oidc.discovery_url = \"http://keycloak:8080/x\"",
+            "frontend.shop.oidc.discovery_url",
+            "allow_http",
+        ),
+        (
+            "frontend.shop.oidc.endpoints = { token = \"ftp://x\" }",
+            "frontend.shop.oidc.endpoints.token",
+            "http or https",
+        ),
+        (
+            "frontend.shop.oidc.endpoints = { tokens = \"https://x\" }",
+            "frontend.shop.oidc.endpoints.tokens",
+            "did you mean",
+        ),
+        (
+            "frontend.shop.oidc.login_params = [\"state\"]",
+            "frontend.shop.oidc.login_params",
+            "itself",
+        ),
+        (
+            "frontend.shop.oidc.login_params = [\"prompt\"]",
+            "frontend.shop.oidc.login_params",
+            "already",
+        ),
+        (
+            "frontend.shop.oidc.logout.params = { x = \"{sub}\" }",
+            "frontend.shop.oidc.logout.params.x",
+            "placeholder",
+        ),
+        (
+            "frontend.shop.oidc.logout.id_token_hint = \"sometimes\"",
+            "frontend.shop.oidc.logout.id_token_hint",
+            "not supported",
+        ),
+        (
+            "frontend.shop.oidc.trusted_audiences = [\"*\"]",
+            "frontend.shop.oidc.trusted_audiences",
+            "star",
+        ),
+    ]);
+}

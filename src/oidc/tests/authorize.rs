@@ -103,6 +103,7 @@ fn a_login_carries_what_is_configured_and_what_it_was_asked_for() {
             max_age: Some(0),
             login_hint: Some("ada@example.com&scope=admin".to_owned()),
             ui_locales: Some("de-CH fr".to_owned()),
+            more: vec![("kc_idp_hint".to_owned(), "github".to_owned())],
         };
         let url = provider
             .authorize(&client(), &params, "s")

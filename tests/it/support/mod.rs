@@ -41,7 +41,8 @@ pub struct Setup {
     pub access_token_lifetime: Duration,
     pub format: TokenFormat,
     pub rotation: Rotation,
-    /// Lines for `[frontend.shop]`, `[frontend.shop.oidc]`, `[frontend.shop.session]`.
+    /// Lines for `[frontend.shop]`, `[frontend.shop.oidc]`, `[frontend.shop.session]`. In those for `oidc`, `{issuer}` and
+    /// `{port}` are the provider's.
     pub frontend: String,
     pub oidc: String,
     pub session: String,
@@ -326,6 +327,8 @@ fn render(setup: &Setup, issuer: &str, api: &str, dir: &Path) -> String {
         ..
     } = setup;
     let dir = dir.display();
+    let port = issuer.rsplit(':').next().unwrap_or_default();
+    let oidc = oidc.replace("{issuer}", issuer).replace("{port}", port);
     format!(
         r#"
 [server]
