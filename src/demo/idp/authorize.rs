@@ -93,7 +93,7 @@ impl AuthorizationRequest {
         })
     }
 
-    /// The rest; mistakes here are told to the client.
+    /// The rest. The client is told of mistakes here.
     fn check(&self, params: &Params) -> Result<(), (&'static str, &'static str)> {
         let invalid = |description| Err(("invalid_request", description));
         if params.one("request").is_some() {
@@ -120,7 +120,7 @@ impl AuthorizationRequest {
             return invalid("prompt=none stands alone");
         }
         if params.one("max_age").is_some() && self.max_age.is_none() {
-            return invalid("max_age is no number");
+            return invalid("max_age is not a number");
         }
         Ok(())
     }
@@ -129,7 +129,7 @@ impl AuthorizationRequest {
         self.prompt.iter().any(|wanted| wanted == prompt)
     }
 
-    /// Whether an earlier login will do.
+    /// Whether an earlier login suffices.
     fn is_satisfied_by(&self, sign_on: &SignOn, age: Duration) -> bool {
         !self.wants("login")
             && !self.wants("select_account")

@@ -62,7 +62,7 @@ pub(super) fn authenticate(
     }
 }
 
-/// RFC 6749 §2.3.1: both parts are form-urlencoded before they are joined, so a `:` inside is no separator.
+/// RFC 6749 §2.3.1: both parts are form-urlencoded before they are joined, so a `:` inside a part does not separate.
 fn basic(value: &str) -> Option<(String, String)> {
     let (scheme, encoded) = value.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
@@ -73,7 +73,7 @@ fn basic(value: &str) -> Option<(String, String)> {
     Some((form_decoded(client_id)?, form_decoded(secret)?))
 }
 
-/// One value of `application/x-www-form-urlencoded`; bare separators have no business in it.
+/// One value of `application/x-www-form-urlencoded`. It holds no bare separator.
 fn form_decoded(text: &str) -> Option<String> {
     if text.contains(['&', '=', ':', ' ']) {
         return None;

@@ -1,7 +1,7 @@
 //! What the identity provider does wrong when a test asks for it.
 //!
-//! Only the Rust API sets faults; no request can. A [`Faults`] handle is shared with the running provider and
-//! works from the next request on. Faults of one kind add up: a delay and a dropped connection may meet.
+//! Only the Rust API sets faults; a request cannot. A [`Faults`] handle is shared with the running provider, and works from the next
+//! request on. Faults of one kind add up: an answer may be late and then be cut off.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -14,7 +14,7 @@ use super::request::{ACR_PASSWORD, AuthorizationRequest};
 use super::store::SignOn;
 use super::{Shared, answer, mint, pages, users};
 
-/// Who is signed in. An own name: cookies do not know ports, and other programs run on 127.0.0.1.
+/// Who is signed in. The name is special because cookies do not know ports, and other programs run on 127.0.0.1.
 pub(super) const SESSION_COOKIE: &str = "demo-idp-session";
 /// Which browser a login page was sent to.
 const BROWSER_COOKIE: &str = "demo-idp-browser";

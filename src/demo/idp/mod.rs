@@ -1,8 +1,7 @@
 //! A small but real OpenID Provider for development and tests: loopback only, all state in memory.
 //!
-//! The demo signs people in with it, and the integration tests drive it, faults included. It speaks the code
-//! flow with PKCE, refresh with or without rotation, revocation, userinfo and RP-initiated logout; each
-//! endpoint is one file.
+//! The demo signs people in with it, and the integration tests drive it and its faults. It speaks the code flow with PKCE,
+//! refresh with or without rotation, revocation, userinfo and RP-initiated logout. Each endpoint is one file.
 //!
 //! # Invariants
 //! - The Rust API sets faults, adds clients and lists secrets; requests cannot.
@@ -11,9 +10,9 @@
 //! # Spec
 //! OpenID Connect Core 1.0, Discovery 1.0, RP-Initiated Logout 1.0; RFC 6749, 7009, 7636, 9068, 9207.
 //!
-//! # Why an own one
-//! Quick start and tests need no download, start in milliseconds, and can misbehave on request. That real
-//! providers are understood too is tested elsewhere, against one.
+//! # Why we have our own
+//! The quick start and the tests need no download, start in milliseconds, and can misbehave on request. Other tests run against a
+//! real provider.
 
 mod answer;
 mod authorize;
@@ -110,12 +109,12 @@ impl Idp {
             .insert(client_id.to_owned(), client);
     }
 
-    /// A client secret nobody else has, already counted among [`Idp::minted`].
+    /// A new client secret, which is already among [`Idp::minted`].
     pub fn random_client_secret(&self) -> String {
         self.shared.minted.random(Secret::ClientSecret)
     }
 
-    /// What it does wrong; shared, to be changed at any time.
+    /// What it does wrong. The handle is shared, and may be changed at any time.
     pub fn faults(&self) -> Faults {
         self.shared.faults.clone()
     }
@@ -157,7 +156,7 @@ impl Idp {
         Ok(token)
     }
 
-    /// Ends everybody's session and revokes all tokens.
+    /// Ends all sessions and revokes all tokens.
     pub fn sign_off_all(&self) {
         self.shared.store().sign_off_all();
     }

@@ -1,4 +1,4 @@
-//! What tests can know of the provider's day.
+//! What the provider was asked, for tests.
 
 use std::collections::BTreeMap;
 

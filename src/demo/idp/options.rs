@@ -1,10 +1,10 @@
-//! How the provider behaves when it behaves.
+//! How the provider behaves as long as no fault is set.
 
 use std::time::Duration;
 
 use crate::clock::Clock;
 
-/// How the provider behaves when it behaves.
+/// How the provider behaves as long as no fault is set.
 #[derive(Clone, Debug)]
 pub struct IdpOptions {
     /// 0 takes any free one.
@@ -48,8 +48,8 @@ pub enum TokenFormat {
 pub enum Rotation {
     /// It stays good.
     Reuse,
-    /// It is replaced; coming again it revokes its family (RFC 9700 §4.14.2).
+    /// It is replaced. If it comes again, its family is revoked (RFC 9700 §4.14.2).
     Rotate,
-    /// It is replaced, but may come again for so long.
+    /// It is replaced, but stays good for so long.
     RotateWithLeeway(Duration),
 }

@@ -1,4 +1,4 @@
-//! The provider's pages: plain HTML, readable without script, and nothing a request said goes in unescaped.
+//! The provider's pages: plain HTML, readable without script. Whatever a request said is escaped.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use url::Url;
 use super::USERS;
 use super::params::Params;
 
-/// Sends the form of [`form_post`] off; a file of its own, so that the policy needs no inline script.
+/// Sends the form of [`form_post`]. The script is a file of its own, so the content policy allows no inline script.
 const SUBMIT_SCRIPT: &str = "document.getElementById('form-post').submit();\n";
 
 pub(super) async fn stylesheet() -> HttpResponse {
@@ -107,7 +107,7 @@ pub(super) fn form_post(action: &str, params: &[(&str, String)]) -> HttpResponse
     page(StatusCode::OK, "One moment", &body, Some(&application))
 }
 
-/// Asks whether the person wants what an unproven request wants.
+/// Asks the person to confirm a request that does not prove where it came from.
 pub(super) fn confirm_logout(sid: &str, params: &Params) -> HttpResponse {
     let mut fields = String::new();
     for name in ["client_id", "post_logout_redirect_uri", "state"] {
@@ -139,7 +139,7 @@ pub(super) fn signed_out() -> HttpResponse {
     page(StatusCode::OK, "Signed out", body, None)
 }
 
-/// For mistakes that must not be told by redirect.
+/// A page for a mistake that must not be answered by a redirect.
 pub(super) fn error(message: &str) -> HttpResponse {
     let body = format!(
         "<h1>That did not work</h1><p class=\"alert\" role=\"alert\">{}</p>",

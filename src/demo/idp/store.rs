@@ -1,9 +1,9 @@
-//! What the provider remembers: clients, people signed in, codes, token families. All in memory.
+//! What the provider remembers, in memory: clients, people who are signed in, codes, token families.
 //!
 //! # Invariants
-//! - A code is good once; used again, all that came from it dies (RFC 6749 §4.1.2).
-//! - With rotation, a refresh token is good once (or until the leeway ends); used again, its family dies
-//!   (RFC 9700 §4.14.2).
+//! - A code is good once. If it comes again, all that came from it is revoked (RFC 6749 §4.1.2).
+//! - With rotation, a refresh token is good once, or until the leeway ends. If it comes again, its family is revoked (RFC 9700
+//!   §4.14.2).
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -40,7 +40,7 @@ pub(super) struct SignOn {
 #[derive(Clone, Debug)]
 pub(super) struct PendingLogin {
     pub(super) request: AuthorizationRequest,
-    /// The cookie of the browser that asked: no other one may answer (login CSRF).
+    /// The cookie of the browser that asked. Another browser may not answer (login CSRF).
     pub(super) browser: String,
     since: UnixTime,
 }
@@ -115,7 +115,7 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// Keeps a request until its person has answered; gives the form's handle.
+    /// Keeps a request until the person has answered it. Gives the form's handle.
     pub(super) fn begin_login(
         &mut self,
         request: AuthorizationRequest,
@@ -153,7 +153,7 @@ impl Store {
         self.logins.remove(id);
     }
 
-    /// Somebody has proved who they are; gives the cookie value.
+    /// Remembers somebody who has proved who they are. Gives the cookie value.
     pub(super) fn sign_on(&mut self, sign_on: SignOn) -> String {
         let cookie = mint::random_text(32);
         self.sign_ons.insert(cookie.clone(), sign_on);
@@ -174,7 +174,7 @@ impl Store {
             .retain(|_, grant| grant.sign_on.sid != sid || grant.is_offline());
     }
 
-    /// Ends everybody's session.
+    /// Ends all sessions.
     pub(super) fn sign_off_all(&mut self) {
         self.sign_ons.clear();
         self.grants.clear();
@@ -298,7 +298,7 @@ impl Store {
         (now < record.until).then_some((grant, record.until))
     }
 
-    /// RFC 7009 §2.1: a refresh token takes its family along, an access token goes alone. Other clients' stay.
+    /// RFC 7009 §2.1: with a refresh token goes its family, an access token goes alone. The tokens of other clients stay.
     pub(super) fn revoke(&mut self, token: &str, client_id: &str) {
         let owned = |grants: &HashMap<String, Grant>, id: &str| {
             grants

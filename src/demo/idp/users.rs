@@ -1,4 +1,4 @@
-//! The two people who can sign in. Everybody may know their passwords: this is no place for secrets.
+//! The two people who can sign in. Their passwords are public.
 
 use subtle::ConstantTimeEq;
 
@@ -7,7 +7,7 @@ use subtle::ConstantTimeEq;
 pub(crate) struct User {
     pub(crate) username: &'static str,
     pub(crate) password: &'static str,
-    /// Not the username: who mixes up the two should notice.
+    /// Not the username, so that a mix-up of the two shows.
     pub(crate) sub: &'static str,
     pub(crate) name: &'static str,
     pub(crate) email: &'static str,
