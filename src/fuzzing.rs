@@ -1,8 +1,10 @@
-//! What `fuzz/fuzz_targets` call, and `tests/it/fuzz_corpus.rs` calls with the corpus: inputs in, panic if a rule is broken.
-//! And what the benchmark needs to see of a session, to compare with.
+//! The rules that no input may break, each as a function that panics if an input breaks it.
+//!
+//! `fuzz/fuzz_targets` calls them with inputs of the fuzzer, and `tests/it/fuzz_corpus.rs` with the corpus. [`sections`] is
+//! for the benchmark, which compares with the bytes of a session.
 //!
 //! # Invariants
-//! - The key is random and made anew in each process: no input can have been sealed with it.
+//! - The key is random and each process makes its own, so no input can have been sealed with it.
 
 use std::rc::Rc;
 use std::sync::{Arc, LazyLock};
@@ -40,7 +42,7 @@ static SCENE: LazyLock<Scene> = LazyLock::new(Scene::new);
 /// Reads `data` as `Cookie` lines, and once more as a change to a genuine line.
 ///
 /// # Panics
-/// If either opens as a session (unless the change changed nothing that counts), or is answered with anything but deletions.
+/// If either opens as a session, unless the change left all that counts as it was. If the answer does more than delete cookies.
 pub fn cookie_header(data: &[u8]) {
     let scene = &*SCENE;
     let lines = || data.split(|byte| *byte == b'\n');
@@ -63,11 +65,11 @@ pub fn cookie_header(data: &[u8]) {
     assert!(opened.is_none_or(|session| session.tokens.access_token.secret() == genuine.secret()));
 }
 
-/// Seals `data` after its first two bytes as a state, and opens it. Whether it was accepted.
+/// Seals the bytes after the first two as a state, and opens it. Whether it was accepted.
 ///
-/// The first byte chooses the kind of state. The second is the packing of the plaintext that follows; or, over 127, what
-/// follows is the two sections themselves, to get behind the decompressor: two bytes of length, big-endian, the packed
-/// section, which is compressed here, and the loose one.
+/// The first byte chooses the kind of state. If the second is under 128, it is the packing of the plaintext that follows.
+/// Otherwise two sections follow, which are compressed here, to get behind the decompressor: two bytes of length,
+/// big-endian, the packed section, and the loose one.
 ///
 /// # Panics
 /// If what opened does not encode to the same sections.
@@ -93,7 +95,7 @@ pub fn envelope_body(data: &[u8]) -> bool {
     probed == Probed::Canonical
 }
 
-/// The bytes that a session becomes: packed section, the same compressed, loose section.
+/// The bytes of a session: its packed section, the same compressed, and its loose section.
 ///
 /// Empty if a field is over its limit.
 pub fn sections(session: &Session) -> [Vec<u8>; 3] {
@@ -177,7 +179,7 @@ fn settings() -> Option<JarSettings> {
     })
 }
 
-/// Text of which no byte can be spared: three chunks stay three.
+/// Text that cannot be compressed, so that three chunks stay three.
 fn noise(len: usize) -> String {
     let mut state = 1_u32;
     let mut next = || {
@@ -215,17 +217,17 @@ static PROBE: LazyLock<Option<oidc::Probe>> = LazyLock::new(|| oidc::Probe::new(
 /// Reads `data` as a key file. Whether it was accepted.
 ///
 /// # Panics
-/// If what was accepted is another key once written and read again, or its kid is not that of its secret.
+/// If the key is another one once it is written and read again, or if its kid is not that of its secret.
 pub fn key_file(data: &[u8]) -> bool {
     let probed = key_file::key_file(data);
     assert_ne!(probed, key_file::Probed::Ambiguous);
     probed == key_file::Probed::Key
 }
 
-/// Takes `data` for a place to return to. Whether it was accepted.
+/// Reads `data` as a place to return to. Whether it was accepted.
 ///
 /// # Panics
-/// If a browser would leave the origin for it, or a second reading says something else.
+/// If a browser would leave the origin for it, or if a second reading gives another place.
 pub fn return_to(data: &[u8]) -> bool {
     let text = String::from_utf8_lossy(data);
     let Some(place) = ReturnTo::parse(&text) else {
@@ -243,15 +245,15 @@ pub fn return_to(data: &[u8]) -> bool {
     }
     assert!(path.len() <= 4096 && path.bytes().all(|byte| byte.is_ascii_graphic()));
     assert_eq!(ReturnTo::parse(path), Some(place.clone()), "{path}");
-    // What drops tabs and line ends, or takes a backslash for a slash, finds none.
+    // Some programs drop tabs and line ends, or take a backslash for a slash. They find none.
     assert!(path.starts_with('/') && !path.starts_with("//") && !path.contains('\\'));
     true
 }
 
-/// Takes `data` for the path of a request. Whether it was accepted.
+/// Reads `data` as the path of a request. Whether it was accepted.
 ///
 /// # Panics
-/// If somebody who decodes it or resolves dots reads another path, or finds another route.
+/// If a program that decodes it or resolves dots reads another path, or finds another route.
 pub fn route_path(data: &[u8]) -> bool {
     let text = String::from_utf8_lossy(data);
     let Ok(path) = RequestPath::parse(&text) else {
@@ -263,7 +265,7 @@ pub fn route_path(data: &[u8]) -> bool {
         .split('/')
         .map(|s| percent_decode(s.as_bytes()))
         .collect();
-    // Decoded first or divided first, once or twice: the same segments, none of which moves another.
+    // Whether it is decoded first or divided first, once or twice, the segments are the same.
     assert_eq!(decoded, segments.join(&b'/'));
     assert_eq!(percent_decode(&decoded), decoded, "a second layer");
     assert!(!has_wide_escape(&decoded), "a second layer of IIS");
@@ -277,7 +279,7 @@ pub fn route_path(data: &[u8]) -> bool {
             .iter()
             .any(|byte| byte.is_ascii_control() || b"\\;".contains(byte))
     );
-    // As URL parsers read it.
+    // A URL parser reads the same path.
     let url = Url::parse("https://shop.example").and_then(|base| base.join(raw));
     let theirs = url.map(|url| percent_decode(url.path().as_bytes()));
     assert_eq!(theirs.ok().as_ref(), Some(&decoded));
@@ -299,7 +301,7 @@ pub fn route_path(data: &[u8]) -> bool {
     let found = TABLE.find(path);
     let text = found.map(|(route, _)| route.path.as_str());
     assert_eq!(text, deepest.copied(), "{raw}");
-    // The segment that policy looks at is the one that was matched, and is taken off with the rest.
+    // The segment that the policy compares is the one that was matched.
     for (name, segment) in found.iter().flat_map(|(route, _)| route.path.claims(path)) {
         assert_eq!(
             (name, Some(&percent_decode(segment.as_bytes()))),
@@ -311,11 +313,11 @@ pub fn route_path(data: &[u8]) -> bool {
     true
 }
 
-/// Takes `data` for an ID token; for a change to a genuine one (two bytes of position, then bytes to write there); and for
-/// the payload of a signed one. Whether the last was accepted.
+/// Reads `data` as an ID token, as a change to a genuine one (two bytes of position, then bytes to write there), and as the
+/// payload of a signed one. Whether the last was accepted.
 ///
 /// # Panics
-/// If anything is accepted that was not signed, or that is not for this client, this login and this time.
+/// If it accepts a token that was not signed, or is not for this client, this login and this time.
 pub fn id_token(data: &[u8]) -> bool {
     let Some(probe) = &*PROBE else {
         return false;
@@ -341,7 +343,7 @@ pub fn id_token(data: &[u8]) -> bool {
         );
     }
 
-    // A signature takes its time, and what is no JSON is refused before anybody looks at it.
+    // A signature takes time, and a payload that is not JSON is refused before its signature is checked.
     if serde_json::from_slice::<Value>(data).is_err() {
         let raw = oidc::unsigned(data);
         assert_eq!(probe.verify(NOW, &raw), None, "believed without reading");
@@ -397,11 +399,11 @@ static GENUINE: LazyLock<String> = LazyLock::new(|| {
     signed
 });
 
-/// Takes `data` for a logout token; for a change to a genuine one, as [`id_token`] does; and for the payload of a signed one.
+/// Reads `data` as a logout token, as a change to a genuine one as in [`id_token`], and as the payload of a signed one.
 /// Whether the last was accepted.
 ///
 /// # Panics
-/// If anything is accepted that was not signed, or that is no logout for this client and this time.
+/// If it accepts a token that was not signed, or is not a logout token for this client and this time.
 pub fn logout_token(data: &[u8]) -> bool {
     let Some(probe) = &*PROBE else {
         return false;
@@ -500,7 +502,7 @@ static TABLE: LazyLock<RouteTable> = LazyLock::new(|| {
     RouteTable::new(routes.collect())
 });
 
-/// Whether `%uXXXX` stands somewhere.
+/// Whether the text has `%uXXXX` somewhere.
 fn has_wide_escape(text: &[u8]) -> bool {
     let mut windows = text.windows(6);
     windows.any(|six| {
@@ -509,7 +511,7 @@ fn has_wide_escape(text: &[u8]) -> bool {
     })
 }
 
-/// Takes every sequence that UTF-8 could spend on an ASCII character for that character, as careless decoders do.
+/// Reads every overlong sequence of UTF-8 as the ASCII character it stands for, as careless decoders do.
 fn carelessly(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut rest = text;
@@ -531,7 +533,7 @@ fn carelessly(text: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Written anew, and simply, so that it shares no mistake with what it checks.
+/// A second, simple decoder, which shares no mistake with the one it checks.
 fn percent_decode(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut rest = text;

@@ -36,6 +36,7 @@
 
 // One block for each module: inside a block rustfmt would sort them.
 
+#[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 

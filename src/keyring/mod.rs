@@ -30,6 +30,7 @@ mod erased;
 mod error;
 mod file;
 mod key;
+#[cfg(feature = "fuzzing")]
 pub(crate) mod probe;
 mod reload;
 mod rotate;

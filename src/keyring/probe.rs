@@ -1,16 +1,16 @@
-//! A way to the parser of key files for the fuzzer.
+//! The parser of key files, for the fuzzer.
 
 use sha2::{Digest, Sha256};
 
 use super::file;
 use super::key::Key;
 
-/// What becomes of bytes that are read as a key file.
+/// What the parser made of bytes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Probed {
-    /// A key, which is another one once written and read again, or which bears a wrong name. Never right.
+    /// A key that has a wrong name, or is another one once it is written and read again. That is a fault.
     Ambiguous,
-    /// A key, and the same one once written and read again.
+    /// A key, and the same one once it is written and read again.
     Key,
     /// Refused.
     Refused,
@@ -42,7 +42,7 @@ fn traits(key: &Key) -> impl PartialEq {
     )
 }
 
-/// As `keys/README.md` says it to other implementers.
+/// Whether the kid is the one that `keys/README.md` defines.
 fn is_well_named(key: &Key) -> bool {
     let mut hash = Sha256::new();
     hash.update(b"sealgate kid 1\0");

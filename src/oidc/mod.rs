@@ -44,6 +44,7 @@ mod keys;
 mod logout_token;
 mod members;
 mod metadata;
+#[cfg(feature = "fuzzing")]
 pub(crate) mod probe;
 mod provider;
 mod refetch;

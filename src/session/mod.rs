@@ -163,6 +163,7 @@ mod names;
 mod opened;
 mod outcome;
 mod pack;
+#[cfg(feature = "fuzzing")]
 pub(crate) mod probe;
 mod set_cookie;
 mod settings;
