@@ -36,7 +36,8 @@ pub(super) async fn redeem(
     attempt: &LoginAttempt,
 ) -> Result<(), Problem> {
     let name = &ctx.frontend.name;
-    let landing = match ctx.bff.redemptions.begin(name, &attempt.state, ctx.now) {
+    let (redemption, ticket) = ctx.bff.redemptions.begin(name, &attempt.state, ctx.now);
+    let landing = match redemption {
         Redemption::Lead(followers) => {
             let (leader, landing) = oneshot::channel();
             let exchange = Exchange::new(ctx, code, attempt);
@@ -50,7 +51,7 @@ pub(super) async fn redeem(
         }
     };
     // A failure is forgotten as well: the next try asks the provider again.
-    ctx.bff.redemptions.forget(name, &attempt.state);
+    ctx.bff.redemptions.forget(ticket);
     let redeemed = landing?;
     if ctx.bff.revocations.is_revoked(&redeemed.session) {
         // The person has signed out since. A copy of the attempt does not bring the session back.

@@ -1,12 +1,10 @@
-//! Ends of sessions that have moved nearer since a stream of theirs began.
+//! Ends of sessions that have moved nearer while a stream of theirs is open.
 //!
-//! A long answer in `proxy::lasting` watches, and `server::pipeline` for it before it asks the upstream; `token::refresh`
-//! tells.
+//! A long stream watches the end of its session. A refresh that brings an earlier end says so here.
 //!
 //! # Invariants
-//! - An end only moves nearer (F1).
-//! - A session has a place here as long as somebody watches it: memory is bounded by the streams that are open or asked
-//!   for.
+//! - An end only moves nearer.
+//! - A session has a place here only while a stream watches it, so the number of streams bounds the memory.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -17,11 +15,11 @@ use tokio::sync::watch;
 use crate::clock::{Clock, UnixTime};
 use crate::session::{Session, SessionId};
 
-/// The ends that somebody watches. Clones share them.
+/// The ends that are watched. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Ends(Arc<Mutex<HashMap<SessionId, Place>>>);
 
-/// The end of one session, and how many watch it.
+/// The end of one session, and how many streams watch it.
 #[derive(Debug)]
 struct Place {
     end: watch::Sender<UnixTime>,
@@ -29,7 +27,7 @@ struct Place {
 }
 
 impl Ends {
-    /// Waits for the latest end of a session, wherever it moves meanwhile.
+    /// Waits for the end of a session, wherever it moves meanwhile.
     pub fn reached(&self, session: &Session, clock: &Clock) -> impl Future<Output = ()> + use<> {
         let mut watched = self.watch(session);
         let clock = clock.clone();
@@ -38,28 +36,28 @@ impl Ends {
                 let end = *watched.end.borrow_and_update();
                 tokio::select! {
                     () = clock.reached(end) => return,
-                    // The sender lives as long as it is watched, so there is a newer end now.
+                    // The place owns the sender and lives as long as it is watched, so this is a newer end.
                     _ = watched.end.changed() => {}
                 }
             }
         }
     }
 
-    /// Says that a session ends at the latest then.
+    /// Says that a session ends no later than `ends_at`.
     pub fn bring_nearer(&self, session: SessionId, ends_at: UnixTime) {
         if let Some(place) = self.table().get(&session) {
             place.bring_nearer(ends_at);
         }
     }
 
-    /// Keeps where the end of a session moves, until it is dropped.
+    /// Watches the end of a session until the result is dropped.
     pub fn watch(&self, session: &Session) -> Watched {
         let mut table = self.table();
         let place = table.entry(session.id).or_insert_with(|| Place {
             end: watch::Sender::new(session.latest_end()),
             watchers: 0,
         });
-        // Its cookies may be newer, or older, than those of who watches already.
+        // These cookies may be newer or older than those that another stream came with.
         place.bring_nearer(session.latest_end());
         place.watchers += 1;
         Watched {
@@ -85,9 +83,9 @@ impl Place {
     }
 }
 
-/// One who watches.
+/// A stream that watches the end of its session.
 #[derive(Debug)]
-#[must_use = "what is not held is not watched"]
+#[must_use = "the session is watched only while this lives"]
 pub struct Watched {
     table: Ends,
     session: SessionId,
@@ -96,7 +94,7 @@ pub struct Watched {
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        // Counted under the lock: of two that leave at once the second finds nobody.
+        // The count changes under the lock. Of two that leave at once, the second removes the place.
         if let Entry::Occupied(mut place) = self.table.table().entry(self.session) {
             let watchers = &mut place.get_mut().watchers;
             *watchers = watchers.saturating_sub(1);

@@ -1,4 +1,4 @@
-//! Where a forced refresh did not help: an API that refuses the new access token like the old one.
+//! Where a forced refresh did not help, because an API refused the new access token like the old one.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,19 +8,19 @@ use crate::clock::UnixTime;
 use crate::names::RouteName;
 use crate::session::SessionId;
 
-/// For so long no further refresh is forced by this session on this route.
+/// How long this session forces no further refresh on this route.
 const PAUSE: Duration = Duration::from_mins(1);
 
-/// Entries kept at the most. What is forgotten costs one token call.
+/// The most entries that are kept. A forgotten one costs one token call.
 const MAX_KEPT: usize = 10_000;
 
-/// Sessions and routes that have had their try. An API that answers every request with 401 would otherwise make each
-/// of them a token call, and spend a refresh token for it.
+/// Sessions and routes for which a forced refresh has failed. Without this table, an API that answers every request with
+/// 401 would cause a token call for each request, and spend a refresh token on it.
 #[derive(Debug, Default)]
 pub struct FailedRenewals(Mutex<HashMap<(SessionId, RouteName), UnixTime>>);
 
 impl FailedRenewals {
-    /// Notes that new tokens were refused too.
+    /// Notes that the API refused the new tokens too.
     pub fn note(&self, session: SessionId, route: &RouteName, now: UnixTime) {
         let mut table = self.table();
         if table.len() >= MAX_KEPT {

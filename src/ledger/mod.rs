@@ -6,13 +6,14 @@
 //! - `redemptions`: one token call for each login · `refreshes`: one token call for each refresh token
 //! - `revocations`: which sessions were ended · `ends`: where the end of a session moves while a stream is open
 //! - `failed_renewals`: where a forced refresh did not help · `replicas`: whether this process is the only one
-//! - `digest`: names that do not reveal whom they are about
+//! - `digest`: names that do not reveal whom they are about · `bounded`: how a full table makes room
 //!
 //! # Invariants
 //! - This process presents a refresh token at most once, however many requests wait for it.
 //! - A result is found only by the session and the refresh token it belongs to, never by another session.
 //! - Memory is bounded. Whatever a table forgets costs a token call, and never correctness.
 
+mod bounded;
 mod digest;
 mod ends;
 mod failed_renewals;
@@ -24,7 +25,7 @@ mod revocations;
 pub(crate) use digest::digest_text;
 pub use ends::{Ends, Watched};
 pub use failed_renewals::FailedRenewals;
-pub use redemptions::{Landing, REDEMPTION_MEMORY, Redeemed, Redemption, Redemptions};
+pub use redemptions::{Landing, REDEMPTION_MEMORY, Redeemed, Redemption, Redemptions, Ticket};
 pub(crate) use refreshes::SPENT_MEMORY;
 pub use refreshes::{Begin, Fingerprint, Flight, Join, Landed, Outcome, Refreshes, Renewal};
 pub use replicas::Replicas;

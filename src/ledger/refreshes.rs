@@ -1,4 +1,4 @@
-//! One token call for each refresh token, and its result for all who ask.
+//! One token call for each refresh token. Its result is for all requests that ask.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,33 +10,37 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
+use super::bounded::forget_soonest;
 use crate::clock::UnixTime;
 use crate::session::{Session, SessionId, TokenSet};
 
-/// Results kept at the most; a result is a token set of a few KiB.
+/// The most results that are kept. A result is a token set of a few KiB.
 const MAX_KEPT: usize = 10_000;
 
-/// How long the memory of an outage spares the provider calls that nobody needs yet.
+/// How many places a full table makes at once. Looking through it costs too much to do it for each new entry.
+const ROOM: usize = MAX_KEPT / 10;
+
+/// How long an outage is remembered. Meanwhile the provider gets no calls from requests whose tokens still serve.
 const OUTAGE_MEMORY: Duration = Duration::from_secs(5);
 
-/// How long a refused refresh token is remembered as spent, here and on other replicas: longer than a page waits
-/// between two calls, or it would be told to try again each time.
+/// How long a refused refresh token is remembered as spent, here and on other replicas. It is longer than a page waits
+/// between two calls. Otherwise each call would tell the page to try again.
 pub(crate) const SPENT_MEMORY: Duration = Duration::from_hours(1);
 
-/// Which session wants to spend which refresh token. A hash, so that the table holds no refresh token.
+/// Which session wants to spend which refresh token. It is a hash, so that the table holds no refresh token.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
-    /// Of a session and the refresh token in it, if it has one.
+    /// The fingerprint of a session and its refresh token, if it has one.
     pub fn of(session: &Session) -> Option<Self> {
         let tokens = &session.tokens;
         let refresh_token = tokens.refresh_token.as_ref()?;
         Some(Self::new(&session.id, refresh_token, &tokens.access_token))
     }
 
-    /// The session is part of it: two sessions never share a result, whatever the provider handed out.
-    /// So is the access token, because a refresh token that is not rotated is spent many times (RFC 6749 §6).
+    /// The session is part of it, so two sessions never share a result, whatever the provider handed out. The access
+    /// token is part of it because a refresh token that is not rotated is spent many times (RFC 6749 §6).
     pub fn new(
         session: &SessionId,
         refresh_token: &RefreshToken,
@@ -49,23 +53,23 @@ impl Fingerprint {
         Self(hash.finalize().into())
     }
 
-    /// As a browser says that it was refused.
+    /// The mark by which a browser tells us that this token was refused.
     pub fn mark(&self) -> [u8; 16] {
         self.0.first_chunk().copied().unwrap_or_default()
     }
 
-    /// For names of what is remembered of it.
+    /// The bytes that other digests are made from.
     pub(crate) const fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 }
 
-/// What a refresh has brought.
+/// What a successful refresh brought.
 #[derive(Clone, Deserialize, Serialize)]
 pub struct Renewal {
     /// The new tokens.
     pub tokens: TokenSet,
-    /// The raw ID token, if one came: the newest hint for a logout.
+    /// The raw ID token, if one came. It is the newest hint for a logout.
     pub id_token: Option<String>,
     /// When the provider wants the whole session to end at the latest, if it said so with these tokens.
     pub session_ends_by: Option<UnixTime>,
@@ -87,13 +91,13 @@ impl fmt::Debug for Renewal {
 pub enum Outcome {
     /// New tokens.
     Refreshed(Arc<Renewal>),
-    /// The provider refused the refresh token, and nobody else can have spent it: the session is over.
+    /// The provider refused the refresh token, and nobody else can have spent it. The session is over.
     Refused,
-    /// The refresh token is spent, or may be, and somebody else may have what it brought.
+    /// The refresh token is spent, or may be. Somebody else may have the new tokens.
     Contested,
-    /// The answer belongs to another user or issuer: the session must end (OpenID Connect Core §12.2).
+    /// The answer belongs to another user or issuer. The session must end (OpenID Connect Core §12.2).
     Mismatch,
-    /// No usable answer.
+    /// The provider gave no usable answer.
     Unavailable,
 }
 
@@ -102,21 +106,21 @@ pub enum Outcome {
 pub enum Begin {
     /// Call the provider, then [`land`](Flight::land).
     Lead(Flight),
-    /// It is under way, or done already.
+    /// Another request has begun it.
     Join(Join),
 }
 
-/// A refresh that somebody else has begun.
+/// A refresh that another request has begun.
 #[derive(Debug)]
 pub enum Join {
-    /// Wait for the request that is calling.
+    /// It is under way: wait for its result.
     Follow(watch::Receiver<Option<Outcome>>),
-    /// It has been done.
+    /// It is done.
     Landed(Landed),
 }
 
 impl Join {
-    /// The result, as soon as there is one.
+    /// Waits for the result.
     pub async fn landed(self) -> Landed {
         match self {
             Self::Follow(mut result) => {
@@ -137,8 +141,8 @@ impl Join {
 pub struct Landed {
     /// The result.
     pub outcome: Outcome,
-    /// When somebody was first told of a refusal ([`Refreshes::tell`]). A request that was sent before that is no
-    /// second try.
+    /// When a client was first told of a refusal ([`Refreshes::tell`]). A request that was sent before that time is not
+    /// a second try.
     pub told_at: Option<Instant>,
 }
 
@@ -158,22 +162,28 @@ impl Entry {
     }
 }
 
-/// The table of refreshes under way and lately done.
+#[derive(Debug, Default)]
+struct Table {
+    entries: HashMap<Fingerprint, Entry>,
+    /// The table is looked through when it is as long as this, and at least [`MAX_KEPT`].
+    next_sweep: usize,
+}
+
+/// The table of refreshes that are under way, and of those that were done lately.
 #[derive(Clone, Debug, Default)]
-pub struct Refreshes(Arc<Mutex<HashMap<Fingerprint, Entry>>>);
+pub struct Refreshes(Arc<Mutex<Table>>);
 
 impl Refreshes {
     /// Asks for the right to spend a refresh token.
     pub fn begin(&self, fingerprint: Fingerprint, now: UnixTime) -> Begin {
         let mut table = self.table();
-        if let Some(join) = table.get(&fingerprint).and_then(|entry| entry.join(now)) {
+        let entry = table.entries.get(&fingerprint);
+        if let Some(join) = entry.and_then(|entry| entry.join(now)) {
             return Begin::Join(join);
         }
-        if table.len() >= MAX_KEPT {
-            make_room(&mut table, now);
-        }
+        table.make_room(now);
         let (sender, receiver) = watch::channel(None);
-        table.insert(fingerprint, Entry::Flying(receiver));
+        table.entries.insert(fingerprint, Entry::Flying(receiver));
         Begin::Lead(Flight {
             table: self.clone(),
             fingerprint,
@@ -182,7 +192,7 @@ impl Refreshes {
         })
     }
 
-    /// Whether the provider has refused this refresh token, so that no refresh will come of it.
+    /// Whether the provider has refused this refresh token.
     pub fn is_refused(&self, fingerprint: Fingerprint, now: UnixTime) -> bool {
         match self.join(fingerprint, now) {
             Some(Join::Landed(landed)) => {
@@ -192,52 +202,54 @@ impl Refreshes {
         }
     }
 
-    /// The refresh that somebody has begun, if anybody has.
+    /// The refresh that another request has begun, if there is one.
     pub fn join(&self, fingerprint: Fingerprint, now: UnixTime) -> Option<Join> {
-        self.table().get(&fingerprint)?.join(now)
+        self.table().entries.get(&fingerprint)?.join(now)
     }
 
-    /// Forgets an outage, for a request that cannot do without new tokens.
+    /// Forgets an outage, so that a request that needs new tokens calls the provider again.
     pub fn forget_outage(&self, fingerprint: Fingerprint) {
         let mut table = self.table();
-        if let Some(Entry::Landed { landed, .. }) = table.get(&fingerprint)
+        if let Some(Entry::Landed { landed, .. }) = table.entries.get(&fingerprint)
             && matches!(landed.outcome, Outcome::Unavailable)
         {
-            table.remove(&fingerprint);
+            table.entries.remove(&fingerprint);
         }
     }
 
-    /// Notes that somebody is being told of a refusal now.
+    /// Notes that a client is told of a refusal now.
     pub fn tell(&self, fingerprint: Fingerprint) {
-        if let Some(Entry::Landed { landed, .. }) = self.table().get_mut(&fingerprint) {
+        if let Some(Entry::Landed { landed, .. }) = self.table().entries.get_mut(&fingerprint) {
             landed.told_at.get_or_insert_with(Instant::now);
         }
     }
 
-    fn table(&self) -> MutexGuard<'_, HashMap<Fingerprint, Entry>> {
+    fn table(&self) -> MutexGuard<'_, Table> {
         // The table is consistent after every statement, so a panic elsewhere leaves nothing half-done.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Drops what is over; if nothing is, drops what ends soonest.
-fn make_room(table: &mut HashMap<Fingerprint, Entry>, now: UnixTime) {
-    table.retain(|_, entry| !matches!(entry, Entry::Landed { until, .. } if *until <= now));
-    if table.len() >= MAX_KEPT {
-        let soonest = table
-            .iter()
-            .filter_map(|(key, entry)| match entry {
-                Entry::Flying(_) => None,
-                Entry::Landed { until, .. } => Some((*until, *key)),
-            })
-            .min_by_key(|(until, _)| *until);
-        if let Some((_, key)) = soonest {
-            table.remove(&key);
+impl Table {
+    /// Drops the results that are over. If the table is still almost full, it drops those that would be over soonest.
+    fn make_room(&mut self, now: UnixTime) {
+        if self.entries.len() < self.next_sweep.max(MAX_KEPT) {
+            return;
         }
+        let until = |entry: &Entry| match entry {
+            Entry::Flying(_) => None,
+            Entry::Landed { until, .. } => Some(*until),
+        };
+        self.entries
+            .retain(|_, entry| until(entry).is_none_or(|until| until > now));
+        let surplus = self.entries.len().saturating_sub(MAX_KEPT - ROOM);
+        forget_soonest(&mut self.entries, surplus, until);
+        // If nearly all refreshes are under way, the table grows. It is not looked through for each of them.
+        self.next_sweep = self.entries.len().saturating_add(ROOM);
     }
 }
 
-/// The right, and the duty, to bring a refresh to its end. Dropped without landing, it counts as an outage.
+/// The right and the duty to bring a refresh to its end. One that is dropped before it lands counts as an outage.
 #[derive(Debug)]
 pub struct Flight {
     table: Refreshes,
@@ -252,7 +264,7 @@ impl Flight {
         self.fingerprint
     }
 
-    /// Publishes the result to all who wait, and keeps it for those who come late with the old cookie (G5).
+    /// Gives the result to all requests that wait, and keeps it for those that come later with the old cookie.
     pub fn land(mut self, outcome: Outcome, now: UnixTime) {
         self.has_landed = true;
         let until = match &outcome {
@@ -264,9 +276,8 @@ impl Flight {
             outcome: outcome.clone(),
             told_at: None,
         };
-        self.table
-            .table()
-            .insert(self.fingerprint, Entry::Landed { landed, until });
+        let entry = Entry::Landed { landed, until };
+        self.table.table().entries.insert(self.fingerprint, entry);
         self.sender.send_replace(Some(outcome));
     }
 }
@@ -274,7 +285,7 @@ impl Flight {
 impl Drop for Flight {
     fn drop(&mut self) {
         if !self.has_landed {
-            self.table.table().remove(&self.fingerprint);
+            self.table.table().entries.remove(&self.fingerprint);
             self.sender.send_replace(Some(Outcome::Unavailable));
         }
     }
@@ -398,6 +409,29 @@ mod tests {
                 flight.land(tokens(), NOW);
             }
         }
-        assert!(table.table().len() <= MAX_KEPT);
+        assert!(table.table().entries.len() <= MAX_KEPT);
+    }
+
+    #[test]
+    fn a_full_table_forgets_what_ends_soonest_and_nothing_that_is_under_way() {
+        let table = Refreshes::default();
+        let lead = |n: usize| match table.begin(named(0, &n.to_string()), NOW) {
+            Begin::Lead(flight) => flight,
+            Begin::Join(_) => panic!("nobody has begun it"),
+        };
+        let under_way: Vec<Flight> = (0..100).map(lead).collect();
+        for n in 100..MAX_KEPT {
+            // An outage is remembered for a shorter time than a refusal.
+            let outcome = [Outcome::Unavailable, Outcome::Refused][n % 2].clone();
+            lead(n).land(outcome, NOW);
+        }
+        lead(MAX_KEPT).land(Outcome::Refused, NOW);
+        assert_eq!(table.table().entries.len(), MAX_KEPT - ROOM + 1);
+        let is_kept = |n: usize| table.join(named(0, &n.to_string()), NOW).is_some();
+        assert!((0..100).all(is_kept), "those under way");
+        assert!((101..MAX_KEPT).step_by(2).all(is_kept), "refusals");
+        // It is not looked through again before it is full again.
+        assert!(table.table().next_sweep >= MAX_KEPT);
+        drop(under_way);
     }
 }

@@ -1,16 +1,16 @@
-//! Whether this process is the only one, as far as it can tell without a store.
+//! Whether this process is the only replica, as far as it can tell without a store.
 //!
-//! A refused refresh token means one of two things: the provider has ended the session, or another replica has spent the
-//! token a moment ago and its cookies are on their way to the browser. `token::refresh` asks here which it can be.
+//! A refused refresh token means one of two things. Either the provider has ended the session, or another replica has
+//! just spent the token and its cookies are on their way to the browser. `token::refresh` asks here which it can be.
 //!
 //! # What counts as a sign of another replica
-//! A token set or a login that is younger than this process, and that this process did not make. Requests that go to
-//! replicas in turns show it with the first login; where a balancer keeps a session's requests together, nobody else
-//! can have spent its token anyway.
+//! A token set or a login that is younger than this process, and that this process did not make. A balancer that sends
+//! requests to replicas in turns shows it with the first login. A balancer that keeps a session on one replica shows
+//! nothing, but then no other replica can have spent the token.
 //!
 //! # Invariants
-//! - What is forgotten makes the answer more careful, never less: a token set of its own that the process no longer
-//!   remembers counts as another's.
+//! - A forgotten entry makes the answer more careful, never less: a token set that this process made and no longer
+//!   remembers counts as another replica's.
 //! - Memory is bounded.
 
 use std::collections::HashSet;
@@ -23,16 +23,16 @@ use sha2::{Digest, Sha256};
 use super::Fingerprint;
 use crate::clock::UnixTime;
 
-/// Marks in one generation; a mark has 16 bytes.
+/// The most marks in one generation. A mark has 16 bytes.
 const GENERATION: usize = 50_000;
 
-/// For so long a sign of another replica counts: after a restart both processes run for a moment.
+/// How long a sign of another replica counts. During a restart the old and the new process run side by side for a moment.
 const SIGN_MEMORY: Duration = Duration::from_hours(24);
 
-/// Enough of a digest to tell marks apart.
+/// The beginning of a digest, long enough to tell marks apart.
 type Mark = [u8; 16];
 
-/// What the process has made itself, and when it last saw what another has made.
+/// What this process has made itself, and when it last saw something that another process made.
 #[derive(Debug)]
 pub struct Replicas {
     began_at: UnixTime,
@@ -48,7 +48,7 @@ struct Generations {
 }
 
 impl Replicas {
-    /// None seen yet, by a process that begins now.
+    /// For a process that begins now and has seen no other.
     pub fn new(now: UnixTime) -> Self {
         Self {
             began_at: now,
@@ -67,7 +67,7 @@ impl Replicas {
         self.note(of_login(state));
     }
 
-    /// Looks at tokens that somebody got at this time. They are asked for only if they could be a sign.
+    /// Looks at tokens that a process got at this time. `tokens` is called only if they could be a sign.
     pub fn see_tokens(
         &self,
         tokens: impl FnOnce() -> Option<Fingerprint>,
@@ -77,7 +77,7 @@ impl Replicas {
         self.see(|| tokens().map(of_tokens), got_at, now);
     }
 
-    /// Looks at a login that somebody began at this time.
+    /// Looks at a login that a process began at this time.
     pub fn see_login(&self, state: &str, began_at: UnixTime, now: UnixTime) {
         self.see(|| Some(of_login(state)), began_at, now);
     }
@@ -92,7 +92,7 @@ impl Replicas {
             return;
         }
         if mark().is_some_and(|mark| !self.is_own(mark)) {
-            log::info!("another replica is there: its sessions come here too");
+            log::info!("there is another replica: a session that it made came here");
             self.seen_at.store(now.as_secs().max(1), Ordering::Relaxed);
         }
     }

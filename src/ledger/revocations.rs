@@ -1,14 +1,14 @@
-//! Sessions that were ended before their time, so that a copied cookie is dead too.
+//! Sessions that were ended before their time, so that a copied cookie no longer opens.
 //!
-//! `Ctx::end_session` and back-channel logout fill the table, `server::pipeline` asks it for each session that was
-//! opened, and long streams wait for [`Revocations::ended`]. It lives in the process; with `[coordination]` a feed
-//! brings the revocations of the other replicas.
+//! A logout and a back-channel logout fill the table. Each request asks it about the session it opened, and long streams
+//! wait for [`Revocations::ended`]. The table lives in the process. With `[coordination]`, a feed adds the revocations of
+//! the other replicas.
 //!
 //! # Invariants
-//! - Asking does no I/O, and costs nothing as long as nothing is revoked.
-//! - A fact is kept until no session that it ends could be alive anyway. Memory is bounded all the same: beyond
-//!   [`MAX_KEPT`] what would be over soonest is forgotten, and the log says so.
-//! - The table holds digests: nobody learns from it who was signed in.
+//! - To ask does no I/O, and costs nothing while the table is empty.
+//! - A fact is kept until each session that it ends would be over anyway. Memory is bounded all the same: a table of
+//!   [`MAX_KEPT`] facts forgets those that would be over soonest, and the log says so.
+//! - The table holds digests. It does not reveal who was signed in.
 //!
 //! # Spec
 //! OWASP ASVS 7.4.1 (list of ended sessions, not-before time), OpenID Connect Back-Channel Logout 1.0 §2.7.
@@ -19,20 +19,21 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 
 use tokio::sync::watch;
 
+use super::bounded::forget_soonest;
 use super::digest::digest;
 use crate::clock::UnixTime;
 use crate::session::{Session, SessionId};
 
-/// Facts kept at the most; one is under 100 bytes.
+/// The most facts that are kept. A fact takes under 100 bytes.
 const MAX_KEPT: usize = 500_000;
 
-/// Below this size nobody looks for facts that are over.
+/// A table that is shorter than this is not looked through for facts that are over.
 const FIRST_SWEEP: usize = 1024;
 
 /// What was ended.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Revocation {
-    /// One session of ours.
+    /// One of our sessions.
     Session(SessionId),
     /// All sessions that came from one session at an identity provider.
     ProviderSession {
@@ -41,8 +42,8 @@ pub enum Revocation {
         /// Its `sid`.
         sid: String,
     },
-    /// The sessions of a user that began before a point in time, of which the provider named none: whichever `sid` was
-    /// meant, it may be one of these.
+    /// The sessions of a user that began before a point in time and have no `sid` of the provider. Any of them may be the
+    /// session that a logout token means by its `sid`.
     WithoutSid {
         /// The issuer.
         issuer: String,
@@ -76,7 +77,7 @@ impl Revocation {
         }
     }
 
-    /// Before when a session must have begun for this to end it.
+    /// It ends only sessions that began before this time.
     pub(crate) const fn not_before(&self) -> UnixTime {
         match self {
             Self::Subject { not_before, .. } | Self::WithoutSid { not_before, .. } => *not_before,
@@ -85,7 +86,7 @@ impl Revocation {
     }
 }
 
-/// What a revocation is found by: half of a SHA-256 over what it names.
+/// The key under which a revocation is found: half of a SHA-256 over what it names.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) struct RevocationKey(pub(crate) [u8; 16]);
 
@@ -114,7 +115,7 @@ impl RevocationKey {
     }
 }
 
-/// One session as the table sees it: all it can be found by, and when it began.
+/// A session as the table looks for it: its keys, and when it began.
 #[derive(Clone, Copy, Debug)]
 struct Suspect {
     keys: [RevocationKey; 3],
@@ -154,7 +155,7 @@ struct Table {
 #[derive(Debug, Default)]
 struct Shared {
     table: RwLock<Table>,
-    /// How many facts there are, so that an empty table is asked without a lock.
+    /// The number of facts. It lets a request ask an empty table without a lock.
     len: AtomicUsize,
     version: watch::Sender<u64>,
 }
@@ -164,7 +165,7 @@ struct Shared {
 pub struct Revocations(Arc<Shared>);
 
 impl Revocations {
-    /// Ends sessions. `until` is when the last of them would have ended by itself.
+    /// Ends sessions. `until` is when the last of them would have ended anyway.
     pub fn revoke(&self, revocation: &Revocation, until: UnixTime, now: UnixTime) {
         self.put(revocation.key(), revocation.not_before(), until, now);
     }
@@ -181,7 +182,7 @@ impl Revocations {
         }
         let mut table = self.table();
         let fact = table.facts.entry(key).or_insert(Fact { not_before, until });
-        // What was revoked stays revoked, in whichever order the facts arrive.
+        // What was revoked stays revoked, in whatever order the facts arrive.
         fact.not_before = fact.not_before.max(not_before);
         fact.until = fact.until.max(until);
         table.sweep(now);
@@ -195,13 +196,13 @@ impl Revocations {
         !self.is_empty() && self.names(&Suspect::new(session))
     }
 
-    /// Waits until this session is revoked; for streams that outlive the check of their request.
+    /// Waits until this session is revoked. A stream needs it, because it outlives the check of its request.
     pub fn ended(&self, session: &Session) -> impl Future<Output = ()> + use<> {
         let suspect = Suspect::new(session);
         let mut version = self.0.version.subscribe();
         let table = self.clone();
         async move {
-            // The sender lives in `table`, so waiting never fails.
+            // `table` owns the sender, so this never fails.
             let revoked = |_: &u64| !table.is_empty() && table.names(&suspect);
             let _ = version.wait_for(revoked).await;
         }
@@ -230,24 +231,16 @@ impl Revocations {
 }
 
 impl Table {
-    /// Forgets what is over, at every doubling; a full table forgets the tenth that would be over soonest.
+    /// Forgets the facts that are over, whenever the table has doubled. A full table forgets a tenth of its facts.
     fn sweep(&mut self, now: UnixTime) {
         if self.facts.len() < self.next_sweep.clamp(FIRST_SWEEP, MAX_KEPT) {
             return;
         }
         self.facts.retain(|_, fact| fact.until > now);
         if self.facts.len() >= MAX_KEPT {
-            let mut ends: Vec<_> = self.facts.values().map(|fact| fact.until).collect();
-            let (_, end, _) = ends.select_nth_unstable(MAX_KEPT / 10);
-            let end = *end;
-            let mut surplus = MAX_KEPT / 10;
-            self.facts.retain(|_, fact| {
-                let goes = fact.until <= end && surplus > 0;
-                surplus -= usize::from(goes);
-                !goes
-            });
+            forget_soonest(&mut self.facts, MAX_KEPT / 10, |fact| Some(fact.until));
             log::error!(
-                "over {MAX_KEPT} sessions were ended before their time; the oldest are no longer known as ended"
+                "over {MAX_KEPT} revocations are kept; those that would be over soonest are forgotten, and their sessions open again"
             );
         }
         self.next_sweep = self.facts.len().saturating_mul(2);
@@ -358,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_waits_for_the_end_of_a_session_is_told_at_once() {
+    fn those_who_wait_for_the_end_of_a_session_hear_of_it_at_once() {
         for revocation in of(&samples::session(NOW)) {
             let table = Revocations::default();
             let session = samples::session(NOW);
@@ -368,7 +361,7 @@ mod tests {
             table.revoke(&revocation, LATER, NOW);
             assert!(is_over(ended.as_mut()), "{revocation:?}");
             let late = std::pin::pin!(table.ended(&session));
-            assert!(is_over(late), "and who comes later, too");
+            assert!(is_over(late), "and so is one that begins to wait later");
         }
     }
 
