@@ -106,8 +106,8 @@ pub async fn serve(config: Config, clock: Clock, listeners: Listeners) -> Result
 /// Starts listeners and tasks on the present actix system. Returns at once.
 pub fn start(config: Config, clock: Clock, listeners: Listeners) -> Result<Running, StartError> {
     let now = clock.now();
-    let keys = SharedRing::load(&config.keys.dir, now)?;
     let metrics = metrics(&config);
+    let keys = SharedRing::load(&config.keys.dir, now, metrics.reloads.clone())?;
     let coordinator = coordinator(config.coordination.as_ref(), &config.frontends, &metrics)?;
     let bff = Arc::new(Bff {
         frontends: config.frontends,
@@ -124,7 +124,7 @@ pub fn start(config: Config, clock: Clock, listeners: Listeners) -> Result<Runni
         metrics,
         trusted_proxies: config.server.trusted_proxies,
         admin_hosts: config.server.admin_hosts,
-        unknown_hosts: Seldom::default(),
+        unknown_hosts: Seldom::every(Duration::from_mins(1)),
         draining: Draining::default(),
     });
     let tls = config
@@ -150,7 +150,7 @@ pub fn start(config: Config, clock: Clock, listeners: Listeners) -> Result<Runni
         .map_err(|error| StartError::Listen(public_addr, error))?;
     log::info!(address = public_addr.to_string(), admin = operator_addr.to_string(),
         keys = bff.keys.current().len(); "serving");
-    bff.warn_of_owners();
+    bff.keys.current().warn_of_foreign_keys();
     let running = Running {
         public: public.handle(),
         operator: operator.handle(),
@@ -243,12 +243,7 @@ async fn keep_keys_fresh(bff: Arc<Bff>, interval: Duration) {
             _ = ticks.tick() => {}
             _ = hung_up => log::info!("SIGHUP: looking at the key directory"),
         }
-        // A directory on a mount that hangs must not hold up the signals and timers beside it.
-        let bff = Arc::clone(&bff);
-        let reload = actix_web::rt::task::spawn_blocking(move || bff.reload_keys());
-        if let Err(error) = reload.await {
-            log::error!("the key directory was not read: {error}");
-        }
+        bff.keys.reload(bff.clock.now()).await;
     }
 }
 
@@ -309,10 +304,11 @@ fn metrics(config: &Config) -> Metrics {
             ));
         }
     }
+    let sessions: Vec<_> = OpenResult::ALL.iter().map(|found| found.as_str()).collect();
     Metrics::new(&Known {
         coordination: config.coordination.is_some(),
         frontends: &names,
-        sessions: &OpenResult::ALL.map(OpenResult::as_str),
+        sessions: &sessions,
         answers: &answers,
     })
 }
@@ -320,9 +316,8 @@ fn metrics(config: &Config) -> Metrics {
 /// Shares facts with the other replicas, with `[coordination]`.
 async fn coordinate(bff: Arc<Bff>) {
     if let Some(coordinator) = &bff.coordinator {
-        let look_for_keys = || bff.look_for_keys(bff.clock.now());
         coordinator
-            .run(&bff.keys, &bff.clock, &bff.revocations, &look_for_keys)
+            .run(&bff.keys, &bff.clock, &bff.revocations)
             .await;
     }
 }

@@ -4,13 +4,13 @@ mod draining;
 
 use std::sync::Arc;
 
-use crate::clock::{Clock, UnixTime};
+use crate::clock::Clock;
 use crate::coordination::Coordinator;
 use crate::frontend::{Frontends, RateLimit};
-use crate::keyring::{ReloadOutcome, SharedRing};
+use crate::keyring::SharedRing;
 use crate::ledger::{Ends, FailedRenewals, Redemptions, Refreshes, Replicas, Revocations};
 use crate::telemetry::Seldom;
-use crate::telemetry::metrics::{Metrics, ReloadResult};
+use crate::telemetry::metrics::Metrics;
 
 pub use draining::Draining;
 
@@ -50,53 +50,4 @@ pub struct Bff {
     pub unknown_hosts: Seldom,
     /// Set when shutdown begins: readiness fails before connections do.
     pub draining: Draining,
-}
-
-impl Bff {
-    /// Reads the key directory again. If the ring does not load, the old one stays.
-    pub fn reload_keys(&self) {
-        self.note_reload(&self.keys.reload(self.clock.now()));
-    }
-
-    /// Reads it again because a key is missing, unless it was read in this second or another look has not ended.
-    pub fn look_for_keys(&self, now: UnixTime) {
-        if let Some(outcome) = self.keys.reload_at_most_once_a_second(now) {
-            self.note_reload(&outcome);
-        }
-    }
-
-    /// Warns of key files that other users can change.
-    pub fn warn_of_owners(&self) {
-        for warning in self.keys.current().foreign() {
-            log::warn!("{warning}");
-        }
-    }
-
-    /// Tells the log and the metrics what came of reading the directory.
-    fn note_reload(&self, outcome: &ReloadOutcome) {
-        let result = match outcome {
-            ReloadOutcome::Ok => {
-                let ring = self.keys.current();
-                log::info!(target: "sealgate::audit", keys = ring.len(),
-                    fingerprint = ring.fingerprint(); "key ring reloaded");
-                self.warn_of_owners();
-                ReloadResult::Ok
-            }
-            ReloadOutcome::Unchanged => ReloadResult::Unchanged,
-            ReloadOutcome::Rejected { why, gone } => {
-                for kid in gone {
-                    log::info!(target: "sealgate::audit", kid = kid.to_string();
-                        "key deleted, it opens nothing any more");
-                }
-                let but = if gone.is_empty() {
-                    ""
-                } else {
-                    " but for deleted keys"
-                };
-                log::error!("key ring not reloaded, the old one stays{but}: {why}");
-                ReloadResult::Rejected
-            }
-        };
-        self.metrics.keyring_reloaded(result);
-    }
 }

@@ -1,14 +1,14 @@
 //! What this replica shares with the others through the store.
 //!
-//! `token::refresh` calls [`Coordinator::once`], logout [`Coordinator::announce`], back-channel logout
-//! [`Coordinator::log_out`]; `app` runs [`Coordinator::run`] beside the listeners.
+//! A refresh calls [`Coordinator::once`], a logout [`Coordinator::announce`], and a back-channel logout
+//! [`Coordinator::log_out`]. `app` runs [`Coordinator::run`] beside the listeners.
 //!
 //! # What it guarantees, and what not
-//! - While the store answers, one replica presents a refresh token and the others adopt the result (G12); each replica
-//!   learns of a revocation within a second, and one that starts learns of all that still count (G14).
-//! - While it does not, each replica goes on as if it were alone; `on_failure` decides about sessions. Revocations made
-//!   meanwhile are sent when it is back.
-//! - A store that loses its data loses revocations with it. Replicas that run remember; one that starts later does not.
+//! - While the store answers, one replica presents a refresh token and the others adopt the result. Each replica learns of a
+//!   revocation within a second. A replica that starts learns of all revocations that still count.
+//! - While the store does not answer, each replica goes on as if it were alone, and `on_failure` decides about sessions. The
+//!   revocations of that time are sent when the store is back.
+//! - A store that loses its data loses revocations. The replicas that run remember them; one that starts later does not.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -27,16 +27,16 @@ use crate::keyring::SharedRing;
 use crate::ledger::{Revocation, Revocations};
 use crate::telemetry::coordination::CoordinationMetrics;
 
-/// After so long without word from the store nobody can say which sessions were ended.
+/// After this long without an answer from the store, this replica no longer knows which sessions were ended.
 const STALE: Duration = Duration::from_secs(4);
 
-/// Revocations that wait for the store to come back, at the most.
+/// The most revocations that wait for the store to come back.
 const MAX_QUEUED: usize = 10_000;
 
-/// Between two looks at what still waits.
-const GLANCE: Duration = Duration::from_millis(5);
+/// The age of the feed passes [`STALE`] a moment after the time that was computed for it.
+const MOMENT: Duration = Duration::from_millis(5);
 
-/// The URL of the store is none.
+/// The URL is not the URL of a store.
 #[derive(Debug, thiserror::Error)]
 #[error("coordination.url: {0}")]
 pub struct BadUrl(String);
@@ -50,14 +50,16 @@ pub struct Coordinator {
     began_at: Instant,
     /// Milliseconds from `began_at` until the feed was last known to be complete; 0 for never.
     heard: AtomicU64,
-    /// For those who wait until it is so.
-    is_dark: watch::Sender<bool>,
+    /// Whether that was too long ago. Streams wait for it.
+    is_stale: watch::Sender<bool>,
     pub(super) queue: Mutex<VecDeque<Fact>>,
     pub(super) queued: Notify,
+    /// Tells those that wait in [`settled`](Self::settled) that the queue is empty.
+    pub(super) drained: Notify,
 }
 
 impl Coordinator {
-    /// Connects to nothing yet. `longest_session` is the longest `absolute_timeout` of any frontend.
+    /// Does not connect yet. `longest_session` is the longest `absolute_timeout` of all frontends.
     pub fn new(
         settings: &CoordinationSettings,
         longest_session: Duration,
@@ -71,24 +73,18 @@ impl Coordinator {
             longest_session,
             began_at: Instant::now(),
             heard: AtomicU64::new(0),
-            is_dark: watch::Sender::new(settings.on_failure == OnFailure::Closed),
+            is_stale: watch::Sender::new(settings.on_failure == OnFailure::Closed),
             queue: Mutex::default(),
             queued: Notify::new(),
+            drained: Notify::new(),
         })
     }
 
-    /// Keeps the connection, follows the feed, and sends what waits; as long as it is polled. `look_for_keys` is called,
-    /// once a second at the most, while a revocation has come under a key that `keys` lacks.
-    pub async fn run(
-        &self,
-        keys: &SharedRing,
-        clock: &Clock,
-        revocations: &Revocations,
-        look_for_keys: &dyn Fn(),
-    ) {
+    /// Keeps the connection, follows the feed, and sends the revocations that wait, for as long as it is polled.
+    pub async fn run(&self, keys: &SharedRing, clock: &Clock, revocations: &Revocations) {
         tokio::join!(
             self.store.keep_connected(),
-            self.follow(keys, clock, revocations, look_for_keys),
+            self.follow(keys, clock, revocations),
             self.send_queued(keys, clock),
             self.watch_feed(),
         );
@@ -99,11 +95,11 @@ impl Coordinator {
         self.store.try_once().await.map(drop)
     }
 
-    /// Tells the other replicas that sessions were ended; at once, or when the store is back.
+    /// Tells the other replicas that sessions were ended: at once, or when the store is back.
     pub fn announce(&self, revocation: &Revocation, until: UnixTime) {
         let mut queue = self.queue();
         if queue.len() >= MAX_QUEUED {
-            log::error!("a revocation is lost: too many wait for the store");
+            log::error!("a revocation is lost: too many of them wait for the store");
             queue.pop_front();
         }
         queue.push_back(Fact::new(revocation, until));
@@ -111,53 +107,58 @@ impl Coordinator {
         self.queued.notify_one();
     }
 
-    /// Waits until the store has all that was announced, but not for long.
+    /// Waits until the store has everything that was announced, for [`PATIENCE`] at most. The rest is sent when the store is
+    /// back.
     pub async fn settled(&self) {
         let sent = async {
-            while !self.queue().is_empty() {
-                sleep(GLANCE).await;
+            loop {
+                // It listens before it looks, so it cannot miss the notice.
+                let drained = self.drained.notified();
+                if self.queue().is_empty() {
+                    break;
+                }
+                drained.await;
             }
         };
-        // What is not sent by then is sent when the store is back.
         let _ = timeout(PATIENCE, sent).await;
     }
 
-    /// Whether sessions must be refused, because nobody here can tell which of them were ended elsewhere.
-    pub fn is_in_the_dark(&self) -> bool {
+    /// Whether sessions must be refused, because this replica does not know which of them were ended elsewhere.
+    pub fn revocations_are_stale(&self) -> bool {
         self.on_failure == OnFailure::Closed && self.feed_age().is_none_or(|age| age > STALE)
     }
 
-    /// Waits until [`is_in_the_dark`](Self::is_in_the_dark), however long that takes.
-    pub async fn darkness(&self) {
-        let mut is_dark = self.is_dark.subscribe();
-        // The sender lives as long as it is watched.
-        let _ = is_dark.wait_for(|is_dark| *is_dark).await;
+    /// Waits until [`revocations_are_stale`](Self::revocations_are_stale), however long that takes.
+    pub async fn until_stale(&self) {
+        let mut is_stale = self.is_stale.subscribe();
+        // `self` owns the sender, so this never fails.
+        let _ = is_stale.wait_for(|is_stale| *is_stale).await;
     }
 
-    /// Says when it becomes dark, as long as it is polled: one look for all who wait, and none where it never does.
+    /// Says when the revocations become stale, for as long as it is polled. One look serves all streams that wait. With
+    /// `on_failure = "open"` there is none.
     async fn watch_feed(&self) {
         if self.on_failure == OnFailure::Open {
             return std::future::pending().await;
         }
-        let mut is_dark = self.is_dark.subscribe();
+        let mut is_stale = self.is_stale.subscribe();
         loop {
             let left = self.feed_age().and_then(|age| STALE.checked_sub(age));
             if let Some(left) = left {
-                // At the very moment it is not over yet.
-                sleep(left + GLANCE).await;
+                sleep(left + MOMENT).await;
             } else {
-                self.set_dark(true);
-                let _ = is_dark.wait_for(|is_dark| !*is_dark).await;
+                self.set_stale(true);
+                let _ = is_stale.wait_for(|is_stale| !*is_stale).await;
             }
         }
     }
 
-    fn set_dark(&self, now: bool) {
-        self.is_dark
-            .send_if_modified(|is_dark| std::mem::replace(is_dark, now) != now);
+    fn set_stale(&self, now: bool) {
+        self.is_stale
+            .send_if_modified(|is_stale| std::mem::replace(is_stale, now) != now);
     }
 
-    /// How long ago the feed of revocations was known to be complete.
+    /// How long ago the feed of revocations was known to be complete. `None` if it never was.
     pub fn feed_age(&self) -> Option<Duration> {
         let heard = self.heard.load(Ordering::Acquire);
         (heard > 0).then(|| {
@@ -170,10 +171,10 @@ impl Coordinator {
         let elapsed = self.began_at.elapsed().as_millis().max(1);
         let elapsed = u64::try_from(elapsed).unwrap_or(u64::MAX);
         self.heard.store(elapsed, Ordering::Release);
-        self.set_dark(false);
+        self.set_stale(false);
     }
 
-    /// How long a session can live at the most, and a revocation count.
+    /// How long a session can live at most, and so how long a revocation counts.
     pub const fn longest_session(&self) -> Duration {
         self.longest_session
     }

@@ -1,49 +1,49 @@
-//! The stream as the store answers it: entries of ours, and whatever else somebody has put beside them.
+//! The stream as the store answers it: our entries, and any that somebody else has put beside them.
 //!
 //! # Invariants
-//! - No entry keeps those behind it from being read: what is none of ours has its place in the stream, and nothing else.
+//! - A malformed entry is skipped. It never blocks later ones.
 //!
 //! # Why not the library's reply
-//! It takes the names of fields for text, and gives up the whole answer over one that is none.
+//! The library reads names of fields as text, and refuses the whole answer if one of them is not text.
 
 use redis::Value;
 
-/// The one field of an entry.
+/// The one field that an entry of ours has.
 pub(super) const FIELD: &str = "v";
 
 /// One entry.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) struct Entry {
-    /// Where it stands.
+    /// Its place in the stream.
     pub(super) id: String,
-    /// What it holds, if it may be ours.
+    /// Its value, if it may be ours.
     pub(super) sealed: Option<Vec<u8>>,
 }
 
-/// The store answers something else than XREAD does.
+/// The answer is not an answer to XREAD.
 #[derive(Debug, thiserror::Error)]
-#[error("the store's answer is no stream")]
-pub(super) struct NoStream;
+#[error("the store's answer is not a stream")]
+pub(super) struct NotAStream;
 
-/// The entries of an answer to XREAD, of whichever protocol version; none if nothing came in time.
-pub(super) fn read(reply: Value) -> Result<Vec<Entry>, NoStream> {
+/// The entries of an answer to XREAD, in either version of the protocol. There are none if none came in time.
+pub(super) fn read(reply: Value) -> Result<Vec<Entry>, NotAStream> {
     let streams: Vec<Value> = match reply {
         Value::Nil => Vec::new(),
         Value::Array(streams) => streams
             .into_iter()
             .map(|stream| pair(stream).map(|(_, entries)| entries))
             .collect::<Option<_>>()
-            .ok_or(NoStream)?,
+            .ok_or(NotAStream)?,
         Value::Map(streams) => streams.into_iter().map(|(_, entries)| entries).collect(),
-        _ => return Err(NoStream),
+        _ => return Err(NotAStream),
     };
     let mut read = Vec::new();
     for entries in streams {
         let Value::Array(entries) = entries else {
-            return Err(NoStream);
+            return Err(NotAStream);
         };
         for entry in entries {
-            read.push(one(entry).ok_or(NoStream)?);
+            read.push(one(entry).ok_or(NotAStream)?);
         }
     }
     Ok(read)
@@ -59,7 +59,7 @@ fn one(entry: Value) -> Option<Entry> {
     })
 }
 
-/// Names and values stand in turns.
+/// The value of our field. Names and values alternate.
 fn field(fields: Value) -> Option<Vec<u8>> {
     let Value::Array(fields) = fields else {
         return None;
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn junk_has_its_place_and_hides_nothing_that_is_ours() {
+    fn a_malformed_entry_is_skipped_and_hides_none_of_ours() {
         let entries = || {
             Value::Array(vec![
                 entry("1-0", &[b"v", b"sealed"]),
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_stream_is_an_error_and_no_silence() {
+    fn an_answer_that_is_not_a_stream_is_an_error() {
         for reply in [
             Value::Okay,
             Value::Array(vec![Value::Nil]),

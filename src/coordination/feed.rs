@@ -1,15 +1,17 @@
 //! The feed of revocations: a stream in the store that every replica writes to and follows.
 //!
 //! # Invariants
-//! - No request asks the store whether its session was ended: the feed fills [`Revocations`], requests ask that.
-//! - Whoever connects for the first time reads the stream from its beginning, and goes on where it was as long as the store
-//!   has what was read last: nothing that still counts is missed, and a line that breaks again and again gets to the end.
-//! - What is no entry of ours takes no memory, however much of it there is: nothing long passes the connection, and little
-//!   is asked for at a time. Such an answer may take as long as it goes on coming.
-//! - Entries are trimmed by age, once no session can be alive that they end.
+//! - A request does not ask the store whether its session was ended. The feed fills [`Revocations`], and requests ask that.
+//! - A replica reads the stream from its beginning when it connects for the first time. After that it goes on where it was,
+//!   as long as the store still has the entry that it read last. So it misses nothing that still counts, and it reaches the
+//!   end even over a line that breaks again and again.
+//! - Entries that are not ours take no memory, however many there are: long values do not pass the connection, and one read
+//!   asks for few entries. An answer may take as long as bytes keep coming.
+//! - Entries are trimmed by age, once every session that they end would be over anyway.
+//! - A key directory that does not answer holds up the feed for a moment, and only once.
 //!
 //! # Why a stream
-//! A message that is only published is lost on a replica that starts, or whose connection broke, at that moment.
+//! A replica that starts, or whose connection breaks, would miss a message that is only published at that moment.
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -31,16 +33,16 @@ use crate::keyring::{KeyRing, OpenError, SharedRing};
 use crate::ledger::{Revocation, Revocations, digest_text};
 use crate::telemetry::coordination::{FeedEntry, StoreCall};
 
-/// How long a read waits for news; also the longest silence of a feed that works.
+/// How long a read waits for news. It is also the longest silence of a feed that works.
 const BLOCK: Duration = Duration::from_secs(1);
 
-/// The shortest read that does not wait without end.
+/// The shortest wait. A read with 0 would wait without end.
 const GLANCE: Duration = Duration::from_millis(1);
 
 /// Entries of one read.
 const PAGE: usize = 32;
 
-/// An entry of ours is a field, and a value as long as a sealed fact; ids and the stream's name are longer.
+/// An entry of ours has one field, with a value as long as a sealed fact. Ids and the name of the stream are longer.
 const LIMITS: Limits = Limits {
     bytes: 1024,
     items: 64,
@@ -49,7 +51,7 @@ const LIMITS: Limits = Limits {
 /// Before the first entry of a stream.
 const BEGINNING: &str = "0-0";
 
-/// How far replicas' clocks, and the store's, may be apart.
+/// How far the clocks of the replicas and of the store may be apart.
 const SKEW: Duration = Duration::from_mins(2);
 
 impl Coordinator {
@@ -65,8 +67,8 @@ impl Coordinator {
         Ok(exists)
     }
 
-    /// Ends sessions on all replicas on behalf of a logout token, which is remembered for as long as it is valid. All, or
-    /// nothing: a provider that tries again after a failure must not be told that it did so already.
+    /// Ends sessions on all replicas for a logout token, and remembers the token for as long as it is valid. It does all or
+    /// nothing: a provider that tries again after a failure must not hear that its token came before.
     pub async fn log_out(
         &self,
         revocations: &[Revocation],
@@ -97,7 +99,7 @@ impl Coordinator {
         self.store.name(&format!("jti:{digest}"))
     }
 
-    /// Sends what was announced, in order, and keeps what the store does not take.
+    /// Sends the revocations that were announced, in order, and keeps those that the store does not take.
     pub(super) async fn send_queued(&self, keys: &SharedRing, clock: &Clock) {
         loop {
             let first = self.queue().front().copied();
@@ -120,6 +122,9 @@ impl Coordinator {
             // A full queue may have dropped it meanwhile.
             if queue.front() == Some(&fact) {
                 queue.pop_front();
+            }
+            if queue.is_empty() {
+                self.drained.notify_waiters();
             }
         }
     }
@@ -160,13 +165,7 @@ impl Coordinator {
     }
 
     /// Fills the table from the stream, as long as it is polled.
-    pub(super) async fn follow(
-        &self,
-        keys: &SharedRing,
-        clock: &Clock,
-        revocations: &Revocations,
-        look_for_keys: &dyn Fn(),
-    ) {
+    pub(super) async fn follow(&self, keys: &SharedRing, clock: &Clock, revocations: &Revocations) {
         let mut last = String::new();
         let mut place = Place {
             cursor: BEGINNING.to_owned(),
@@ -174,11 +173,11 @@ impl Coordinator {
             unopened: Unopened::default(),
         };
         loop {
-            let read = self.read(&mut place, keys, clock, revocations, look_for_keys);
+            let read = self.read(&mut place, keys, clock, revocations);
             let Err(error) = read.await;
-            // Not each time: it is tried once a second.
+            // It is tried again and again, and not each failure is worth a line.
             if error != last {
-                log::warn!("revocations of other replicas are not heard of: {error}");
+                log::warn!("the revocations of other replicas do not arrive: {error}");
                 last = error;
             }
             sleep(RETRY).await;
@@ -191,7 +190,6 @@ impl Coordinator {
         keys: &SharedRing,
         clock: &Clock,
         revocations: &Revocations,
-        look_for_keys: &dyn Fn(),
     ) -> Result<Infallible, String> {
         let stream = self.stream();
         let mut connection = self.store.connect(LIMITS).await?;
@@ -199,7 +197,7 @@ impl Coordinator {
         loop {
             let mut command = redis::cmd("XREAD");
             command.arg("COUNT").arg(PAGE);
-            // Keys that have just been found are tried at once on what could not be opened.
+            // New keys are tried at once on the entries that could not be opened.
             let has_new_keys = !Arc::ptr_eq(&place.ring, &keys.current());
             let block = if has_new_keys { GLANCE } else { BLOCK };
             command.arg("BLOCK").arg(block.as_millis().to_string());
@@ -229,12 +227,12 @@ impl Coordinator {
                 self.note_heard();
             }
             if place.unopened.wants_keys(clock.monotonic()) {
-                look_for_keys();
+                keys.look(clock.now()).await;
             }
         }
     }
 
-    /// Gives an entry back whose key is unknown.
+    /// Applies an entry. It gives back an entry whose key is unknown.
     fn apply(
         &self,
         entry: Vec<u8>,
@@ -248,7 +246,7 @@ impl Coordinator {
                 self.metrics.fed(FeedEntry::Ok);
                 revocations.put(fact.key, fact.not_before, fact.until, clock.now());
             }
-            // A replica whose keys are newer; ours will be.
+            // It comes from a replica that has read newer keys. We will read them too.
             Err(OpenError::UnknownKey) => {
                 self.metrics.fed(FeedEntry::UnknownKey);
                 return Some(entry);
@@ -259,7 +257,7 @@ impl Coordinator {
     }
 }
 
-/// How far the stream has been read, over all connections.
+/// How far the stream was read, over all connections.
 struct Place {
     cursor: String,
     ring: Arc<KeyRing>,
@@ -267,7 +265,8 @@ struct Place {
 }
 
 impl Place {
-    /// Goes back to the beginning unless the store has what was read last: then what stood before it is the same, too.
+    /// Goes back to the beginning, unless the store still has the entry that was read last. If it has, the entries before it
+    /// are the same, too.
     async fn resume(&mut self, stream: &str, connection: &mut Connection) -> Result<(), String> {
         let mut command = redis::cmd("XRANGE");
         command.arg(stream).arg(&self.cursor).arg(&self.cursor);
@@ -279,7 +278,7 @@ impl Place {
     }
 }
 
-/// Waits for an answer as long as something comes.
+/// Waits for an answer as long as bytes keep coming.
 async fn ask(connection: &mut Connection, command: &redis::Cmd) -> Result<redis::Value, String> {
     let heard = Arc::clone(&connection.heard);
     let heard = || heard.load(Ordering::Relaxed);

@@ -1,14 +1,15 @@
-//! One refresh for all replicas: who calls the provider holds a lease, and leaves the result for the others.
+//! One refresh for all replicas: the replica that calls the provider holds a lease, and leaves the result for the others.
 //!
 //! # Invariants
-//! - The provider's answer always wins: whatever becomes of the store meanwhile, the caller gets it.
-//! - While somebody else holds the lease, nobody here calls: waiting ends with the result, with the lease, or with
-//!   [`Outcome::Unavailable`] (G8).
-//! - The lease is renewed while the call runs (G12), and lapses by itself if its holder dies.
+//! - The provider's answer always wins: the caller gets it, whatever happens to the store meanwhile.
+//! - While another replica holds the lease, this one does not call. Its wait ends with the result, with the lease, or with
+//!   [`Outcome::Unavailable`].
+//! - The lease is renewed while the call runs. If its holder dies, it lapses.
+//! - A refusal never replaces new tokens in the store.
 //!
 //! # Why SET before GET
-//! Both go in one round trip. A holder leaves the result before it gives up the lease: whoever gets the lease and then
-//! sees no result can be sure that there is none.
+//! Both go in one round trip. A holder leaves the result before it gives up the lease. So a replica that gets the lease and
+//! then sees no result knows that there is none.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,29 +19,29 @@ use tokio::time::{Instant, sleep};
 use super::coordinator::Coordinator;
 use super::sealed;
 use super::store::{RETRY, Unreachable};
-use crate::clock::Clock;
+use crate::clock::{Clock, UnixTime};
 use crate::keyring::{KeyRing, OpenError};
 use crate::ledger::{Fingerprint, Outcome};
 use crate::telemetry::coordination::{SharedRefresh, StoreCall};
 use crate::telemetry::take_along;
 
-/// How long a lease lasts without being renewed: how long others wait for a replica that died.
+/// How long a lease lasts unless it is renewed, and so how long others wait for a replica that died.
 const LEASE: Duration = Duration::from_secs(3);
 
 /// Between two renewals.
 const RENEWAL: Duration = Duration::from_secs(1);
 
-/// Renewals at the most: longer than any call to a provider takes.
+/// The most renewals. Together they last longer than any call to a provider.
 const MAX_RENEWALS: usize = 60;
 
 /// How often a result is offered to the store.
 const PUBLICATIONS: usize = 5;
 
-/// Between two looks for another replica's result, at first and at the most.
+/// The first and the longest pause between two looks for the result of another replica.
 const FIRST_LOOK: Duration = Duration::from_millis(15);
 const LONGEST_PAUSE: Duration = Duration::from_millis(120);
 
-/// How long anybody waits for another replica.
+/// How long a request waits for another replica.
 const LONGEST_WAIT: Duration = Duration::from_secs(15);
 
 /// The two names of a refresh in the store. The braces keep them on one node of a cluster.
@@ -51,13 +52,35 @@ struct Names {
     result: String,
 }
 
+impl Names {
+    /// The commands that leave an outcome for the others, and give up the lease.
+    fn publication(&self, outcome: &Outcome, keys: &KeyRing, now: UnixTime) -> redis::Pipeline {
+        let mut commands = redis::pipe();
+        if let Some((bytes, kept)) = sealed::seal_outcome(outcome, &self.digest, keys, now) {
+            let set = commands
+                .cmd("SET")
+                .arg(&self.result)
+                .arg(bytes)
+                .arg("PX")
+                .arg(millis(kept));
+            if !matches!(outcome, Outcome::Refreshed(_)) {
+                // Another replica that was alone, too, may have left new tokens here. They are worth more.
+                set.arg("NX");
+            }
+            set.ignore();
+        }
+        commands.cmd("DEL").arg(&self.lease).ignore();
+        commands
+    }
+}
+
 enum Found {
     Result(Vec<u8>),
     Mine,
     Theirs,
 }
 
-/// What the others did, or that it is upon us to call.
+/// What another replica did, or that this one must call.
 enum Turn {
     Done(Outcome),
     Alone,
@@ -81,10 +104,10 @@ impl Coordinator {
         };
         match self.turn(&names, &keys).await {
             Turn::Done(outcome) => outcome,
-            // The store may be back by then, and a lease of ours that it took late would have others wait in vain.
+            // No lease: the store may be back by then, and the others would wait in vain for a lease that it took late.
             Turn::Alone => {
                 let outcome = match call.await {
-                    // Another replica that was alone may have spent it.
+                    // Another replica that was alone, too, may have spent the token.
                     Outcome::Refused => Outcome::Contested,
                     outcome => outcome,
                 };
@@ -114,12 +137,12 @@ impl Coordinator {
                             note(SharedRefresh::Adopted);
                             Turn::Done(outcome)
                         }
-                        // Another replica has the key, and has spent the token.
+                        // Another replica, which has the key, has spent the token.
                         Err(OpenError::UnknownKey) => {
                             note(SharedRefresh::Failed);
                             Turn::Done(Outcome::Unavailable)
                         }
-                        // Nobody of ours wrote it.
+                        // None of our replicas wrote it.
                         Err(OpenError::Rejected) => {
                             note(SharedRefresh::Alone);
                             Turn::Alone
@@ -139,7 +162,7 @@ impl Coordinator {
                     note(SharedRefresh::Alone);
                     return Turn::Alone;
                 }
-                // Somebody else is spending the token; whether they are done cannot be known.
+                // Another replica spends the token, and we cannot know whether it is done.
                 Ok(Found::Theirs) | Err(Unreachable) => {
                     note(SharedRefresh::Failed);
                     return Turn::Done(Outcome::Unavailable);
@@ -162,7 +185,7 @@ impl Coordinator {
         let (taken, result): (Option<String>, Option<Vec<u8>>) =
             self.store.run(StoreCall::Lease, &commands).await?;
         if taken.is_some() && result.is_some() {
-            // Taken in passing: nobody is to wait for it once the result is gone.
+            // The lease was free, but there is a result. Others must not wait for the lease once the result is gone.
             let mut commands = redis::pipe();
             commands.cmd("DEL").arg(&names.lease).ignore();
             self.store.run::<()>(StoreCall::Lease, &commands).await?;
@@ -174,26 +197,11 @@ impl Coordinator {
         })
     }
 
-    /// Leaves the result, then gives up the lease. Nobody waits for that, and nothing depends on it.
+    /// Leaves the result, then gives up the lease. The request does not wait for that.
     fn publish(self: &Arc<Self>, names: Names, keys: Arc<KeyRing>, clock: Clock, outcome: Outcome) {
         let coordinator = Arc::clone(self);
         tokio::spawn(take_along(async move {
-            let mut commands = redis::pipe();
-            let sealed = sealed::seal_outcome(&outcome, &names.digest, &keys, clock.now());
-            if let Some((bytes, kept)) = sealed {
-                let set = commands
-                    .cmd("SET")
-                    .arg(&names.result)
-                    .arg(bytes)
-                    .arg("PX")
-                    .arg(millis(kept));
-                if !matches!(outcome, Outcome::Refreshed(_)) {
-                    // Of replicas that were alone, one may have left new tokens here.
-                    set.arg("NX");
-                }
-                set.ignore();
-            }
-            commands.cmd("DEL").arg(&names.lease).ignore();
+            let commands = names.publication(&outcome, &keys, clock.now());
             let store = &coordinator.store;
             for _ in 0..PUBLICATIONS {
                 if store.run::<()>(StoreCall::Result, &commands).await.is_ok() {
@@ -205,7 +213,7 @@ impl Coordinator {
     }
 }
 
-/// Keeps a lease for as long as it lives.
+/// Renews a lease for as long as this lives.
 struct Renewing(tokio::task::AbortHandle);
 
 impl Renewing {
@@ -237,4 +245,39 @@ impl Drop for Renewing {
 
 fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::samples;
+
+    #[test]
+    fn new_tokens_replace_a_refusal_and_a_refusal_replaces_nothing() {
+        let names = Names {
+            digest: "d".to_owned(),
+            lease: "lease".to_owned(),
+            result: "result".to_owned(),
+        };
+        let (keys, now) = (samples::ring(), samples::now());
+        let renewal = crate::ledger::Renewal {
+            tokens: samples::session(now).tokens,
+            id_token: None,
+            session_ends_by: None,
+        };
+        for (outcome, expected) in [
+            (Outcome::Refreshed(Arc::new(renewal)), false),
+            (Outcome::Refused, true),
+            (Outcome::Contested, true),
+            (Outcome::Mismatch, true),
+            (Outcome::Unavailable, true),
+        ] {
+            let commands = names.publication(&outcome, &keys, now);
+            let has_nx = commands
+                .get_packed_pipeline()
+                .windows(8)
+                .any(|bytes| bytes == b"$2\r\nNX\r\n");
+            assert_eq!(has_nx, expected, "{outcome:?}");
+        }
+    }
 }

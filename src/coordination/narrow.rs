@@ -1,11 +1,11 @@
-//! A connection to the store that lets nothing long through.
+//! A connection to the store that keeps out long values.
 //!
-//! The library keeps a whole answer in memory before anybody sees it, so what is too long must not reach it: `store` puts
-//! [`Narrow`] between it and the socket. It reads the store's protocol only as far as it takes to know lengths.
+//! The library holds a whole answer in memory before we see it, so a value that is too long must not reach it. `reach` puts
+//! [`Narrow`] between the library and the socket. It reads the store's protocol only as far as it needs to know lengths.
 //!
 //! # Invariants
-//! - A value over [`Limits::bytes`], or a list over [`Limits::items`], becomes a null. It is thrown away as it comes.
-//! - Nothing else changes, and what is no RESP ends the connection.
+//! - A value over [`Limits::bytes`], or a list over [`Limits::items`], becomes a null. Its bytes are dropped as they come.
+//! - Everything else passes unchanged. Bytes that are not RESP end the connection.
 //!
 //! # Spec
 //! RESP, versions 2 and 3: <https://redis.io/docs/latest/develop/reference/protocol-spec/>.
@@ -19,22 +19,22 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// What is read from the socket at a time.
+/// How many bytes are read from the socket at a time.
 const PIECE: usize = 8 * 1024;
 
-/// Longest line: an error in words, or a length.
+/// The longest line: an error in words, or a length.
 const MAX_LINE: usize = 4 * 1024;
 
-/// What passes.
+/// The limits for what passes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
-    /// Bytes of a value.
+    /// The most bytes of a value.
     pub(super) bytes: u64,
-    /// Items of a list; of a map, keys and values.
+    /// The most items of a list. A map counts keys and values.
     pub(super) items: u64,
 }
 
-/// How many bytes have come so far: a slow answer is one that goes on.
+/// How many bytes have come so far. It tells a slow answer from one that has stopped.
 pub(super) type Heard = Arc<AtomicU64>;
 
 /// The connection, read through the limits.
@@ -103,9 +103,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Narrow<S> {
 struct Filter {
     limits: Limits,
     line: Vec<u8>,
-    /// What is left of a value, with its line end, and whether it passes.
+    /// How many bytes of a value are still to come, with its line end, and whether they pass.
     value: Option<(u64, bool)>,
-    /// How many values are still to be thrown away: those of a list that was too long.
+    /// How many values of a list that was too long are still to be dropped.
     unwanted: u64,
 }
 
@@ -135,7 +135,7 @@ impl Filter {
             let end = memchr::memchr(b'\n', read).map(|at| at + 1);
             let (line, rest) = read.split_at(end.unwrap_or(read.len()));
             if self.line.len() + line.len() > MAX_LINE {
-                return Err(no_resp());
+                return Err(not_resp());
             }
             self.line.extend_from_slice(line);
             read = rest;
@@ -147,13 +147,13 @@ impl Filter {
         Ok(())
     }
 
-    /// Takes the line that every value begins with.
+    /// Reads the line that each value begins with.
     fn begin(&mut self, line: &[u8], out: &mut BytesMut) -> io::Result<()> {
         let Some(([kind], number)) = line
             .strip_suffix(b"\r\n")
             .and_then(|l| l.split_at_checked(1))
         else {
-            return Err(no_resp());
+            return Err(not_resp());
         };
         let is_unwanted = self.unwanted > 0;
         self.unwanted = self.unwanted.saturating_sub(1);
@@ -191,23 +191,23 @@ impl Filter {
                     }
                 }
             },
-            // Pushed messages and attributes: nobody has asked for any.
-            _ => return Err(no_resp()),
+            // Pushed messages and attributes: we have not asked for any.
+            _ => return Err(not_resp()),
         }
         Ok(())
     }
 }
 
-/// A length; `None` is a null.
+/// A length. `None` means a null.
 fn length(digits: &[u8]) -> io::Result<Option<u64>> {
     if digits == b"-1" {
         return Ok(None);
     }
-    let digits = std::str::from_utf8(digits).map_err(|_| no_resp())?;
-    digits.parse().map(Some).map_err(|_| no_resp())
+    let digits = std::str::from_utf8(digits).map_err(|_| not_resp())?;
+    digits.parse().map(Some).map_err(|_| not_resp())
 }
 
-fn no_resp() -> io::Error {
+fn not_resp() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "the store does not speak RESP")
 }
 
@@ -217,7 +217,7 @@ mod tests {
 
     const LIMITS: Limits = Limits { bytes: 5, items: 3 };
 
-    /// What passes of an answer, whichever way it is cut into pieces.
+    /// What passes of an answer. It must be the same however the answer is cut into pieces.
     fn passed(answer: &[u8]) -> io::Result<Vec<u8>> {
         let all = |piece: usize| -> io::Result<Vec<u8>> {
             let mut filter = Filter::new(LIMITS);
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_short_passes_unchanged() {
+    fn short_values_pass_unchanged() {
         for answer in [
             "+OK\r\n",
             "-ERR no\r\n",
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_long_becomes_a_null_and_what_follows_passes() {
+    fn a_long_value_becomes_a_null_and_the_next_value_passes() {
         // I of the review
         for (answer, expected) in [
             ("$6\r\n123456\r\n+OK\r\n", "$-1\r\n+OK\r\n"),
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_resp_ends_the_connection() {
+    fn bytes_that_are_not_resp_end_the_connection() {
         for answer in [
             "HTTP/1.1 400 Bad Request\r\n",
             "\r\n",

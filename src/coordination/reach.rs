@@ -1,7 +1,7 @@
 //! How a connection to the store is made.
 //!
 //! # Why not the library's own way
-//! It gives nobody a place between itself and the socket, where [`Narrow`] has to be.
+//! The library leaves no place between itself and the socket, where [`Narrow`] has to be.
 
 use std::io;
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use tokio_rustls::TlsConnector;
 
 use super::narrow::{Heard, Limits, Narrow};
 
-/// A connection; it ends with its last user.
+/// A connection. It ends when its last user drops it.
 pub(super) struct Connection {
     pub(super) commands: MultiplexedConnection,
-    /// How much has come.
+    /// How many bytes have come.
     pub(super) heard: Heard,
     driver: JoinHandle<()>,
 }
@@ -31,7 +31,7 @@ impl Drop for Connection {
     }
 }
 
-/// Connects and authenticates; takes as long as it takes.
+/// Connects and authenticates. The caller limits the time.
 pub(super) async fn reach(info: &ConnectionInfo, limits: Limits) -> Result<Connection, String> {
     let failed = |error: io::Error| error.to_string();
     match info.addr() {
@@ -50,18 +50,18 @@ pub(super) async fn reach(info: &ConnectionInfo, limits: Limits) -> Result<Conne
             let stream = UnixStream::connect(path).await.map_err(failed)?;
             begin(info, stream, limits).await
         }
-        _ => Err("its address is of no kind that is known here".to_owned()),
+        _ => Err("sealgate does not know this kind of address".to_owned()),
     }
 }
 
 async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
     let stream = TcpStream::connect((host, port)).await?;
-    // Commands are small, and somebody waits for each.
+    // Commands are small, and a request waits for each.
     stream.set_nodelay(true)?;
     Ok(stream)
 }
 
-/// Mozilla's roots.
+/// TLS with Mozilla's trust anchors.
 fn tls() -> Result<ClientConfig, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let roots = webpki_roots::TLS_SERVER_ROOTS.iter().cloned();

@@ -1,13 +1,13 @@
-//! What stands in the store: sealed with the key ring, under names that are digests.
+//! What is written to the store: values sealed with the key ring, under names that are digests.
 //!
 //! # Invariants
-//! - Whoever reads the store learns neither tokens nor who was signed in; whoever writes to it forges nothing. What they
-//!   can do is to withhold: then each replica is on its own.
-//! - A result is bound to its name: it never opens as another refresh's.
+//! - A person who reads the store learns neither tokens nor who was signed in. A person who writes to it cannot forge
+//!   anything. They can only withhold; then each replica is on its own.
+//! - A result is bound to its name. It never opens as the result of another refresh.
 //!
-//! # Why no replay matters
-//! An old revocation is still true. An old result has its refresh token, session and access token in its name, and ends
-//! with the access token it holds.
+//! # Why a replay does no harm
+//! An old revocation is still true. The name of an old result covers its refresh token, session and access token, and the
+//! result ends with the access token it holds.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,11 +21,11 @@ use crate::ledger::{
     Fingerprint, Outcome, Renewal, Revocation, RevocationKey, SPENT_MEMORY, digest_text,
 };
 
-/// HKDF labels: neither opens as the other, nor as a cookie.
+/// HKDF labels. Neither value opens as the other, nor as a cookie.
 const RESULT: &str = "coordination result 1";
 const FACT: &str = "coordination revocation 1";
 
-/// How long an outage is told: to those who wait now.
+/// How long an outage stays in the store: long enough for the requests that wait now.
 const OUTAGE_MEMORY: Duration = Duration::from_secs(1);
 
 /// The name of a refresh.
@@ -43,7 +43,7 @@ enum Wire {
     Unavailable,
 }
 
-/// A result for the store, and how long it is of use there.
+/// A result for the store, and how long it is kept there.
 pub(super) fn seal_outcome(
     outcome: &Outcome,
     name: &str,
@@ -65,7 +65,7 @@ pub(super) fn seal_outcome(
     (!kept.is_zero()).then_some((sealed, kept))
 }
 
-/// A result out of the store.
+/// Opens a result from the store.
 pub(super) fn open_outcome(
     sealed: &[u8],
     name: &str,
@@ -83,7 +83,7 @@ pub(super) fn open_outcome(
     )
 }
 
-/// A revocation as it travels: 16 bytes of digest, not-before, until when it counts.
+/// A revocation as it travels: 16 bytes of digest, its not-before time, and the time until which it counts.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Fact {
     pub(super) key: RevocationKey,
@@ -92,7 +92,7 @@ pub(super) struct Fact {
 }
 
 impl Fact {
-    /// How long each is, once sealed.
+    /// The length of each, once sealed.
     pub(super) const SEALED: usize = SEAL_OVERHEAD + 32;
 
     pub(super) fn new(revocation: &Revocation, until: UnixTime) -> Self {

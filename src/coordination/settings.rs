@@ -4,14 +4,14 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-/// Where the store is, and what becomes of sessions while it is not.
+/// Where the store is, and what happens to sessions while it does not answer.
 #[derive(Clone)]
 pub struct CoordinationSettings {
-    /// `redis://…`, `rediss://…` or `unix://…`; may hold a password.
+    /// `redis://…`, `rediss://…` or `unix://…`. It may hold a password.
     pub url: Zeroizing<String>,
-    /// Whether sessions are served while nobody can tell which of them were ended elsewhere.
+    /// Whether sessions are served while this replica does not know which of them were ended elsewhere.
     pub on_failure: OnFailure,
-    /// What all names in the store begin with: installations that share a store have different ones.
+    /// The beginning of all names in the store. Installations that share a store have different prefixes.
     pub prefix: String,
 }
 
@@ -24,16 +24,16 @@ impl fmt::Debug for CoordinationSettings {
     }
 }
 
-/// What becomes of sessions while revocations cannot be known.
+/// What happens to sessions while the revocations of other replicas do not arrive.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum OnFailure {
-    /// They are refused, until they can be known again.
+    /// They are refused until revocations arrive again.
     Closed,
-    /// They are served: a session that was ended elsewhere may live on until then.
+    /// They are served. A session that was ended elsewhere may live on until revocations arrive again.
     Open,
 }
 
-/// Whether a store can be reached at such a URL, by its form.
+/// Whether the text has the form of the URL of a store.
 pub fn is_store_url(url: &str) -> bool {
     const SCHEMES: [&str; 4] = ["redis:", "rediss:", "unix:", "redis+unix:"];
     let is_readable = redis::Client::open(url).is_ok();

@@ -1,12 +1,12 @@
 //! The connection to Valkey or Redis, and the breaker that keeps requests from waiting for it.
 //!
 //! # Invariants
-//! - A call waits [`PATIENCE`] at the most. After the first that fails nobody asks the store until a probe has succeeded:
-//!   no storm of timeouts, whatever the load.
+//! - A call waits [`PATIENCE`] at most. After a call has failed, no call goes to the store until a probe succeeds. So there
+//!   is no storm of timeouts, whatever the load.
 //! - Each change between reached and not reached is one log line, however many calls there were.
 //!
 //! # Why a probe that writes
-//! A replica that became read-only, or a store that is full, answers PING and is of no use.
+//! A store that has become read-only or is full answers PING, but is of no use.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -29,19 +29,19 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 /// How long connecting may take, with TLS and authentication.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Between two attempts to reach a store that is gone.
+/// The pause between two attempts to reach a store that is gone.
 pub(super) const RETRY: Duration = Duration::from_millis(250);
 
-/// Between two probes of a store that is there, so that mostly a probe finds out that it is gone, and no request.
+/// The pause between two probes of a store that answers. Mostly a probe finds out that the store is gone, not a request.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Answers to calls: the longest is a refresh's result, with its tokens.
+/// The limits for answers. The longest is the result of a refresh, with its tokens.
 const LIMITS: Limits = Limits {
     bytes: 256 * 1024,
     items: 64,
 };
 
-/// The store does not answer, or not as it should.
+/// The store does not answer, or answers with an error.
 #[derive(Debug, thiserror::Error)]
 #[error("the store for coordination does not answer")]
 pub struct Unreachable;
@@ -49,7 +49,7 @@ pub struct Unreachable;
 pub(super) struct Store {
     client: Client,
     prefix: String,
-    /// `None` is the open breaker.
+    /// `None` means that the breaker is open.
     connection: ArcSwapOption<Connection>,
     lost: Notify,
     said: AtomicU8,
@@ -61,12 +61,12 @@ const SAID_DOWN: u8 = 1;
 const SAID_UP: u8 = 2;
 
 impl Store {
-    /// Connects to nothing yet.
+    /// Does not connect yet.
     pub(super) fn new(
         settings: &CoordinationSettings,
         metrics: CoordinationMetrics,
     ) -> Result<Self, RedisError> {
-        // TLS of the store takes the process's cryptography; an error means that it has been chosen already.
+        // TLS to the store uses the default cryptography of the process. An error means that it is already set.
         let _ = rustls::crypto::ring::default_provider().install_default();
         Ok(Self {
             client: Client::open(settings.url.as_str())?,
@@ -78,7 +78,7 @@ impl Store {
         })
     }
 
-    /// A name in the store.
+    /// The full name of an entry in the store.
     pub(super) fn name(&self, rest: &str) -> String {
         format!("{}:{rest}", self.prefix)
     }
@@ -107,7 +107,7 @@ impl Store {
         Err(Unreachable)
     }
 
-    /// Opens the breaker, unless another connection is in use meanwhile.
+    /// Opens the breaker, unless another connection has replaced this one.
     fn give_up(&self, failed: &Arc<Connection>, why: &str) {
         let previous = self.connection.compare_and_swap(failed, None);
         if previous
@@ -135,7 +135,7 @@ impl Store {
         }
     }
 
-    /// Connects, watches, and connects again, as long as it is polled.
+    /// Connects, watches the connection, and connects again, for as long as it is polled.
     pub(super) async fn keep_connected(&self) {
         loop {
             match self.try_once().await {
@@ -174,7 +174,7 @@ impl Store {
         }
     }
 
-    /// A new connection, of which each caller limits the time of its calls.
+    /// A new connection. Each caller limits the time of its own calls.
     pub(super) async fn connect(&self, limits: Limits) -> Result<Connection, String> {
         let connecting = reach(self.client.get_connection_info(), limits);
         match timeout(CONNECT_PATIENCE, connecting).await {

@@ -1,21 +1,21 @@
 //! Entries of the feed under keys that this replica does not have yet.
 //!
-//! `feed` keeps them here and tries them again whenever the key ring is another one.
+//! `feed` keeps them here, and tries them again whenever the key ring has changed.
 //!
 //! # Invariants
 //! - Memory is bounded.
-//! - Keys are looked for only while an entry is new. One under a key that never comes would else have the directory read
-//!   every second for as long as it stays; it is left to the regular readings.
+//! - The replica looks for a key only while its entry is new. Otherwise an entry whose key never comes would have the
+//!   directory read every second. After that, the regular readings find the key.
 
 use std::time::Duration;
 
-/// Entries kept at the most.
+/// The most entries that are kept.
 const MAX_KEPT: usize = 1000;
 
-/// How long after an entry came its key is looked for.
+/// How long the replica looks for the key of a new entry.
 const LOOKED_FOR: Duration = Duration::from_secs(30);
 
-/// What could not be opened.
+/// The entries that could not be opened.
 #[derive(Debug, Default)]
 pub(super) struct Unopened {
     entries: Vec<Vec<u8>>,
@@ -31,13 +31,13 @@ impl Unopened {
         }
     }
 
-    /// Gives each entry to be tried again, and keeps those that `still_unopened` gives back.
+    /// Tries each entry again, and keeps those that `still_unopened` gives back.
     pub(super) fn retry(&mut self, still_unopened: impl FnMut(Vec<u8>) -> Option<Vec<u8>>) {
         let entries = std::mem::take(&mut self.entries);
         self.entries = entries.into_iter().filter_map(still_unopened).collect();
     }
 
-    /// Whether a key is to be looked for now.
+    /// Whether to look for a key now.
     pub(super) fn wants_keys(&self, now: Duration) -> bool {
         !self.entries.is_empty() && now < self.looked_for_until
     }

@@ -1,13 +1,13 @@
-//! Sealing and opening: authenticated encryption under a key of the ring. All cryptography of the
-//! crate is here and in `key`.
+//! Sealing and opening: authenticated encryption under a key of the ring. All encryption of the crate is here, in
+//! `cipher` and in `key`.
 //!
-//! `session` is the caller: it names the use (`label`) and whatever else the bytes belong to
-//! (`aad`).
+//! `session` seals cookies, and `coordination` seals what it writes to the store. The caller names the use (`label`) and
+//! the place that the bytes belong to (`aad`).
 //!
 //! # Wire format
 //! | bytes | what |
 //! |---|---|
-//! | 1 | algorithm: [`Alg::id`] |
+//! | 1 | algorithm: [`Alg::id`](super::Alg::id) |
 //! | 8 | kid |
 //! | 24 | nonce, random |
 //! | n | ciphertext, as long as the plaintext |
@@ -17,45 +17,38 @@
 //! big-endian.
 //!
 //! # Invariants
-//! - The kid decides on the key; no other key is tried (E8), and the key's own cipher is the only
-//!   one it opens with (E26).
-//! - Whatever fails, fails as [`OpenError::Rejected`] (E11). [`OpenError::UnknownKey`] tells only
-//!   what the sender of the bytes knew already, and is needed to leave alone what another replica
-//!   can open (E19).
-//! - Without randomness nothing is sealed (E5).
+//! - The kid selects the key. No other key is tried, and a key opens only with its own cipher.
+//! - All failures are one: [`OpenError::Rejected`]. [`OpenError::UnknownKey`] says only what the sender of the bytes
+//!   already knew. A caller needs it to leave alone what another replica can open.
+//! - Nothing is sealed without randomness.
 //!
 //! # Spec
 //! RFC 5116 §2; C2SP XAES-256-GCM; draft-irtf-cfrg-xchacha-03; RFC 5869.
 //!
 //! # Why
-//! - 192-bit nonces: random ones may be used without counting seals over all replicas (E4; NIST SP
-//!   800-38D §8.3 would stop a 96-bit nonce at 2^32).
-//! - Neither cipher commits to its key. The kid in front does (E10): it is a hash of the key, it is
-//!   looked up exactly, and the keys are random and of one owner, so bytes that open under two keys
-//!   have no second key to be tried with.
+//! - 192-bit nonces can be random, so replicas need not count their seals together (NIST SP 800-38D §8.3 stops random
+//!   96-bit nonces at 2^32).
+//! - Neither cipher commits to its key; the kid does. It is a hash of the key and is looked up exactly, and all keys are
+//!   random and have one owner. Bytes that open under two keys have no second key to be tried with.
 
 use std::fmt;
 use std::ops::Range;
 
-use chacha20poly1305::XChaCha20Poly1305;
 use rand::TryCryptoRng;
 use rand::rngs::SysRng;
-use xaes_256_gcm::Xaes256Gcm;
-use xaes_256_gcm::aead::{self, AeadInOut, KeyInit};
 
-use super::KeyRing;
+use super::cipher::{NONCE_BYTES, TAG_BYTES};
 use super::erased::Erased;
-use super::key::{Alg, Kid, SECRET_BYTES};
+use super::kid::Kid;
+use super::ring::KeyRing;
 use crate::clock::UnixTime;
 
-const NONCE_BYTES: usize = 24;
-const TAG_BYTES: usize = 16;
 pub(super) const HEAD_BYTES: usize = 1 + 8 + NONCE_BYTES;
 
 /// Bytes that `seal` adds to a plaintext: algorithm, kid, nonce, tag.
 pub const SEAL_OVERHEAD: usize = HEAD_BYTES + TAG_BYTES;
 
-/// What `open` gives.
+/// What was opened.
 pub struct Opened {
     /// The authenticated plaintext.
     pub plaintext: Erased,
@@ -71,13 +64,13 @@ impl fmt::Debug for Opened {
     }
 }
 
-/// Outwardly one failure.
+/// Why bytes did not open. A client never learns which it was.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum OpenError {
-    /// Not sealed by any key of this ring for this use.
+    /// No key of this ring sealed them for this use.
     #[error("rejected")]
     Rejected,
-    /// Names a key this ring does not have, or a format that only a later release knows: another replica may open it.
+    /// They name a key that this ring does not have, or a format of a later release. Another replica may open them.
     #[error("unknown key")]
     UnknownKey,
 }
@@ -192,7 +185,7 @@ impl<'a> Sealed<'a> {
     }
 }
 
-/// With lengths, so that no two lists of parts make the same bytes (E2).
+/// Each part after its length, so that no two lists of parts make the same bytes.
 fn associated_data(alg: u8, kid: Kid, aad: &[u8]) -> Vec<u8> {
     let parts: [&[u8]; 3] = [&[alg], kid.as_bytes(), aad];
     let mut bytes = Vec::with_capacity(aad.len().saturating_add(3 * 8 + 1 + 8));
@@ -201,51 +194,4 @@ fn associated_data(alg: u8, kid: Kid, aad: &[u8]) -> Vec<u8> {
         bytes.extend_from_slice(part);
     }
     bytes
-}
-
-/// A cipher with the subkey of one label, scheduled once.
-pub(super) enum Cipher {
-    Xaes256Gcm(Box<Xaes256Gcm>),
-    XChaCha20Poly1305(Box<XChaCha20Poly1305>),
-}
-
-impl Cipher {
-    pub(super) fn new(alg: Alg, key: &[u8; SECRET_BYTES]) -> Self {
-        match alg {
-            Alg::Xaes256Gcm => Self::Xaes256Gcm(Box::new(Xaes256Gcm::new(key.into()))),
-            Alg::XChaCha20Poly1305 => {
-                Self::XChaCha20Poly1305(Box::new(XChaCha20Poly1305::new(key.into())))
-            }
-        }
-    }
-
-    /// Encrypts `body` where it stands.
-    pub(super) fn encrypt(
-        &self,
-        nonce: &[u8; NONCE_BYTES],
-        aad: &[u8],
-        body: &mut [u8],
-    ) -> Result<[u8; TAG_BYTES], aead::Error> {
-        let (nonce, body) = (nonce.into(), body.into());
-        match self {
-            Self::Xaes256Gcm(cipher) => cipher.encrypt_inout_detached(nonce, aad, body),
-            Self::XChaCha20Poly1305(cipher) => cipher.encrypt_inout_detached(nonce, aad, body),
-        }
-        .map(Into::into)
-    }
-
-    /// Decrypts `body` where it stands, if the tag is right.
-    pub(super) fn decrypt(
-        &self,
-        nonce: &[u8; NONCE_BYTES],
-        aad: &[u8],
-        body: &mut [u8],
-        tag: &[u8; TAG_BYTES],
-    ) -> Result<(), aead::Error> {
-        let (nonce, body, tag) = (nonce.into(), body.into(), tag.into());
-        match self {
-            Self::Xaes256Gcm(cipher) => cipher.decrypt_inout_detached(nonce, aad, body, tag),
-            Self::XChaCha20Poly1305(cipher) => cipher.decrypt_inout_detached(nonce, aad, body, tag),
-        }
-    }
 }

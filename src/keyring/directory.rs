@@ -1,19 +1,19 @@
-//! The directory of the key files: what is in it, good and bad, and whose turn it is to change it.
+//! The directory of the key files: which good and bad files are in it, and which process may change it now.
 //!
-//! [`KeyRing::load`](super::KeyRing::load), `reload` and `rotate` [`survey`] it; `file` reads each
-//! of the files. `rotate` also takes the [`lock`], and [`sweep`]s.
+//! [`KeyRing::load`](super::KeyRing::load), `reload` and `rotate` [`survey`] it, and `file` reads each of its files.
+//! `rotate` also takes the [`lock`] and [`sweep`]s.
 //!
 //! # Invariants
-//! - A deleted key is told from a bad file: what is listed is not gone, however bad it is.
-//! - A directory that cannot be listed is an error, and never taken for one that has lost its keys.
-//! - Nobody waits for the lock for ever: a rotation that hangs must not stop an emergency unseen.
-//! - A key counts only if nobody but root and the user we run as could have put it there: the file is theirs, and so is the
-//!   directory.
+//! - A bad file is not a deleted key: a key that is listed is not gone, however bad its file is.
+//! - A directory that cannot be listed is an error. It is never taken for one that has lost its keys.
+//! - A process does not wait for the lock for ever. A rotation that hangs must not silently stop an emergency.
+//! - A key counts only if root or the user we run as owns its file and its directory. Nobody else can then have put it
+//!   there.
 //!
-//! # Why the key of a stranger opens nothing either
-//! Who wrote the file knows the secret. Whatever such a key seals is a session that its owner made up, with any `sub`, and
-//! opening it would believe that. It costs nobody a session unless the owner of the files is changed by mistake, and then
-//! the log and `--check` name them.
+//! # Why the key of a stranger does not open anything either
+//! The person who wrote the file knows the secret, and can seal a session with any `sub`. To open it would be to believe
+//! it. The rule costs a session only if the owner of a key file is changed by mistake. The log and `--check` then name the
+//! file.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -27,16 +27,17 @@ use rustix::fs::OFlags;
 
 use super::error::{Flaw, ForeignOwner, KeyRingError};
 use super::file;
-use super::key::{Key, Kid};
+use super::key::Key;
+use super::kid::Kid;
+use super::owner::{hand_over, is_foreign};
 use crate::clock::UnixTime;
 
-/// How often the lock is tried for, and how long after one another: 10 s in all, where a rotation
-/// takes milliseconds.
+/// How often we try for the lock, and the pause between two tries: 10 s in all. A rotation takes milliseconds.
 const TRIES: u32 = 200;
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// A draft is written and renamed within moments; where there are no locks, a young one may be of a
-/// rotation that is under way.
+/// A draft is written and renamed within moments. Where there are no locks, a young one may belong to a rotation that is
+/// under way.
 const OLDEST_DRAFT: Duration = Duration::from_mins(5);
 
 /// What a directory holds.
@@ -44,22 +45,21 @@ const OLDEST_DRAFT: Duration = Duration::from_mins(5);
 pub(super) struct Found {
     /// The keys, in no order.
     pub(super) keys: Vec<Key>,
-    /// The files that should be keys and are not, by path.
+    /// The files that should be keys but are not, by path.
     pub(super) bad: Vec<(PathBuf, Flaw)>,
-    /// Whose files are there, by name: those of `keys`, and those of bad and foreign files that are
-    /// named after a key.
+    /// The keys that have a file, by its name. Bad files and files of strangers count.
     pub(super) listed: BTreeSet<Kid>,
     /// The key files of strangers, whose keys are not among `keys`.
     pub(super) foreign: Vec<ForeignOwner>,
-    /// Why somebody else can put files into the directory, or exchange them.
+    /// Why another user can add files to the directory, or exchange them.
     pub(super) exposed: Option<KeyRingError>,
 }
 
-/// Reads every key file of a directory. A directory that is not there has none.
+/// Reads every key file of a directory. A directory that does not exist has none.
 pub(super) fn survey(dir: &Path, ourselves: u32) -> Result<Found, KeyRingError> {
-    // A file may be deleted, or all of a Kubernetes volume be exchanged, between the listing and
-    // the reading: then list again, lest its successor is missed too. A link that still leads
-    // nowhere after that is a deleted key.
+    // A file may be deleted, or Kubernetes may exchange the whole volume, after we list the directory and before we read the
+    // file. Then we list again, because we would miss its successor too. A link that still leads nowhere after that is
+    // a deleted key.
     let mut found = Found::default();
     for _ in 0..3 {
         found = Found {
@@ -89,42 +89,12 @@ pub(super) fn survey(dir: &Path, ourselves: u32) -> Result<Found, KeyRingError> 
     Ok(found)
 }
 
-/// Root can change everything anyway.
-const fn is_foreign(owner: u32, ourselves: u32) -> bool {
-    owner != 0 && owner != ourselves
-}
-
-/// The user we run as.
-pub(super) fn ourselves() -> u32 {
-    rustix::process::geteuid().as_raw()
-}
-
-/// For whom a rotation acts: root acts for the owner of the directory, who is to read what comes of it.
-pub(super) fn principal(dir: &Path) -> u32 {
-    match ourselves() {
-        0 => fs::metadata(dir).map_or(0, |metadata| metadata.uid()),
-        ourselves => ourselves,
-    }
-}
-
-/// Gives a new file to the owner of the directory, if that is not who we are: root has made it for them.
-///
-/// Root may have been stripped of that right. Then the file stays root's: an emergency must not fail for it.
-pub(super) fn hand_over(file: &File, dir: &Path) {
-    if let Ok(metadata) = fs::metadata(dir)
-        && ourselves() == 0
-        && metadata.uid() != 0
-    {
-        let _ = std::os::unix::fs::fchown(file, Some(metadata.uid()), Some(metadata.gid()));
-    }
-}
-
-/// Why others can add or exchange keys, if they can.
+/// Why other users can add or exchange keys, if they can.
 fn exposure(dir: &Path, ourselves: u32) -> Option<KeyRingError> {
-    // What cannot be examined cannot be listed either, and that is said there.
+    // A directory that we cannot examine we cannot list either, which gives the error.
     let metadata = fs::metadata(dir).ok()?;
     let (mode, owner) = (metadata.mode() & 0o7777, metadata.uid());
-    // A mount through which nothing can be written is as its maker filled it: a Secret of Kubernetes, a volume `:ro`.
+    // Through a read-only mount nobody can write: a Secret of Kubernetes, a volume `:ro`.
     let is_read_only = || {
         rustix::fs::statvfs(dir)
             .is_ok_and(|found| found.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
@@ -140,10 +110,10 @@ fn exposure(dir: &Path, ourselves: u32) -> Option<KeyRingError> {
     (!is_read_only()).then_some(error)
 }
 
-/// Whether a directory of this mode lets others exchange files that are not theirs.
+/// Whether a directory with this mode lets other users exchange files that are not theirs.
 ///
-/// In a sticky one they can only add some of their own (Kubernetes' Secret volumes are 1777). A group that may write is as
-/// much as others, except with setgid: so the kubelet gives a volume to the pod's own `fsGroup` (2775).
+/// In a sticky directory they can only add files of their own (Kubernetes' Secret volumes are 1777). A group that may write
+/// counts as other users, except with setgid: the kubelet gives a volume to the pod's own `fsGroup` that way (2775).
 const fn is_open_to_others(mode: u32) -> bool {
     const STICKY: u32 = 0o1000;
     const SETGID: u32 = 0o2000;
@@ -155,8 +125,7 @@ const fn is_open_to_others(mode: u32) -> bool {
     mode & STICKY == 0 && (by_others || by_group)
 }
 
-/// The paths that count: `*.toml` without a leading dot (`..data` and its like are Kubernetes'
-/// own).
+/// The paths that count: `*.toml` without a leading dot. Kubernetes has its own names with dots, such as `..data`.
 fn list(dir: &Path) -> Result<Vec<PathBuf>, KeyRingError> {
     let failed = |why| KeyRingError::Directory {
         dir: dir.to_owned(),
@@ -176,12 +145,12 @@ fn list(dir: &Path) -> Result<Vec<PathBuf>, KeyRingError> {
             paths.push(path);
         }
     }
-    // So that of several bad files always the same one is named first.
+    // Of several bad files, an error always names the same one.
     paths.sort_unstable();
     Ok(paths)
 }
 
-/// Holds the directory's lock until dropped, or until the process ends.
+/// Takes the directory's lock. The lock lasts until the file is dropped or the process ends.
 pub(super) fn lock(dir: &Path) -> Result<File, KeyRingError> {
     let failed = |why| KeyRingError::Directory {
         dir: dir.to_owned(),
@@ -192,7 +161,7 @@ pub(super) fn lock(dir: &Path) -> Result<File, KeyRingError> {
     for _ in 0..TRIES {
         match file.try_lock() {
             Ok(()) => {
-                // A courtesy to who waits in vain: without it, he is told less.
+                // Best effort: lets another process name us in its error.
                 let _ = sign(&mut file);
                 return Ok(file);
             }
@@ -207,11 +176,11 @@ pub(super) fn lock(dir: &Path) -> Result<File, KeyRingError> {
     Err(KeyRingError::Locked { path, holder })
 }
 
-/// Opens the lock file, and makes it where there is none.
+/// Opens the lock file, and makes it if there is none.
 ///
-/// The directory may belong to a less privileged user than we are, who could have put anything in its place: a link to
-/// another file would be emptied, and given to that user. So links are not followed, and only a file of our own making
-/// changes its owner.
+/// The directory may belong to a user with fewer rights than ours, who could have put anything in the place of the lock. We
+/// would empty a file that a link leads to, and give it to that user. So we do not follow links, and only a file that
+/// we have made changes its owner.
 fn open_lock(path: &Path, dir: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options
@@ -242,15 +211,15 @@ fn sign(file: &mut File) -> io::Result<()> {
     writeln!(file, "{}", std::process::id())
 }
 
-/// The number of the process that signed.
+/// The number of the process that holds the lock.
 fn signature(file: &mut File) -> Option<u32> {
     let mut text = String::new();
     file.take(16).read_to_string(&mut text).ok()?;
     text.trim().parse().ok()
 }
 
-/// Deletes the drafts that a crash has left. Their keys have sealed nothing, so what cannot be
-/// deleted does no harm.
+/// Deletes the drafts that a crash has left. Their keys have not sealed anything, so a draft that cannot be deleted does no
+/// harm.
 pub(super) fn sweep(dir: &Path, now: UnixTime) {
     let is_left_over = |entry: &DirEntry| {
         let written_at = entry.metadata().ok()?.mtime().try_into().ok()?;
@@ -266,6 +235,7 @@ pub(super) fn sweep(dir: &Path, now: UnixTime) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keyring::owner::ourselves;
 
     #[test]
     fn only_root_and_we_ourselves_are_no_strangers() {

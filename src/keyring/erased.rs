@@ -1,13 +1,13 @@
 //! Plaintext bytes, erased when dropped.
 //!
-//! `aead` decrypts into them, `session` writes and unpacks states in them.
+//! `aead` decrypts into them. `session` writes and unpacks states in them.
 //!
 //! # Invariants
-//! - No copy is left behind: not when dropped, not when they grow, nor in room that was never counted as length (E23).
+//! - They leave no copy behind when they are dropped or grow, nor in room beyond their length.
 //!
 //! # Why not `Zeroizing<Vec<u8>>`
-//! That one erases byte by byte, which took a tenth of the time to open a session, and leaves its old buffer behind as it
-//! was when it grows.
+//! It erases byte by byte, which took a tenth of the time to open a session. When it grows, it leaves its old buffer behind
+//! unerased.
 
 use std::borrow::Borrow;
 use std::ops::{Deref, DerefMut};
@@ -19,7 +19,7 @@ use zeroize::optimization_barrier;
 pub struct Erased(Vec<u8>);
 
 impl Erased {
-    /// No bytes, and room for so many.
+    /// No bytes, with room for `capacity` bytes.
     pub fn with_capacity(capacity: usize) -> Self {
         Self(Vec::with_capacity(capacity))
     }
@@ -35,7 +35,7 @@ impl Erased {
         self.0.extend_from_slice(bytes);
     }
 
-    /// For writers that fill the room that is there; they must not make more.
+    /// The buffer, for a writer that fills the room there is. The writer must not make more room.
     pub fn as_vec(&mut self) -> &mut Vec<u8> {
         &mut self.0
     }

@@ -1,20 +1,20 @@
 //! Why there is no ring: what is wrong, where, and what to do about it.
 //!
-//! `main` prints these and exits with 78, a running process logs them and keeps its old ring.
+//! At the start the program prints these errors and exits with 78. A running process logs them and keeps its old ring.
 //!
 //! # Invariants
-//! - No variant holds a secret, nor any value that stands in a key file: whoever mistypes a field
-//!   may have pasted the secret into it.
-//! - A message is whole: no variant has a `source()` that would say the same again.
+//! - A variant holds neither a secret nor a value of a key file. A person who mistypes a field may have pasted the secret
+//!   into it.
+//! - A message is whole: no variant has a `source()` that would repeat it.
 
 use std::io;
 use std::path::PathBuf;
 
-use super::file::rfc3339;
-use super::key::Kid;
+use super::kid::Kid;
+use super::time::rfc3339;
 use crate::clock::UnixTime;
 
-/// Why a directory is no key ring, or cannot be rotated.
+/// Why a directory is not a key ring, or cannot be rotated.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyRingError {
@@ -26,10 +26,10 @@ pub enum KeyRingError {
         /// What the operating system said.
         why: io::Error,
     },
-    /// Two keys of one name.
+    /// Two keys have one name.
     #[error("the key {0} is there twice: delete one of the two files")]
     Duplicate(Kid),
-    /// No keys at all.
+    /// There are no keys.
     #[error("there is no key: run `sealgate --rotate-keys` to make the first one")]
     Empty,
     /// One key file is not as it should be.
@@ -40,7 +40,7 @@ pub enum KeyRingError {
         /// What is wrong with it, and what to do.
         flaw: Flaw,
     },
-    /// The directory of a user who is neither root nor the one we run as.
+    /// The directory belongs to a user who is neither root nor the one we run as.
     #[error(
         "the key directory {} belongs to user {owner}, who may exchange every key: run sealgate as that user, `chown` the \
          directory to root or to the user that sealgate runs as, or mount it read-only",
@@ -52,10 +52,10 @@ pub enum KeyRingError {
         /// The user's number.
         owner: u32,
     },
-    /// A time that no key file can hold.
+    /// A key file cannot hold such a late time.
     #[error("the activation would be after the year 9999: choose a shorter delay")]
     FarFuture,
-    /// Another rotation does not come to its end.
+    /// Another rotation does not end.
     #[error(
         "{} has been held for 10 s by {}: end that rotation if it hangs, its lock goes with it, and \
          try again; nothing was changed",
@@ -67,13 +67,13 @@ pub enum KeyRingError {
     Locked {
         /// The lock.
         path: PathBuf,
-        /// The process that says to hold it.
+        /// The process that says it holds the lock.
         holder: Option<u32>,
     },
-    /// Nothing but keys of strangers.
+    /// All keys are those of strangers.
     #[error("no key can be used: {0}")]
     NoneOfOurs(ForeignOwner),
-    /// A directory without a key file, or no directory.
+    /// The directory has no key file, or does not exist.
     #[error(
         "there is no key in {}: run `sealgate --rotate-keys --keys {}` to make the first one",
         .0.display(), .0.display()
@@ -89,7 +89,7 @@ pub enum KeyRingError {
         /// When the first key activates.
         first: UnixTime,
     },
-    /// A directory that others may write.
+    /// Other users may write to the directory.
     #[error(
         "the key directory {} has mode {mode:04o}, so that others may exchange keys: run `chmod 0700` on it (0750 for a \
          group that reads; a sticky directory or a read-only mount is fine, too), and if others had access to the machine, \
@@ -117,15 +117,15 @@ pub enum KeyRingError {
         /// What the operating system said.
         why: io::Error,
     },
-    /// `--drop` with a key that is not there.
+    /// `--drop` names a key that is not there.
     #[error("there is no key {kid} in {}, nothing was changed", .dir.display())]
     UnknownKid {
-        /// What was asked for.
+        /// The name that was given.
         kid: Kid,
-        /// Where it is not.
+        /// The directory.
         dir: PathBuf,
     },
-    /// A rotation while the last one's key is still to come.
+    /// The key of the last rotation is not active yet.
     #[error(
         "the key {kid} of an earlier rotation still waits, it activates at {}: rotate again after that. Nothing was changed. \
          --force adds a key beside it, --now one that is active at once",
@@ -134,13 +134,10 @@ pub enum KeyRingError {
     Waiting {
         /// The key that waits.
         kid: Kid,
-        /// Until when.
+        /// When it activates.
         activates_at: UnixTime,
     },
-    /// A secret that is no 32 random bytes (E9).
-    #[error("the secret is {0}, not 32 random bytes")]
-    WeakSecret(&'static str),
-    /// The new key could not be written, or not surely; the other keys are as they were.
+    /// The new key could not be written, or perhaps not. The other keys are unchanged.
     #[error(
         "the key file {} cannot be written: {why}; no key was deleted; mend this and rotate \
          again",
@@ -154,8 +151,7 @@ pub enum KeyRingError {
     },
 }
 
-/// A key file of a user who is neither root nor the one we run as: it may be a trap, so it neither
-/// seals nor opens.
+/// A key file of a user who is neither root nor the one we run as. It may be a trap, so its key neither seals nor opens.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
     "the key file {} belongs to user {owner}, who may have made it up, so its key neither seals nor opens: `chown` it to \
@@ -169,7 +165,7 @@ pub struct ForeignOwner {
     pub owner: u32,
 }
 
-/// What is wrong with a key file. Reads on from "the key file keys/….toml".
+/// What is wrong with a key file. The text continues "the key file keys/….toml".
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Flaw {
@@ -184,65 +180,65 @@ pub enum Flaw {
         /// What it has to be.
         expected: &'static str,
     },
-    /// Named after another key than the one inside.
+    /// It is named after another key than the one it holds.
     #[error(
         "holds the key {0} and must be named {0}.toml; if it was edited, restore it: \
          key files never change"
     )]
     Kid(Kid),
-    /// A field is not there.
+    /// A field is missing.
     #[error("is damaged: `{0}` is missing; restore the file, or delete it to end its sessions")]
     Missing(&'static str),
-    /// Others may read it, or it may be written by somebody who should not.
+    /// Its mode lets other users read or write it.
     #[error(
         "has mode {0:04o}, so that others may read or change it: run `chmod 0600` on \
          it (a Kubernetes Secret volume needs `defaultMode: 0440`), and if others had access to \
          the machine, rotate and drop the key"
     )]
     Mode(u32),
-    /// Its name is not that of a key.
+    /// Its name is not the name of a key.
     #[error(
         "is not named after a key (16 lower-case hex digits and `.toml`): take it out of the \
          directory"
     )]
     Name,
-    /// A directory, a pipe, a device.
+    /// It is a directory, a pipe or a device.
     #[error("is not a regular file: take it out of the directory")]
     NotAFile,
-    /// Longer than any key file.
+    /// It is longer than any key file.
     #[error("is over {0} bytes long and so is no key: take it out of the directory")]
     TooLong(u64),
     /// The operating system does not let us read it.
     #[error("cannot be read: {0}")]
     Unreadable(io::Error),
-    /// A stranger's.
+    /// It belongs to a stranger.
     #[error(
         "belongs to user {0}, who may have made it up: `chown` it to root or to the user that sealgate runs as if it is \
          yours, else delete it"
     )]
     Owner(u32),
-    /// A cipher that this release does not have.
+    /// It names a cipher that this release does not have.
     #[error(
         "names a cipher that this release does not know; it knows XAES-256-GCM and \
          XChaCha20-Poly1305"
     )]
     UnknownAlg,
-    /// A field that no key file has.
+    /// It has a field that key files do not have.
     #[error(
         "has a field that key files do not have; they have version, alg, created_at, \
          activates_at and secret"
     )]
     UnknownField,
-    /// Not TOML.
+    /// It is not TOML.
     #[error("is no valid TOML in line {line}; restore the file, or delete it to end its sessions")]
     Syntax {
         /// Counted from 1.
         line: usize,
     },
-    /// Not of the version that this release reads.
+    /// It has another version than the one this release reads.
     #[error("is not of version 1: a newer release may have written it")]
     Version,
-    /// A secret that is no 32 random bytes (E9).
+    /// Its secret is not 32 random bytes.
     #[error(
         "has a weak secret ({0}): delete it and let `sealgate --rotate-keys` make a random key"
     )]

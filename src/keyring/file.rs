@@ -1,20 +1,19 @@
-//! One key as a file: `<kid>.toml`, read strictly, written whole or not at all.
+//! One key as a file, `<kid>.toml`: read strictly, written whole or not at all.
 //!
-//! `directory` [`read`]s all of a directory, `rotate` [`write`]s new ones. The format is described for people in `keys/README.md`.
+//! `directory` [`read`]s all files of a directory, and `rotate` [`write`]s new ones. `keys/README.md` describes the format
+//! for people.
 //!
 //! # Invariants
-//! - A file that is not exactly a key file is refused, and nothing that stands in it is repeated in
-//!   the error.
+//! - A file that is not exactly a key file is refused. The error repeats nothing that stands in it.
 //! - A file appears under its name with all its bytes on the disk, or it does not appear.
-//! - A file is never written twice: the name comes from the secret, and the secret is new.
+//! - A file is never written twice: its name follows from the secret, and the secret is new.
 //!
 //! # Spec
 //! RFC 3339 (times), RFC 4648 §5 (base64url, no padding), TOML 1.0.
 //!
 //! # Why
-//! The fields are picked out by hand instead of by serde, whose errors quote the offending value.
-//! The TOML parser's own copies of the text are out of reach and not erased; the text and the
-//! secret are.
+//! The fields are read by hand, because serde's errors quote the value they refuse. The text and the secret are erased;
+//! the TOML parser's own copies of the text are out of reach.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
@@ -29,18 +28,21 @@ use rustix::fs::OFlags;
 use toml::{Table, Value};
 use zeroize::Zeroizing;
 
-use super::directory;
+use super::cipher::{SECRET_BYTES, Secret};
 use super::error::{Flaw, KeyRingError};
-use super::key::{Key, Kid, SECRET_BYTES, Secret};
+use super::key::{Key, Weak};
+use super::kid::Kid;
+use super::owner;
+use super::time::rfc3339;
 use crate::clock::UnixTime;
 
-/// A key file has about 220 bytes; this leaves room for comments.
+/// The longest key file. One has about 220 bytes; the rest is room for comments.
 const LONGEST: u64 = 4096;
 
-/// Group may write, others may read or write.
+/// The group may write, or others may read or write.
 const FORBIDDEN_MODE: u32 = 0o026;
 
-/// How the name of a file ends that is still being written. It begins with a dot.
+/// The end of the name of a file that is still being written. Such a name begins with a dot.
 const DRAFT: &str = ".draft";
 
 /// The key that a file is named after.
@@ -48,18 +50,17 @@ pub(super) fn kid(path: &Path) -> Option<Kid> {
     path.file_stem()?.to_str()?.parse().ok()
 }
 
-/// Reads one key file, and who owns it; symbolic links are followed, as Kubernetes mounts Secrets by
-/// them.
+/// Reads one key file, and who owns it. It follows symbolic links, because Kubernetes mounts Secrets through them.
 pub(super) fn read(path: &Path) -> Result<(Key, u32), Flaw> {
     let named = kid(path).ok_or(Flaw::Name)?;
-    // Opening a pipe would wait for its other end.
+    // To open a pipe would wait for its other end.
     let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(flags)
         .open(path)
         .map_err(Flaw::Unreadable)?;
-    // Of the open file, not of the path: what is checked is what is read.
+    // Those of the open file, not of the path: the file that is checked is the file that is read.
     let metadata = file.metadata().map_err(Flaw::Unreadable)?;
     if !metadata.is_file() {
         return Err(Flaw::NotAFile);
@@ -68,7 +69,7 @@ pub(super) fn read(path: &Path) -> Result<(Key, u32), Flaw> {
     if mode & FORBIDDEN_MODE != 0 {
         return Err(Flaw::Mode(mode));
     }
-    // With all its room from the start, so that growing leaves no copies behind.
+    // It has all its room from the start, because growth would leave copies behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(8192));
     file.take(LONGEST.saturating_add(1))
         .read_to_end(&mut bytes)
@@ -91,7 +92,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Key, Flaw> {
         toml::from_str(text).map_err(|why| syntax(bytes, why.span().map_or(0, |at| at.start)))?;
 
     let mut field = |name: &'static str| table.remove(name).ok_or(Flaw::Missing(name));
-    // The version first: another version may have other fields.
+    // The version comes first, because another version may have other fields.
     if field("version")? != Value::Integer(1) {
         return Err(Flaw::Version);
     }
@@ -105,10 +106,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Key, Flaw> {
     if !table.is_empty() {
         return Err(Flaw::UnknownField);
     }
-    Key::from_secret(secret, alg, created_at, activates_at).map_err(|why| match why {
-        KeyRingError::WeakSecret(why) => Flaw::Weak(why),
-        _ => Flaw::UnknownAlg,
-    })
+    Key::from_secret(secret, alg, created_at, activates_at).map_err(|Weak(why)| Flaw::Weak(why))
 }
 
 fn syntax(bytes: &[u8], at: usize) -> Flaw {
@@ -118,7 +116,7 @@ fn syntax(bytes: &[u8], at: usize) -> Flaw {
     }
 }
 
-/// RFC 3339 as a string, or TOML's own date-time, which is the same without quotes.
+/// A time of RFC 3339, as a string or as a date-time of TOML.
 fn time(field: &'static str, value: &Value) -> Result<UnixTime, Flaw> {
     let text = match value {
         Value::String(text) => text.clone(),
@@ -144,7 +142,7 @@ fn secret(value: Value) -> Result<Secret, Flaw> {
         return Err(FLAW);
     };
     let text = Zeroizing::new(text);
-    // A little longer than the secret, as the decoder wants room for whole groups.
+    // A little longer than the secret, because the decoder writes whole groups.
     let mut bytes = Zeroizing::new([0; SECRET_BYTES + 4]);
     let length = URL_SAFE_NO_PAD
         .decode_slice(text.as_bytes(), bytes.as_mut_slice())
@@ -160,37 +158,37 @@ fn secret(value: Value) -> Result<Secret, Flaw> {
     }
 }
 
-/// Where the file of a key is.
+/// The path of the file of a key.
 pub(super) fn path(dir: &Path, kid: Kid) -> PathBuf {
     dir.join(format!("{kid}.toml"))
 }
 
-/// Writes the key's file, mode 0600, and returns when it will survive a power failure.
+/// Writes the key's file with mode 0600. It returns once the file survives a power failure.
 pub(super) fn write(dir: &Path, key: &Key) -> Result<(), KeyRingError> {
     let text = text(key)?;
     let path = path(dir, key.kid());
-    // A dot in front: no reader looks at it.
+    // No reader looks at a name with a dot in front.
     let draft = dir.join(format!(".{}{DRAFT}", key.kid()));
     let written = absent(&path)
         .and_then(|()| write_new(&draft, dir, &text))
         .and_then(|()| fs::rename(&draft, &path))
         .and_then(|()| sync(dir));
     written.map_err(|why| {
-        // Already under its name, it may be known to a replica by now; a draft is known to nobody.
+        // A file under its own name may already be known to a replica. A draft is not.
         let _ = fs::remove_file(&draft);
         KeyRingError::Write { path, why }
     })
 }
 
-/// Whether a crash may have left a file of this name.
+/// Whether a crash may have left a file with this name.
 pub(super) fn is_draft(name: &OsStr) -> bool {
     let name = name.to_str().and_then(|name| name.strip_prefix('.'));
     let kid = name.and_then(|name| name.strip_suffix(DRAFT));
     kid.is_some_and(|kid| kid.parse::<Kid>().is_ok())
 }
 
-/// A rename would replace what is there. The name is as random as the key, so this is for mistakes,
-/// not for races.
+/// Refuses to replace a file that is there. The name is as random as the key, so this guards against mistakes, not against
+/// races.
 fn absent(path: &Path) -> io::Result<()> {
     if path.symlink_metadata().is_ok() {
         return Err(io::ErrorKind::AlreadyExists.into());
@@ -204,12 +202,12 @@ fn write_new(draft: &Path, dir: &Path, text: &str) -> io::Result<()> {
         .create_new(true)
         .mode(0o600)
         .open(draft)?;
-    directory::hand_over(&file, dir);
+    owner::hand_over(&file, dir);
     file.write_all(text.as_bytes())?;
     file.sync_all()
 }
 
-/// Makes additions to and deletions from a directory durable.
+/// Makes additions to a directory, and deletions from it, durable.
 pub(super) fn sync(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
@@ -218,7 +216,7 @@ pub(super) fn sync(dir: &Path) -> io::Result<()> {
 pub(super) fn text(key: &Key) -> Result<Zeroizing<String>, KeyRingError> {
     let created_at = rfc3339(key.created_at()).ok_or(KeyRingError::FarFuture)?;
     let activates_at = rfc3339(key.activates_at()).ok_or(KeyRingError::FarFuture)?;
-    // With all its room from the start, so that growing leaves no copies behind.
+    // It has all its room from the start, because growth would leave copies behind.
     let mut text = Zeroizing::new(String::with_capacity(1024));
     for part in [
         "# A key of sealgate. Never edit it: add and delete keys with `sealgate --rotate-keys`.\n",
@@ -235,10 +233,4 @@ pub(super) fn text(key: &Key) -> Result<Zeroizing<String>, KeyRingError> {
     URL_SAFE_NO_PAD.encode_string(key.secret(), &mut text);
     text.push_str("\"\n");
     Ok(text)
-}
-
-/// The time as key files have it; none after the year 9999.
-pub(super) fn rfc3339(at: UnixTime) -> Option<String> {
-    let second = i64::try_from(at.as_secs()).ok()?;
-    Some(Timestamp::from_second(second).ok()?.to_string())
 }

@@ -1,26 +1,25 @@
-//! `sealgate --rotate-keys`: adds the next key, deletes keys that no session can need any more.
+//! `sealgate --rotate-keys`: adds the next key, and deletes keys that sessions no longer need.
 //!
-//! `main` (and `demo`, for its first key) calls [`rotate`] and prints the [`Rotation`].
+//! The program calls [`rotate`] and prints the [`Rotation`]. The demo calls it for its first key.
 //!
 //! # Invariants
-//! - A ring with a bad file, or with one of a stranger, is refused before anything is written, unless a key is to be dropped:
-//!   an emergency waits for nothing to be mended. Then the key goes by its name, even if its own
-//!   file is the bad one, and the bad files that stay are told of.
-//! - Nothing is deleted before the new key is on the disk: whenever the power fails, there is a
-//!   ring.
-//! - Two rotations at once take turns (`.lock`), for which neither waits long. Where the file system has no locks they may
-//!   overlap, and still leave a ring: names are unique, a deleted file is deleted, and who deletes
-//!   a primary has added its successor.
+//! - A ring with a bad file, or with a file of a stranger, is refused before anything is written. Only `drop` goes on,
+//!   because an emergency cannot wait until the files are fixed. It deletes the key by its name, even if its own file is
+//!   the bad one, and reports the bad files that stay.
+//! - Nothing is deleted before the new key is on the disk. Whenever the power fails, there is a ring.
+//! - Two rotations at once take turns (`.lock`), and neither waits long. Where the file system has no locks they may overlap,
+//!   and still leave a ring: names are unique, a deleted file is gone, and a rotation that deletes a primary has added its
+//!   successor.
 //!
 //! # Why
-//! Three phases in time, none of which needs replicas to talk (E18): the new key is *added*, so
-//! that every replica can open what it will seal; it *activates* `activate_in` later, when all have
-//! read it; its predecessor is *retired* by a later rotation, `retire_after` after it last sealed.
-//! An emergency (`drop`) skips the waiting and costs sessions.
+//! There are three phases, and replicas need not talk to each other in any of them. The new key is *added*, so that every
+//! replica can open what it will seal. It *activates* after `activate_in`, when all replicas have read it. A later rotation
+//! *retires* its predecessor, `retire_after` after that last sealed. An emergency (`drop`) skips the wait and costs
+//! sessions.
 //!
-//! A rotation while the last one's key is still to come is a mistake nearly always, a job that ran twice: each would add a
-//! key, which stays in every ring for as long as sessions last. So it is refused, unless it is told to (`force`), or the new
-//! key is to be active at once.
+//! A rotation while the last key is not active yet is nearly always a mistake: a job that ran twice. Each would add a key,
+//! which stays in every ring for as long as sessions last. So it is refused, except with `force` or if the new key is to
+//! be active at once.
 
 use std::fmt;
 use std::fs::DirBuilder;
@@ -29,14 +28,18 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::time::Duration;
 
-use super::KeyRing;
+use super::cipher::Alg;
 use super::directory::{self, Found};
 use super::error::{Flaw, ForeignOwner, KeyRingError};
-use super::file::{self, rfc3339};
-use super::key::{Alg, Key, Kid};
+use super::file;
+use super::key::Key;
+use super::kid::Kid;
+use super::owner;
+use super::ring::KeyRing;
+use super::time::rfc3339;
 use crate::clock::UnixTime;
 
-/// What `--rotate-keys` is told.
+/// The options of `--rotate-keys`.
 #[derive(Clone, Debug)]
 pub struct RotateOptions {
     /// The cipher of the new key.
@@ -47,11 +50,11 @@ pub struct RotateOptions {
     pub retire_after: Duration,
     /// Emergency: delete this key, and no other.
     pub drop: Option<Kid>,
-    /// Add a key even beside one that is still to come.
+    /// Add a key even if another one is not active yet.
     pub force: bool,
 }
 
-/// What a rotation did, and the ring it left. `Display` is what the operator reads.
+/// What a rotation did, and the ring it left. `Display` writes it for the operator.
 #[derive(Debug)]
 pub struct Rotation {
     /// The ring as it is now.
@@ -60,7 +63,7 @@ pub struct Rotation {
     pub added: Option<Kid>,
     /// The deleted keys.
     pub removed: Vec<Removal>,
-    /// Files beside a dropped key that are no keys: with them there, no process takes up a key.
+    /// Bad files beside a dropped key. As long as they are there, no process loads a new key.
     pub bad: Vec<KeyRingError>,
     at: UnixTime,
 }
@@ -68,14 +71,14 @@ pub struct Rotation {
 /// A deleted key.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Removal {
-    /// By `drop`.
+    /// `drop` named it.
     Dropped(Kid),
     /// No session needs it any more.
     Retired(Kid),
 }
 
 impl Removal {
-    /// Which key.
+    /// The key.
     pub const fn kid(self) -> Kid {
         match self {
             Self::Dropped(kid) | Self::Retired(kid) => kid,
@@ -85,8 +88,8 @@ impl Removal {
 
 /// Adds and deletes keys of `dir` as [`RotateOptions`] say. Makes the directory if there is none.
 ///
-/// The first key of a ring, a key that replaces a dropped primary, and a key beside none that is
-/// active, are active at once, whatever `activate_in` says: without them nothing could be sealed.
+/// Some keys are active at once, whatever `activate_in` says, because otherwise no key could seal: the first key of a ring, a
+/// key that replaces a dropped primary, and a key beside keys that are not active yet.
 pub fn rotate(
     dir: &Path,
     options: &RotateOptions,
@@ -110,7 +113,7 @@ pub fn rotate(
     let _turn = directory::lock(dir)?;
 
     let rotation = plan(
-        directory::survey(dir, directory::principal(dir))?,
+        directory::survey(dir, owner::principal(dir))?,
         dir,
         options,
         now,
@@ -119,7 +122,7 @@ pub fn rotate(
     if let Some(key) = rotation.added.and_then(|kid| rotation.ring.key(kid)) {
         file::write(dir, key)?;
     }
-    // Every one is tried before a failure is reported: what stays would go on opening cookies.
+    // Each deletion is tried before a failure is reported, because a key that stays goes on opening cookies.
     let mut removed = Ok(());
     for removal in &rotation.removed {
         let path = file::path(dir, removal.kid());
@@ -134,7 +137,7 @@ pub fn rotate(
     removed.map(|()| rotation)
 }
 
-/// Everything that is decided, before anything is done.
+/// Decides everything before anything is done.
 fn plan(
     found: Found,
     dir: &Path,
@@ -145,7 +148,7 @@ fn plan(
     keys.sort_by_key(|key| (key.activates_at(), key.kid()));
     let active = |key: &&Key| key.activates_at() <= now;
     let primary = keys.iter().rfind(active).map(Key::kid);
-    // Of a key that cannot be read nobody knows that it is not the primary. That of a stranger never is.
+    // A key that cannot be read may be the primary. The key of a stranger never is.
     let is_of_stranger = |kid| {
         let mut foreign = found.foreign.iter();
         foreign.any(|foreign| file::kid(&foreign.path) == Some(kid))
@@ -215,8 +218,8 @@ fn plan(
     })
 }
 
-/// The keys whose successor has been active longer than `retire_after`. Never the primary: its
-/// successor is still to come.
+/// The keys whose successor has been active longer than `retire_after`. The primary is never one, because its successor is
+/// not active yet.
 fn retired(keys: &[Key], retire_after: Duration, now: UnixTime) -> Vec<Removal> {
     keys.iter()
         .zip(keys.iter().skip(1))
@@ -225,9 +228,9 @@ fn retired(keys: &[Key], retire_after: Duration, now: UnixTime) -> Vec<Removal> 
         .collect()
 }
 
-/// A new key that comes after the others, even after one that activates in the same second: there
-/// the kid decides, so secrets are drawn until it decides for the new one. Of some that would do
-/// the lowest is taken, which leaves room for the next. It costs the secret a few bits of its 256.
+/// A new key that sorts after the others. Among keys that activate in the same second the kid decides, so secrets are drawn
+/// until one gives a greater kid. Of several such kids the lowest is taken, which leaves room for the next. That costs
+/// the secret a few of its 256 bits.
 fn newest(
     alg: Alg,
     now: UnixTime,

@@ -13,11 +13,11 @@ use openidconnect::HttpResponse;
 
 use super::ClientSettings;
 use crate::clock::UnixTime;
-use crate::telemetry::Hourly;
+use crate::telemetry::Seldom;
 
 /// When the last warning was given.
 #[derive(Debug, Default)]
-pub(super) struct Drift(Hourly);
+pub(super) struct Drift(Seldom);
 
 impl Drift {
     /// Warns if the two clocks differ too much, at most once an hour.

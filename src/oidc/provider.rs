@@ -26,7 +26,7 @@ use super::metadata::{Known, Metadata};
 use super::refetch::{Asker, Refetch};
 use super::{ClientSettings, ExchangeKey, Expectation, OidcError, RepeatRefresh, TokenCache};
 use crate::clock::{Clock, UnixTime};
-use crate::telemetry::Hourly;
+use crate::telemetry::Seldom;
 
 /// How long metadata and keys are used without asking again.
 const FRESH: Duration = Duration::from_hours(1);
@@ -63,11 +63,11 @@ pub struct Provider {
 #[derive(Debug, Default)]
 pub struct Reminders {
     /// An ID token is too large for the cookie of the logout hint.
-    pub large_hint: Hourly,
+    pub large_hint: Seldom,
     /// A login brought no claim that a route requires.
-    pub missing_claim: Hourly,
+    pub missing_claim: Seldom,
     /// A login brought no refresh token.
-    pub no_refresh_token: Hourly,
+    pub no_refresh_token: Seldom,
 }
 
 impl Provider {

@@ -14,7 +14,7 @@ use crate::guard::{self, CookieLines};
 use crate::names::ReturnTo;
 use crate::oidc::IdpClient;
 use crate::session::{OpenResult, OpenSession, Wallet};
-use crate::telemetry::{RequestScope, take_along_blocking};
+use crate::telemetry::RequestScope;
 
 /// What is known of a request before its frontend is.
 pub struct Arrival<'r> {
@@ -88,17 +88,8 @@ impl<'r> Ctx<'r> {
 
     /// Looks once at the key directory, because a cookie may be sealed with a key that this process has not read yet.
     /// Returns whether the request has other keys now.
-    ///
-    /// It does not look if the directory was read in this second, or if another request's look has not ended.
     pub async fn look_for_keys(&mut self) -> bool {
-        if self.bff.keys.is_worth_a_look(self.now) {
-            let (bff, now) = (Arc::clone(self.bff), self.now);
-            // Other requests of this worker do not wait for the disk.
-            let look = take_along_blocking(move || bff.look_for_keys(now));
-            if let Err(error) = actix_web::rt::task::spawn_blocking(look).await {
-                log::error!("the key directory was not read: {error}");
-            }
-        }
+        self.bff.keys.look(self.now).await;
         let current = self.bff.keys.current();
         let has_changed = !Arc::ptr_eq(&current, self.wallet.keys());
         self.wallet.use_keys(current);

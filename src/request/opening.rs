@@ -45,7 +45,7 @@ impl Ctx<'_> {
             self.drop_session();
         }
         self.bff.metrics.session_opened(self.found.as_str());
-        let is_stale = |coordinator: &Arc<Coordinator>| coordinator.is_in_the_dark();
+        let is_stale = |coordinator: &Arc<Coordinator>| coordinator.revocations_are_stale();
         if self.session.is_some()
             && session_use == SessionUse::ReliesOn
             && self.bff.coordinator.as_ref().is_some_and(is_stale)

@@ -61,7 +61,9 @@ fn refuse_host(request: &HttpRequest, bff: &Bff) -> Option<HttpResponse> {
         return None;
     }
     if let Some(host) = named
-        && bff.unknown_hosts.may_tell(host.as_str(), bff.clock.now())
+        && bff
+            .unknown_hosts
+            .is_due_about(host.as_str(), bff.clock.now())
     {
         log::warn!(host = host.as_str(); "the admin listener was called by a name that it does not know: if it is yours, add it \
             to server.admin_hosts");

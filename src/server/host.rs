@@ -37,7 +37,10 @@ pub(super) fn warn_of_unknown(host: &str, bff: &Bff) {
     let Some(host) = Authority::parse(host) else {
         return;
     };
-    if bff.unknown_hosts.may_tell(host.as_str(), bff.clock.now()) {
+    if bff
+        .unknown_hosts
+        .is_due_about(host.as_str(), bff.clock.now())
+    {
         log::warn!(host = host.as_str(); "a request for a host that no frontend has: if a proxy in front writes Host anew, let \
             it pass on what the browser sent, or else correct the frontend's origin");
     }

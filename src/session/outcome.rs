@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::opened::OpenSession;
 use crate::keyring::{Kid, SealError};
+use crate::telemetry::words;
 
 /// How the cookies of a request were found; the label of `sealgate_session_open_total`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -27,31 +28,17 @@ pub enum OpenResult {
     Unrefreshable,
 }
 
-impl OpenResult {
-    /// Every one.
-    pub const ALL: [Self; 7] = [
-        Self::Anonymous,
-        Self::Ended,
-        Self::Expired,
-        Self::Idle,
-        Self::Ok,
-        Self::Rejected,
-        Self::UnknownKey,
-    ];
-
-    /// The metric's label value.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Anonymous => "anonymous",
-            Self::Ended => "ended",
-            Self::Expired | Self::Unrefreshable => "expired",
-            Self::Idle => "idle",
-            Self::Ok => "ok",
-            Self::Rejected => "rejected",
-            Self::UnknownKey => "unknown-key",
-        }
-    }
-}
+words!(OpenResult {
+    Anonymous => "anonymous",
+    Ended => "ended",
+    Expired => "expired",
+    Idle => "idle",
+    Ok => "ok",
+    Rejected => "rejected",
+    UnknownKey => "unknown-key",
+    // The metric does not tell it from any other session that is past its end.
+    Unrefreshable => "expired",
+});
 
 /// What the cookies of a request held.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! The metrics of the coordination between replicas: `sealgate_coordination_…`, declared here and nowhere else.
+//! The metrics of the coordination between replicas: `sealgate_coordination_…`. They are declared here and nowhere else.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -6,44 +6,44 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use super::metrics::{Outcome, words};
+use super::label::{Outcome, words};
 
-/// What the store for coordination is asked for.
+/// The purpose of a call of the store.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum StoreCall {
-    /// The right to refresh, or the result.
+    /// To get the right to refresh, or the result.
     Lease,
-    /// Whether a logout token came before.
+    /// To learn whether a logout token came before.
     LogoutToken,
-    /// Whether it is there.
+    /// To learn whether the store answers.
     Probe,
     /// To keep the result of a refresh.
     Result,
-    /// To tell of a revocation.
+    /// To tell the other replicas of a revocation.
     Revocation,
 }
 
-/// How it answered.
+/// How the store answered.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum StoreResult {
-    /// Not, or with an error.
+    /// It did not answer, or with an error.
     Failed,
-    /// As it should.
+    /// It answered.
     Ok,
-    /// It was known to be gone, and not asked.
+    /// It was known to be gone, and was not asked.
     Skipped,
 }
 
 /// What came of a refresh between replicas.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum SharedRefresh {
-    /// Another replica's result.
+    /// This replica took the result of another one.
     Adopted,
-    /// Without the store, as if there were no other replica.
+    /// This replica called the provider without the store, as if it were alone.
     Alone,
-    /// Another replica was at it, and its result did not come.
+    /// Another replica held the lease, and its result did not come.
     Failed,
-    /// This replica called the provider, for all.
+    /// This replica held the lease, and called the provider for all.
     Led,
 }
 
@@ -52,9 +52,9 @@ pub enum SharedRefresh {
 pub enum FeedEntry {
     /// A revocation.
     Ok,
-    /// Nothing that a replica of this installation wrote.
+    /// No replica of this installation wrote it.
     Rejected,
-    /// Sealed with a key that is not here, or not yet.
+    /// This replica does not have the key that sealed it, or not yet.
     UnknownKey,
 }
 
@@ -96,12 +96,12 @@ pub struct CoordinationMetrics {
 }
 
 impl CoordinationMetrics {
-    /// Whether the store is there.
+    /// Whether the store is reached.
     pub fn reached(&self, is_up: bool) {
         self.up.set(i64::from(is_up));
     }
 
-    /// The store was asked, or was not because it is gone.
+    /// The store was called, or was not because it is gone.
     pub fn called(&self, call: StoreCall, result: StoreResult) {
         let (call, result) = (call.as_str(), result.as_str());
         self.calls.get_or_create(&Asked { call, result }).inc();
@@ -125,7 +125,7 @@ impl CoordinationMetrics {
         self.backchannel.get_or_create(&Outcome { result }).inc();
     }
 
-    /// What is known at the moment: the age of the feed in seconds (-1: never read), and how many revocations count.
+    /// The age of the feed in seconds (-1 if it was never read), and the number of revocations that count.
     pub fn knowledge(&self, feed_age: Option<u64>, revocations: usize) {
         let age = feed_age.map_or(-1, |age| i64::try_from(age).unwrap_or(i64::MAX));
         self.feed_age.set(age);

@@ -1,8 +1,8 @@
 //! `RUST_LOG`: which log lines are written.
 //!
 //! # Why not as `env_logger` reads it
-//! It takes a word that is no level for the name of a module, and then hears nobody else: a slip of the pen would silence
-//! the whole process, errors included.
+//! It takes a word that is not a level for the name of a module, and then writes no lines of other modules. A typing error
+//! would silence the whole process, errors included.
 
 use log::LevelFilter;
 
@@ -11,7 +11,7 @@ const DEFAULT: &str = "info";
 const REMEDY: &str =
     "write a level (off, error, warn, info, debug, trace), or module=level such as sealgate=debug";
 
-/// Directives that have a meaning, and complaints of those that have none.
+/// The directives that have a meaning, and complaints about the others.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct LogFilter {
     spec: String,
@@ -19,7 +19,7 @@ pub struct LogFilter {
 }
 
 impl LogFilter {
-    /// Takes the directives apart, and leaves out those that are none.
+    /// Reads the directives, and leaves out those that have no meaning.
     pub fn parse(text: &str) -> Self {
         let (directives, search) = match text.split_once('/') {
             Some((directives, search)) => (directives, Some(search)),
@@ -46,7 +46,7 @@ impl LogFilter {
             }
         }
         if !is_about_us {
-            // Nobody silences the whole process by naming another module, or by saying nothing.
+            // A filter that names only other modules, or is empty, must not silence the whole process.
             if !kept.is_empty() {
                 complaints.push(format!(
                     "it says nothing of sealgate itself, whose lines are written at info: add sealgate=off if that is meant, or {REMEDY}"
@@ -62,12 +62,12 @@ impl LogFilter {
         Self { spec, complaints }
     }
 
-    /// What is wrong with it, with the remedy.
+    /// What is wrong with the text, with the remedy.
     pub fn complaints(&self) -> &[String] {
         &self.complaints
     }
 
-    /// As `env_logger` reads it.
+    /// The filter as `env_logger` reads it.
     pub(super) fn spec(&self) -> &str {
         &self.spec
     }
@@ -86,7 +86,7 @@ impl<'t> Directive<'t> {
         match text.split_once('=') {
             None if text.is_empty() => Self::Nothing,
             None if is_level(text) => Self::Level,
-            // A module by itself means all of its lines.
+            // A module without a level means all of its lines.
             None if is_ours(text) || text.contains("::") => Self::Module(text),
             None => Self::Unknown(text),
             Some((module, level)) if is_level(level) && !module.trim().is_empty() => {
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_level_silences_nobody() {
+    fn a_word_that_is_not_a_level_silences_no_module() {
         // N11
         for (text, spec, complaints) in [
             ("", "info", 0),

@@ -1,14 +1,14 @@
-//! The value of a label.
+//! The values of labels: configured names and fixed words.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use prometheus_client::encoding::{EncodeLabelValue, LabelValueEncoder};
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 
 use crate::names::{FrontendName, PartName, RouteName, UpstreamName};
 
-/// A configured name or a fixed word, and nothing else: no text of a request becomes a series.
+/// A configured name or a fixed word. No text of a request can become a label, so the number of series is bounded.
 #[derive(Clone, Debug)]
 pub struct Label(Text);
 
@@ -82,6 +82,28 @@ impl EncodeLabelValue for Label {
     fn encode(&self, encoder: &mut LabelValueEncoder) -> fmt::Result {
         self.as_str().encode(encoder)
     }
+}
+
+/// Gives each variant of an enum its label: `as_str`, and `ALL` with every variant.
+macro_rules! words {
+    ($type:ident { $($variant:ident => $word:literal),+ $(,)? }) => {
+        impl $type {
+            /// Every value.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// The label value.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word),+ }
+            }
+        }
+    };
+}
+pub(crate) use words;
+
+/// The one label of a metric that counts how something ended.
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+pub(super) struct Outcome {
+    pub(super) result: &'static str,
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ pub(super) fn text(out: &mut impl Write, at: &str, record: &Record<'_>) -> io::R
 pub(super) fn json(out: &mut impl Write, at: &str, record: &Record<'_>) -> io::Result<()> {
     let mut fields = Map::new();
     let _ = record.key_values().visit(&mut JsonFields(&mut fields));
-    // Escaped by serde_json; what is more is for terminals that show the line.
+    // serde_json escapes control characters. The others are escaped for terminals that show the line.
     let plain = |text: &str| {
         let mut escaped = String::new();
         escape_invisible(text, &mut escaped);
@@ -91,7 +91,7 @@ impl<'kvs> VisitSource<'kvs> for JsonFields<'_> {
     }
 }
 
-/// Control characters and their kin become visible.
+/// Makes control characters and other invisible characters visible.
 fn escape(text: &str, line: &mut String) {
     for c in text.chars() {
         match c {
@@ -107,7 +107,7 @@ fn escape(text: &str, line: &mut String) {
     }
 }
 
-/// As [`escape`], but leaves what JSON escapes itself.
+/// Does the same, except for the characters that JSON escapes.
 fn escape_invisible(text: &str, out: &mut String) {
     for c in text.chars() {
         if is_invisible(c) && !c.is_ascii_control() {
@@ -118,7 +118,7 @@ fn escape_invisible(text: &str, out: &mut String) {
     }
 }
 
-/// Controls, separators that some viewers break lines at, and marks that turn the reading direction.
+/// Control characters, separators at which some viewers break lines, and marks that change the reading direction.
 fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(

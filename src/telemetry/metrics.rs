@@ -1,12 +1,12 @@
-//! Every metric there is, in one place.
+//! All metrics but those of the coordination, which `coordination` declares.
 //!
 //! # Invariants
 //! - Label values come from configuration or from fixed words ([`Label`]), never from a request: the number of series is
 //!   bounded.
 //!
 //! # Why the output is rewritten
-//! The client library writes the `OpenMetrics` format. Its counters are declared without `_total`, which readers of the older and
-//! wider spread Prometheus text format do not join with their samples.
+//! The client library writes the `OpenMetrics` format. It declares counters without `_total`. Readers of the Prometheus
+//! text format, which is older and more common, do not join such a declaration with its samples.
 
 use std::fmt::Write;
 
@@ -17,8 +17,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
-use super::Label;
 use super::coordination::CoordinationMetrics;
+use super::label::{Label, Outcome, words};
 use crate::names::{FrontendName, PartName, RouteName, UpstreamName};
 
 /// `Content-Type` of what [`Metrics::encode`] gives.
@@ -27,19 +27,19 @@ pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// How a refresh ended.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum RefreshResult {
-    /// The refresh token had been spent elsewhere.
+    /// Another process had spent the refresh token.
     Conflict,
-    /// The provider refused for good.
+    /// The provider refused, and the session is over.
     Ended,
-    /// It was due, and there is no refresh token.
+    /// A refresh was due, but there is no refresh token.
     Impossible,
-    /// It failed, and the access token still serves.
+    /// It failed, but the access token is still valid.
     Kept,
-    /// New tokens.
+    /// It brought new tokens.
     Ok,
-    /// Another request's new tokens.
+    /// It took the new tokens of another request.
     Shared,
-    /// It failed, and there is nothing left to serve with.
+    /// It failed, and the access token is no longer valid.
     Unavailable,
 }
 
@@ -48,7 +48,7 @@ pub enum RefreshResult {
 pub enum LoginResult {
     /// It failed.
     Failed,
-    /// Somebody is signed in.
+    /// A person is signed in.
     Ok,
     /// The browser was sent to the provider.
     Started,
@@ -57,28 +57,14 @@ pub enum LoginResult {
 /// How reading the key directory again ended.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum ReloadResult {
-    /// A new ring.
+    /// There is a new ring.
     Ok,
-    /// A bad one: the old ring stays.
+    /// It found a mistake: the old ring stays.
     Rejected,
-    /// The same ring.
+    /// It found the keys that are in use.
     Unchanged,
 }
 
-macro_rules! words {
-    ($type:ident { $($variant:ident => $word:literal),+ }) => {
-        impl $type {
-            /// Every value.
-            pub const ALL: &[Self] = &[$(Self::$variant),+];
-
-            /// The label value.
-            pub const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $word),+ }
-            }
-        }
-    };
-}
-pub(super) use words;
 words!(RefreshResult {
     Conflict => "conflict", Ended => "ended", Impossible => "impossible", Kept => "kept", Ok => "ok",
     Shared => "shared", Unavailable => "unavailable"
@@ -112,12 +98,6 @@ struct Login {
     result: &'static str,
 }
 
-/// The label of whatever can end in a few ways.
-#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-pub(super) struct Outcome {
-    pub(super) result: &'static str,
-}
-
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct Upstream {
     upstream: Label,
@@ -143,7 +123,7 @@ struct Key {
     kid: Hex,
 }
 
-/// The name of a key, as it is shown everywhere.
+/// The name of a key, written as everywhere else.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 struct Hex([u8; 8]);
 
@@ -158,16 +138,16 @@ struct Fingerprint {
     fingerprint: String,
 }
 
-/// What is known of labels before anything is counted.
+/// The labels that are known before anything is counted.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Known<'k> {
-    /// Whether replicas are coordinated.
+    /// Whether there is a section `[coordination]`.
     pub coordination: bool,
     /// Every frontend.
     pub frontends: &'k [&'k FrontendName],
-    /// How cookies can be found.
+    /// What can be found in session cookies.
     pub sessions: &'k [&'static str],
-    /// Every frontend with each of its routes and endpoints, and what their answers can come to.
+    /// Each route and endpoint of every frontend, and the outcomes its answers can have.
     pub answers: &'k [(&'k FrontendName, Label, &'k [&'static str])],
 }
 
@@ -184,11 +164,23 @@ pub enum ExchangeResult {
     Unavailable,
 }
 
+/// Counts readings of the key directory. Clones count together.
+#[derive(Clone, Debug, Default)]
+pub struct Reloads(Family<Outcome, Counter>);
+
+impl Reloads {
+    /// A reading has ended so.
+    pub fn count(&self, result: ReloadResult) {
+        let result = result.as_str();
+        self.0.get_or_create(&Outcome { result }).inc();
+    }
+}
+
 /// All metrics of the process.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    /// Of the coordination between replicas.
+    /// Those of the coordination between replicas.
     pub coordination: CoordinationMetrics,
     requests: Family<Answer, Counter>,
     request_seconds: Family<Target, Histogram>,
@@ -203,7 +195,8 @@ pub struct Metrics {
     open: Family<Key, Counter>,
     keyring_keys: Gauge,
     keyring_primary_age: Gauge,
-    keyring_reload: Family<Outcome, Counter>,
+    /// Readings of the key directory.
+    pub reloads: Reloads,
     keyring_fingerprint: Family<Fingerprint, Gauge>,
 }
 
@@ -214,7 +207,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// All of them, at zero.
+    /// All metrics at zero.
     pub fn new(known: &Known<'_>) -> Self {
         let metrics = Self {
             registry: Registry::with_prefix("sealgate"),
@@ -232,17 +225,17 @@ impl Metrics {
             open: Family::default(),
             keyring_keys: Gauge::default(),
             keyring_primary_age: Gauge::default(),
-            keyring_reload: Family::default(),
+            reloads: Reloads::default(),
             keyring_fingerprint: Family::default(),
         };
-        // A series that appears with its first event hides that event from rate().
+        // A series that appears with its first event hides that event from `rate()`.
         for result in RefreshResult::ALL {
             let result = result.as_str();
             let _ = metrics.refresh.get_or_create(&Outcome { result });
         }
         for result in ReloadResult::ALL {
             let result = result.as_str();
-            let _ = metrics.keyring_reload.get_or_create(&Outcome { result });
+            let _ = metrics.reloads.0.get_or_create(&Outcome { result });
         }
         for frontend in known.frontends {
             for result in LoginResult::ALL {
@@ -363,19 +356,13 @@ impl Metrics {
         self.part_total.get_or_create(&result).inc();
     }
 
-    /// A session was opened with this key: once a retired key's number stands still, nobody needs it.
+    /// A session was opened with this key. Once the number of a retired key stands still, the key is no longer needed.
     pub fn opened_with(&self, kid: [u8; 8]) {
         let kid = Hex(kid);
         self.open.get_or_create(&Key { kid }).inc();
     }
 
-    /// How reading the key directory again ended.
-    pub fn keyring_reloaded(&self, result: ReloadResult) {
-        let result = result.as_str();
-        self.keyring_reload.get_or_create(&Outcome { result }).inc();
-    }
-
-    /// The ring in use, by the names of its keys: equal fingerprints mean equal rings.
+    /// The ring in use, by the names of its keys. Equal fingerprints mean equal rings.
     pub fn keyring(&self, kids: &[[u8; 8]], primary_age_seconds: u64, fingerprint: &str) {
         let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         self.keyring_keys
@@ -458,7 +445,7 @@ impl Metrics {
         r.register(
             "keyring_reload",
             "Readings of the key directory by result",
-            self.keyring_reload.clone(),
+            self.reloads.0.clone(),
         );
         r.register(
             "keyring_fingerprint_info",
@@ -469,7 +456,7 @@ impl Metrics {
     }
 }
 
-/// `OpenMetrics` → Prometheus text: a counter's `HELP` and `TYPE` bear the name of its samples.
+/// `OpenMetrics` → Prometheus text: `HELP` and `TYPE` of a counter get the name of its samples.
 fn prometheus_text(open_metrics: &str) -> String {
     let mut out = String::with_capacity(open_metrics.len());
     let mut help: Option<(&str, &str)> = None;
@@ -502,7 +489,7 @@ fn seconds() -> Histogram {
     Histogram::new(exponential_buckets(0.001, 2.0, 16))
 }
 
-/// Finer where it matters: just below the default of `session.max_bytes`, and about a cookie's size.
+/// The steps are small near the size of a cookie and below the default of `session.max_bytes`.
 fn bytes() -> Histogram {
     Histogram::new([
         64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 3072.0, 4096.0, 5120.0, 6144.0, 7168.0, 8192.0,
@@ -525,7 +512,7 @@ mod tests {
         metrics.login(&shop, LoginResult::Started);
         metrics.upstream_answered(&UpstreamName::parse("orders").unwrap(), 0.5);
         metrics.opened_with([0, 0x11, 0x22, 0x33, 0xaa, 0xbb, 0xcc, 0xdd]);
-        metrics.keyring_reloaded(ReloadResult::Unchanged);
+        metrics.reloads.count(ReloadResult::Unchanged);
         metrics.keyring(&[[1; 8], [2; 8]], 3600, "old");
         metrics.keyring(&[[1; 8], [2; 8], [3; 8]], 60, "f00d");
         let text = metrics.encode();
@@ -574,7 +561,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_beforehand_is_born_at_zero_and_nothing_else_is_there() {
+    fn known_series_exist_at_zero_and_no_others() {
         // N14
         let shop = FrontendName::parse("shop").unwrap();
         let orders = (&shop, "orders".into(), &["2xx", "5xx"][..]);

@@ -1,17 +1,17 @@
 //! What an operator sees: log lines here, numbers in [`metrics`].
 //!
-//! `main` calls [`init`] once; everybody else uses the `log` macros with key-value pairs:
-//! `log::info!(sid = short_id; "signed in")`. Id, frontend and route of the request that is served stand on each line by
-//! themselves ([`RequestScope`]).
+//! `main` calls [`init`] once. All other code uses the `log` macros with key-value pairs:
+//! `log::info!(sid = short_id; "signed in")`. The logger adds the id, frontend and route of the request that is served
+//! ([`RequestScope`]).
 //!
 //! # Invariants
-//! - One record is one line: control characters in messages and values are escaped, so no client forges a line (F14).
-//! - Nothing that a client can cause is an error, and what is said again and again is counted (`quiet`).
-//! - Other crates log at `info` at most, whatever `RUST_LOG` says: below that some print whole requests, tokens included.
+//! - One record is one line: control characters in messages and values are escaped, so a client cannot forge a line.
+//! - A client cannot cause a line at the level `error`. A line that repeats is counted instead (`quiet`).
+//! - Other crates log at `info` or above, whatever `RUST_LOG` says. Below that, some of them print whole requests with
+//!   their tokens.
 
 pub mod coordination;
 mod filter;
-mod hourly;
 mod label;
 mod line;
 pub mod metrics;
@@ -26,24 +26,24 @@ use log::{LevelFilter, Log, Metadata, Record, SetLoggerError};
 use quiet::Quiet;
 
 pub use filter::LogFilter;
-pub use hourly::Hourly;
 pub use label::Label;
+pub(crate) use label::words;
 pub use request_scope::{RequestScope, take_along, take_along_blocking, with_request};
 pub use seldom::Seldom;
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum LogFormat {
-    /// One JSON object a line.
+    /// One JSON object on each line.
     Json,
     /// For people.
     #[default]
     Text,
 }
 
-/// Starts logging to stderr. An error means that it was started before.
+/// Starts to log to stderr. An error means that it was started before.
 ///
-/// `listener` hears what this crate says, as far as it wants to, whatever the filter.
+/// `listener` gets every record of this crate that it is enabled for, whatever the filter says.
 pub fn init(
     format: LogFormat,
     filter: &LogFilter,
@@ -74,7 +74,7 @@ pub fn init(
     Ok(())
 }
 
-/// A logger that hears `debug` and `trace` from this crate alone.
+/// A logger that takes `debug` and `trace` from this crate only.
 struct Capped {
     logger: Quiet,
     listener: Option<Box<dyn Log>>,

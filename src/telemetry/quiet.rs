@@ -1,4 +1,4 @@
-//! The logger that does not say the same again and again, and calls nothing of a client's an error.
+//! The logger that counts repeated lines instead of writing them, and does not log what a client does as an error.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -10,14 +10,14 @@ use log::{Level, Log as _, Metadata, Record};
 use super::repeats::{Counted, Repeats, WINDOW};
 use crate::clock::Clock;
 
-/// Writes each line, or counts it. Clones share the counts.
+/// Writes a line or counts it. Clones share the counts.
 #[derive(Clone)]
 pub(super) struct Quiet(Arc<Shared>);
 
 struct Shared {
     logger: Logger,
     repeats: Mutex<Repeats>,
-    /// Tells the thread that there is something to write when the window is over.
+    /// Tells the thread that a line was counted.
     has_counted: Condvar,
     clock: Clock,
 }
@@ -32,11 +32,11 @@ impl Quiet {
         }))
     }
 
-    /// Starts the thread that writes what was counted.
+    /// Starts the thread that writes the counts.
     pub(super) fn start(&self) {
         let quiet = self.clone();
         let name = "log".to_owned();
-        // Without the thread it is written by `flush` alone; that is no reason not to start.
+        // Without the thread only `flush` writes them. That is not a reason to refuse to start.
         let _ = thread::Builder::new()
             .name(name)
             .spawn(move || quiet.write_counts());
@@ -71,7 +71,7 @@ impl Quiet {
     }
 
     fn repeats(&self) -> MutexGuard<'_, Repeats> {
-        // A count that is off by one harms nobody.
+        // A count that is off by one does no harm.
         let repeats = self.0.repeats.lock();
         repeats.unwrap_or_else(PoisonError::into_inner)
     }
@@ -85,7 +85,7 @@ impl Quiet {
         passes
     }
 
-    /// Sleeps until something was counted, then for a window, then writes it; and so on.
+    /// Sleeps until a line was counted, then for one window, then writes the counts, and begins again.
     fn write_counts(&self) {
         loop {
             let mut repeats = self.repeats();
@@ -113,7 +113,7 @@ impl Quiet {
                 .map(|(key, value)| (key.as_str(), Value::from(value.as_str())));
             let fields: Vec<_> = fields.collect();
             let seconds = WINDOW.as_secs();
-            // One statement: `format_args!` lives no longer.
+            // It is one statement because `format_args!` lives no longer.
             self.0.logger.log(
                 &Record::builder()
                     .level(level)
@@ -128,8 +128,8 @@ impl Quiet {
     }
 }
 
-/// The level of a line. Libraries that speak with clients, or with whom a client had us speak, call an error what is none
-/// of ours.
+/// The level of a line. Libraries that talk to clients and upstreams log their faults as errors, which are not errors of
+/// ours.
 fn heard_as(metadata: &Metadata<'_>) -> Level {
     let crate_name = metadata.target().split("::").next().unwrap_or_default();
     match crate_name {
@@ -145,7 +145,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_client_does_to_a_connection_is_no_error() {
+    fn what_a_client_does_to_a_connection_is_not_an_error() {
         // P of the review
         for (target, level, expect) in [
             ("actix_http::h1::dispatcher", Level::Error, Level::Info),

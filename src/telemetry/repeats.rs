@@ -1,12 +1,12 @@
-//! Lines that say again what was said a moment ago: counted, not written.
+//! Lines that repeat: they are counted, not written.
 //!
-//! The logger asks [`Repeats::pass`] for each line, and writes what [`Repeats::counted`] gives it once a window is over.
-//! What a client or a broken neighbour can cause comes as often as they like; a disk and a reader have an end.
+//! The logger asks [`Repeats::pass`] about each line, and writes what [`Repeats::counted`] gives once a window is over. A
+//! client or a broken upstream can cause a line as often as it likes, but disks and readers have limits.
 //!
 //! # Invariants
-//! - No cause is hidden by another: lines are the same only if level, place in the code, words and fields are, the
-//!   identity of the request aside. What is counted is written, with the words of the last line.
-//! - Memory is bounded: by the places in the code that log, and [`MAX_KINDS`] at each.
+//! - One cause does not hide another. Two lines are the same only if they have the same level, place in the code, words
+//!   and fields. Only the identity of the request may differ. Every count is written, with the words of the last line.
+//! - Memory is bounded by the number of places in the code that log, with [`MAX_KINDS`] at each.
 
 use std::collections::HashMap;
 use std::collections::hash_map::{DefaultHasher, Entry};
@@ -16,22 +16,22 @@ use std::time::Duration;
 use log::kv::{self, Key, Value, VisitSource};
 use log::{Level, Record};
 
-/// For so long repeated lines are counted.
+/// How long repeated lines are counted.
 pub(super) const WINDOW: Duration = Duration::from_secs(10);
 
-/// Lines of one kind that are written within a window: the first few have ids, which somebody may look for.
+/// How many lines of one kind are written within a window. The first few have ids that an operator may look for.
 const WRITTEN: u64 = 3;
 
-/// Different lines of one place in the code within a window. Beyond that something a client chooses is in them.
+/// The most different lines of one place in the code within a window. If there are more, a client chooses a part of them.
 const MAX_KINDS: usize = 64;
 
-/// Who did what and when: each line is one of its own.
+/// Lines of the audit say who did what and when. Each of them counts by itself.
 const AUDIT: &str = "sealgate::audit";
 
-/// Fields that only tell one request from another.
+/// Fields that only identify a request.
 const OF_ONE_REQUEST: [&str; 2] = ["id", "trace"];
 
-/// What was said within the window.
+/// The lines of the present window.
 #[derive(Debug, Default)]
 pub(super) struct Repeats(HashMap<u64, Place>);
 
@@ -39,7 +39,7 @@ pub(super) struct Repeats(HashMap<u64, Place>);
 #[derive(Debug, Default)]
 struct Place {
     kinds: HashMap<u64, Kind>,
-    /// Those for which `kinds` has no room.
+    /// The lines that `kinds` has no room for.
     others: Option<Kind>,
 }
 
@@ -47,7 +47,7 @@ struct Place {
 struct Kind {
     since: Duration,
     said: u64,
-    /// Of the last line that was not written.
+    /// The last line that was not written.
     counted: Option<Counted>,
 }
 
@@ -64,7 +64,7 @@ impl Repeats {
     /// Whether a line is to be written. If not, it has been counted.
     pub(super) fn pass(&mut self, record: &Record<'_>, now: Duration) -> bool {
         let is_audit = record.target() == AUDIT && record.level() == Level::Info;
-        // Below that somebody wants to see everything.
+        // A person who turns on `debug` wants to see every line.
         if is_audit || record.level() > Level::Info {
             return true;
         }
@@ -99,7 +99,7 @@ impl Repeats {
         kinds.any(|kind| kind.counted.is_some())
     }
 
-    /// What was counted in windows that are over, or in all of them, each with how often.
+    /// The lines that were counted in windows that are over, or in all of them, each with its count.
     pub(super) fn counted(&mut self, now: Duration, all: bool) -> Vec<(Counted, u64)> {
         let mut counted = Vec::new();
         let mut is_over = |kind: &mut Kind| {
@@ -127,7 +127,7 @@ impl Place {
         let found = match self.kinds.entry(kind) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) if has_room => new.insert(Kind::new(now)),
-            // None of them is written: their first lines have been.
+            // None of these is written. The first lines of the place have been.
             Entry::Vacant(_) => self.others.get_or_insert_with(|| Kind {
                 said: WRITTEN,
                 ..Kind::new(now)

@@ -1,4 +1,4 @@
-//! What is said of a subject at most once a minute, for a bounded number of subjects.
+//! What is logged at most once in a while, however often it happens.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -6,22 +6,35 @@ use std::time::Duration;
 
 use crate::clock::UnixTime;
 
-/// How long it is quiet about a subject after a line.
-const QUIET: Duration = Duration::from_mins(1);
-
-/// Subjects at a time. What comes beside them within a minute is not told: clients choose subjects.
+/// The most subjects at a time. Clients can choose subjects. While so many are known, no line is due about another one.
 const MOST: usize = 16;
 
-/// Which subjects were told of in the last minute.
-#[derive(Debug, Default)]
-pub struct Seldom(Mutex<HashMap<String, UnixTime>>);
+/// When a line was last written about each subject. The default pause is an hour.
+#[derive(Debug)]
+pub struct Seldom {
+    pause: Duration,
+    told: Mutex<HashMap<String, UnixTime>>,
+}
 
 impl Seldom {
-    /// Whether it is time for a line about this subject; then that counts as told.
-    pub fn may_tell(&self, subject: &str, now: UnixTime) -> bool {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // A clock that was set back silences nobody for longer.
-        told.retain(|_, at| *at <= now && now.since(*at) < QUIET);
+    /// After a line about a subject there is none about it for this long.
+    pub fn every(pause: Duration) -> Self {
+        Self {
+            pause,
+            told: Mutex::default(),
+        }
+    }
+
+    /// Whether a line is due. The caller that gets `true` must write it.
+    pub fn is_due(&self, now: UnixTime) -> bool {
+        self.is_due_about("", now)
+    }
+
+    /// Whether a line is due about this subject. The caller that gets `true` must write it.
+    pub fn is_due_about(&self, subject: &str, now: UnixTime) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        // A clock that was set back must not make the silence longer.
+        told.retain(|_, at| *at <= now && now.since(*at) < self.pause);
         if told.contains_key(subject) || told.len() >= MOST {
             return false;
         }
@@ -30,21 +43,45 @@ impl Seldom {
     }
 }
 
+impl Default for Seldom {
+    fn default() -> Self {
+        Self::every(Duration::from_hours(1))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const MINUTE: Duration = Duration::from_mins(1);
+
     #[test]
-    fn a_subject_is_told_of_once_a_minute_and_only_some_are() {
+    fn a_line_is_due_at_first_and_after_a_pause() {
         let seldom = Seldom::default();
+        for (after, expected) in [
+            (0, true),
+            (0, false),
+            (3_599, false),
+            (3_600, true),
+            (3_601, false),
+            (1_800, true),
+        ] {
+            let now = UnixTime::from_secs(after);
+            assert_eq!(seldom.is_due(now), expected, "{after}");
+        }
+    }
+
+    #[test]
+    fn each_subject_has_its_own_pause_and_their_number_is_bounded() {
+        let seldom = Seldom::every(MINUTE);
         let at = UnixTime::from_secs;
-        assert!(seldom.may_tell("a", at(100)));
-        assert!(!seldom.may_tell("a", at(159)));
-        assert!(seldom.may_tell("b", at(159)));
-        assert!(seldom.may_tell("a", at(160)));
-        let told = (0..1000).filter(|n| seldom.may_tell(&n.to_string(), at(170)));
+        assert!(seldom.is_due_about("a", at(100)));
+        assert!(!seldom.is_due_about("a", at(159)));
+        assert!(seldom.is_due_about("b", at(159)));
+        assert!(seldom.is_due_about("a", at(160)));
+        let told = (0..1000).filter(|n| seldom.is_due_about(&n.to_string(), at(170)));
         assert_eq!(told.count(), MOST - 2);
-        assert!(seldom.may_tell("c", at(300)));
-        assert!(seldom.may_tell("c", at(200)), "the clock was set back");
+        assert!(seldom.is_due_about("c", at(300)));
+        assert!(seldom.is_due_about("c", at(200)), "the clock was set back");
     }
 }

@@ -19,6 +19,7 @@ mod client_token;
 mod compose;
 mod configuration;
 mod connections;
+mod coordination;
 mod corpus;
 mod crossing;
 mod crowd;

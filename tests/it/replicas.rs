@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::support::process::{chmod, eventually};
+use crate::support::slow_directory::SlowDirectory;
 use crate::support::{Initiator, Site};
 
 #[test]
@@ -182,4 +183,37 @@ fn a_login_that_begins_before_a_replica_has_read_the_key_ends_there() {
     std::thread::sleep(Duration::from_millis(1100));
     browser.fill_in(&form, "alice", "wonderland");
     assert_eq!(browser.fetch("GET", "/api/x").status, 200);
+}
+
+#[test]
+fn a_key_directory_that_hangs_holds_up_neither_the_worker_nor_the_request() {
+    // E19, issue 10: the one worker reads the directory for a kid that it does not know
+    let site = Site::new();
+    let slow = SlowDirectory::new(&site.place);
+    let ahead = site.serve();
+    let mut behind = site.serve_as(|command| slow.give_to(command));
+    let mut early = site.signed_in(&behind);
+    site.place.rotate(&["--now"]);
+    ahead.reload("ok");
+    let mut late = site.signed_in(&ahead);
+    late.resolve("shop.test", behind.addr);
+    slow.hang();
+    for _ in 0..3 {
+        let answer = late.fetch("GET", "/api/x");
+        assert_eq!(answer.problem(), "login-required");
+        assert!(answer.headers("set-cookie").is_empty(), "{answer:?}");
+        assert_eq!(early.fetch("GET", "/api/x").status, 200);
+    }
+    slow.answer();
+    eventually("the key", || {
+        (late.fetch("GET", "/api/x").status == 200).then_some(())
+    });
+    // Nor does it keep the process from ending.
+    slow.hang();
+    behind.process.signal("HUP");
+    behind
+        .process
+        .wait_for_log("SIGHUP: looking at the key directory");
+    behind.process.signal("TERM");
+    behind.assert_ends_soon();
 }

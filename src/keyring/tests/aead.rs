@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use rand::{TryCryptoRng, TryRng};
 
 use super::NOW;
-use crate::keyring::aead::{Cipher, HEAD_BYTES};
-use crate::keyring::key::Secret;
+use crate::keyring::aead::HEAD_BYTES;
+use crate::keyring::cipher::{Cipher, Secret};
 use crate::keyring::{Alg, Key, KeyRing, OpenError, SEAL_OVERHEAD, SealError};
 
 fn hex(text: &str) -> Vec<u8> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::NOW;
 use crate::clock::UnixTime;
 use crate::keyring::{
-    Alg, Key, KeyRing, KeyRingError, Kid, Removal, RotateOptions, directory, file, rotate,
+    Alg, Key, KeyRing, KeyRingError, Kid, Removal, RotateOptions, directory, file, owner, rotate,
 };
 
 const DAY: u64 = 86_400;
@@ -45,7 +45,7 @@ fn ring(activations: &[u64]) -> (tempfile::TempDir, Vec<Kid>) {
 }
 
 fn kids(dir: &Path) -> Vec<Kid> {
-    let mut keys = directory::survey(dir, directory::ourselves()).unwrap().keys;
+    let mut keys = directory::survey(dir, owner::ourselves()).unwrap().keys;
     keys.sort_by_key(|key| (key.activates_at(), key.kid()));
     keys.iter().map(Key::kid).collect()
 }

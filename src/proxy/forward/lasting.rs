@@ -129,7 +129,7 @@ fn ending(bff: &Bff, session: Option<&Session>) -> impl Future<Output = Ending> 
 /// for ever.
 async fn revocations_are_stale(coordinator: Option<Arc<Coordinator>>) {
     match coordinator {
-        Some(coordinator) => coordinator.darkness().await,
+        Some(coordinator) => coordinator.until_stale().await,
         None => std::future::pending().await,
     }
 }

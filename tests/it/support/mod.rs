@@ -7,6 +7,8 @@ pub mod logs;
 mod person;
 pub mod process;
 pub mod site;
+pub mod slow_directory;
+pub mod store;
 pub mod upstream;
 
 use std::net::{SocketAddr, TcpListener};
