@@ -1,52 +1,52 @@
-//! Every answer sealgate gives in its own name when something is wrong (RFC 9457).
+//! Every answer that sealgate itself gives when something is wrong (RFC 9457).
 //!
-//! One table: code, status, title. Nothing internal goes into a [`Problem`]; what an operator needs is logged
-//! where it happened. `server::response` turns a problem into bytes.
+//! There is one table: code, status, title. A [`Problem`] holds nothing internal. The log says what an operator needs, where
+//! it happened. `server::response` turns a problem into bytes.
 
 /// What is wrong, and all that the client may know of it.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum Problem {
-    /// The request cannot be understood; says which part.
+    /// The request cannot be understood. The text says which part.
     BadRequest(&'static str),
     /// The client stopped sending in the middle of its body.
     BodyStalled,
     /// The body is longer than the route takes.
     BodyTooLarge,
-    /// Not provably from the frontend's own origin; says which proof is missing.
+    /// The request does not prove that it comes from the frontend's own origin. The text says which proof is missing.
     CrossSiteRequest(&'static str),
     /// `Expect` asks for something other than `100-continue`.
     ExpectationFailed,
-    /// The session lacks what the route requires of it; says which claim, never which value.
+    /// The session lacks a claim that the route requires. The text names the claim, never its value.
     Forbidden(String),
     /// The request's header section is longer than sealgate takes.
     HeadersTooLarge,
-    /// The identity provider cannot be reached, and nothing can be done without it.
+    /// The identity provider cannot be reached, and the request needs it.
     IdentityProviderUnavailable,
-    /// The token that would go along lacks scopes that the route requires.
+    /// The access token lacks scopes that the route requires.
     InsufficientScope {
         /// A sentence that names them.
         detail: String,
         /// The part of a composed answer whose token it is.
         part: Option<String>,
     },
-    /// Our fault; the log has the cause.
+    /// It is our fault. The log has the cause.
     Internal,
-    /// A login ended badly; the reason is one of a fixed set.
+    /// A login failed. The reason is one of a fixed set.
     LoginFailed(LoginFailure),
-    /// Nobody is signed in; `login_url` begins a login.
+    /// The request has no session. `login_url` begins a login.
     LoginRequired {
         /// Path of the login endpoint.
         login_url: String,
-        /// What the session ended for, if that is worth a sentence.
+        /// Why the session ended, if that is worth a sentence.
         detail: Option<&'static str>,
     },
     /// The resource exists, the method does not.
     MethodNotAllowed {
-        /// Value of `Allow`, as RFC 9110 §10.2.1 wants it.
+        /// The value of `Allow` (RFC 9110 §10.2.1).
         allow: String,
     },
-    /// No such route, endpoint or file.
+    /// There is no such route, endpoint or file.
     NotFound,
     /// A composed answer cannot do without this part, and it failed.
     PartFailed {
@@ -59,21 +59,21 @@ pub enum Problem {
         /// The status of the whole answer.
         status: u16,
     },
-    /// More requests than the route takes of one session or address, or more bad logout tokens than an address may send.
+    /// A session or address sends more requests than the route takes, or an address sends too many bad logout tokens.
     RateLimited {
-        /// Seconds until the next one is taken.
+        /// Seconds until the next request is taken.
         retry_after: u64,
     },
-    /// The refresh token had been spent elsewhere; a request that comes after the other answer may succeed.
+    /// Another process had spent the refresh token. A request after the answer of that process may succeed.
     SessionRefreshConflict,
-    /// The sealed session does not fit the budget: at login (500), or after a refresh (401).
+    /// The sealed session is over its budget, at a login (500) or after a refresh (401).
     SessionTooLarge {
-        /// Whether a login failed for it.
+        /// Whether it happened at a login.
         at_login: bool,
-        /// Names and sizes of the biggest parts, biggest first.
+        /// Names and sizes of the biggest parts, the biggest first.
         detail: String,
     },
-    /// A load that nobody asked for yet needs what only a real one is given (D44).
+    /// A prefetch or prerender needs a refresh, which only a real load gets.
     Speculative,
     /// The API asks for a stronger or fresher login (RFC 9470).
     StepUpRequired {
@@ -82,32 +82,32 @@ pub enum Problem {
     },
     /// No frontend has this `Host`.
     UnknownFrontend {
-        /// A sentence with the host that was asked for, if it is one that can be shown.
+        /// A sentence with the host of the request, if it is safe to show.
         detail: Option<String>,
     },
     /// The upstream did not answer in time.
     UpstreamTimeout,
     /// The upstream cannot be reached or does not speak HTTP.
     UpstreamUnavailable,
-    /// A WebSocket handshake of a version that nobody speaks.
+    /// A WebSocket handshake has a version that sealgate does not speak.
     WebSocketVersion,
 }
 
-/// Why a login failed, in words that are safe to show.
+/// Why a login failed. The words are safe to show.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum LoginFailure {
     /// The identity provider answered with an error.
     ErrorFromProvider,
-    /// The token response or ID token did not pass the checks of OpenID Connect Core §3.1.3.7.
+    /// The token response or the ID token failed a check of OpenID Connect Core §3.1.3.7.
     InvalidIdToken,
-    /// Missing, repeated or contradictory parameters.
+    /// Parameters are missing, repeated or contradictory.
     InvalidResponse,
-    /// `iss` is missing or another provider's (RFC 9207).
+    /// `iss` is missing or names another provider (RFC 9207).
     IssuerMismatch,
-    /// No login attempt of this browser fits: too old, already used, or never begun here.
+    /// No login attempt of this browser fits: it is too old, already used, or was never begun here.
     NoLoginAttempt,
-    /// The authorization code was refused.
+    /// The provider refused the authorization code.
     CodeRefused,
 }
 
@@ -145,12 +145,12 @@ impl Problem {
         }
     }
 
-    /// The title, the same for every occurrence of the code.
+    /// The title. Every occurrence of the problem has the same one.
     pub const fn title(&self) -> &'static str {
         self.row().2
     }
 
-    /// What is special about this occurrence, if the client may know.
+    /// What is special about this occurrence, if the client may know it.
     pub fn detail(&self) -> Option<&str> {
         match self {
             Self::BadRequest(detail) | Self::CrossSiteRequest(detail) => Some(detail),
@@ -165,7 +165,7 @@ impl Problem {
         }
     }
 
-    /// Where a browser can sign in, for the codes that are mended by it.
+    /// Where a browser can sign in, for the problems that a login solves.
     pub fn login_url(&self) -> Option<&str> {
         match self {
             Self::LoginRequired { login_url, .. } | Self::StepUpRequired { login_url } => {
@@ -192,7 +192,7 @@ impl Problem {
         }
     }
 
-    /// Seconds for `Retry-After`, for the codes that pass by themselves.
+    /// Seconds for `Retry-After`, for the problems that pass by themselves.
     pub const fn retry_after(&self) -> Option<u64> {
         match self {
             Self::IdentityProviderUnavailable | Self::Speculative => Some(5),
@@ -206,7 +206,7 @@ impl Problem {
     const fn row(&self) -> (&'static str, u16, &'static str) {
         match self {
             Self::BadRequest(_) => ("bad-request", 400, "The request is malformed"),
-            // RFC 9110 §15.5.9 has a status of its own for it.
+            // It has a status of its own: RFC 9110 §15.5.9.
             Self::BodyStalled => ("bad-request", 408, "The request body stalled"),
             Self::BodyTooLarge => ("body-too-large", 413, "The request body is too large"),
             Self::CrossSiteRequest(_) => (
@@ -214,7 +214,7 @@ impl Problem {
                 403,
                 "The request does not come from this application",
             ),
-            // RFC 9110 §15.5.18 has a status of its own for it.
+            // It has a status of its own: RFC 9110 §15.5.18.
             Self::ExpectationFailed => ("bad-request", 417, "The expectation cannot be met"),
             Self::Forbidden(_) => ("forbidden", 403, "The session may not do this"),
             Self::HeadersTooLarge => ("headers-too-large", 431, "The request header is too large"),
@@ -254,8 +254,12 @@ impl Problem {
                 401,
                 "The session is too large for its cookies",
             ),
-            // What it asks for can be had, but not now.
-            Self::Speculative => ("bad-request", 503, "Loads ahead of time refresh nothing"),
+            // A real load gets what it asks for.
+            Self::Speculative => (
+                "bad-request",
+                503,
+                "A prefetch or prerender cannot refresh the session",
+            ),
             Self::StepUpRequired { .. } => {
                 ("step-up-required", 401, "The API asks for a stronger login")
             }
@@ -264,7 +268,7 @@ impl Problem {
             }
             Self::UpstreamTimeout => ("upstream-timeout", 504, "The API did not answer in time"),
             Self::UpstreamUnavailable => ("upstream-unavailable", 502, "The API is unavailable"),
-            // RFC 6455 §4.4 has a status of its own for it.
+            // It has a status of its own: RFC 6455 §4.4.
             Self::WebSocketVersion => {
                 ("bad-request", 426, "The WebSocket version is not supported")
             }

@@ -1,8 +1,8 @@
-//! The frame of every page that sealgate shows to a person in its own name.
+//! The frame of every page of its own that sealgate shows to a person.
 //!
 //! # Invariants
-//! - Static text and escaped values only; nothing that came with a request is shown as markup (B18).
-//! - One style, inline; the content security policy allows it by its hash, and nothing else to be loaded.
+//! - A page has static text and escaped values only. Nothing that came with a request is shown as markup.
+//! - There is one inline style. The content security policy allows it by its hash, and allows nothing else to load.
 //!
 //! # Spec
 //! CSP Level 3 §6.7.3.2 (hashes); WCAG 2.2 for what `page.css` may do.
@@ -17,7 +17,7 @@ const STYLE: &str = include_str!("page.css");
 
 static STYLE_SOURCE: LazyLock<String> = LazyLock::new(|| source(STYLE));
 
-/// A whole document. `title` is text; `body` is markup whose values are [`escape`]d.
+/// A whole document. `title` is text. `body` is markup whose values are [`escape`]d.
 pub(crate) fn document(title: &str, body: &str) -> String {
     format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
@@ -27,7 +27,7 @@ pub(crate) fn document(title: &str, body: &str) -> String {
     )
 }
 
-/// The policy of such a document. Who may frame it is `ancestors`; a script that stands in it has to be named.
+/// The content security policy of such a document. `ancestors` may frame it. A `script` that stands in it must be given.
 pub(crate) fn policy(ancestors: &str, script: Option<&str>) -> String {
     let script = script.map_or_else(String::new, |text| format!("script-src {}; ", source(text)));
     format!(
@@ -36,7 +36,7 @@ pub(crate) fn policy(ancestors: &str, script: Option<&str>) -> String {
     )
 }
 
-/// Text for HTML, in elements and in quoted attributes.
+/// Escapes text for HTML elements and quoted attributes.
 pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {

@@ -1,5 +1,6 @@
 //! The rules of the house that a compiler does not know.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -145,6 +146,66 @@ fn only_the_clock_reads_the_system_clock() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+#[test]
+fn a_problem_code_needs_no_other_source_file_than_its_table() {
+    // A match that names every variant would have to grow with each new one.
+    let table = lines()
+        .into_iter()
+        .filter(|(file, ..)| file == "problem.rs");
+    let variants: BTreeSet<String> = table
+        .skip_while(|(.., line)| !line.starts_with("pub enum Problem "))
+        .take_while(|(.., line)| line != "}")
+        .filter_map(|(.., line)| {
+            let name = line.strip_prefix("    ")?;
+            let end = name.find(|c: char| !c.is_alphanumeric())?;
+            let is_variant = name.starts_with(|c: char| c.is_ascii_uppercase());
+            is_variant.then(|| name[..end].to_owned())
+        })
+        .collect();
+    assert!(variants.len() > 15, "{variants:?}");
+    let mut named: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (file, _, _, line) in lines() {
+        for used in line.split("Problem::").skip(1) {
+            let end = used.find(|c: char| !c.is_alphanumeric());
+            let used = used[..end.unwrap_or(used.len())].to_owned();
+            named.entry(file.clone()).or_default().insert(used);
+        }
+    }
+    assert!(named.contains_key("server/page/words.rs"), "uses are found");
+    for (file, named) in named {
+        let others: Vec<_> = variants.difference(&named).collect();
+        assert!(!others.is_empty(), "src/{file} names every problem");
+    }
+}
+
+/// These measure how long something takes: a connection, a body, a store, the shutdown. `ledger` compares when a client
+/// was told with when the next request came. All others take the time from a `Clock`, so that tests can move it.
+const MEASURE_TIME: [&str; 9] = [
+    "api",
+    "bff",
+    "clock",
+    "coordination",
+    "demo",
+    "ledger",
+    "proxy",
+    "request",
+    "server",
+];
+
+#[test]
+fn only_what_measures_takes_an_instant() {
+    let wrong: Vec<String> = lines()
+        .into_iter()
+        .filter(|(file, module, _, line)| {
+            line.contains("Instant::now")
+                && !file.contains("tests")
+                && !MEASURE_TIME.contains(&module.as_str())
+        })
+        .map(|(file, _, number, line)| format!("src/{file}:{number}: {line}"))
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 /// Where an endpoint may be named: its row, its dispatch, and what a page says to a person who met a problem at it.
 const NAMES_ENDPOINTS: [&str; 4] = [
     "frontend/endpoint.rs",
@@ -245,8 +306,6 @@ fn paths(tree: &str) -> Vec<String> {
 
 #[test]
 fn no_file_needs_a_file_that_needs_it() {
-    use std::collections::{BTreeMap, BTreeSet};
-
     let code = "mod d; use super::{a, b::{c, d}}; let x = super::super::e::f(g); use crate::h::*;";
     let found = needs("top/one/two.rs", code);
     let expect = [
@@ -296,4 +355,101 @@ fn no_file_needs_a_file_that_needs_it() {
         }
     }
     assert!(graph.is_empty(), "these need each other: {graph:#?}");
+}
+
+/// Files of one module that use each other. None comes to this list; one that has been parted leaves it.
+const CIRCLES: [&[&str]; 3] = [
+    &["proxy/call/places/queue.rs", "proxy/call/places/watch.rs"],
+    &[
+        "proxy/call/request_body.rs",
+        "proxy/call/upload.rs",
+        "proxy/call/upstream.rs",
+    ],
+    &["server/connection/room.rs", "server/connection/wire.rs"],
+];
+
+#[test]
+fn no_two_files_of_a_module_use_each_other() {
+    let mut texts: BTreeMap<String, String> = BTreeMap::new();
+    for (file, _, _, line) in lines() {
+        if !file.contains("tests") {
+            let text = texts.entry(file).or_default();
+            text.push_str(&line);
+            text.push('\n');
+        }
+    }
+    let file_of = |path: &str| {
+        let mut path = path;
+        loop {
+            let found = [format!("{path}.rs"), format!("{path}/mod.rs")];
+            if let Some(file) = found.into_iter().find(|file| texts.contains_key(file)) {
+                return Some(file);
+            }
+            path = path.rsplit_once('/')?.0;
+        }
+    };
+    // What `mod.rs` re-exports counts as used from where it is. `mod.rs` itself does not count: it names all below it.
+    let mut declared: BTreeMap<String, String> = BTreeMap::new();
+    for (file, text) in &texts {
+        let Some(module) = file.strip_suffix("/mod.rs") else {
+            continue;
+        };
+        for re_export in text.split("pub").skip(1) {
+            let end = re_export.find(';').unwrap_or(re_export.len());
+            let Some((_, tree)) = re_export[..end].split_once("use ") else {
+                continue;
+            };
+            let tree = tree.split_whitespace().collect::<Vec<_>>().join(" ");
+            for path in paths(tree.trim_start_matches("self::")) {
+                let path = path.replace("::", "/");
+                let from = file_of(&format!("{module}/{path}"));
+                if let (Some(from), Some(item)) = (from, path.rsplit('/').next()) {
+                    declared.insert(format!("{module}/{item}"), from);
+                }
+            }
+        }
+    }
+    let mut graph: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    let is_whole = |file: &str| file.ends_with("/mod.rs");
+    for (file, text) in texts.iter().filter(|(file, _)| !is_whole(file)) {
+        let needed = needs(file, text).into_iter().filter_map(|path| {
+            let re_exported = declared.get(&path).cloned();
+            re_exported.or_else(|| file_of(&path))
+        });
+        let top = |file: &str| file.split('/').next().map(str::to_owned);
+        let needed = needed.filter(|other| other != file && !is_whole(other));
+        let needed = needed.filter(|other| top(other) == top(file));
+        graph.insert(file, needed.collect());
+    }
+    assert!(graph.values().map(BTreeSet::len).sum::<usize>() > 100);
+    let reached = |from: &str| {
+        let mut reached = BTreeSet::new();
+        let mut next = vec![from];
+        while let Some(file) = next.pop() {
+            for used in graph.get(file).into_iter().flatten() {
+                if reached.insert(used.as_str()) {
+                    next.push(used);
+                }
+            }
+        }
+        reached
+    };
+    let circles: BTreeSet<Vec<&str>> = graph
+        .keys()
+        .filter(|file| reached(file).contains(*file))
+        .map(|file| {
+            let mut circle: Vec<&str> = reached(file).into_iter().collect();
+            circle.retain(|other| reached(other).contains(file));
+            circle
+        })
+        .collect();
+    let stands = |circle: &&Vec<&str>| {
+        let mut known = CIRCLES.iter();
+        known.any(|known| circle.iter().all(|file| known.contains(file)))
+    };
+    let new: Vec<_> = circles.iter().filter(|circle| !stands(circle)).collect();
+    assert!(
+        new.is_empty(),
+        "files that use each other; move what both need into a file of its own: {new:#?}"
+    );
 }

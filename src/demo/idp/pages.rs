@@ -8,6 +8,7 @@ use url::Url;
 
 use super::USERS;
 use super::params::Params;
+use crate::page::escape;
 
 /// Sends the form of [`form_post`]. The script is a file of its own, so the content policy allows no inline script.
 const SUBMIT_SCRIPT: &str = "document.getElementById('form-post').submit();\n";
@@ -41,7 +42,7 @@ pub(super) fn login(
         .map(|uri| uri.origin().ascii_serialization())
         .unwrap_or_default();
     let alert = problem.map_or_else(String::new, |problem| {
-        format!("<p class=\"alert\" role=\"alert\">{}</p>", escaped(problem))
+        format!("<p class=\"alert\" role=\"alert\">{}</p>", escape(problem))
     });
     let (focus_name, focus_password) = match username {
         "" => (" autofocus", ""),
@@ -72,9 +73,9 @@ pub(super) fn login(
          <button id=\"cancel\" type=\"submit\" name=\"cancel\" value=\"1\" class=\"quiet\">Cancel</button>\
          </div></form>\
          <div class=\"accounts\"><p>Accounts of this demo</p><ul>{accounts}</ul></div>",
-        application = escaped(&application),
-        login = escaped(login),
-        username = escaped(username),
+        application = escape(&application),
+        login = escape(login),
+        username = escape(username),
     );
     let status = match problem {
         None => StatusCode::OK,
@@ -91,8 +92,8 @@ pub(super) fn form_post(action: &str, params: &[(&str, String)]) -> HttpResponse
         let _ = write!(
             fields,
             "<input type=\"hidden\" name=\"{}\" value=\"{}\">",
-            escaped(name),
-            escaped(value)
+            escape(name),
+            escape(value)
         );
     }
     let application = Url::parse(action)
@@ -102,7 +103,7 @@ pub(super) fn form_post(action: &str, params: &[(&str, String)]) -> HttpResponse
         "<h1>One moment</h1><form id=\"form-post\" method=\"post\" action=\"{}\">{fields}\
          <noscript><button type=\"submit\">Continue</button></noscript></form>\
          <script src=\"/submit.js\"></script>",
-        escaped(action)
+        escape(action)
     );
     page(StatusCode::OK, "One moment", &body, Some(&application))
 }
@@ -116,7 +117,7 @@ pub(super) fn confirm_logout(sid: &str, params: &Params) -> HttpResponse {
             let _ = write!(
                 fields,
                 "<input type=\"hidden\" name=\"{name}\" value=\"{}\">",
-                escaped(value)
+                escape(value)
             );
         }
     }
@@ -129,7 +130,7 @@ pub(super) fn confirm_logout(sid: &str, params: &Params) -> HttpResponse {
          <form method=\"post\" action=\"/end_session\">{fields}\
          <input type=\"hidden\" name=\"confirm\" value=\"{}\">\
          <div class=\"actions\"><button id=\"sign-out\" type=\"submit\">Sign out</button></div></form>",
-        escaped(sid)
+        escape(sid)
     );
     page(StatusCode::OK, "Sign out", &body, application.as_deref())
 }
@@ -143,7 +144,7 @@ pub(super) fn signed_out() -> HttpResponse {
 pub(super) fn error(message: &str) -> HttpResponse {
     let body = format!(
         "<h1>That did not work</h1><p class=\"alert\" role=\"alert\">{}</p>",
-        escaped(message)
+        escape(message)
     );
     page(StatusCode::BAD_REQUEST, "Error", &body, None)
 }
@@ -172,33 +173,4 @@ fn page(status: StatusCode, title: &str, body: &str, form_target: Option<&str>) 
              <link rel=\"stylesheet\" href=\"/idp.css\">\
              <body><main><p class=\"brand\">demo identity provider</p>{body}</main></body></html>"
         ))
-}
-
-/// Text for HTML, in elements and in quoted attributes.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            _ => out.push(c),
-        }
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn markup_becomes_text() {
-        assert_eq!(
-            escaped("<a href=\"x\" b='y'>&"),
-            "&lt;a href=&quot;x&quot; b=&#39;y&#39;&gt;&amp;"
-        );
-    }
 }
