@@ -2,9 +2,12 @@
 //!
 //! This is the only file that reads the system clock, so that tests move time instead of sleeping.
 
+use std::fmt;
+use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -44,6 +47,41 @@ impl UnixTime {
     /// How long ago `earlier` was; zero if it is not in the past.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_secs(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl UnixTime {
+    /// As RFC 3339 writes it, in UTC; none beyond the year 9999.
+    pub fn to_rfc3339(self) -> Option<String> {
+        let second = i64::try_from(self.0).ok()?;
+        Some(Timestamp::from_second(second).ok()?.to_string())
+    }
+}
+
+/// RFC 3339, in UTC; beyond the year 9999 the number of seconds.
+impl fmt::Display for UnixTime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.to_rfc3339() {
+            Some(text) => f.write_str(&text),
+            None => self.0.fmt(f),
+        }
+    }
+}
+
+/// The text is not an RFC 3339 time since the Unix epoch.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("not an RFC 3339 time such as 2026-11-21T08:00:00Z")]
+pub struct NotATime;
+
+/// RFC 3339, with any offset; a fraction of a second is dropped.
+impl FromStr for UnixTime {
+    type Err = NotATime;
+
+    fn from_str(text: &str) -> Result<Self, NotATime> {
+        let at: Timestamp = text.parse().map_err(|_| NotATime)?;
+        u64::try_from(at.as_second())
+            .map(Self)
+            .map_err(|_| NotATime)
     }
 }
 
@@ -113,5 +151,28 @@ impl Clock {
                 tokio::time::sleep(at.since(clock.now()).min(NAP)).await;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_read_as_it_was_written() {
+        for (secs, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (1_800_000_000, "2027-01-15T08:00:00Z"),
+        ] {
+            assert_eq!(UnixTime(secs).to_string(), text);
+            assert_eq!(text.parse(), Ok(UnixTime(secs)));
+        }
+        let same = ["2027-01-15T09:00:00+01:00", "2027-01-15T08:00:00.9Z"];
+        assert_eq!(same.map(str::parse), [Ok(UnixTime(1_800_000_000)); 2]);
+        for bad in ["", "2027-01-15", "1969-12-31T23:59:58Z", "1800000000"] {
+            assert_eq!(bad.parse::<UnixTime>(), Err(NotATime), "{bad}");
+        }
+        assert_eq!(UnixTime(u64::MAX).to_rfc3339(), None);
+        assert_eq!(UnixTime(u64::MAX).to_string(), u64::MAX.to_string());
     }
 }

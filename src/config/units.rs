@@ -167,9 +167,7 @@ impl Lenient for Moment {
         let Scalar::Text(text) = scalar else {
             return None;
         };
-        let instant: jiff::Timestamp = text.parse().ok()?;
-        let secs = u64::try_from(instant.as_second()).ok()?;
-        Some(Self(UnixTime::from_secs(secs)))
+        text.parse().ok().map(Self)
     }
 }
 

@@ -11,7 +11,6 @@
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::budget;
@@ -261,14 +260,10 @@ impl Scene<'_> {
 
     /// A time, and how far it is.
     fn at(&self, at: UnixTime) -> String {
-        let date = i64::try_from(at.as_secs())
-            .ok()
-            .and_then(|secs| Timestamp::from_second(secs).ok())
-            .map_or_else(|| at.as_secs().to_string(), |at| at.to_string());
         if at > self.wallet.now {
-            format!("{date}, in {}", span(at.since(self.wallet.now)))
+            format!("{at}, in {}", span(at.since(self.wallet.now)))
         } else {
-            format!("{date}, {} ago", span(self.wallet.now.since(at)))
+            format!("{at}, {} ago", span(self.wallet.now.since(at)))
         }
     }
 }
