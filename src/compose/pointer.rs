@@ -1,5 +1,7 @@
 //! JSON pointers (RFC 6901).
 
+use serde_json::{Map, Value};
+
 /// A pointer into a JSON document: the names on the way down.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Pointer(Vec<String>);
@@ -24,6 +26,24 @@ impl Pointer {
             .collect::<Option<_>>()
             .map(Self)
             .ok_or(InvalidPointer)
+    }
+
+    /// A pointer to the member of this name.
+    pub fn of_name(name: &str) -> Self {
+        Self(vec![name.to_owned()])
+    }
+
+    /// The value that it points to in an object; `null` counts as nothing.
+    pub fn find<'v>(&self, object: &'v Map<String, Value>) -> Option<&'v Value> {
+        let (first, rest) = self.0.split_first()?;
+        let value = rest
+            .iter()
+            .try_fold(object.get(first)?, |value, name| match value {
+                Value::Object(members) => members.get(name),
+                Value::Array(all) => all.get(name.parse::<usize>().ok()?),
+                _ => None,
+            })?;
+        Some(value).filter(|value| !value.is_null())
     }
 
     /// The names on the way down, from the root.

@@ -114,9 +114,22 @@ pub(super) struct Frontend {
     pub(super) oidc: Oidc,
     /// Lifetimes and sizes.
     pub(super) session: Session,
+    /// Claims under names of the frontend's own, by name.
+    #[serde(default)]
+    pub(super) claim: BTreeMap<String, Claim>,
     /// Paths that lead to upstreams, by name.
     #[serde(default)]
     pub(super) route: BTreeMap<String, Route>,
+}
+
+/// `[frontend.<name>.claim.<name>]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table { from = …, path = … }")]
+pub(super) struct Claim {
+    /// `id_token`, `userinfo` or `access_token`.
+    pub(super) from: String,
+    /// JSON pointer to its value; by default that of its name.
+    pub(super) path: Option<String>,
 }
 
 /// `frontend.<name>.assets`
@@ -141,6 +154,8 @@ pub(super) struct Oidc {
     pub(super) client_secret: Option<SecretReference>,
     /// `client_secret_basic` or `client_secret_post`.
     pub(super) client_auth: String,
+    /// `never`, `missing` or `always`: when the `UserInfo` endpoint is asked.
+    pub(super) userinfo: String,
     /// Further values that may stand in the ID token's `aud`.
     pub(super) trusted_audiences: Vec<String>,
     /// Where the metadata is; by default behind the issuer.

@@ -192,6 +192,7 @@ fn for_each_name(defaults: &mut Dict, section: &str, said: &Dict, fit: impl Fn(&
 
 fn of_frontend(defaults: &mut Dict, said: &Dict) {
     of_rate_limit(defaults, "login_rate_limit", said);
+    for_each_name(defaults, "claim", said, |_, _| {});
     for_each_name(defaults, "route", said, |defaults, said| {
         of_rate_limit(defaults, "rate_limit", said);
         only_if_said(defaults, "exchange", said);

@@ -261,6 +261,7 @@ mod tests {
         };
         let (keys, now) = (samples::ring(), samples::now());
         let renewal = crate::ledger::Renewal {
+            userinfo: None,
             tokens: samples::session(now).tokens,
             id_token: None,
             session_ends_by: None,

@@ -139,6 +139,7 @@ mod tests {
         tokens.refresh_ends_at = Some(now.plus(Duration::from_secs(7)));
         let secret = tokens.access_token.secret().clone();
         let renewal = Renewal {
+            userinfo: None,
             tokens,
             id_token: Some("e30.e30.canary-id".to_owned()),
             session_ends_by: Some(now.plus(Duration::from_secs(8))),

@@ -20,9 +20,9 @@ use tokio::sync::{oneshot, watch};
 use super::failure::{failed, unavailable};
 use super::logout;
 use crate::clock::UnixTime;
-use crate::frontend::Frontend;
+use crate::frontend::{Frontend, Said};
 use crate::ledger::{Landing, REDEMPTION_MEMORY, Redeemed, Redemption};
-use crate::oidc::{Claims, Expectation, IdpClient, OidcError};
+use crate::oidc::{self, Claims, Expectation, IdpClient, OidcError};
 use crate::problem::{LoginFailure, Problem};
 use crate::request::Ctx;
 use crate::session::{LoginAttempt, Session, SessionId, StoreError, TokenSet};
@@ -130,9 +130,13 @@ impl Exchange {
         let verdict = self.verify(id_token, &response.access_token).await;
         let claims = verdict.as_ref().ok().map(|(_, claims)| claims);
         let ends_by = response.session_ends_by(self.asked_at, claims);
+        let kept = match claims {
+            Some(claims) => self.gather(claims, &response.access_token).await,
+            None => Ok(Map::new()),
+        };
         let tokens = TokenSet::first(response, self.asked_at, &provider.settings().scope());
         let landing = verdict.and_then(|(id_token, claims)| {
-            let session = self.session(tokens.clone(), claims, ends_by)?;
+            let session = self.session(tokens.clone(), claims, kept?, ends_by)?;
             Ok(Arc::new(Redeemed::new(session, id_token)))
         });
         let spare = landing.is_err().then_some(tokens);
@@ -180,18 +184,52 @@ impl Exchange {
         Ok((id_token, claims))
     }
 
+    /// The claims that the session keeps. `UserInfo` that cannot be had, or is another user's, fails a login only if a route needs
+    /// a claim that is missing without it.
+    async fn gather(
+        &self,
+        claims: &Claims,
+        token: &AccessToken,
+    ) -> Result<Map<String, Value>, Problem> {
+        let rules = &self.frontend.claims;
+        let provider = &self.frontend.provider;
+        let mut setback = None;
+        let mut userinfo = None;
+        if rules.need_userinfo(&claims.all) {
+            match provider.userinfo(&self.idp, token, &claims.subject).await {
+                Ok(said) => userinfo = said,
+                Err(error) => {
+                    log::warn!("a login does without UserInfo: {error}");
+                    setback = Some(error);
+                }
+            }
+        }
+        let access_token = oidc::claims_of(token);
+        let kept = rules.gather(Said {
+            id_token: Some(&claims.all),
+            access_token: access_token.as_ref(),
+            userinfo: userinfo.as_ref(),
+        });
+        let mut required = self.frontend.required_claims.iter();
+        let Some(error) = setback.filter(|_| required.any(|name| !kept.contains_key(name))) else {
+            return Ok(kept);
+        };
+        Err(match error {
+            OidcError::Unavailable(_) | OidcError::Lost(_) => unavailable(&error),
+            _ => failed(LoginFailure::InvalidIdToken),
+        })
+    }
+
     /// A new session with a new id, whatever session there was before.
     fn session(
         &self,
         tokens: TokenSet,
         claims: Claims,
+        mut kept: Map<String, Value>,
         ends_by: Option<UnixTime>,
     ) -> Result<Session, Problem> {
         let settings = &self.frontend.session;
         let configured_end = self.now.plus(settings.absolute_timeout);
-        let keeps = |name: &str| self.frontend.keeps_claim(name);
-        let mut kept: Map<String, Value> = claims.all;
-        kept.retain(|name, _| keeps(name));
         if let (Some(_), Some(acr)) = (&self.acr_values, claims.acr) {
             // `token::challenge` must know when the provider has given what the API asked for.
             kept.insert("acr".to_owned(), Value::String(acr));

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::assets::AssetsSettings;
+use super::claims::ClaimRules;
 use super::endpoint::Endpoint;
 use super::rate_limit::RateLimit;
 use super::route_table::RouteTable;
@@ -28,6 +29,8 @@ pub struct Frontend {
     pub error_page: Option<ReturnTo>,
     /// Lifetimes, sizes and claims of its sessions.
     pub session: SessionSettings,
+    /// Where the claims of its sessions come from.
+    pub claims: ClaimRules,
     /// Claims that routes require: sealed into sessions like those of `session.claims`, but shown to nobody.
     pub required_claims: Vec<String>,
     /// How many logins may be begun or ended from one address.

@@ -30,10 +30,18 @@ pub struct Composition {
 impl Composition {
     /// Whether a call goes out for the user, or is filled with the session's claims.
     pub fn uses_session(&self) -> bool {
-        self.parts.iter().any(|part| {
-            let mut values = part.path.in_path().chain(part.path.in_query());
-            part.token.is_users() || values.any(|value| matches!(value, PartValue::Claim(_)))
-        })
+        self.parts.iter().any(|part| part.token.is_users()) || !self.claims().is_empty()
+    }
+
+    /// The claims that calls are filled with, but for those that each session has.
+    pub fn claims(&self) -> Vec<&str> {
+        let parts = self.parts.iter();
+        let values = parts.flat_map(|part| part.path.in_path().chain(part.path.in_query()));
+        let claims = values.filter_map(|value| match value {
+            PartValue::Claim(name) => Some(name.as_str()),
+            _ => None,
+        });
+        claims.collect()
     }
 }
 

@@ -8,6 +8,7 @@
 mod app;
 mod assets;
 mod by_host;
+mod claims;
 mod composition;
 mod endpoint;
 mod path;
@@ -23,6 +24,7 @@ mod token_requirement;
 pub use app::Frontend;
 pub use assets::AssetsSettings;
 pub use by_host::Frontends;
+pub use claims::{ClaimFrom, ClaimRules, ClaimSource, Said, UseUserInfo};
 pub use composition::{Composition, Each, Part, PartValue};
 pub use endpoint::{Ahead, Endpoint, Limit, Proof, Reader, Rules, SessionUse};
 pub use path::{InvalidRoutePath, RoutePath};

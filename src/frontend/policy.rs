@@ -52,10 +52,13 @@ impl Policy {
         for required in &self.claims {
             let fits = |value: &str| required.any_of.iter().any(|wanted| wanted == value);
             if !has(session, &required.name, fits) {
-                return Err(Problem::Forbidden(format!(
-                    "the session's claim {:?} has no value that is allowed here",
-                    required.name
-                )));
+                let name = &required.name;
+                let detail = if has(session, name, |_| true) {
+                    format!("the session's claim {name:?} has no value that is allowed here")
+                } else {
+                    format!("the session has no claim {name:?}, which is needed here")
+                };
+                return Err(Problem::Forbidden(detail));
             }
         }
         for (name, segment) in route.claims(path) {

@@ -101,6 +101,14 @@ impl Action {
         }
     }
 
+    /// The claims that its calls are filled with.
+    pub fn claims(&self) -> Vec<&str> {
+        match self {
+            Self::Compose(composition) => composition.claims(),
+            Self::Forward(_) => Vec::new(),
+        }
+    }
+
     /// Longest request body that it takes, in bytes.
     pub const fn body_limit(&self) -> u64 {
         match self {

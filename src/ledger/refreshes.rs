@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use openidconnect::{AccessToken, RefreshToken};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
@@ -71,6 +72,8 @@ pub struct Renewal {
     pub tokens: TokenSet,
     /// The raw ID token, if one came. It is the newest hint for a logout.
     pub id_token: Option<String>,
+    /// What `UserInfo` said with the new tokens, if it was asked. Other replicas do without.
+    pub userinfo: Option<Map<String, Value>>,
     /// When the provider wants the whole session to end at the latest, if it said so with these tokens.
     pub session_ends_by: Option<UnixTime>,
 }
@@ -81,6 +84,7 @@ impl fmt::Debug for Renewal {
         f.debug_struct("Renewal")
             .field("tokens", &self.tokens)
             .field("id_token", &self.id_token.is_some())
+            .field("userinfo", &self.userinfo.is_some())
             .field("session_ends_by", &self.session_ends_by)
             .finish()
     }
@@ -317,6 +321,7 @@ mod tests {
             scope: String::new(),
         };
         Outcome::Refreshed(Arc::new(Renewal {
+            userinfo: None,
             tokens,
             id_token: Some("canary-id".to_owned()),
             session_ends_by: None,

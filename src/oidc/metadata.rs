@@ -43,6 +43,7 @@ pub(super) struct Metadata {
     pub(super) jwks_uri: Url,
     pub(super) end_session_endpoint: Option<Url>,
     pub(super) revocation_endpoint: Option<Url>,
+    pub(super) userinfo_endpoint: Option<Url>,
     /// `iss` is in every authorization response (RFC 9207).
     pub(super) iss_parameter: bool,
     /// What may sign an ID token: what is configured, else what is offered there and accepted here.
@@ -116,6 +117,9 @@ impl Metadata {
             jwks_uri: required("jwks_uri", &endpoints.jwks)?,
             end_session_endpoint: optional("end_session_endpoint", &endpoints.end_session)?,
             revocation_endpoint: optional("revocation_endpoint", &endpoints.revocation)?,
+            // Few need it, so one that is odd keeps nobody out.
+            userinfo_endpoint: optional("userinfo_endpoint", &endpoints.userinfo)
+                .unwrap_or_default(),
             iss_parameter: document
                 .flag("authorization_response_iss_parameter_supported")
                 .map_err(odd)?,

@@ -56,6 +56,7 @@ mod tests;
 mod token_cache;
 mod token_exchange;
 mod token_response;
+mod userinfo;
 
 pub use self::algorithm::SigningAlgorithm;
 pub use self::authorize::{AuthorizationRequest, LoginParams};
@@ -74,3 +75,4 @@ pub use self::settings::{
 pub use self::token_cache::{CachedToken, TokenCache};
 pub use self::token_exchange::{ExchangeGrant, ExchangeKey, Exchanged, Subject, TokenExchange};
 pub use self::token_response::TokenResponse;
+pub use self::userinfo::{claims_of, unverified};

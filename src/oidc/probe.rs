@@ -67,6 +67,7 @@ impl Probe {
             jwks_uri: url,
             end_session_endpoint: None,
             revocation_endpoint: None,
+            userinfo_endpoint: None,
             iss_parameter: false,
             algorithms: ALGORITHMS.to_vec(),
             plain_http: PlainHttp::Never,

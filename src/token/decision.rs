@@ -147,6 +147,7 @@ mod tests {
     fn outcome(name: &str) -> Outcome {
         match name {
             "refreshed" => Outcome::Refreshed(Arc::new(Renewal {
+                userinfo: None,
                 tokens: samples::session(samples::now()).tokens,
                 id_token: None,
                 session_ends_by: None,

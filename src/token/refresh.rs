@@ -15,11 +15,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openidconnect::RefreshToken;
+use serde_json::{Map, Value};
 
 use super::decision::{self, Ended, Next, Situation, Start};
 use super::token_call;
+use crate::frontend::{Frontend, Said};
 use crate::guard::is_speculative;
 use crate::ledger::{Begin, Fingerprint, Flight, Landed, Outcome, Renewal};
+use crate::oidc;
 use crate::problem::Problem;
 use crate::request::Ctx;
 use crate::session::{Session, StoreError};
@@ -143,7 +146,8 @@ fn adopt(ctx: &mut Ctx<'_>, renewal: &Renewal, has_ended: bool) -> Result<Freshn
     let Some(session) = &ctx.session else {
         return Ok(Freshness::Kept);
     };
-    let renewed = session.renewed(renewal.tokens.clone(), renewal.session_ends_by, ctx.now);
+    let mut renewed = session.renewed(renewal.tokens.clone(), renewal.session_ends_by, ctx.now);
+    renewed.claims = read_again(ctx.frontend, session, renewal);
     if renewed.is_expired(ctx.now) {
         // The provider has said with the new tokens that the session is over.
         ctx.bff.metrics.refreshed(RefreshResult::Ended);
@@ -177,6 +181,19 @@ fn adopt(ctx: &mut Ctx<'_>, renewal: &Renewal, has_ended: bool) -> Result<Freshn
             Err(Problem::Internal)
         }
     }
+}
+
+/// The claims of the session as the provider has them now, so that a role that was taken away counts within a token's life.
+fn read_again(frontend: &Frontend, session: &Session, renewal: &Renewal) -> Map<String, Value> {
+    // Whoever made the call has verified it.
+    let id_token = renewal.id_token.as_deref().and_then(oidc::unverified);
+    let access_token = oidc::claims_of(&renewal.tokens.access_token);
+    let said = Said {
+        id_token: id_token.as_ref(),
+        access_token: access_token.as_ref(),
+        userinfo: renewal.userinfo.as_ref(),
+    };
+    frontend.claims.read_again(&session.claims, said)
 }
 
 /// Says "try again", after a pause. Nothing is deleted, neither for this request nor for those that were sent beside it: the

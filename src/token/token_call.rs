@@ -10,10 +10,11 @@
 
 use std::sync::Arc;
 
-use openidconnect::RefreshToken;
+use openidconnect::{AccessToken, RefreshToken};
+use serde_json::{Map, Value};
 
 use crate::clock::Clock;
-use crate::frontend::Frontend;
+use crate::frontend::{Frontend, UseUserInfo};
 use crate::ledger::{Outcome, Renewal};
 use crate::oidc::{self, IdpClient, OidcError, Original};
 use crate::session::{Session, TokenSet};
@@ -51,11 +52,32 @@ pub(super) async fn call(
             }
         }
     }
+    let userinfo = userinfo(frontend, idp, &response.access_token, &session.subject).await;
     Outcome::Refreshed(Arc::new(Renewal {
+        userinfo,
         session_ends_by: response.session_ends_by(asked_at, claims.as_ref()),
         tokens: TokenSet::next(&session.tokens, response, asked_at),
         id_token,
     }))
+}
+
+/// What `UserInfo` says now, where it is always asked. If it cannot be had, the claims at hand stay.
+async fn userinfo(
+    frontend: &Frontend,
+    idp: &IdpClient,
+    token: &AccessToken,
+    subject: &str,
+) -> Option<Map<String, Value>> {
+    if frontend.claims.userinfo != UseUserInfo::Always {
+        return None;
+    }
+    match frontend.provider.userinfo(idp, token, subject).await {
+        Ok(said) => said,
+        Err(error) => {
+            log::warn!("a refresh does without UserInfo: {error}");
+            None
+        }
+    }
 }
 
 fn failed(frontend: &Frontend, error: &OidcError) -> Outcome {

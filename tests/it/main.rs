@@ -14,6 +14,7 @@ mod advisories;
 mod architecture;
 mod assets;
 mod backchannel;
+mod claims;
 mod cli;
 mod client_token;
 mod compose;

@@ -180,6 +180,7 @@ client_secret = { env = "S" }
 [frontend.shop.route.orders]
 path = "/api"
 upstream = "orders"
+[frontend.shop.claim.roles]
 [frontend.shop.route.home]
 path = "/api/home"
 [frontend.shop.route.home.part.me]
@@ -194,6 +195,7 @@ path = "/me"
             panic!("{row:?}");
         };
         let key = code(key).replace("….part", "….route.home.part.me");
+        let key = key.replace("….claim.<name>", "….claim.roles");
         let key = key.replace("….route.<name>", "….route.orders");
         let key = key
             .replace("….", "frontend.shop.")

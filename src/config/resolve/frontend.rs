@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::resolver::{Noted, Resolver};
-use super::{assets, csrf_header, oidc, policy, route, session};
+use super::{assets, claim, csrf_header, oidc, policy, route, session};
 use crate::config::key_path::KeyPath;
 use crate::config::settings;
 use crate::frontend::{Frontend, Route, RouteTable};
@@ -64,6 +64,7 @@ fn one(
     let limit_at = at.child("login_rate_limit");
     let login_rate_limit = policy::login_rate_limit(resolver, &limit_at, frontend);
     let routes = route::resolve(resolver, &at.child("route"), frontend, base_path.as_deref());
+    let claims = claim::resolve(resolver, &at, frontend);
     let assets = assets::resolve(resolver, &at.child("assets"), frontend);
     let origin = origin?;
     let mut login_same_site = SameSite::Lax;
@@ -86,6 +87,8 @@ fn one(
         session: session.clone(),
     });
     let routes = routes?;
+    let required_claims = required_claims(&routes);
+    let claims = claims.map(|rules| rules.wanting(&session.claims, &required_claims));
     Some(Frontend {
         name,
         origin,
@@ -93,7 +96,8 @@ fn one(
         csrf_header: csrf_header?,
         error_page: error_page.ok()?,
         session,
-        required_claims: required_claims(&routes),
+        claims: claims?,
+        required_claims,
         login_rate_limit: login_rate_limit.ok()?,
         jar,
         provider: Provider::new(client, resolver.clock.clone()),
@@ -106,7 +110,10 @@ fn one(
 fn required_claims(routes: &[Route]) -> Vec<String> {
     routes
         .iter()
-        .flat_map(|route| route.policy.claims_to_keep(&route.path))
+        .flat_map(|route| {
+            let policy = route.policy.claims_to_keep(&route.path);
+            policy.chain(route.action.claims())
+        })
         .map(str::to_owned)
         .collect()
 }

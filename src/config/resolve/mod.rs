@@ -4,6 +4,7 @@ mod assets;
 mod call;
 mod certificate;
 mod check;
+mod claim;
 mod coordination;
 mod csrf_header;
 mod environment;

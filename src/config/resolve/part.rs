@@ -339,7 +339,7 @@ impl Known<'_> {
                     knows_claim(self.frontend, &name),
                     at,
                     &format!("sessions keep no claim {name:?}"),
-                    "add it to session.claims",
+                    "add it to session.claims, or describe it in a table [frontend.<name>.claim.<name>]",
                 );
                 is_known.then_some(PartValue::Claim(name))
             }
@@ -392,6 +392,7 @@ fn knows_claim(frontend: &settings::Frontend, name: &str) -> bool {
         .values()
         .flat_map(|route| route.require_claims.keys());
     matches!(name, "sub" | "iss" | "sid")
+        || frontend.claim.contains_key(name)
         || frontend
             .session
             .claims

@@ -30,7 +30,7 @@ fn compare(example: &toml::Table, defaults: &toml::Table) {
         // These stand in comments: with them the example would do more than serve, or do something else.
         if matches!(
             key.as_str(),
-            "coordination" | "deadline" | "exchange" | "part" | "rate_limit"
+            "claim" | "coordination" | "deadline" | "exchange" | "part" | "rate_limit"
         ) {
             stands_in_comments(key, default);
             continue;

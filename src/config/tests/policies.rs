@@ -152,3 +152,34 @@ fn a_provider_is_described_in_ways_that_can_work() {
         ),
     ]);
 }
+
+#[test]
+fn a_claim_has_a_source_that_is_read() {
+    one_mistake_each(&[
+        (
+            "frontend.shop.claim.roles = { from = \"access_token\", path = \"/a/b\" }",
+            "",
+            "",
+        ),
+        (
+            "frontend.shop.claim.roles.from = \"jwt\"",
+            "frontend.shop.claim.roles.from",
+            "not supported",
+        ),
+        (
+            "frontend.shop.claim.roles.path = \"roles\"",
+            "frontend.shop.claim.roles.path",
+            "JSON pointer",
+        ),
+        (
+            "frontend.shop.claim.sub.from = \"userinfo\"",
+            "frontend.shop.claim.sub",
+            "every session",
+        ),
+        (
+            "frontend.shop = { oidc = { userinfo = \"never\" }, claim = { roles = { from = \"userinfo\" } } }",
+            "frontend.shop.claim.roles.from",
+            "nobody asks",
+        ),
+    ]);
+}

@@ -46,6 +46,7 @@ pub(super) fn known(keys: &[Value]) -> Known {
             jwks_uri: url,
             end_session_endpoint: None,
             revocation_endpoint: None,
+            userinfo_endpoint: None,
             iss_parameter: false,
             algorithms: ALGORITHMS.to_vec(),
             plain_http: PlainHttp::Never,
