@@ -27,12 +27,12 @@
 //! | the whole story as tests | `tests/it/login.rs` |
 //!
 //! # Life of a request, in types
-//! `HttpRequest → Arrival → Ctx (a Frontend) → Target → Admitted → Option<Session> → Permit → HttpResponse`. Each arrow is
-//! one function, and each can end in a [`problem::Problem`]. `server::response` turns either into the answer.
+//! `HttpRequest → Arrival → Ctx (a Frontend) → Target → Admitted → Option<Session> → Permit → HttpResponse`. An arrow
+//! that can fail ends in a [`problem::Problem`]. `server::response` turns either into the answer.
 //!
 //! # Seams
-//! Three: time ([`clock::Clock`]), what replicas share ([`coordination`]), and addresses, which are configuration.
-//! Everything else is concrete.
+//! Three: time ([`clock::Clock`]), what replicas share ([`coordination`]), and the addresses of provider, APIs and store, which
+//! a test gives its own. Everything else is concrete.
 
 // One block for each module: inside a block rustfmt would sort them.
 

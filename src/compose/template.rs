@@ -161,12 +161,15 @@ impl<S> Template<S> {
         for segment in &self.segments {
             out.push('/');
             let begin = out.len();
+            // An empty value would make another path of it.
+            let mut value = |source: &S| match value(source) {
+                Filling::Value(value) if value.is_empty() => Filling::Missing,
+                filling => filling,
+            };
             if !segment.fill(&mut out, &mut value)? {
                 return Err(Unfilled::BadValue);
             }
-            let written = out.get(begin..).unwrap_or_default();
-            let is_empty = written.is_empty() && !segment.0.is_empty();
-            if is_empty || is_dot_segment(written) {
+            if is_ambiguous(out.get(begin..).unwrap_or_default()) {
                 return Err(Unfilled::BadValue);
             }
         }
@@ -357,6 +360,14 @@ fn is_plain(text: &str) -> bool {
     true
 }
 
+/// Whether a server that decodes the segment before it takes the path apart could see other segments: dot segments behind an
+/// encoded slash, or control characters (RFC 3986 §7.3).
+fn is_ambiguous(segment: &str) -> bool {
+    let decoded: Vec<u8> = percent_decode_str(segment).collect();
+    let mut pieces = decoded.split(|byte| matches!(byte, b'/' | b'\\'));
+    pieces.any(|piece| matches!(piece, b"." | b"..")) || decoded.iter().any(u8::is_ascii_control)
+}
+
 fn is_dot_segment(segment: &str) -> bool {
     // Six characters are the longest spelling: `%2e%2e`.
     segment.len() <= 6 && {
@@ -468,7 +479,12 @@ mod tests {
             );
         }
         assert_eq!(with("/{sub}", "...").unwrap(), "/...");
-        assert_eq!(with("/a{sub}", "").unwrap(), "/a");
+        assert_eq!(with("/a{sub}", ""), Err(Unfilled::BadValue));
+        for value in ["../x", "a/..", "a\\..\\b", "a/./b", "a\nb", "\u{0}"] {
+            assert_eq!(with("/{sub}", value), Err(Unfilled::BadValue), "{value:?}");
+        }
+        assert_eq!(with("/{sub}", "a/b").unwrap(), "/a%2Fb");
+        assert_eq!(with("/x?q={sub}", "../x").unwrap(), "/x?q=..%2Fx");
         assert_eq!(with("/{sub}", "%2e").unwrap(), "/%252e");
     }
 
@@ -505,7 +521,7 @@ mod tests {
     proptest::proptest! {
         /// A URL library reads back exactly the values that went in, each at its own place.
         #[test]
-        fn a_value_changes_its_own_place_alone(path in ".{1,12}", query in ".{0,12}", other in "[./%?#&=;\\\\a\u{0}\u{fc}+ ]{1,8}") {
+        fn a_value_changes_its_own_place_alone(path in ".{1,12}", query in ".{0,12}", other in "[%?#&=;a\u{fc}+ ]{1,8}") {
             let filled = fill("/api/{sub}/v{path:p}/end?a={query:q}&b=2&c={me:/x}", |source| {
                 Filling::Value(Cow::Owned(match source {
                     Source::Claim(_) => path.clone(),
@@ -513,8 +529,9 @@ mod tests {
                     _ => query.clone(),
                 }))
             });
-            let is_dots = path == "." || path == "..";
-            proptest::prop_assert_eq!(filled.is_err(), is_dots);
+            let mut pieces = path.split(['/', '\\']);
+            let is_refused = pieces.any(|piece| matches!(piece, "." | "..")) || path.contains(|c: char| c.is_ascii_control());
+            proptest::prop_assert_eq!(filled.is_err(), is_refused);
             if let Ok(filled) = filled {
                 let url = Url::parse("http://api.test").unwrap().join(&filled).unwrap();
                 let read: Vec<_> = url.path_segments().unwrap().map(|segment| {

@@ -37,6 +37,9 @@ pub enum InvalidRoutePath {
         "braces enclose a whole segment, and name a claim or the segment: {{sub}}, {{path:id}}"
     )]
     Braces,
+    /// Two segments of one name.
+    #[error("two segments have one name: each {{path:…}} names another")]
+    Repeated,
     /// Not a path in its plainest form.
     #[error(transparent)]
     Path(#[from] InvalidPath),
@@ -56,6 +59,15 @@ impl RoutePath {
             .map(Segment::parse)
             .collect::<Option<_>>()
             .ok_or(InvalidRoutePath::Braces)?;
+        let names = || {
+            segments.iter().filter_map(|segment| match segment {
+                Segment::Named(name) => Some(name),
+                Segment::Claim(_) | Segment::Fixed(_) => None,
+            })
+        };
+        if names().count() != names().collect::<std::collections::BTreeSet<_>>().len() {
+            return Err(InvalidRoutePath::Repeated);
+        }
         let is_fixed = segments.iter().all(Segment::is_fixed);
         Ok(Self {
             text: text.to_owned(),
@@ -131,6 +143,11 @@ impl RoutePath {
     /// Whether the session decides who may have which path.
     pub fn has_claims(&self) -> bool {
         self.segments.iter().any(Segment::is_claim)
+    }
+
+    /// Whether a segment may be another one for each request.
+    pub fn takes_any_segment(&self) -> bool {
+        !self.segments.is_empty()
     }
 
     /// Whether both match the same paths, claims aside.

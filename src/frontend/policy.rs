@@ -8,8 +8,8 @@
 //! - A refusal names the claim or scope that is missing, never a value.
 //!
 //! # Why
-//! The claims are those of the login's ID token, sealed into the session. If a provider changes a person's role, that counts
-//! from the next login on. The API itself decides what must count at once.
+//! The claims are those that the provider stated at the login or at the last refresh, sealed into the session. If it changes a
+//! person's role, that counts from the next refresh on. The API itself decides what must count at once.
 
 use std::borrow::Cow;
 

@@ -65,7 +65,7 @@ impl<'p> Matched<'p, 'p> {
     pub fn mount(&self) -> &'p str {
         let path = &self.route.path;
         let own = self.path.as_str().strip_suffix(self.rest);
-        own.filter(|_| path.has_claims())
+        own.filter(|_| path.takes_any_segment())
             .unwrap_or(path.as_str().trim_end_matches('/'))
     }
 }

@@ -9,7 +9,7 @@
 //! - `digest`: names that do not reveal whom they are about · `bounded`: how a full table makes room
 //!
 //! # Invariants
-//! - This process presents a refresh token at most once, however many requests wait for it.
+//! - This process makes one token call at a time for a session's tokens, however many requests wait for it.
 //! - A result is found only by the session and the refresh token it belongs to, never by another session.
 //! - Memory is bounded. Whatever a table forgets costs a token call, and never correctness.
 

@@ -1,10 +1,11 @@
 //! OpenID Connect and OAuth, as a confidential client of one provider per frontend.
 //!
-//! `endpoint` uses it to log in and out, `token` to refresh; neither sees HTTP. A [`Provider`] is what the process knows of one
+//! `endpoint` uses it to log in and out, `token` to refresh and to exchange; neither sees its HTTP. A [`Provider`] is what the process knows of one
 //! provider, and all workers share it. An [`IdpClient`] is one worker's way to reach it. The path of a login:
 //! [`Provider::authorize`] → browser → [`Provider::check_iss`] → [`Provider::exchange_code`] → [`Provider::verify_id_token`].
 //!
-//! - the protocol: `authorize` · `grants` · `revocation` · `logout_token` · `id_token`, `refreshed` · `client_token`
+//! - the protocol: `authorize` · `grants` · `revocation` · `logout_token` · `id_token`, `refreshed` · `userinfo` ·
+//!   `client_token` · `token_exchange`
 //! - its requests and answers: `client_auth` · `token_response` · `members` · `error_code` · `jwt`, `keys`, `algorithm`
 //! - the provider: `provider` · `metadata` · `refetch` (how often) · `gate` (one at a time) · `drift` (its clock) · `http`
 //! - `token_cache`: access tokens that belong to no cookie
@@ -13,7 +14,8 @@
 //! - Every endpoint comes from the metadata of the configured issuer, compared byte for byte.
 //! - Every call to the token or revocation endpoint carries client authentication, and is never repeated.
 //! - Only the authorization code flow, always with PKCE S256, `state` and `nonce`.
-//! - A claim leaves this module only after the signature of its token has been verified. The one exception is in `refreshed`.
+//! - A claim of an ID token leaves this module only after its signature has been verified. The one exception is in `refreshed`.
+//!   Claims of an access token and of an unsigned `UserInfo` came from the provider itself over TLS, and are verified no further.
 //! - An [`OidcError`] holds no token, no code, no secret and no text of the provider's choosing.
 //!
 //! # Spec
@@ -22,8 +24,8 @@
 //!
 //! # Why
 //! - After a refresh, everything is compared that the session knows of its first ID token; the nonce is not (`refreshed`).
-//! - The `UserInfo` endpoint is not called. Claims come from the ID token, which is signed and bound to this login; `UserInfo`
-//!   would be one more request per login, and providers refuse it tokens for other resources.
+//! - `UserInfo` is asked only for claims that the ID token lacks, unless the configuration wants more: it is one more request
+//!   for each login.
 //! - Token and revocation requests are written by hand: `openidconnect` offers no `resource` on a refresh, insists on https for
 //!   revocation, and parses the ID token inside a token answer before we could choose the keys. Metadata and ID tokens are read
 //!   by hand too: it refuses them for members that are not used here. PKCE, nonces, keys and signatures are `openidconnect`'s.

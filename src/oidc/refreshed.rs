@@ -4,7 +4,7 @@
 //!
 //! # Invariants
 //! - `iss`, `aud` and `sub` are what they were. So is `auth_time`, where both tokens have one.
-//! - The token is used for that comparison and for an earlier end of the session, and for nothing else.
+//! - The token is used for that comparison, for an earlier end of the session, and for the claims that the session keeps.
 //!
 //! # Spec
 //! OpenID Connect Core §12.2, §3.1.3.7.

@@ -1,8 +1,8 @@
 //! The path of every request, in nine steps. Read downward.
 //!
 //! A step yields the next value or a [`Problem`]. [`response::finish`] turns either into the answer, so that every answer
-//! leaves with its headers. Steps 7 and 8 are in `endpoint` and `api`: may it be done, and do it. The one way back is in
-//! `api::forward`: it renews a token that an upstream has refused, and asks again.
+//! leaves with its headers. Steps 7 and 8 are in `assets`, `endpoint` and `api`: may it be done, and do it. The one way back
+//! is in `api`: it renews a token that an upstream has refused, and asks again.
 //!
 //! # Invariants
 //! - All decisions about cookies are made before the first byte of an answer leaves.

@@ -1,6 +1,6 @@
 //! Sealed cookies: the whole session lives in the browser, and only we can read it.
 //!
-//! Each frontend has a [`Jar`], and each request gets its [`Wallet`] from it: `server::pipeline` loads the session with it,
+//! Each frontend has a [`Jar`], and each request gets its [`Wallet`] from it: `request::opening` loads the session with it,
 //! `endpoint` and `token` store and end sessions. Of HTTP this module knows the texts of `Cookie` and `Set-Cookie`, and the
 //! `Authorization` line that a worker keeps with a session that it has opened. It does not know the identity provider.
 //!
@@ -21,13 +21,13 @@
 //! | `<p><f>`, `<p><f>.1` … `.15` | `session` | [`Session`] | Path=/, `same_site` |
 //! | `<p><f>-seen` | `seen` | session id, last activity | the same |
 //! | `<p><f>-out` | `out` | ids of ended sessions and names of refused refreshes, until when | the same, Max-Age |
-//! | `<p><f>-login.<id>` | `login` | [`LoginAttempt`]; `<id>`: the first 8 characters of its `state` | Path=/, `login_same_site`, Max-Age=600 |
+//! | `<p><f>-login.<id>` | `login` | [`LoginAttempt`]; `<id>`: the first 8 characters of its `state` | Path=/, `login_same_site`, Max-Age=`login_timeout` |
 //! | `__Http-<f>-hint` | `hint` | [`LogoutHint`] | Path=`<base_path>/logout`, `same_site` |
 //! | none: a part of the `state` parameter | `login-state` | [`LoginState`]: where to go after login, as far as there is room | |
 //! | none: a `state` parameter | `logout-state` | where to go after logout, when it was sealed | |
 //!
 //! All are `HttpOnly`, and `Secure` unless the origin is loopback without TLS. Where no Max-Age is given, a cookie lasts
-//! as long as the browser runs; what ends a session is sealed inside.
+//! as long as the browser runs, or with `persistent` as long as the session may; what ends a session is sealed inside.
 //!
 //! # Wire format, version 1
 //!

@@ -1,6 +1,6 @@
 //! The sessions that a worker has opened lately, so that the next request with the same cookies opens nothing.
 //!
-//! [`Jar::load_again`](super::Jar::load_again) asks here first. One per worker: no lock on the way of a request.
+//! [`Wallet::load_cached`](super::Wallet::load_cached) asks here first. One per worker: no lock on the way of a request.
 //!
 //! # Invariants
 //! - What is found is what opening the cookies once more would give: the whole text is compared, the frontend's name with

@@ -1,6 +1,6 @@
 //! A session into its cookies, and out of the browser.
 //!
-//! `endpoint::callback` and `token` store, whoever uses the session touches it, `endpoint::logout` ends it.
+//! `endpoint::redeem` and `token` store, whoever uses the session touches it, `endpoint::logout` ends it.
 //!
 //! # Invariants
 //! - An answer that writes the session also deletes the chunks beyond it.

@@ -16,7 +16,6 @@ use crate::request::Ctx;
 /// A permit with the user's token, if it is wanted and there is a session.
 pub(super) async fn users(
     requirement: TokenRequirement,
-    route: &Route,
     ctx: &mut Ctx<'_>,
 ) -> Result<Option<Permit>, Problem> {
     if ctx.session.is_none() || !requirement.is_users() {
@@ -26,16 +25,12 @@ pub(super) async fn users(
         Freshness::Kept => Bearer::User,
         Freshness::Renewed => Bearer::RenewedUser,
     };
-    of_user(route, ctx, bearer).map(Some)
+    of_user(ctx, bearer).map(Some)
 }
 
 /// A permit with the token that the session has now.
-pub(super) fn of_user(route: &Route, ctx: &Ctx<'_>, bearer: Bearer) -> Result<Permit, Problem> {
+fn of_user(ctx: &Ctx<'_>, bearer: Bearer) -> Result<Permit, Problem> {
     let session = ctx.session.as_ref().ok_or(Problem::Internal)?;
-    // Of a token that is exchanged, the scope of the new one counts.
-    if route.exchange.is_none() {
-        route.policy.check_scopes(&session.tokens.scope)?;
-    }
     let authorization = session.authorization().map_err(unfit)?;
     Ok(Permit {
         credential: Credential::Bearer(authorization),
@@ -44,15 +39,15 @@ pub(super) fn of_user(route: &Route, ctx: &Ctx<'_>, bearer: Bearer) -> Result<Pe
     })
 }
 
-/// A permit with the token that was renewed for this request. The caller has checked the policy with the token before it.
+/// A permit with the token that was renewed for this request.
 pub fn renewed(ctx: &Ctx<'_>) -> Result<Permit, Problem> {
+    of_user(ctx, Bearer::RenewedUser)
+}
+
+/// Whether the user's token has the scopes that the route requires.
+pub(super) fn check_scopes(route: &Route, ctx: &Ctx<'_>) -> Result<(), Problem> {
     let session = ctx.session.as_ref().ok_or(Problem::Internal)?;
-    let authorization = session.authorization().map_err(unfit)?;
-    Ok(Permit {
-        credential: Credential::Bearer(authorization),
-        bearer: Bearer::RenewedUser,
-        is_private: true,
-    })
+    route.policy.check_scopes(&session.tokens.scope)
 }
 
 /// A permit without the user's token: with the client's own, or with none.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::refresh::{self, Freshness};
 use super::{Bearer, Credential, Permit};
-use crate::frontend::{Frontend, Policy};
+use crate::frontend::{Frontend, Policy, Route};
 use crate::oidc::{IdpClient, OidcError, Subject, TokenExchange};
 use crate::problem::Problem;
 use crate::request::Ctx;
@@ -114,32 +114,55 @@ fn is_refusal(code: &str) -> bool {
 /// A permit for a route with an `exchange`, after one refresh if the provider does not take the user's token.
 pub(super) async fn of_user(
     wanted: &Arc<TokenExchange>,
-    policy: &Policy,
+    route: &Route,
     ctx: &mut Ctx<'_>,
     bearer: Bearer,
 ) -> Result<Permit, Problem> {
+    let policy = &route.policy;
     match exchanging(ctx)?.permit(wanted, policy, bearer).await {
         Ok(permit) => return Ok(permit),
         Err(NotExchanged::Problem(problem)) => return Err(problem),
-        Err(NotExchanged::Subject) => renew_subject(ctx).await?,
+        Err(NotExchanged::Subject) if !renew_subject(route, ctx).await? => {
+            return Err(ctx.frontend.login_required());
+        }
+        Err(NotExchanged::Subject) => {}
     }
-    match exchanging(ctx)?
+    let second = exchanging(ctx)?
         .permit(wanted, policy, Bearer::RenewedUser)
-        .await
-    {
-        Ok(permit) => Ok(permit),
-        Err(NotExchanged::Problem(problem)) => Err(problem),
-        Err(NotExchanged::Subject) => Err(ctx.frontend.login_required()),
-    }
+        .await;
+    second.map_err(|why| match why {
+        NotExchanged::Problem(problem) => problem,
+        NotExchanged::Subject => {
+            note_refused_subject(route, ctx);
+            ctx.frontend.login_required()
+        }
+    })
 }
 
 /// Refreshes because the provider does not take the user's token in exchange. Nothing has been sent yet, so the request's method
-/// does not matter.
-pub async fn renew_subject(ctx: &mut Ctx<'_>) -> Result<(), Problem> {
-    match refresh::at_once(ctx).await? {
-        Freshness::Renewed => Ok(()),
-        Freshness::Kept => Err(ctx.frontend.login_required()),
+/// does not matter. Whether there are new tokens.
+///
+/// A provider may never take this user's tokens for this API. So it is not tried again for a while after it was in vain.
+pub async fn renew_subject(route: &Route, ctx: &mut Ctx<'_>) -> Result<bool, Problem> {
+    if is_refused_again(route, ctx) {
+        return Ok(false);
     }
+    Ok(refresh::at_once(ctx).await? == Freshness::Renewed)
+}
+
+/// Notes that new tokens, or a new exchange, were refused like the old ones.
+pub fn note_refused_subject(route: &Route, ctx: &Ctx<'_>) {
+    if let Some(session) = &ctx.session {
+        let failed_renewals = &ctx.bff.failed_renewals;
+        failed_renewals.note(session.id, &route.name, ctx.now);
+    }
+}
+
+/// Whether that happened lately.
+pub fn is_refused_again(route: &Route, ctx: &Ctx<'_>) -> bool {
+    let session = ctx.session.as_ref();
+    let failed_renewals = &ctx.bff.failed_renewals;
+    session.is_some_and(|session| failed_renewals.is_noted(session.id, &route.name, ctx.now))
 }
 
 /// What an exchange for this request needs.

@@ -1,8 +1,8 @@
 //! From a session and a route to the credential of one upstream call (access token management).
 //!
-//! The pipeline calls [`permit`] last before the proxy. Whatever this module decides about cookies, it decides before the
-//! client gets a byte of the answer, so streamed answers carry their `Set-Cookie`. If the upstream answers 401, the pipeline
-//! calls [`renew`] while it has sent nothing of that answer.
+//! `api` asks for a [`Permit`] right before each upstream call. Whatever this module decides about cookies, it decides before the
+//! client gets a byte of the answer, so streamed answers carry their `Set-Cookie`. If the upstream answers 401, `api`
+//! calls [`renew`] while nothing of that answer has been sent.
 //!
 //! - `anonymous`: may a request go without a session? · `credentials`: whose token goes along · `credential`: how a request
 //!   carries it · `permit`: the proof that it may
@@ -38,7 +38,9 @@ use crate::request::Ctx;
 
 pub use credential::Credential;
 pub use credentials::renewed;
-pub use exchange::{Exchanging, NotExchanged, exchanging, renew_subject};
+pub use exchange::{
+    Exchanging, NotExchanged, exchanging, is_refused_again, note_refused_subject, renew_subject,
+};
 pub use permit::{Bearer, Permit};
 pub use refused::{Refused, renew, step_up};
 
@@ -51,12 +53,14 @@ pub async fn permit(
     let route = matched.route;
     check_policy(&admitted, matched, ctx)?;
     let permit = permit_as(route.token, route, ctx).await?;
-    match &route.exchange {
-        Some(wanted) if permit.bearer().is_users() => {
-            exchange::of_user(wanted, &route.policy, ctx, permit.bearer()).await
-        }
-        _ => Ok(permit),
+    if !permit.bearer().is_users() {
+        return Ok(permit);
     }
+    if let Some(wanted) = &route.exchange {
+        return exchange::of_user(wanted, route, ctx, permit.bearer()).await;
+    }
+    credentials::check_scopes(route, ctx)?;
+    Ok(permit)
 }
 
 /// Checks all that the route requires before anything could cost a call: a session, its rate, its claims.
@@ -73,7 +77,7 @@ pub fn check_policy(
 }
 
 /// A permit for a call with the token that `requirement` asks for: the route's own, or that of one of its parts. The caller
-/// has checked the route's policy, and exchanges the token where that is wanted.
+/// has checked the route's policy. It checks the scopes of a user's token, and exchanges the token where that is wanted.
 pub async fn permit_as(
     requirement: TokenRequirement,
     route: &Route,
@@ -83,7 +87,7 @@ pub async fn permit_as(
         // A part may ask for another token than its route.
         anonymous::check(requirement, route, ctx)?;
     }
-    let permit = match credentials::users(requirement, route, ctx).await? {
+    let permit = match credentials::users(requirement, ctx).await? {
         Some(permit) => permit,
         None => credentials::others(requirement, route, &ctx.frontend.provider, ctx.idp).await?,
     };

@@ -185,7 +185,7 @@ fn adopt(ctx: &mut Ctx<'_>, renewal: &Renewal, has_ended: bool) -> Result<Freshn
 
 /// The claims of the session as the provider has them now, so that a role that was taken away counts within a token's life.
 fn read_again(frontend: &Frontend, session: &Session, renewal: &Renewal) -> Map<String, Value> {
-    // Whoever made the call has verified it.
+    // Whoever made the call has verified it, or knows at least that it came from the token endpoint (`oidc::refreshed`).
     let id_token = renewal.id_token.as_deref().and_then(oidc::unverified);
     let access_token = oidc::claims_of(&renewal.tokens.access_token);
     let said = Said {

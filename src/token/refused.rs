@@ -45,15 +45,6 @@ pub async fn renew(
     if asks_for_step_up(refused.challenge, session, route, ctx)? {
         return Ok(None);
     }
-    if let Some(wanted) = &route.exchange {
-        if refused.bearer == Bearer::RenewedUser || !refused.is_replayable {
-            return Ok(None);
-        }
-        // The API does not take the token that was got for it: another one is asked for, and the user's stays as it is.
-        exchange::exchanging(ctx)?.forget(wanted);
-        let permit = exchange::of_user(wanted, &route.policy, ctx, Bearer::RenewedUser).await?;
-        return Ok(Some(permit));
-    }
     let failed_renewals = &ctx.bff.failed_renewals;
     if refused.bearer == Bearer::RenewedUser {
         failed_renewals.note(session.id, &route.name, ctx.now);
@@ -62,9 +53,18 @@ pub async fn renew(
     if !refused.is_replayable || failed_renewals.is_noted(session.id, &route.name, ctx.now) {
         return Ok(None);
     }
+    if let Some(wanted) = &route.exchange {
+        // The API does not take the token that was got for it: another one is asked for, and the user's stays as it is.
+        exchange::exchanging(ctx)?.forget(wanted);
+        let permit = exchange::of_user(wanted, route, ctx, Bearer::RenewedUser).await?;
+        return Ok(Some(permit));
+    }
     match refresh::at_once(ctx).await? {
         Freshness::Kept => Ok(None),
-        Freshness::Renewed => credentials::of_user(route, ctx, Bearer::RenewedUser).map(Some),
+        Freshness::Renewed => {
+            credentials::check_scopes(route, ctx)?;
+            credentials::renewed(ctx).map(Some)
+        }
     }
 }
 

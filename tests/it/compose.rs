@@ -350,7 +350,7 @@ fn values_that_cannot_stand_in_a_url_fail_the_part_that_needs_them() {
     for (value, segment) in [
         ("1.50", "1.50"),
         ("true", "true"),
-        ("\"../x?y#z\"", "..%2Fx%3Fy%23z"),
+        ("\"x/y?y#z\"", "x%2Fy%3Fy%23z"),
         ("\"%2e%2e\"", "%252e%252e"),
     ] {
         home.api.at("/a", Canned::ok(format!("{{\"v\":{value}}}")));
@@ -725,4 +725,95 @@ fn a_part_without_a_token_and_with_cookies_of_its_route() {
         );
         assert!(lower.contains("\r\ncookie: theme=dark\r\n"), "{head}");
     }
+}
+
+#[test]
+fn a_part_that_needs_one_without_a_token_fails_with_it() {
+    // The client's token lacks the scope; nothing else is under way that could wake the rest.
+    let home = Home::new(
+        "require_scopes = [\"openid\"]\n[part.a]\nupstream = \"json\"\npath = \"/a\"\ntoken = \"client\"\noptional = true\n\
+         [part.b]\nupstream = \"json\"\npath = \"/b/{a:/id}\"\n",
+    );
+    home.bff.idp.faults().inject(
+        8,
+        sealgate::demo::idp::TokenFault::With("scope", "other".into()),
+    );
+    let mut browser = home.bff.browser();
+    home.bff.log_in(&mut browser, "/bff/login");
+    let got = browser.fetch("GET", "/api/home");
+    assert_eq!(got.json()["part"], "b", "{}", got.text());
+    assert_eq!((got.status, &*got.problem()), (502, "part-failed"));
+}
+
+#[test]
+fn a_provider_that_is_slower_than_the_deadline_costs_no_more_than_it() {
+    let home = Home::new(
+        "deadline = \"300ms\"\ntoken = \"none\"\n[part.a]\nupstream = \"json\"\npath = \"/a\"\ntoken = \"client\"\noptional = true\n\
+         [part.b]\nupstream = \"json\"\npath = \"/b\"\ntoken = \"none\"\noptional = true\n",
+    );
+    home.api.at("/b", Canned::ok("2"));
+    home.bff.idp.faults().inject(
+        1,
+        sealgate::demo::idp::TokenFault::Delay(Duration::from_secs(3)),
+    );
+    let request = Request::new("GET", "/api/home")
+        .header("host", "shop.test")
+        .header("x-csrf", "1");
+    let got = request.send(home.bff.addr);
+    assert_eq!(
+        got.json()["_errors"]["a"]["code"],
+        "deadline",
+        "{}",
+        got.text()
+    );
+    assert_eq!(got.status, 200);
+}
+
+#[test]
+fn an_optional_part_without_a_token_leaves_the_others_alone() {
+    let home = Home::new(
+        "token = \"none\"\n[part.open]\nupstream = \"json\"\npath = \"/open\"\n\
+         [part.mine]\nupstream = \"json\"\npath = \"/mine\"\ntoken = \"user\"\noptional = true\n",
+    );
+    home.api.at("/open", Canned::ok("1"));
+    let request = Request::new("GET", "/api/home")
+        .header("host", "shop.test")
+        .header("x-csrf", "1");
+    let got = request.send(home.bff.addr);
+    assert_eq!(
+        got.json(),
+        json!({"open": 1, "mine": null, "_errors": {"mine": {"status": 401, "code": "upstream-status", "login_url": "/bff/login"}}})
+    );
+}
+
+#[test]
+fn more_elements_than_anybody_shows_are_too_many_calls() {
+    let home = Home::new(&format!(
+        "{}optional = true\n",
+        EACH.replace("max_items = 4\n", "")
+    ));
+    let skus = vec!["\"x\""; 1001];
+    home.api.at("/orders", orders(&skus));
+    let got = home.get("/api/home");
+    assert_eq!(
+        got.json()["_errors"],
+        json!({"prices": {"code": "too-large"}})
+    );
+    assert_eq!(home.api.asked().len(), 1);
+}
+
+#[test]
+fn a_value_cannot_climb_behind_an_encoded_slash() {
+    let home = Home::new("[part.a]\nupstream = \"json\"\npath = \"/users/{query:id}\"\n");
+    let mut browser = home.bff.signed_in();
+    for id in ["..%2F..%2Fadmin", "a%2F..", "%2E%2E%5Cx", "a%0Ab"] {
+        let got = browser.fetch("GET", &format!("/api/home?id={id}"));
+        assert_eq!((got.status, &*got.problem()), (502, "part-failed"), "{id}");
+    }
+    assert!(home.api.asked().is_empty());
+    home.api.at("/users/a%2Fb", Canned::ok("1"));
+    assert_eq!(
+        text(&browser.fetch("GET", "/api/home?id=a%2Fb")),
+        r#"{"a":1}"#
+    );
 }

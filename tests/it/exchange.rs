@@ -30,6 +30,10 @@ exchange = { grant = "on-behalf-of", scopes = ["api://orders/.default"] }
 path = "/api/nowhere"
 upstream = "api"
 exchange = { audience = "unknown" }
+[frontend.shop.route.forbidden]
+path = "/api/forbidden"
+upstream = "api"
+exchange = { audience = "forbidden" }
 [frontend.shop.route.narrow]
 path = "/api/narrow"
 upstream = "api"
@@ -228,7 +232,7 @@ fn refusing(times: usize) -> (TestBff, JsonApi) {
     let bff = TestBff::with(|setup| {
         setup.tables = format!(
             "{}[frontend.shop.route.json]\npath = \"/api/json\"\nupstream = \"json\"\nexchange = {{ audience = \"a\" }}\n\
-             [frontend.shop.route.home]\npath = \"/api/home\"\nrequire_scopes = [\"openid\"]\n\
+             [frontend.shop.route.home]\npath = \"/api/home\"\n\
              [frontend.shop.route.home.part.plain]\nupstream = \"json\"\npath = \"/plain\"\n\
              [frontend.shop.route.home.part.orders]\nupstream = \"json\"\npath = \"/orders\"\nexchange = {{ audience = \"https://orders.internal\", scopes = [\"orders.read\"] }}\n",
             api.table("json", "")
@@ -303,6 +307,44 @@ fn a_parts_exchange_that_is_refused_or_needs_a_refresh() {
     };
     bff.idp.faults().inject(1, Fault::Token(refusal));
     let answer = browser.fetch("GET", "/api/home");
+    assert_eq!(
+        (answer.status, &*answer.problem(), &answer.json()["part"]),
+        (403, "insufficient-scope", &json!("orders"))
+    );
+}
+
+#[test]
+fn an_exchange_that_is_refused_for_good_costs_no_refresh_each_time() {
+    let bff = bff();
+    let mut browser = bff.signed_in();
+    for _ in 0..3 {
+        assert_eq!(
+            problem(&mut browser, "/api/forbidden"),
+            (401, "login-required".to_owned())
+        );
+    }
+    assert_eq!(
+        (bff.token_calls(EXCHANGE), bff.token_calls("refresh_token")),
+        (4, 1)
+    );
+}
+
+#[test]
+fn scopes_are_those_of_the_token_that_a_part_goes_out_with() {
+    let api = JsonApi::start();
+    let parts = |scope: &str| {
+        format!(
+            "{}[frontend.shop.route.home]\npath = \"/api/home\"\nrequire_scopes = [\"orders.read\"]\n\
+             [frontend.shop.route.home.part.orders]\nupstream = \"json\"\npath = \"/orders\"\nexchange = {{ audience = \"a\", scopes = [\"{scope}\"] }}\n",
+            api.table("json", "")
+        )
+    };
+    api.at("/orders", Canned::ok("1"));
+    let good = TestBff::with(|setup| setup.tables = parts("orders.read"));
+    let answer = good.signed_in().fetch("GET", "/api/home");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let narrow = TestBff::with(|setup| setup.tables = parts("orders.list"));
+    let answer = narrow.signed_in().fetch("GET", "/api/home");
     assert_eq!(
         (answer.status, &*answer.problem(), &answer.json()["part"]),
         (403, "insufficient-scope", &json!("orders"))

@@ -39,7 +39,7 @@ use crate::proxy::{Called, Challenge, Get, Proxy, ReadError};
 use crate::request::Ctx;
 use crate::token;
 use freshness::Freshness;
-use permits::{Again, Leave, Permits};
+use permits::{Again, Leave, Permits, Tried};
 use progress::{Job, Progress};
 use values::Values;
 
@@ -66,7 +66,7 @@ pub(super) async fn serve(
     let route = matched.route;
     // May it be asked for, and as whom: 401, 403, 429, 503.
     token::check_policy(&admitted, matched, ctx)?;
-    let permits = Permits::get(plan, route, ctx).await?;
+    let permits = tokio::time::timeout_at(deadline, Permits::get(plan, route, ctx)).await;
     // What the request itself has to say: 400.
     let values = Values::of(plan, matched, ctx)?;
     let run = Run {
@@ -76,7 +76,11 @@ pub(super) async fn serve(
         deadline,
     };
     let mut progress = Progress::new(plan, values);
-    let ended = run.to_the_end(&mut progress, permits, ctx).await;
+    let ended = match permits {
+        Ok(permits) => run.to_the_end(&mut progress, permits?, ctx).await,
+        // A refresh that takes that long goes on without this request.
+        Err(_) => run.too_late(&mut progress, ctx),
+    };
     progress.count(ctx.frontend, route, &ctx.bff.metrics);
     ended?;
     let freshness = progress.freshness();
@@ -100,8 +104,7 @@ struct Run<'a> {
 /// What one call came to.
 struct Landed {
     job: Job,
-    /// Whether it went out with the renewed token.
-    is_second: bool,
+    tried: Tried,
     outcome: Result<Answered, Setback>,
 }
 
@@ -133,28 +136,33 @@ impl Run<'_> {
         let mut landed: VecDeque<Landed> = VecDeque::new();
         let mut late = pin!(tokio::time::sleep_until(self.deadline));
         loop {
+            let mut has_failed = false;
             for job in progress.ready() {
                 match permits.of(job.part(self.plan)) {
                     Ok(leave) => running.push(self.ask(job, leave, false)),
-                    Err(failure) => progress.fail(job.place, job.index, failure),
+                    Err(failure) => {
+                        progress.fail(job.place, job.index, failure);
+                        has_failed = true;
+                    }
                 }
             }
             self.fail_if_required(progress, ctx)?;
+            if has_failed {
+                // Others may have waited for it.
+                continue;
+            }
             let next = match landed.pop_front() {
                 Some(next) => next,
                 None if running.is_empty() => return Ok(()),
                 None => tokio::select! {
                     biased;
                     Some(next) = running.next() => next,
-                    () = &mut late => {
-                        progress.fail_rest(FailureCode::Deadline);
-                        return self.fail_if_required(progress, ctx);
-                    }
+                    () = &mut late => return self.too_late(progress, ctx),
                 },
             };
             let Landed {
                 job,
-                is_second,
+                tried,
                 outcome,
             } = next;
             match outcome {
@@ -165,7 +173,7 @@ impl Run<'_> {
                 Err(setback) => {
                     let again = {
                         let part = job.part(self.plan);
-                        let renewing = permits.renew(setback, part, is_second, self.route, ctx);
+                        let renewing = permits.renew(setback, part, tried, self.route, ctx);
                         let mut renewing = pin!(renewing);
                         loop {
                             tokio::select! {
@@ -179,14 +187,17 @@ impl Run<'_> {
                     match again {
                         Again::With(leave) => running.push(self.ask(job, leave, true)),
                         Again::Not(failure) => progress.fail(job.place, job.index, failure),
-                        Again::Late => {
-                            progress.fail_rest(FailureCode::Deadline);
-                            return self.fail_if_required(progress, ctx);
-                        }
+                        Again::Late => return self.too_late(progress, ctx),
                     }
                 }
             }
         }
+    }
+
+    /// The deadline is over: what is not there has failed.
+    fn too_late(&self, progress: &mut Progress<'_>, ctx: &Ctx<'_>) -> Result<(), Problem> {
+        progress.fail_rest(FailureCode::Deadline);
+        self.fail_if_required(progress, ctx)
     }
 
     /// The answer if a part failed that it cannot do without.
@@ -202,10 +213,14 @@ impl Run<'_> {
 
     /// Makes one call.
     async fn ask(&self, job: Job, leave: Leave<'_>, is_second: bool) -> Landed {
+        let tried = Tried {
+            is_second,
+            generation: leave.generation,
+        };
         let outcome = self.outcome(&job, leave, is_second).await;
         Landed {
             job,
-            is_second,
+            tried,
             outcome,
         }
     }
@@ -273,9 +288,21 @@ fn failure(problem: &Problem) -> Failure {
                 ..FailureCode::StepUpRequired.into()
             };
         }
+        Problem::LoginRequired { login_url, .. } => {
+            return Failure {
+                login_url: Some(login_url.clone()),
+                ..Failure::status(401)
+            };
+        }
         Problem::UpstreamTimeout => FailureCode::UpstreamTimeout,
-        Problem::Forbidden(_) | Problem::LoginRequired { .. } => {
+        Problem::Forbidden(_) | Problem::RateLimited { .. } => {
             return Failure::status(problem.status());
+        }
+        Problem::IdentityProviderUnavailable => {
+            return Failure {
+                status: Some(problem.status()),
+                ..FailureCode::UpstreamUnavailable.into()
+            };
         }
         _ => FailureCode::UpstreamUnavailable,
     };
@@ -285,15 +312,20 @@ fn failure(problem: &Problem) -> Failure {
 /// What the failure of a required part means for the answer.
 fn problem(part: &Part, failure: &Failure) -> Problem {
     let part = part.name.as_str().to_owned();
-    match (&failure.code, &failure.login_url) {
-        (FailureCode::StepUpRequired, Some(login_url)) => Problem::StepUpRequired {
+    match (failure.code, failure.status, &failure.login_url) {
+        (FailureCode::StepUpRequired, _, Some(login_url)) => Problem::StepUpRequired {
             login_url: login_url.clone(),
         },
-        (FailureCode::InsufficientScope, _) => Problem::InsufficientScope {
+        (_, Some(401), Some(login_url)) => Problem::LoginRequired {
+            login_url: login_url.clone(),
+            detail: None,
+        },
+        (FailureCode::UpstreamUnavailable, Some(503), _) => Problem::IdentityProviderUnavailable,
+        (FailureCode::InsufficientScope, ..) => Problem::InsufficientScope {
             detail: format!("The token for the part {part:?} does not reach that far."),
             part: Some(part),
         },
-        (code, _) => Problem::PartFailed {
+        (code, ..) => Problem::PartFailed {
             detail: format!("The part {part:?} failed: {code}."),
             part,
             part_status: failure.status,

@@ -1,14 +1,17 @@
 //! With whose token each part is called, and what follows when a token is not taken.
 //!
 //! # Invariants
-//! - A call is repeated once at the most, whatever did not take the token: the API, or the provider in exchange.
-//! - The user's token is refreshed at most once for all parts.
+//! - A call is repeated once at the most, whatever did not take the token: the API, or the provider in exchange. It is repeated
+//!   with another token only.
+//! - The user's token is renewed at most once for all parts, and each exchange at most once more.
+//! - The route's `require_scopes` are about the token that goes along with a part, exchanged or not.
 
 use std::sync::Arc;
 
 use super::{Setback, failure};
 use crate::compose::{Failure, FailureCode};
-use crate::frontend::{Composition, Part, Policy, Route, TokenRequirement};
+use crate::frontend::{Composition, Part, Route, TokenRequirement};
+use crate::oidc::TokenExchange;
 use crate::problem::Problem;
 use crate::request::Ctx;
 use crate::token::{self, Bearer, Exchanging, NotExchanged, Permit, Refused};
@@ -17,16 +20,20 @@ use crate::token::{self, Bearer, Exchanging, NotExchanged, Permit, Refused};
 pub(super) struct Permits<'a> {
     /// By whose token a part wants.
     all: Vec<(TokenRequirement, Result<Permit, Failure>)>,
-    /// For the parts whose token is exchanged.
+    /// The session whose tokens these are.
     exchanging: Option<Exchanging<'a>>,
-    /// Whether the user's token was renewed because the provider did not take it.
-    is_renewed: bool,
+    /// How often the user's token was renewed for this request.
+    generation: u8,
+    /// The exchanges whose token an API has refused.
+    forgotten: Vec<Arc<TokenExchange>>,
 }
 
 /// What one call needs to go out.
 pub(super) struct Leave<'a> {
     permit: Permit,
     exchanging: Option<Exchanging<'a>>,
+    /// Which of the user's tokens it has.
+    pub(super) generation: u8,
 }
 
 /// What follows when a token was not taken.
@@ -37,6 +44,13 @@ pub(super) enum Again<'a> {
     Late,
 }
 
+/// A try that did not succeed.
+#[derive(Clone, Copy)]
+pub(super) struct Tried {
+    pub(super) is_second: bool,
+    pub(super) generation: u8,
+}
+
 impl Leave<'_> {
     /// The permit for a part, with the token that comes in exchange if it has an `exchange`.
     pub(super) async fn permit(
@@ -45,41 +59,39 @@ impl Leave<'_> {
         route: &Route,
         is_second: bool,
     ) -> Result<Permit, Setback> {
-        let (Some(wanted), Some(exchanging)) = (&part.exchange, &self.exchanging) else {
+        let Some(exchanging) = self.exchanging.filter(|_| self.permit.bearer().is_users()) else {
             return Ok(self.permit);
         };
-        if !self.permit.bearer().is_users() {
+        let failed = |problem: Problem| Setback::Failed(failure(&problem));
+        let Some(wanted) = &part.exchange else {
+            let scope = &exchanging.session.tokens.scope;
+            route.policy.check_scopes(scope).map_err(failed)?;
             return Ok(self.permit);
-        }
-        // The route's scopes are about the token that the route itself asks for.
-        let is_routes = route
-            .exchange
-            .as_ref()
-            .is_some_and(|of_route| Arc::ptr_eq(of_route, wanted));
-        let none = Policy::default();
-        let policy = if is_routes { &route.policy } else { &none };
+        };
         let bearer = if is_second {
             Bearer::RenewedUser
         } else {
             self.permit.bearer()
         };
-        let exchanged = exchanging.permit(wanted, policy, bearer).await;
+        let exchanged = exchanging.permit(wanted, &route.policy, bearer).await;
         exchanged.map_err(|why| match why {
             NotExchanged::Subject => Setback::NotExchanged,
-            NotExchanged::Problem(problem) => Setback::Failed(failure(&problem)),
+            NotExchanged::Problem(problem) => failed(problem),
         })
     }
 }
 
 impl<'a> Permits<'a> {
     /// Those of all parts. The user's token is refreshed for it if that is due.
+    ///
+    /// What the route's own token comes to is about the whole answer. Another token that cannot be had is a matter of the parts
+    /// that want it.
     pub(super) async fn get(
         plan: &Composition,
         route: &Route,
         ctx: &mut Ctx<'a>,
     ) -> Result<Self, Problem> {
         let mut all: Vec<(_, Result<Permit, Failure>)> = Vec::new();
-        // The route's own comes first: what it says is about the whole answer.
         let own = plan.parts.iter().filter(|part| part.token == route.token);
         let others = plan.parts.iter().filter(|part| part.token != route.token);
         for part in own.chain(others) {
@@ -88,19 +100,17 @@ impl<'a> Permits<'a> {
             }
             let permit = match token::permit_as(part.token, route, ctx).await {
                 Ok(permit) => Ok(permit),
-                Err(problem) if part.token == route.token || ends_all(&problem) => {
-                    return Err(problem);
-                }
+                Err(problem) if part.token == route.token => return Err(problem),
                 Err(problem) => Err(failure(&problem)),
             };
             all.push((part.token, permit));
         }
-        let is_exchanged = plan.parts.iter().any(|part| part.exchange.is_some());
-        let exchanging = (is_exchanged && ctx.session.is_some()).then(|| token::exchanging(ctx));
+        let exchanging = ctx.session.is_some().then(|| token::exchanging(ctx));
         Ok(Self {
             all,
             exchanging: exchanging.transpose()?,
-            is_renewed: false,
+            generation: 0,
+            forgotten: Vec::new(),
         })
     }
 
@@ -112,6 +122,7 @@ impl<'a> Permits<'a> {
         Ok(Leave {
             permit,
             exchanging: self.exchanging.clone(),
+            generation: self.generation,
         })
     }
 
@@ -120,56 +131,95 @@ impl<'a> Permits<'a> {
         &mut self,
         setback: Setback,
         part: &Part,
-        is_second: bool,
+        tried: Tried,
         route: &Route,
         ctx: &mut Ctx<'a>,
     ) -> Result<Again<'a>, Problem> {
-        match setback {
-            Setback::Failed(failure) => Ok(Again::Not(failure)),
-            _ if is_second && part.exchange.is_some() => Ok(Again::Not(Failure::status(401))),
-            Setback::NotExchanged => {
-                if !self.is_renewed {
-                    token::renew_subject(ctx).await?;
-                    self.is_renewed = true;
-                    self.take_up(ctx)?;
-                }
-                Ok(self.again(part))
-            }
+        let is_renewed = match &setback {
+            Setback::Failed(failure) => return Ok(Again::Not(failure.clone())),
+            Setback::NotExchanged => self.after_refused_exchange(tried, route, ctx).await,
             Setback::Unauthorized(challenge) => {
-                let renewed = self
-                    .after_401(&challenge.0, part, is_second, route, ctx)
-                    .await;
-                match renewed {
-                    Ok(Some(())) => Ok(self.again(part)),
-                    Ok(None) => Ok(Again::Not(Failure::status(401))),
-                    Err(problem) if ends_all(&problem) => Err(problem),
-                    Err(problem) => Ok(Again::Not(failure(&problem))),
+                let challenge = &challenge.0;
+                match &part.exchange {
+                    Some(wanted) => {
+                        self.after_401_of_exchanged(challenge, wanted, tried, route, ctx)
+                    }
+                    None => self.after_401(challenge, part, tried, route, ctx).await,
                 }
             }
+        };
+        match is_renewed {
+            Ok(true) => Ok(self.of(part).map_or_else(Again::Not, Again::With)),
+            Ok(false) => Ok(Again::Not(Failure::status(401))),
+            Err(problem) if ends_session(&problem) => Err(problem),
+            Err(problem) => Ok(Again::Not(failure(&problem))),
         }
     }
 
-    /// Whether there is another token to try.
+    /// The provider does not take the user's token in exchange: whether there is a newer one now.
+    async fn after_refused_exchange(
+        &mut self,
+        tried: Tried,
+        route: &Route,
+        ctx: &mut Ctx<'a>,
+    ) -> Result<bool, Problem> {
+        if tried.is_second {
+            token::note_refused_subject(route, ctx);
+            return Ok(false);
+        }
+        if tried.generation < self.generation {
+            return Ok(true);
+        }
+        if !token::renew_subject(route, ctx).await? {
+            return Ok(false);
+        }
+        self.take_up(ctx)?;
+        Ok(true)
+    }
+
+    /// An API does not take a token that was got for it: whether another one may be got.
+    fn after_401_of_exchanged(
+        &mut self,
+        challenge: &[http::HeaderValue],
+        wanted: &Arc<TokenExchange>,
+        tried: Tried,
+        route: &Route,
+        ctx: &Ctx<'a>,
+    ) -> Result<bool, Problem> {
+        token::step_up(challenge, route, ctx)?;
+        if tried.is_second {
+            token::note_refused_subject(route, ctx);
+            return Ok(false);
+        }
+        if token::is_refused_again(route, ctx) {
+            return Ok(false);
+        }
+        // Of several calls with one token the first refusal counts: what came since is another token.
+        if !self.forgotten.iter().any(|known| known == wanted) {
+            self.forgotten.push(Arc::clone(wanted));
+            if let Some(exchanging) = &self.exchanging {
+                exchanging.forget(wanted);
+            }
+        }
+        Ok(true)
+    }
+
+    /// An API does not take the user's token: whether there is a newer one now.
     async fn after_401(
         &mut self,
         challenge: &[http::HeaderValue],
         part: &Part,
-        is_second: bool,
+        tried: Tried,
         route: &Route,
         ctx: &mut Ctx<'a>,
-    ) -> Result<Option<()>, Problem> {
+    ) -> Result<bool, Problem> {
         let Ok(Leave { permit, .. }) = self.of(part) else {
-            return Ok(None);
+            return Ok(false);
         };
-        if let Some((wanted, exchanging)) = part.exchange.as_ref().zip(self.exchanging.as_ref()) {
-            token::step_up(challenge, route, ctx)?;
-            exchanging.forget(wanted);
-            return Ok(Some(()));
-        }
-        if permit.bearer() == Bearer::RenewedUser && !is_second {
+        if tried.generation < self.generation {
             // Another part's 401 has renewed it meanwhile, and this part has not been tried with it.
             token::step_up(challenge, route, ctx)?;
-            return Ok(Some(()));
+            return Ok(!tried.is_second);
         }
         let refused = Refused {
             bearer: permit.bearer(),
@@ -177,10 +227,10 @@ impl<'a> Permits<'a> {
             is_replayable: true,
         };
         if token::renew(refused, route, ctx).await?.is_none() {
-            return Ok(None);
+            return Ok(false);
         }
         self.take_up(ctx)?;
-        Ok(Some(()))
+        Ok(true)
     }
 
     /// Goes on with the tokens that the session has now.
@@ -193,21 +243,20 @@ impl<'a> Permits<'a> {
                 *permit = Ok(token::renewed(ctx)?);
             }
         }
-        if self.exchanging.is_some() {
-            self.exchanging = Some(token::exchanging(ctx)?);
-        }
+        self.exchanging = Some(token::exchanging(ctx)?);
+        self.generation = self.generation.saturating_add(1);
         Ok(())
-    }
-
-    fn again(&self, part: &Part) -> Again<'a> {
-        self.of(part).map_or_else(Again::Not, Again::With)
     }
 }
 
-/// Whether a problem is the session's, so that no part can do without what it is about.
-const fn ends_all(problem: &Problem) -> bool {
-    !matches!(
+/// Whether a problem is the end of the session, or of its use for now, so that no part can go on.
+const fn ends_session(problem: &Problem) -> bool {
+    matches!(
         problem,
-        Problem::StepUpRequired { .. } | Problem::Forbidden(_) | Problem::InsufficientScope { .. }
+        Problem::LoginRequired { .. }
+            | Problem::SessionRefreshConflict
+            | Problem::SessionTooLarge { .. }
+            | Problem::Speculative
+            | Problem::Internal
     )
 }

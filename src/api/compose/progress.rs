@@ -9,6 +9,12 @@ use crate::compose::{Failure, FailureCode, Filling, Kept, Outcome};
 use crate::frontend::{Composition, Frontend, Part, PartValue, Route};
 use crate::telemetry::metrics::Metrics;
 
+/// Most elements that a part goes over. An API decides how many there are, and each costs a call.
+const MOST_ELEMENTS: usize = 1000;
+
+/// Most bytes of an answer before it is put together. They are in memory until then.
+const MOST_BYTES: usize = 64 << 20;
+
 /// One call that can go out now.
 pub(super) struct Job {
     /// The part, by its place in the plan.
@@ -34,6 +40,8 @@ pub(super) struct Progress<'a> {
     values: Values<'a>,
     states: Vec<State>,
     freshness: Freshness,
+    /// Of all values so far.
+    bytes: usize,
 }
 
 struct State {
@@ -77,6 +85,7 @@ impl<'a> Progress<'a> {
             values,
             states,
             freshness: Freshness::UNLIMITED,
+            bytes: 0,
         }
     }
 
@@ -125,6 +134,10 @@ impl<'a> Progress<'a> {
                 Some(Stage::Done(kept)) => kept.elements.len(),
                 _ => 0,
             };
+            if elements > MOST_ELEMENTS {
+                self.fail(place, None, FailureCode::TooLarge.into());
+                return true;
+            }
             let results = (0..elements).map(|_| None).collect();
             self.begin(
                 place,
@@ -228,6 +241,10 @@ impl<'a> Progress<'a> {
         freshness: Freshness,
     ) {
         self.freshness = self.freshness.and(freshness);
+        self.bytes = self.bytes.saturating_add(kept.value.len());
+        if self.bytes > MOST_BYTES {
+            return self.fail(place, index, FailureCode::TooLarge.into());
+        }
         match index {
             None => self.end(place, Stage::Done(kept)),
             Some(index) => self.settle(place, index, Ok(kept)),

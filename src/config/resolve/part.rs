@@ -119,8 +119,15 @@ pub(super) fn resolve(
         "an inline part is the whole answer, but the route has several parts",
         "remove inline, or the other parts",
     );
+    let carries_token = |part: &Part| part.token != TokenRequirement::None;
+    let scopes_are_checked = resolver.ensure(
+        route.require_scopes.is_empty() || parts.iter().any(carries_token),
+        &at.child("require_scopes"),
+        "no part of the route carries a token that could have a scope",
+        "remove it, or give a part a token",
+    );
     let has_end = refuse_cycle(resolver, &parts_at, &parts);
-    (inline_is_alone && has_end).then(|| Composition {
+    (inline_is_alone && scopes_are_checked && has_end).then(|| Composition {
         parts,
         deadline,
         cookies: route.cookies.clone(),

@@ -16,6 +16,25 @@ const PLACEHOLDERS: [&str; 4] = [
     "state",
 ];
 
+/// Which addresses may be plain HTTP.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Plain {
+    Allowed,
+    Never,
+    OnLoopback,
+}
+
+impl Plain {
+    fn of(oidc: &settings::Oidc) -> Self {
+        let issuer = oidc.issuer.as_deref().unwrap_or_default();
+        match oidc.allow_http.0 {
+            true => Self::Allowed,
+            false if issuer.starts_with("http://") => Self::OnLoopback,
+            false => Self::Never,
+        }
+    }
+}
+
 /// Addresses in place of those in the metadata.
 pub(super) fn endpoints(
     resolver: &mut Resolver<'_>,
@@ -31,7 +50,7 @@ pub(super) fn endpoints(
         end_session,
     } = &oidc.endpoints;
     let mut one = |name: &str, text: &Option<String>| {
-        address(resolver, &at.child(name), text.as_ref(), oidc.allow_http.0)
+        address(resolver, &at.child(name), text.as_ref(), Plain::of(oidc))
     };
     let endpoints = (
         one("authorization", authorization),
@@ -57,7 +76,7 @@ pub(super) fn discovery_url(
     at: &KeyPath,
     oidc: &settings::Oidc,
 ) -> Result<Option<Url>, Noted> {
-    address(resolver, at, oidc.discovery_url.as_ref(), oidc.allow_http.0)
+    address(resolver, at, oidc.discovery_url.as_ref(), Plain::of(oidc))
 }
 
 /// An address of the provider.
@@ -65,7 +84,7 @@ fn address(
     resolver: &mut Resolver<'_>,
     at: &KeyPath,
     text: Option<&String>,
-    allow_http: bool,
+    allow_http: Plain,
 ) -> Result<Option<Url>, Noted> {
     let Some(text) = text else {
         return Ok(None);
@@ -85,10 +104,13 @@ fn address(
         return Err(Noted);
     };
     let is_loopback = url.host().is_some_and(|host| is_loopback_host(&host));
+    // With an https issuer nothing else of the provider is plain HTTP, not even here.
     let is_fine = resolver.ensure(
-        url.scheme() == "https" || is_loopback || allow_http,
+        url.scheme() == "https"
+            || allow_http == Plain::Allowed
+            || (is_loopback && allow_http == Plain::OnLoopback),
         at,
-        "http:// is for loopback names only (localhost, 127.0.0.1, [::1])",
+        "http:// is for a provider that is on loopback as a whole (localhost, 127.0.0.1, [::1])",
         "use https://, or set allow_http = true if nobody can listen between here and there",
     );
     if is_fine { Ok(Some(url)) } else { Err(Noted) }
@@ -105,7 +127,7 @@ pub(super) fn logout(
         resolver,
         &at.child("url"),
         logout.url.as_ref(),
-        oidc.allow_http.0,
+        Plain::of(oidc),
     );
     let id_token_hint = resolver.choice(
         &at.child("id_token_hint"),

@@ -48,7 +48,7 @@ pub(super) fn for_refresh_token(
 }
 
 /// A token for one API, in exchange for a user's access token that is still good (RFC 8693). An audience, resource or scope that
-/// begins with `unknown` is none of ours.
+/// begins with `unknown` is none of ours; `forbidden` is an API that no user may reach.
 pub(super) fn in_exchange(
     idp: &Shared,
     subject: &str,
@@ -68,6 +68,9 @@ pub(super) fn in_exchange(
     grant.nonce = None;
     let wanted = params.all("audience").chain(params.all("resource"));
     grant.resources = wanted.map(str::to_owned).collect();
+    if grant.resources.iter().any(|one| one == "forbidden") {
+        return Err(OAuthError("invalid_grant", "not for this user"));
+    }
     if grant.resources.iter().any(|one| one.starts_with("unknown")) {
         return Err(OAuthError("invalid_target", "there is no such API"));
     }
