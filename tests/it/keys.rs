@@ -459,6 +459,37 @@ fn a_key_directory_that_others_can_write_is_refused() {
 }
 
 #[test]
+fn a_directory_that_others_can_write_is_sound_behind_a_read_only_mount() {
+    // J: a Secret of Kubernetes, a volume `:ro`
+    let place = sound_place();
+    place.rotate(&[]);
+    chmod(&place.path("keys"), 0o777);
+    let mounted = |command: &[&str]| {
+        let mount = "mount --bind keys keys && mount -o remount,bind,ro keys && exec \"$@\"";
+        let mut unshare = place.program("unshare");
+        let script = ["--mount", "sh", "-c", mount, "sh"];
+        unshare.args(script).args(command);
+        Process::spawn(unshare).outcome()
+    };
+    if mounted(&["true"]).code != Some(0) {
+        // It takes root, and a container may keep even root from it.
+        println!("SKIPPED: nothing can be mounted here");
+        return;
+    }
+    let check = [
+        env!("CARGO_BIN_EXE_sealgate"),
+        "-c",
+        "sealgate.toml",
+        "--check",
+    ];
+    let outcome = mounted(&check);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    place
+        .run(&check[1..])
+        .assert_refused(78, &["key directory", "mode 0777"]);
+}
+
+#[test]
 fn root_rotates_for_the_owner_of_the_directory() {
     // J: `sudo sealgate --rotate-keys` in the directory of the service's user.
     use std::os::unix::fs::MetadataExt as _;

@@ -51,9 +51,15 @@ impl Place {
 
     /// The program with these arguments, in this directory, without any configuration from the environment.
     pub fn sealgate(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_sealgate"));
+        let mut command = self.program(env!("CARGO_BIN_EXE_sealgate"));
+        command.args(args);
         command
-            .args(args)
+    }
+
+    /// The same for another program, which may start this one.
+    pub fn program(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command
             .current_dir(self.0.path())
             .env("RUST_LOG", "info")
             .env("TMPDIR", self.0.path())
