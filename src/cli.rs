@@ -1,9 +1,9 @@
 //! The command line: text → [`Args`], nothing else.
 //!
-//! `main` does what [`Mode`] says, and leaves with the exit codes below.
+//! `main` does what [`Mode`] says, and exits with the codes below.
 //!
 //! # Why flags and not subcommands
-//! Serving is what nearly every call wants, and a container's entry point stays the bare program.
+//! Nearly every call serves. So a container's entry point is the bare program.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -14,16 +14,16 @@ use clap::{ArgGroup, CommandFactory, FromArgMatches, Parser};
 
 use crate::config::{KeyPath, Override, parse_duration};
 
-/// All is well.
+/// It worked.
 pub const EXIT_OK: u8 = 0;
-/// It was tried, and failed.
+/// It failed.
 pub const EXIT_FAILED: u8 = 1;
-/// The command line makes no sense (`EX_USAGE` of sysexits.h).
+/// The command line is wrong (`EX_USAGE` of sysexits.h).
 pub const EXIT_USAGE: u8 = 64;
-/// The configuration makes no sense (`EX_CONFIG` of sysexits.h).
+/// The configuration or the key ring is wrong (`EX_CONFIG` of sysexits.h).
 pub const EXIT_CONFIG: u8 = 78;
 
-/// What was asked for.
+/// What the operator asked for.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Args {
     /// Configuration files, in order.
@@ -35,9 +35,9 @@ pub struct Args {
 /// What to do.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Mode {
-    /// Load everything, report every mistake.
+    /// Load everything, and report every mistake.
     Check {
-        /// Also reach identity providers and upstreams.
+        /// Also contact identity providers, upstreams and the store.
         online: bool,
     },
     /// Everything in one process, on loopback.
@@ -45,9 +45,9 @@ pub enum Mode {
     Demo,
     /// Print the annotated example.
     ExampleConfig,
-    /// Tell what is in the cookies that stdin has.
+    /// Describe the cookies that stdin has.
     ExplainCookie,
-    /// Ask the running process.
+    /// Ask the running process whether it is alive.
     Health,
     /// Print the effective configuration.
     PrintConfig,
@@ -64,27 +64,27 @@ pub struct RotateKeys {
     pub keys: Option<PathBuf>,
     /// The new key's algorithm, spelled as a key file spells it.
     pub alg: Option<String>,
-    /// When the new key becomes active; `--now` is zero. Default: `keys.activation_delay`.
+    /// How long until the new key becomes active; `--now` is zero. Default: `keys.activation_delay`.
     pub activate_in: Option<Duration>,
-    /// How long its successor must have been active before a key is dropped; default: `keys.retire_after()`.
+    /// How long a key's successor must have been active before the key is dropped; default: `keys.retire_after()`.
     pub retire_after: Option<Duration>,
-    /// Delete this key, and so end its sessions.
+    /// Delete this key, which ends its sessions.
     pub drop: Option<String>,
-    /// Add a key even beside one that is still to come.
+    /// Add a key even while another is not active yet.
     pub force: bool,
 }
 
-/// Text for the user in place of [`Args`]: help, the version, or what is wrong.
+/// Text for the operator instead of [`Args`]: help, the version, or what is wrong.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Usage {
     /// What to print.
     pub text: String,
-    /// [`EXIT_OK`] if the text was asked for (it goes to stdout then), else [`EXIT_USAGE`].
+    /// [`EXIT_OK`] if the operator asked for the text, which then goes to stdout; else [`EXIT_USAGE`].
     pub exit_code: u8,
 }
 
 impl RotateKeys {
-    /// The directory as a layer over the configuration.
+    /// The directory, as a layer on top of the configuration.
     pub fn overrides(&self) -> Vec<Override> {
         let keys = self.keys.as_ref().map(|dir| {
             let path = KeyPath::of(["keys", "dir"]);
@@ -116,21 +116,21 @@ where
     })
 }
 
-/// Keeps the tokens of a single-page app out of the browser: logs users in by OpenID Connect, seals the tokens into
+/// Keeps the tokens of a single-page app out of the browser: logs users in with OpenID Connect, seals their tokens into
 /// cookies, and calls the APIs with them.
 #[derive(Debug, Parser)]
 #[expect(
     clippy::doc_markdown,
     clippy::struct_excessive_bools,
-    reason = "they are the flags, and their comments the help"
+    reason = "the fields are the flags, and their comments are the help"
 )]
 #[command(name = "sealgate", version, max_term_width = 100)]
 #[command(group = ArgGroup::new("mode").multiple(false))]
 #[command(
-    after_help = "Without a mode sealgate serves. Exit codes: 0 ok, 1 failed, 64 wrong usage, 78 configuration error."
+    after_help = "Without a mode, sealgate serves. Exit codes: 0 ok, 1 failed, 64 wrong usage, 78 configuration error."
 )]
 struct Flags {
-    /// Configuration file; may be repeated, later ones win; else SEALGATE_CONFIG, ':'-separated
+    /// Configuration file; may be repeated, later files win [default: SEALGATE_CONFIG, separated by ':']
     #[arg(short, long, value_name = "FILE", global = true)]
     config: Vec<PathBuf>,
 
@@ -139,7 +139,7 @@ struct Flags {
     #[arg(long, group = "mode", conflicts_with = "config")]
     demo: bool,
 
-    /// Adds the next key, drops keys no session can need any more, prints the ring
+    /// Adds the next key, drops keys that no session can need any more, prints the key ring
     #[arg(long, group = "mode")]
     rotate_keys: bool,
 
@@ -147,11 +147,11 @@ struct Flags {
     #[arg(long, group = "mode")]
     check: bool,
 
-    /// With --check: also reaches the identity providers and upstreams
+    /// With --check: also contacts the identity providers, the upstreams and the store
     #[arg(long, requires = "check")]
     online: bool,
 
-    /// Prints the effective configuration, each value with its origin; secrets are never shown
+    /// Prints the effective configuration, each value with its origin; never shows secrets
     #[arg(long, group = "mode")]
     print_config: bool,
 
@@ -159,7 +159,7 @@ struct Flags {
     #[arg(long, group = "mode")]
     example_config: bool,
 
-    /// Reads a Cookie header from stdin, opens it with the key ring, tells age and size of its parts, never their content
+    /// Reads a Cookie header from stdin, opens it with the key ring, prints age and size of its parts, never their content
     #[arg(long, group = "mode")]
     explain_cookie: bool,
 
@@ -176,30 +176,30 @@ struct Flags {
           value_parser = ["XAES-256-GCM", "XChaCha20-Poly1305"])]
     alg: Option<String>,
 
-    /// With --rotate-keys: when the new key becomes active [default: keys.activation_delay]
+    /// With --rotate-keys: how long until the new key becomes active [default: keys.activation_delay]
     #[arg(long, value_name = "DURATION", requires = "rotate_keys", value_parser = duration)]
     activate_in: Option<Duration>,
 
-    /// With --rotate-keys: the new key is active at once
+    /// With --rotate-keys: activates the new key at once
     #[arg(long, requires = "rotate_keys", conflicts_with = "activate_in")]
     now: bool,
 
-    /// With --rotate-keys: drops keys whose successor has been active longer [default: keys.retire_after]
+    /// With --rotate-keys: drops keys whose successor has been active longer than this [default: keys.retire_after]
     #[arg(long, value_name = "DURATION", requires = "rotate_keys", value_parser = duration)]
     retire_after: Option<Duration>,
 
-    /// With --rotate-keys: deletes this key now, which ends its sessions once the processes reload
+    /// With --rotate-keys: deletes this key now; its sessions end when the processes reload
     #[arg(long, value_name = "KID", requires = "rotate_keys",
           conflicts_with = "activate_in", value_parser = kid)]
     drop: Option<String>,
 
-    /// With --rotate-keys: adds a key even while that of an earlier rotation is still to activate
+    /// With --rotate-keys: adds a key even while an earlier new key is not active yet
     #[arg(long, requires = "rotate_keys")]
     force: bool,
 }
 
 impl Flags {
-    /// clap does not insist on what an option requires if that conflicts with something else that is there.
+    /// Checks what clap does not: clap drops an option's requirement if that conflicts with another option on the line.
     fn belong_together(self) -> Result<Self, clap::Error> {
         let of_rotation = self.now
             || self.keys.is_some()

@@ -1,4 +1,4 @@
-//! The program: reads the command line, does what one [`Mode`] says, leaves with an exit code.
+//! The program: reads the command line, does what its [`Mode`] says, exits with a code.
 
 mod mode;
 
@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use mimalloc::MiMalloc;
 use sealgate::cli::{self, Mode};
 
-/// A request takes some fifty allocations; this allocator makes them in less than half the instructions that glibc's needs.
+/// A request makes some fifty allocations. This allocator needs less than half of glibc's instructions for them.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
@@ -40,12 +40,12 @@ fn main() -> ExitCode {
         Mode::RotateKeys(options) => mode::rotate_keys(files, &options),
         Mode::Serve => mode::serve(files),
     };
-    // What was counted and not yet said.
+    // Repeated lines that were counted, but not reported yet.
     log::logger().flush();
     match done {
         Ok(()) => ExitCode::from(cli::EXIT_OK),
         Err(failure) => {
-            // Nothing is left to tell it to if stderr is closed.
+            // If stderr is closed, there is nowhere left to report it.
             let _ = writeln!(std::io::stderr(), "sealgate: {failure}");
             ExitCode::from(failure.exit_code())
         }

@@ -1,4 +1,4 @@
-//! What the program does, one function a mode; each ends in an exit code.
+//! What the program does: one function for each mode, each ending in an exit code.
 
 use std::fmt;
 use std::io::{self, Read as _, Write as _};
@@ -14,7 +14,7 @@ use sealgate::config::{self, Config, ConfigErrors, Sources};
 use sealgate::keyring::{self, Alg, KeyRingError, Removal, RotateOptions};
 use sealgate::telemetry;
 
-/// Why a mode did not do what was asked; says it to the operator.
+/// Why a mode failed, as a message to the operator.
 pub(crate) enum Failure {
     /// Exit code 78.
     Config(String),
@@ -79,9 +79,9 @@ pub(crate) fn serve(files: Vec<PathBuf>) -> Result<(), Failure> {
     run(config, clock, listeners)
 }
 
-/// From here on the log speaks, to `listener` too.
+/// Starts the log, which also goes to `listener`.
 fn begin(config: &Config, listener: Option<Box<dyn log::Log>>) {
-    // Only an earlier call makes it fail, and there is none.
+    // This fails only after an earlier call, and there is none.
     let _ = telemetry::init(config.log_format, &config.log_filter, listener);
     for warning in &config.warnings {
         log::warn!("{warning}");
@@ -106,7 +106,7 @@ pub(crate) fn demo() -> Result<(), Failure> {
         force: false,
     };
     keyring::rotate(&demo.keys_dir(), &options, clock.now())?;
-    // The environment stays out: a variable meant for another sealgate must not bend the demo.
+    // The environment is left out: a variable for another sealgate must not change the demo.
     let config = config::load(
         &[demo.config_file()],
         config::Environment::default(),
@@ -118,7 +118,7 @@ pub(crate) fn demo() -> Result<(), Failure> {
     run(config, clock, listeners)
 }
 
-/// Reports every mistake, in configuration and key ring, and with `online` whatever cannot be reached.
+/// Reports every mistake in configuration and key ring; with `online`, also what cannot be reached.
 pub(crate) fn check(files: Vec<PathBuf>, online: bool) -> Result<(), Failure> {
     let clock = Clock::system();
     let mut mistakes = Vec::new();
@@ -164,10 +164,10 @@ pub(crate) fn example_config() -> Result<(), Failure> {
     print(config::EXAMPLE)
 }
 
-/// Longest header that is explained: servers take no more.
+/// The longest header to explain. Servers do not accept longer ones.
 const LONGEST_HEADER: u64 = 256 * 1024;
 
-/// Says what is in the cookies that stdin has; an error if one of them is of no use.
+/// Describes the cookies that stdin has. Fails if sealgate would not accept one of them.
 pub(crate) fn explain_cookie(files: Vec<PathBuf>) -> Result<(), Failure> {
     let clock = Clock::system();
     let config = Sources::of_process(files).read()?.resolve(&clock)?;
@@ -179,14 +179,14 @@ pub(crate) fn explain_cookie(files: Vec<PathBuf>) -> Result<(), Failure> {
         .read_to_end(&mut header)?;
     if header.len() as u64 > LONGEST_HEADER {
         return Err(Failure::Failed(format!(
-            "stdin has more than the {LONGEST_HEADER} bytes that a Cookie header can have"
+            "stdin holds more than {LONGEST_HEADER} bytes, and a Cookie header cannot be so long: give the one header"
         )));
     }
     let lines = || {
         header
             .split(|byte| matches!(byte, b'\n' | b'\r'))
             .map(|line| {
-                // As copied from a request, or from a trace of one, or its value alone.
+                // The line may be copied from a request, from curl's trace of one, or be the value alone.
                 let line = line.strip_prefix(b"> ").unwrap_or(line);
                 match line.split_at_checked("cookie:".len()) {
                     Some((name, value)) if name.eq_ignore_ascii_case(b"cookie:") => value,
@@ -211,18 +211,19 @@ pub(crate) fn explain_cookie(files: Vec<PathBuf>) -> Result<(), Failure> {
                 .map(|frontend| frontend.name.as_str())
                 .collect();
             Err(Failure::Failed(format!(
-                "there is no cookie of ours on stdin: none bears a name of the frontends {}",
+                "stdin holds no cookie of sealgate: no name belongs to one of the frontends {}; give the Cookie header of a request to \
+                 them",
                 names.join(", ")
             )))
         }
         (_, 0) => Ok(()),
         (all, useless) => Err(Failure::Failed(format!(
-            "{useless} of {all} cookies would not be accepted now"
+            "sealgate would not accept {useless} of {all} cookies now; see above for the reason"
         ))),
     }
 }
 
-/// Adds and drops keys, prints the ring.
+/// Adds and drops keys, and prints the key ring.
 pub(crate) fn rotate_keys(files: Vec<PathBuf>, options: &RotateKeys) -> Result<(), Failure> {
     let mut sources = Sources::of_process(files);
     sources.command_line = options.overrides();
@@ -260,8 +261,9 @@ pub(crate) fn rotate_keys(files: Vec<PathBuf>, options: &RotateKeys) -> Result<(
     if is_a_guess && rotation.removed.iter().any(has_retired) {
         writeln!(
             io::stderr(),
-            "warning: keys were deleted whose successor has been active for 24h, which is only the built-in default: no \
-             configuration said how long sessions last, and longer ones have ended. Give it with -c, or use --retire-after"
+            "warning: keys were deleted because their successors have been active for 24h. That is only the built-in default: \
+             no configuration states how long sessions last, and longer sessions have ended. Next time, name the \
+             configuration with -c, or use --retire-after"
         )?;
     }
     if rotation.bad.is_empty() {
@@ -269,8 +271,8 @@ pub(crate) fn rotate_keys(files: Vec<PathBuf>, options: &RotateKeys) -> Result<(
     }
     let bad: Vec<_> = rotation.bad.iter().map(ToString::to_string).collect();
     Err(Failure::Failed(format!(
-        "the key is dropped, but not all is well in {}:\n  {}\nuntil this is mended no process starts, and those that run \
-         take up no key: they keep their old ring without the deleted keys (but with the last one they have)",
+        "the key is dropped, but these files in {} are invalid:\n  {}\nUntil you fix them, new processes will not start. \
+         Running processes keep their current keys, minus deleted ones (but never lose their last key), and load no new key",
         settings.dir.display(),
         bad.join("\n  ")
     )))
@@ -279,7 +281,7 @@ pub(crate) fn rotate_keys(files: Vec<PathBuf>, options: &RotateKeys) -> Result<(
 /// Asks the running process's admin listener whether it is alive.
 pub(crate) fn health(files: Vec<PathBuf>) -> Result<(), Failure> {
     let mut addr = Sources::of_process(files).read()?.admin_bind()?;
-    // A listener on every address answers on this machine's own.
+    // A listener on all addresses also answers on loopback.
     if addr.ip().is_unspecified() {
         addr.set_ip(match addr {
             SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -298,8 +300,12 @@ pub(crate) fn health(files: Vec<PathBuf>) -> Result<(), Failure> {
     };
     match ask() {
         Ok(answer) if answer.starts_with("HTTP/1.1 200") => Ok(()),
-        Ok(_) => Err(Failure::Failed(format!("{addr} answers, but is not alive"))),
-        Err(error) => Err(Failure::Failed(format!("{addr} does not answer: {error}"))),
+        Ok(_) => Err(Failure::Failed(format!(
+            "{addr} answers, but not as a sealgate that is alive; see its log, and server.admin_bind"
+        ))),
+        Err(error) => Err(Failure::Failed(format!(
+            "{addr} does not answer: {error}; is sealgate running there, as server.admin_bind says?"
+        ))),
     }
 }
 

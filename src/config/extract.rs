@@ -1,7 +1,8 @@
-//! Values → [`Settings`]: finds every key that is unknown or of the wrong type, not just the first.
+//! Values → [`Settings`]: finds every key that is unknown or has the wrong type, not just the first.
 //!
 //! # Why a loop
-//! serde stops at its first error. So that key is noted and taken out, its default takes its place, and serde tries again.
+//! serde stops at its first error. So `extract` notes that key, removes it so that its default takes its place, and lets
+//! serde try again.
 
 use figment::error::{Actual, Error, Kind};
 use figment::value::{Dict, Value};
@@ -10,14 +11,14 @@ use super::key_path::KeyPath;
 use super::mistake::did_you_mean;
 use super::settings::Settings;
 
-/// A mistake whose origin is not looked up yet.
+/// A mistake without its origin.
 pub(super) struct Found {
     pub(super) path: KeyPath,
     pub(super) what: String,
     pub(super) remedy: String,
 }
 
-/// The values with defaults for what they leave open.
+/// Adds the defaults of keys that have no value.
 pub(super) fn overlay(values: &mut Dict, defaults: &Dict) {
     for (key, default) in defaults {
         match (values.get_mut(key), default) {
@@ -30,7 +31,7 @@ pub(super) fn overlay(values: &mut Dict, defaults: &Dict) {
     }
 }
 
-/// Reads the settings; `values` loses what could not be read. `None` only if the defaults are to blame.
+/// Reads the settings, and removes from `values` what could not be read. `None` only if the defaults are wrong.
 pub(super) fn extract(
     values: &mut Dict,
     defaults: impl Fn(&Dict) -> Dict,
@@ -57,7 +58,7 @@ pub(super) fn extract(
     }
 }
 
-/// Takes out the key, or the list that the path ends in. False if there is no such key.
+/// Removes the key, or the list that the path leads into. False if there is no such key.
 fn remove(values: &mut Dict, keys: &[String]) -> bool {
     let [key, rest @ ..] = keys else {
         return false;
@@ -69,7 +70,7 @@ fn remove(values: &mut Dict, keys: &[String]) -> bool {
     }
 }
 
-/// What is wrong, and a remedy. Found strings are never shown: a secret may have been put in a wrong place.
+/// What is wrong, and a remedy. The string that was found is never shown: it may be a secret in the wrong place.
 fn explain(error: &Error) -> (String, String) {
     match &error.kind {
         Kind::UnknownField(name, known) => (

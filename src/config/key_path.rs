@@ -2,6 +2,33 @@
 
 use std::fmt::{self, Write as _};
 
+/// Tables whose keys are names that the operator chooses; `*` stands for such a name. Each says whether an underscore in a
+/// variable means a hyphen there: names of claims and parts may have underscores.
+const NAMED: [(&[&str], bool); 5] = [
+    (&["upstream"], true),
+    (&["frontend"], true),
+    (&["frontend", "*", "claim"], false),
+    (&["frontend", "*", "route"], true),
+    (&["frontend", "*", "route", "*", "part"], false),
+];
+
+/// Whether the keys of this table are names.
+pub(super) fn is_named(table: &[impl AsRef<str>]) -> bool {
+    NAMED.iter().any(|(named, _)| is_at(named, table))
+}
+
+/// Whether the keys of this table are names in which an underscore of a variable means a hyphen.
+pub(super) fn has_hyphens(table: &[impl AsRef<str>]) -> bool {
+    NAMED
+        .iter()
+        .any(|(named, has_hyphens)| *has_hyphens && is_at(named, table))
+}
+
+fn is_at(place: &[&str], table: &[impl AsRef<str>]) -> bool {
+    let is_same = |(place, key): (&&str, _)| *place == "*" || *place == AsRef::<str>::as_ref(key);
+    place.len() == table.len() && place.iter().zip(table).all(is_same)
+}
+
 /// The keys from the top of the configuration down to one value.
 #[derive(Clone, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub struct KeyPath(Vec<String>);
@@ -20,7 +47,7 @@ impl KeyPath {
         Self(keys)
     }
 
-    /// The table around the value; `None` at the top.
+    /// The path of the table around the value; `None` at the top.
     #[must_use]
     pub fn parent(&self) -> Option<Self> {
         let (_, above) = self.0.split_last()?;
@@ -39,7 +66,7 @@ impl KeyPath {
 }
 
 impl fmt::Display for KeyPath {
-    /// As TOML writes a dotted key: what is no bare key is quoted, so no control character gets through.
+    /// As TOML writes a dotted key. Keys that are not bare are quoted, so that control characters are escaped.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bare = |key: &str| {
             !key.is_empty()

@@ -1,8 +1,8 @@
 //! One layer of configuration: a file, the environment, or the command line.
 //!
 //! # Invariants
-//! - A layer knows for each key who said so: file and line, or the name of the variable.
-//! - A syntax error is reported by place and reason alone, never by quoting the line: it may hold a secret.
+//! - A layer knows the origin of each key: file and line, or the name of the variable.
+//! - A syntax error is reported by place and reason. The line itself is never quoted, because it may hold a secret.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -17,24 +17,23 @@ use super::key_path::KeyPath;
 use super::mistake::Mistake;
 use super::variable::{self, Environment};
 
-/// A configuration file is text written by hand.
+/// People write configuration files by hand; a longer file is a mistake.
 const MAX_FILE: u64 = 1 << 20;
 
-/// What one source says.
+/// The values of one source.
 #[derive(Clone, Debug)]
 pub(super) struct Layer {
-    /// The file's name, or what else it is.
+    /// The file's name, or a name for another source. Names are for people: two layers may have the same one.
     pub(super) name: String,
     /// The values.
     pub(super) values: Dict,
-    /// Who said so, by key.
+    /// The origin of each key.
     origins: BTreeMap<KeyPath, String>,
-    /// What relative paths in it are relative to; `None` is the working directory.
+    /// Where relative paths in it begin; `None` is the working directory.
     pub(super) dir: Option<PathBuf>,
     /// The file that it was read from.
     pub(super) file: Option<PathBuf>,
-    /// Its place among the layers, by which its values are traced back to it. Names are for people: two layers may
-    /// bear the same one.
+    /// Its place among the layers, which identifies it.
     pub(super) place: usize,
 }
 
@@ -70,27 +69,27 @@ impl Layer {
         limited.read_to_string(&mut text).map_err(|error| {
             wrong(
                 format!("the file cannot be read: {error}"),
-                "name a TOML file in UTF-8",
+                "name a TOML file in UTF-8 with -c",
             )
         })?;
         if limited.limit() == 0 {
             return Err(wrong(
-                "the file is over 1 MiB long".to_owned(),
-                "name a configuration file",
+                "the file is longer than 1 MiB".to_owned(),
+                "name a configuration file with -c",
             ));
         }
         let document = ImDocument::parse(text.as_str()).map_err(|error| {
             let line = error.span().map_or(1, |span| line_of(&text, span.start));
             let mut mistake = wrong(
-                format!("not TOML: {}", syntax_error(error.message())),
-                "mend the syntax; strings are quoted, tables are written [in.brackets]",
+                format!("this is not TOML: {}", syntax_error(error.message())),
+                "correct the syntax: strings stand in quotes, tables in [brackets]",
             );
             mistake.origin = format!("{}:{line}", mistake.origin);
             mistake
         })?;
         let mut layer = Self::new(name.escape_debug().to_string());
         layer.file = Some(path.to_owned());
-        // A pipe or /dev/stdin has no neighbours.
+        // A pipe has no directory to begin at.
         if path.is_file() {
             layer.dir = path.parent().map(Path::to_path_buf);
         }
@@ -98,20 +97,21 @@ impl Layer {
         Ok(layer)
     }
 
-    /// Reads text that is known to be TOML: the defaults.
-    pub(super) fn built_in(name: &str, text: &str) -> Self {
-        let mut layer = Self::new(name.to_owned());
-        if let Ok(document) = ImDocument::parse(text) {
-            layer.values = layer.table(document.as_table(), &KeyPath::default(), None);
-        }
-        layer
+    /// The values of a text that is known to be TOML: the defaults.
+    pub(super) fn built_in(text: &str) -> Dict {
+        ImDocument::parse(text).map_or_else(
+            |_| Dict::new(),
+            |document| {
+                Self::new(String::new()).table(document.as_table(), &KeyPath::default(), None)
+            },
+        )
     }
 
     /// Takes every variable named `SEALGATE__…`.
     pub(super) fn environment(env: &Environment) -> Result<Self, Vec<Mistake>> {
         let mut layer = Self::new("environment".to_owned());
         let mut mistakes = Vec::new();
-        // Sorted by name, so a table comes before the single keys that override parts of it.
+        // The map is sorted by name: a table comes before the keys that override parts of it.
         for (name, text) in env {
             let Some(path) = variable::path_of(name) else {
                 continue;
@@ -125,20 +125,20 @@ impl Layer {
                 });
             };
             let Some(text) = text.to_str() else {
-                wrong("the value is not UTF-8", "write it in UTF-8");
+                wrong("the value is not UTF-8", "set it to text in UTF-8");
                 continue;
             };
             if path.keys().iter().any(String::is_empty) {
                 wrong(
-                    "the name has an empty part",
-                    "write keys between double underscores, such as SEALGATE__SERVER__BIND",
+                    "the name has an empty part between underscores",
+                    "separate keys by two underscores, as in SEALGATE__SERVER__BIND",
                 );
                 continue;
             }
-            if !layer.say(&path, variable::value_of(text), name) {
+            if !layer.set(&path, variable::value_of(text), name) {
                 wrong(
-                    "another variable gives the table around it a value that is no table",
-                    "unset one of them",
+                    "another variable sets the table around this key to a value that is not a table",
+                    "unset one of the two variables",
                 );
             }
         }
@@ -153,12 +153,12 @@ impl Layer {
     pub(super) fn command_line(options: &[(KeyPath, String, String)]) -> Self {
         let mut layer = Self::new("command line".to_owned());
         for (path, option, text) in options {
-            layer.say(path, Value::from(text.as_str()), option);
+            layer.set(path, Value::from(text.as_str()), option);
         }
         layer
     }
 
-    /// Who said what stands at `path`: itself, or the nearest table around it that was said as a whole.
+    /// The origin of the value at `path`: its own, or that of the nearest table around it that was set as a whole.
     pub(super) fn origin_of(&self, path: &KeyPath) -> &str {
         let mut at = Some(path.clone());
         while let Some(path) = at {
@@ -181,8 +181,8 @@ impl Layer {
         }
     }
 
-    /// False if a table is needed where something else is.
-    fn say(&mut self, path: &KeyPath, value: Value, origin: &str) -> bool {
+    /// Sets a value. False if another value stands where a table around it must be.
+    fn set(&mut self, path: &KeyPath, value: Value, origin: &str) -> bool {
         self.origins.insert(path.clone(), origin.to_owned());
         put(&mut self.values, path.keys(), value)
     }
@@ -290,11 +290,5 @@ mod tests {
         std::fs::write(&path, "client_secret = canary-7f3a\n").unwrap();
         let mistake = Layer::file(&path).unwrap_err().to_string();
         assert!(!mistake.contains("canary"), "{mistake}");
-    }
-
-    #[test]
-    fn the_defaults_are_toml() {
-        let layer = Layer::built_in("default", include_str!("defaults.toml"));
-        assert!(layer.values.contains_key("telemetry"));
     }
 }

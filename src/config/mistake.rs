@@ -1,7 +1,7 @@
-//! What is wrong with a configuration, in words that name the place and the way out.
+//! Mistakes in a configuration. Each names the place, what is wrong, and what to do.
 //!
 //! # Invariants
-//! - A mistake never shows the text of a secret: found values are shown only where the key cannot hold one.
+//! - A mistake never shows a secret. It quotes a value only where the key cannot hold a secret.
 
 use std::fmt;
 
@@ -10,9 +10,9 @@ use super::key_path::KeyPath;
 /// One thing that is wrong.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Mistake {
-    /// The key; empty if a whole file or variable is meant.
+    /// The key; empty if the mistake is about a whole file or variable.
     pub path: KeyPath,
-    /// Who said so: `shop.toml:12`, a variable's name, `default` or `not set`.
+    /// Where the value comes from: `shop.toml:12`, a variable's name, `default` or `not set`.
     pub origin: String,
     /// What is wrong.
     pub what: String,
@@ -25,7 +25,7 @@ pub struct Mistake {
 pub struct ConfigErrors(Vec<Mistake>);
 
 impl ConfigErrors {
-    /// In the order of their paths; what is said twice is kept once.
+    /// In the order of their keys, without repetitions.
     pub fn new(mut mistakes: Vec<Mistake>) -> Self {
         mistakes.sort_by(|a, b| a.path.cmp(&b.path));
         mistakes.dedup();
@@ -68,7 +68,7 @@ impl fmt::Display for Mistake {
     }
 }
 
-/// The one of `known` that was probably meant.
+/// The one of `known` that the operator probably meant.
 pub(super) fn did_you_mean<'k>(found: &str, known: &[&'k str]) -> Option<&'k str> {
     known
         .iter()

@@ -1,17 +1,18 @@
 //! Text becomes domain types: layers of TOML and variables in, [`Config`] out, or every mistake at once.
 //!
-//! `main` calls it; nothing to the right of it knows that there are files. It goes in three steps:
-//! `layer` and `written` put the sources on top of each other, `extract` reads them into `settings`, and
-//! `resolve` gives them meaning: opens files, follows secrets, parses names.
+//! `main` calls it. The modules below it do not know that there are files. There are three steps: `layer` and `written`
+//! put the sources on top of each other, `extract` reads them into `settings`, and `resolve` gives them meaning: it opens
+//! files, follows secrets, and parses names. `README.md` beside this file is the manual of all keys.
 //!
 //! # Invariants
-//! - All mistakes are reported together, each with its key, who said it, what is wrong, and a remedy.
-//! - A key that is not supported is a mistake; nothing is accepted and then ignored.
-//! - Secrets are followed by `resolve` alone, and shown nowhere.
+//! - All mistakes are reported together. Each names its key, the layer that set it, what is wrong, and a remedy.
+//! - An unknown key is a mistake. No key is accepted and then ignored.
+//! - Only `resolve` follows secrets. Nothing shows them.
 //!
 //! # Why defaults are a layer of their own
-//! So that `--print-config` shows them like any other value, and there is one place to read them: `defaults.toml`.
+//! `--print-config` shows them like any other value, and they all stand in one place: `defaults.toml`.
 
+mod defaults;
 mod extract;
 mod key_path;
 mod layer;
@@ -29,15 +30,13 @@ use std::path::PathBuf;
 
 use crate::clock::Clock;
 
+pub use defaults::EXAMPLE;
 pub use key_path::KeyPath;
 pub use mistake::{ConfigErrors, Mistake};
 pub use resolved::{Config, KeysSettings, ServerSettings, TlsFiles};
 pub use units::parse_duration;
 pub use variable::Environment;
 pub use written::{Override, Sources, Written};
-
-/// The annotated example: what `--example-config` prints.
-pub const EXAMPLE: &str = include_str!("example.toml");
 
 /// Reads files and variables, and resolves them.
 pub fn load(

@@ -1,7 +1,7 @@
-//! `--print-config`: the effective configuration, one `key = value  # origin` a line; it is TOML again.
+//! `--print-config`: the effective configuration, one `key = value  # origin` a line. The output is TOML again.
 //!
 //! # Invariants
-//! - Secrets are never read for it; what is shown of them is where they are. A password in a URL is blanked (F19).
+//! - No secret is read for it: it shows where each secret is. A password in a URL is blanked.
 
 use std::fmt::Write;
 
@@ -41,7 +41,7 @@ fn collect(table: &Dict, at: &KeyPath, rows: &mut Vec<(KeyPath, String)>) {
         let path = at.child(key);
         match value {
             Value::Dict(_, inner) if !inner.is_empty() => collect(inner, &path, rows),
-            // A section that says nothing, such as no upstream at all.
+            // An empty section, such as `upstream` without any.
             Value::Dict(..) if path.keys().len() == 1 => {}
             value => rows.push((path, show(value))),
         }
@@ -85,7 +85,7 @@ fn show_number(num: &Num) -> String {
 fn without_password(text: &str) -> String {
     match Url::parse(text) {
         Ok(mut url) if url.password().is_some() => {
-            // Fails only for URLs that cannot have a password.
+            // This fails only for URLs that cannot have a password.
             let _ = url.set_password(Some("***"));
             url.to_string()
         }

@@ -1,8 +1,8 @@
-//! A secret's reference, `{ file = … }` or `{ env = … }`, and how it is followed.
+//! Reads the secret that a reference, `{ file = … }` or `{ env = … }`, names.
 //!
 //! # Invariants
-//! - A secret is never written into the configuration itself: there is no third form (F19).
-//! - No error shows what was found, only where.
+//! - There is no third form: a configuration never holds the secret itself.
+//! - An error names the place, and never shows what stands there.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -13,13 +13,13 @@ use zeroize::Zeroizing;
 
 use super::variable::Environment;
 
-/// Longer ones would not fit into a request's header.
+/// A longer secret would not fit into a request's header.
 const MAX_LEN: usize = 4096;
 
 /// Why a secret cannot be used: what is wrong, and a remedy.
 pub(super) type Unusable = (String, String);
 
-/// The text of a secret, and a warning if its file is open to others.
+/// The text of a secret, and a warning if others can read its file.
 pub(super) type Secret = (Zeroizing<String>, Option<String>);
 
 /// Reads a secret from a file.
@@ -28,12 +28,13 @@ pub(super) fn read_file(path: &Path) -> Result<Secret, Unusable> {
     let unreadable = |error: std::io::Error| {
         (
             format!("the file {shown} cannot be read: {error}"),
-            "create it with the secret in it, readable by the user sealgate runs as".to_owned(),
+            "create it with the secret in it, readable by the user that sealgate runs as"
+                .to_owned(),
         )
     };
     let file = File::open(path).map_err(unreadable)?;
     let warning = check_mode(&file, &shown)?;
-    // One allocation of the full size, so that no copy is left behind when it grows.
+    // One allocation of the full size: a vector that grows leaves a copy of the secret behind.
     let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_LEN + 3));
     let limit = u64::try_from(MAX_LEN + 3).unwrap_or(u64::MAX);
     file.take(limit)
@@ -72,20 +73,20 @@ fn parse(bytes: &[u8], place: &str) -> Result<Zeroizing<String>, Unusable> {
     if text.len() > MAX_LEN {
         return wrong(
             "is longer than 4096 bytes",
-            "name the place that holds the secret and nothing else",
+            "name a file or variable that holds only the secret",
         );
     }
     if text.chars().any(char::is_control) {
         return wrong(
             "holds control characters or several lines",
-            "put the secret on one line, with nothing else in it",
+            "put the secret on one line, and nothing else",
         );
     }
     Ok(Zeroizing::new(text.to_owned()))
 }
 
-/// Who may write the file decides who sealgate is; who may read it is the operator's choice
-/// (Kubernetes and Docker mount secrets readable for all by default), so that is a warning.
+/// Whoever can write the file can replace the client's secret, so that is an error. A file that others can read is only a
+/// warning: Kubernetes and Docker mount secrets readable for everybody by default.
 #[cfg(unix)]
 fn check_mode(file: &File, shown: &str) -> Result<Option<String>, Unusable> {
     use std::os::unix::fs::PermissionsExt;
@@ -99,12 +100,12 @@ fn check_mode(file: &File, shown: &str) -> Result<Option<String>, Unusable> {
     let mode = metadata.permissions().mode();
     if metadata.is_file() && mode & 0o002 != 0 {
         return Err((
-            format!("the file {shown} can be written by everyone"),
+            format!("every user can write the file {shown}"),
             format!("chmod 600 {shown}"),
         ));
     }
     let open = metadata.is_file() && mode & 0o004 != 0;
-    Ok(open.then(|| format!("the file {shown} can be read by everyone; chmod 600 is better")))
+    Ok(open.then(|| format!("every user can read the file {shown}; chmod 600 is better")))
 }
 
 #[cfg(not(unix))]

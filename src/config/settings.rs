@@ -1,10 +1,12 @@
-//! The configuration as it is written: every key there is, and what it means.
+//! The configuration as it is written: every key, with its type.
 //!
-//! Names and addresses are still text here; `resolve` gives them meaning, so that all mistakes can be reported at once.
-//! Values that are not optional here have a default in `defaults.toml`; those said to be required have none.
+//! Names and addresses are still text here. `resolve` gives them meaning, so that it can report all mistakes at once.
+//! A key that is not an `Option` has its default in `defaults.toml`. An `Option` is required or has no default; its comment
+//! says which.
 //!
 //! # Invariants
-//! - A key that is not in this file is an error: nothing is accepted and then ignored.
+//! - A key that is not in this file is an error. No key is accepted and then ignored.
+//! - `README.md` and `defaults.toml` have exactly these keys (`tests/keys.rs`).
 
 use std::collections::BTreeMap;
 
@@ -12,7 +14,7 @@ use serde::Deserialize;
 
 use super::units::{Count, Moment, Rate, Size, Span, Switch};
 
-/// The whole of it.
+/// All sections.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Settings {
@@ -26,7 +28,7 @@ pub(super) struct Settings {
     /// Single-page apps, by name. The name becomes part of cookie names.
     #[serde(default)]
     pub(super) frontend: BTreeMap<String, Frontend>,
-    /// What replicas share besides the keys; by default nothing.
+    /// What replicas share besides the key ring; nothing without it.
     pub(super) coordination: Option<Coordination>,
     /// Logs.
     pub(super) telemetry: Telemetry,
@@ -40,15 +42,15 @@ pub(super) struct Server {
     pub(super) bind: String,
     /// Address and port for `/livez`, `/readyz` and `/metrics`.
     pub(super) admin_bind: String,
-    /// Names by which that listener is called, beside `localhost` and addresses; by default none.
+    /// Further names of that listener, beside `localhost` and addresses.
     pub(super) admin_hosts: Vec<String>,
     /// Threads that answer requests; by default one for each core.
     pub(super) workers: Count,
-    /// Networks whose `Forwarded` and `X-Forwarded-*` headers are believed; by default none.
+    /// Networks of proxies whose `Forwarded` and `X-Forwarded-*` headers count.
     pub(super) trusted_proxies: Vec<String>,
     /// How long readiness fails before the listeners close.
     pub(super) shutdown_delay: Span,
-    /// How long requests in flight may go on after that.
+    /// How long requests in flight may take after that.
     pub(super) shutdown_grace: Span,
     /// Certificate and key, to speak HTTPS without a proxy in front.
     pub(super) tls: Option<Tls>,
@@ -70,9 +72,9 @@ pub(super) struct Tls {
 pub(super) struct Keys {
     /// The directory of the key ring.
     pub(super) dir: String,
-    /// How long a new key only opens before it seals; every replica must have read it by then.
+    /// How long a new key only opens before it seals; every replica must read it meanwhile.
     pub(super) activation_delay: Span,
-    /// How often the directory is read again.
+    /// How often sealgate reads the directory again.
     pub(super) reload_interval: Span,
     /// `--rotate-keys` drops keys whose successor has been active longer than this; by default the longest `absolute_timeout`.
     pub(super) retire_after: Option<Span>,
@@ -82,15 +84,15 @@ pub(super) struct Keys {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Upstream {
-    /// Base URL; its path is put in front. Required.
+    /// Base URL; its path comes in front of the request's. Required.
     pub(super) url: Option<String>,
     /// Until response headers.
     pub(super) timeout: Span,
-    /// Between bytes, both ways.
+    /// Between bytes, in either direction.
     pub(super) idle_timeout: Span,
-    /// Connections at the most, for each worker.
+    /// The most connections that each worker may have.
     pub(super) max_connections: Count,
-    /// PEM file: only certificates signed by these are trusted.
+    /// PEM file: only certificates that these have signed are trusted.
     pub(super) ca: Option<String>,
 }
 
@@ -106,9 +108,9 @@ pub(super) struct Frontend {
     pub(super) assets: Option<Assets>,
     /// The header whose presence proves that a request comes from the app's own script.
     pub(super) csrf_header: String,
-    /// A local path; failed logins are redirected there with `?code=…`.
+    /// A local path; failed logins redirect there with `?code=…`.
     pub(super) error_page: Option<String>,
-    /// How many logins one client address may begin and end; by default any number.
+    /// Limit on login starts and callbacks of one client address; none by default.
     pub(super) login_rate_limit: Option<LoginRateLimit>,
     /// The OpenID Connect client.
     pub(super) oidc: Oidc,
@@ -146,7 +148,7 @@ pub(super) struct Assets {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Oidc {
-    /// The identity provider, exactly as it calls itself. Required.
+    /// The identity provider, exactly as it spells its issuer. Required.
     pub(super) issuer: Option<String>,
     /// The client registered there. Required.
     pub(super) client_id: Option<String>,
@@ -169,7 +171,7 @@ pub(super) struct Oidc {
     pub(super) login_params: Vec<String>,
     /// How the provider's session is ended.
     pub(super) logout: ProviderLogout,
-    /// What is asked for; contains `openid`.
+    /// The scopes to ask for; `openid` among them.
     pub(super) scopes: Vec<String>,
     /// Resource indicators (RFC 8707).
     pub(super) resources: Vec<String>,
@@ -177,15 +179,15 @@ pub(super) struct Oidc {
     pub(super) extra_params: BTreeMap<String, String>,
     /// How far the provider's clock may be off.
     pub(super) clock_skew: Span,
-    /// Lifetime of an access token where the provider says nothing.
+    /// Lifetime of an access token where the provider does not state it.
     pub(super) expires_in: Span,
     /// How long a login may take.
     pub(super) login_timeout: Span,
-    /// What signs ID tokens and logout tokens; by default what discovery offers.
+    /// The algorithm that signs ID tokens and logout tokens; by default those that discovery offers.
     pub(super) id_token_signed_response_alg: Option<String>,
-    /// `refuse` or `by-iat`: what becomes of a logout token without `exp`.
+    /// `refuse` or `by-iat`: what to do with a logout token without `exp`.
     pub(super) logout_token_without_exp: String,
-    /// `auto`, `always` or `never`: whether a refresh token that may be spent is presented again.
+    /// `auto`, `always` or `never`: whether to present a refresh token again that may be spent.
     pub(super) repeat_refresh: String,
 }
 
@@ -223,25 +225,25 @@ pub(super) struct ProviderLogout {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Session {
-    /// A session's longest life.
+    /// How long a session lasts at the most.
     pub(super) absolute_timeout: Span,
-    /// A session's longest rest.
+    /// How long a session lasts without a request.
     pub(super) idle_timeout: Span,
     /// Whether its cookies outlive the browser.
     pub(super) persistent: Switch,
     /// `strict` or `lax`.
     pub(super) same_site: String,
-    /// Bytes of all cookies sealgate asks the browser to send to an API route.
+    /// Bytes of all cookies that sealgate asks the browser to send to an API route.
     pub(super) max_bytes: Size,
-    /// Claims of the ID token kept for the user endpoint.
+    /// Claims of the ID token that the user endpoint shows.
     pub(super) claims: Vec<String>,
-    /// How long before its end an access token is refreshed; at most a fifth of its lifetime.
+    /// How long before its end to refresh an access token; at most a fifth of its lifetime.
     pub(super) refresh_ahead: Span,
-    /// Plaintexts are padded to a multiple of this many bytes, which hides the lengths of claims.
+    /// Plaintexts are padded to a multiple of this many bytes, to hide the lengths of claims.
     pub(super) pad_to: Count,
     /// `zstd` or `none`.
     pub(super) compression: String,
-    /// Sessions that began earlier are over.
+    /// Ends the sessions that began earlier.
     pub(super) not_before: Option<Moment>,
 }
 
@@ -249,7 +251,8 @@ pub(super) struct Session {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Route {
-    /// This path and all below it; the longest match wins. A segment `{sub}` is the session's own value of that claim. Required.
+    /// This path and all below it; the longest match wins. In place of a segment `{sub}` the session's own value of that
+    /// claim must stand. Required.
     pub(super) path: Option<String>,
     /// The name of an upstream. Required, unless the route has parts.
     pub(super) upstream: Option<String>,
@@ -258,31 +261,31 @@ pub(super) struct Route {
     pub(super) part: BTreeMap<String, Part>,
     /// How long all parts together may take.
     pub(super) deadline: Span,
-    /// Whether `path` is taken off before the upstream's own path is put in front.
+    /// Whether to remove `path` before the upstream's own path comes in front.
     pub(super) strip_prefix: Switch,
-    /// `none`, `user`, `client`, `user_or_client` or `user_or_none`: whose access token goes along.
+    /// `none`, `user`, `client`, `user_or_client` or `user_or_none`: whose access token to send.
     pub(super) token: String,
     /// What the user's token is exchanged for before it goes along.
     pub(super) exchange: Option<Exchange>,
-    /// Scopes that this token must have been granted, all of them.
+    /// Scopes that this token must have, all of them.
     pub(super) require_scopes: Vec<String>,
     /// Claims that the session must have, each with one of its values.
     pub(super) require_claims: BTreeMap<String, Vec<String>>,
-    /// How many requests it takes of one session or client address; by default any number.
+    /// Limit on the requests of one session or client address; none by default.
     pub(super) rate_limit: Option<RateLimit>,
-    /// Methods that are allowed; without it all but `CONNECT` and `TRACE`.
+    /// The allowed methods; by default all but `CONNECT` and `TRACE`.
     pub(super) methods: Option<Vec<String>>,
     /// Longest request body.
     pub(super) body_limit: Size,
-    /// Until the upstream's response headers; overrides the upstream's.
+    /// Until the upstream's response headers; by default the upstream's.
     pub(super) timeout: Option<Span>,
-    /// Whether WebSocket handshakes are taken.
+    /// Whether to accept WebSocket handshakes.
     pub(super) websocket: Switch,
-    /// Names of request cookies passed on.
+    /// Names of request cookies to pass on.
     pub(super) cookies: Vec<String>,
-    /// Names of upstream `Set-Cookie`s passed back.
+    /// Names of the upstream's `Set-Cookie`s to pass back.
     pub(super) set_cookies: Vec<String>,
-    /// Names of request headers that are not passed on, beside those that never are; `x-acme-*` is all that begin so.
+    /// Names of request headers not to pass on, beside those that never pass; `x-acme-*` is all that begin so.
     pub(super) strip_headers: Vec<String>,
 }
 
@@ -339,11 +342,11 @@ pub(super) struct Part {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct Coordination {
-    /// Where the URL of Valkey or Redis is; it may hold a password. Required.
+    /// Where the URL of Valkey or Redis is, which may hold a password. Required.
     pub(super) url: Option<SecretReference>,
-    /// `open` or `closed`: what becomes of sessions while revocations cannot be known.
+    /// `open` or `closed`: whether to serve sessions while revocations cannot be known.
     pub(super) on_failure: String,
-    /// What all names in the store begin with.
+    /// Begins all names in the store.
     pub(super) prefix: String,
 }
 
@@ -354,9 +357,9 @@ pub(super) struct Coordination {
     expecting = "a table { per_second = …, burst = … }"
 )]
 pub(super) struct RateLimit {
-    /// Requests in the long run. Required.
+    /// Requests a second in the long run. Required.
     pub(super) per_second: Option<Rate>,
-    /// Requests at once; by default those of a second.
+    /// Requests at once; by default as many as `per_second` allows in one second.
     pub(super) burst: Option<Count>,
     /// `session` or `address`.
     pub(super) by: String,
@@ -369,9 +372,9 @@ pub(super) struct RateLimit {
     expecting = "a table { per_second = …, burst = … }"
 )]
 pub(super) struct LoginRateLimit {
-    /// Requests in the long run. Required.
+    /// Requests a second in the long run. Required.
     pub(super) per_second: Option<Rate>,
-    /// Requests at once; by default those of a second.
+    /// Requests at once; by default as many as `per_second` allows in one second.
     pub(super) burst: Option<Count>,
 }
 
@@ -390,7 +393,7 @@ pub(super) struct Telemetry {
     expecting = "{ file = \"…\" } or { env = \"…\" } (never the secret itself)"
 )]
 pub(super) struct SecretReference {
-    /// A file; a newline at its end is no part of the secret.
+    /// A file; a newline at its end does not belong to the secret.
     pub(super) file: Option<String>,
     /// The name of an environment variable.
     pub(super) env: Option<String>,

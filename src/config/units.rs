@@ -31,7 +31,7 @@ pub(super) struct Count(pub(super) usize);
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Rate(pub(super) f64);
 
-/// Requests a second. One in a quarter of an hour is the slowest; beyond a million there is no limit to speak of.
+/// Requests a second. The slowest is one in a quarter of an hour; more than a million is not a limit.
 pub(super) const RATES: std::ops::RangeInclusive<f64> = 0.001..=1_000_000.0;
 
 /// `true` or `false`.
@@ -42,7 +42,7 @@ pub(super) struct Switch(pub(super) bool);
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Moment(pub(super) UnixTime);
 
-/// Longer spans are mistakes, and would make sums of times overflow.
+/// Longer durations are mistakes, and sums of times would overflow with them.
 const LONGEST: Duration = Duration::from_hours(100 * 365 * 24);
 
 /// Parses `90s`, `30m`, `8h`, `400d`, `250ms`, and sums of them such as `1h30m`.

@@ -1,47 +1,41 @@
-//! How environment variables name keys and spell values.
+//! Environment variables: how they name keys, and how they write values.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 use figment::value::{Dict, Value};
 
-use super::key_path::KeyPath;
+use super::key_path::{KeyPath, has_hyphens};
 
-/// Variables by name; only those named `SEALGATE__…` are configuration, others may hold secrets.
+/// Variables by name. Those named `SEALGATE__…` are configuration; a secret's reference may name any other.
 pub type Environment = BTreeMap<String, OsString>;
 
 /// `SEALGATE__SERVER__BIND` is `server.bind`.
 const PREFIX: &str = "SEALGATE__";
 
-/// Names the files.
+/// The variable that names the configuration files.
 pub(super) const CONFIG: &str = "SEALGATE_CONFIG";
 
+/// The key that a variable sets; `None` for other programs' variables.
+///
 /// `SEALGATE__FRONTEND__MY_SHOP__BASE_PATH` is `frontend.my-shop.base_path`: names have hyphens, keys have underscores.
-/// `None` for other programs' variables.
 pub(super) fn path_of(variable: &str) -> Option<KeyPath> {
     let rest = variable.strip_prefix(PREFIX)?;
-    let mut keys: Vec<String> = rest.to_lowercase().split("__").map(str::to_owned).collect();
-    let hyphenate = |key: Option<&mut String>| {
-        if let Some(key) = key {
-            *key = key.replace('_', "-");
-        }
-    };
-    match keys.first().map(String::as_str) {
-        Some("frontend") => {
-            if keys.get(2).is_some_and(|key| key == "route") {
-                hyphenate(keys.get_mut(3));
-            }
-            hyphenate(keys.get_mut(1));
-        }
-        Some("upstream") => hyphenate(keys.get_mut(1)),
-        _ => {}
+    let mut keys: Vec<String> = Vec::new();
+    for key in rest.to_lowercase().split("__") {
+        keys.push(if has_hyphens(&keys) {
+            key.replace('_', "-")
+        } else {
+            key.to_owned()
+        });
     }
     Some(KeyPath::of(keys))
 }
 
-/// The variable that was probably meant by one that is none of ours: with single underscores, or in small letters.
+/// The variable that the operator probably meant by one that sealgate does not read: the name has single underscores, or
+/// small letters.
 ///
-/// `None` for other programs' variables; those that Kubernetes makes for a Service named `sealgate-…` are such.
+/// `None` for other programs' variables, among them those that Kubernetes sets for a Service named `sealgate-…`.
 pub(super) fn meant_by(variable: &str, values: &Dict) -> Option<String> {
     const SECTIONS: [&str; 6] = [
         "COORDINATION",
@@ -85,7 +79,7 @@ pub(super) fn meant_by(variable: &str, values: &Dict) -> Option<String> {
     }))
 }
 
-/// The variables that would set what is set already.
+/// The variables that would set these values.
 fn collect(table: &Dict, at: &KeyPath, names: &mut Vec<String>) {
     for (key, value) in table {
         let path = at.child(key);
@@ -96,13 +90,13 @@ fn collect(table: &Dict, at: &KeyPath, names: &mut Vec<String>) {
     }
 }
 
-/// The variable that sets a key, for remedies.
+/// The variable that sets a key.
 pub(super) fn name_of(path: &KeyPath) -> String {
     let name = path.keys().join("__").replace('-', "_").to_uppercase();
     format!("{PREFIX}{name}")
 }
 
-/// Lists and tables are written as TOML writes them inline; all else is text, so that `00123` stays as it is.
+/// Lists and tables are written as inline TOML. Everything else is text, so that `00123` keeps its zeros.
 pub(super) fn value_of(text: &str) -> Value {
     let structured = text.trim_start().starts_with(['[', '{', '"']);
     match text.parse() {

@@ -1,4 +1,4 @@
-//! Configurations that work and should not: refused or warned about before a socket is bound.
+//! Configurations that would work and should not: sealgate refuses them or warns before it binds a socket.
 
 use crate::cli::sound_place;
 use crate::support::Site;
@@ -34,10 +34,10 @@ fn what_everybody_may_read_holds_nothing_private() {
     for (lines, what) in [
         (files("."), "keys.dir"),
         (files(""), "the configuration"),
-        (files("keys"), "has keys.dir"),
+        (files("keys"), "contains keys.dir"),
         (files("ring"), "keys.dir"),
-        (files("keys/public"), "is in keys.dir"),
-        (files("ring/public"), "is in keys.dir"),
+        (files("keys/public"), "lies in keys.dir"),
+        (files("ring/public"), "lies in keys.dir"),
         (
             files("dist") + "[keys]\ndir = \"dist/not/there/yet\"\n",
             "keys.dir",
@@ -241,10 +241,10 @@ fn settings_that_trust_or_show_too_much_are_warned_about() {
         }
     }
     for (hosts, word) in [
-        ("[\"*\"]", "no host name"),
+        ("[\"*\"]", "not a host name"),
         ("[\"sealgate:9090\"]", "without scheme and port"),
-        ("[\"http://sealgate\"]", "no host name"),
-        ("[\"127.0.0.1\"]", "needs no entry"),
+        ("[\"http://sealgate\"]", "not a host name"),
+        ("[\"127.0.0.1\"]", "does not need an entry"),
     ] {
         check(&place, &format!("[server]\nadmin_hosts = {hosts}\n"))
             .assert_refused(78, &["server.admin_hosts (more.toml:2)", word]);
@@ -310,7 +310,7 @@ fn variables_that_nobody_reads_and_levels_that_are_none_are_warned_about() {
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
     for warning in [
         "warning: RUST_LOG: \"verbose\" is no level",
-        "warning: SEALGATE_SERVER_BIND: the variable is not read: did you mean SEALGATE__SERVER__BIND?",
+        "warning: SEALGATE_SERVER_BIND: sealgate does not read this variable: did you mean SEALGATE__SERVER__BIND?",
         "did you mean SEALGATE__FRONTEND__SHOP__BASE_PATH?",
     ] {
         assert!(

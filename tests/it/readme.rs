@@ -186,6 +186,8 @@ path = "/api/home"
 [frontend.shop.route.home.part.me]
 upstream = "orders"
 path = "/me"
+[coordination]
+url = { env = "S" }
 "#;
     place.write("sealgate.toml", minimal);
     let printed = place.run(&["--print-config", "-c", "sealgate.toml"]).stdout;

@@ -8,7 +8,7 @@ use crate::config::settings;
 use crate::frontend::AssetsSettings;
 use crate::names::RequestPath;
 
-/// The app's files, if there are any.
+/// The app's files, if sealgate serves them.
 pub(super) fn resolve(
     resolver: &mut Resolver<'_>,
     at: &KeyPath,
@@ -30,7 +30,7 @@ pub(super) fn resolve(
         dir.is_dir(),
         &dir_at,
         &format!("there is no directory {}", shown.escape_debug()),
-        "build the app first, or name the directory its files are in",
+        "build the app first, or name the directory that has its files",
     ) {
         return Err(Noted);
     }
@@ -42,7 +42,7 @@ pub(super) fn resolve(
             below && dir.join(fallback).is_file(),
             &fallback_at,
             &format!("there is no file {fallback:?} in {}", shown.escape_debug()),
-            "name a file below dir, such as \"index.html\"; dot-files are never served",
+            "name a file below dir, such as \"index.html\"; sealgate never serves dot-files",
         );
         if !fine {
             return Err(Noted);
@@ -54,9 +54,9 @@ pub(super) fn resolve(
     }))
 }
 
-/// Refuses directories of files for everybody in which there is something that nobody may have, or the other way round.
+/// Refuses a directory of public files that contains a private file, or that lies in a private directory.
 ///
-/// Compared are real paths, with every symbolic link followed, as `assets` follows them.
+/// The comparison follows every symbolic link, as `assets` does.
 pub(super) fn keep_apart(resolver: &mut Resolver<'_>) {
     let written = resolver.written;
     let mut private = std::mem::take(&mut resolver.private);
@@ -78,9 +78,9 @@ pub(super) fn keep_apart(resolver: &mut Resolver<'_>) {
         for (what, path) in &private {
             let path = real(path);
             let how = if path.starts_with(&served) {
-                "has"
+                "contains"
             } else if served.starts_with(&path) {
-                "is in"
+                "lies in"
             } else {
                 continue;
             };
@@ -88,16 +88,16 @@ pub(super) fn keep_apart(resolver: &mut Resolver<'_>) {
             resolver.wrong(
                 &at,
                 format!(
-                    "the directory {how} {what} ({}), and everybody may read what is in it",
+                    "the directory {how} {what} ({}), and sealgate would serve that to everybody",
                     shown.escape_debug()
                 ),
-                "give the app's files a directory with nothing else in it",
+                "move the app's files to a directory of their own",
             );
         }
     }
 }
 
-/// The path with every symbolic link followed, as far as there is something.
+/// The path with every symbolic link followed, as far as it exists.
 fn real(path: &Path) -> PathBuf {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     absolute
@@ -105,7 +105,7 @@ fn real(path: &Path) -> PathBuf {
         .find_map(|there| {
             let real = there.canonicalize().ok()?;
             let rest = absolute.strip_prefix(there).ok()?;
-            // An empty rest would put a slash at the end.
+            // Joining an empty path would add a slash.
             Some(if rest.as_os_str().is_empty() {
                 real
             } else {

@@ -1,4 +1,4 @@
-//! What every call to an upstream is configured with, be it a route's or a part's.
+//! The keys that every call to an upstream has, be it a route's or a part's.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::names::UpstreamName;
 use crate::oidc::{ExchangeGrant, TokenExchange};
 use crate::session::Jar;
 
-/// Whose access token goes along.
+/// Whose access token to send.
 pub(super) fn token(
     resolver: &mut Resolver<'_>,
     at: &KeyPath,
@@ -114,7 +114,7 @@ pub(super) fn upstream(
     UpstreamName::parse(name).ok()
 }
 
-/// Names are written one by one; in a list of them a star would be a name, and match nothing.
+/// In a list of names a star would be a name that matches nothing.
 pub(super) fn refuse_star(
     resolver: &mut Resolver<'_>,
     at: &KeyPath,
@@ -122,7 +122,7 @@ pub(super) fn refuse_star(
     remedy: &str,
 ) {
     let is_star = names.iter().any(|name| name == "*");
-    resolver.ensure(!is_star, at, "a star stands for nothing but itself", remedy);
+    resolver.ensure(!is_star, at, "a star only stands for itself", remedy);
 }
 
 /// Names of cookies that cross.
@@ -132,13 +132,13 @@ pub(super) fn cookie_names(resolver: &mut Resolver<'_>, at: &KeyPath, names: &[S
         resolver.ensure(
             is_token(name),
             at,
-            &format!("{name:?} is no cookie name"),
+            &format!("{name:?} is not a cookie name"),
             "name cookies as the Cookie header does",
         );
         resolver.ensure(
             !Jar::is_ours(name),
             at,
-            &format!("{name:?} could be one of sealgate's own cookies, which never cross"),
+            &format!("{name:?} could be one of sealgate's own cookies, which never pass"),
             "remove it",
         );
     }

@@ -1,4 +1,4 @@
-//! What is doubtful about `server.tls`: works here, and nowhere that a browser is.
+//! Doubts about `server.tls`: files that work here, but that browsers refuse or that others can read.
 //!
 //! # Spec
 //! RFC 5280 §4.1.2.5 (validity), RFC 6125 (names).
@@ -14,7 +14,7 @@ use crate::config::resolved::TlsFiles;
 use crate::names::Origin;
 use crate::tls;
 
-/// Warnings of certificates that are not valid now or for an origin, and of a key that others may read.
+/// Warns of certificates that are not valid now or not for an origin, and of a key that others can read.
 pub(super) fn doubts<'o>(
     files: &TlsFiles,
     origins: impl Iterator<Item = &'o Origin>,
@@ -34,7 +34,7 @@ pub(super) fn doubts<'o>(
         };
         if from > now {
             doubts.push(format!(
-                "server.tls.cert: {which} in {cert} is valid only from {}: set the clock right, or use another one",
+                "server.tls.cert: {which} in {cert} is valid only from {}: correct the clock, or use another certificate",
                 in_words(from)
             ));
         } else if until < now {
@@ -47,8 +47,8 @@ pub(super) fn doubts<'o>(
     for origin in origins {
         if chain.first().is_some_and(|leaf| !is_for(leaf, origin)) {
             doubts.push(format!(
-                "server.tls.cert: the certificate in {cert} is not for {origin}: browsers refuse it there; use one that has \
-                 this name"
+                "server.tls.cert: the certificate in {cert} is not for {origin}, and browsers will refuse it: use one that \
+                 has this name"
             ));
         }
     }
@@ -57,7 +57,7 @@ pub(super) fn doubts<'o>(
         let key = files.key.display().to_string();
         let key = key.escape_debug();
         doubts.push(format!(
-            "server.tls.key: the file {key} has mode {mode:04o}, so that others may read or change it; chmod 600 is better"
+            "server.tls.key: the file {key} has mode {mode:04o}: other users can read or change it; chmod 600 is better"
         ));
     }
     doubts
@@ -68,7 +68,7 @@ fn is_for(leaf: &CertificateDer<'_>, origin: &Origin) -> bool {
     let Ok(name) = ServerName::try_from(host) else {
         return false;
     };
-    // What cannot be read has been refused as no usable pair.
+    // A certificate that cannot be parsed was refused before.
     EndEntityCert::try_from(leaf)
         .is_ok_and(|leaf| leaf.verify_is_valid_for_subject_name(&name).is_ok())
 }
@@ -82,12 +82,12 @@ fn in_words(at: UnixTime) -> String {
 const SEQUENCE: u8 = 0x30;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
-/// The end of a certificate that has none (RFC 5280 §4.1.2.5).
+/// The end of a certificate that does not end (RFC 5280 §4.1.2.5).
 const NEVER: &str = "99991231235959Z";
-/// The version, which certificates of the first one lack.
+/// The version; certificates of version 1 have none.
 const VERSION: u8 = 0xa0;
 
-/// From when and until when a certificate is valid; `None` if it is not one of RFC 5280.
+/// The first and the last moment at which a certificate is valid; `None` if it does not follow RFC 5280.
 fn validity(certificate: &CertificateDer<'_>) -> Option<(UnixTime, UnixTime)> {
     let (_, certificate, _) = element(certificate).filter(|(tag, ..)| *tag == SEQUENCE)?;
     let (_, mut rest, _) = element(certificate)?;
@@ -104,7 +104,7 @@ fn validity(certificate: &CertificateDer<'_>) -> Option<(UnixTime, UnixTime)> {
     Some((time(from_tag, from)?, time(until_tag, until)?))
 }
 
-/// Tag, content, and what follows of the first element in DER.
+/// Tag and content of the first element in DER, and the bytes after it.
 fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let [tag, first, rest @ ..] = bytes else {
         return None;
@@ -113,7 +113,7 @@ fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
         (usize::from(*first), rest)
     } else {
         let (len, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
-        // A certificate of more than 16 MiB is none.
+        // Three bytes are enough for 16 MiB; certificates are shorter.
         let len = match len {
             [a] => usize::from(*a),
             [a, b] => usize::from(*a) << 8 | usize::from(*b),
@@ -146,7 +146,7 @@ fn time(tag: u8, text: &[u8]) -> Option<UnixTime> {
     };
     let (date, clock) = rest.strip_suffix('Z')?.split_at_checked(4)?;
     let at: Timestamp = format!("{year}{date}T{clock}Z").parse().ok()?;
-    // Before 1970 is long ago in any case.
+    // A time before 1970 counts as 1970: both are long ago.
     Some(UnixTime::from_secs(
         u64::try_from(at.as_second()).unwrap_or(0),
     ))
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_certificate_has_no_validity() {
+    fn bytes_that_are_not_a_certificate_have_no_validity() {
         for bytes in [
             &b""[..],
             b"\x30",

@@ -18,19 +18,19 @@ pub(super) fn resolve(resolver: &mut Resolver<'_>) -> Option<CoordinationSetting
     let example = "write { file = \"/run/secrets/valkey_url\" } or { env = \"VALKEY_URL\" }; it holds redis://…, rediss://… or unix://…";
     let url = resolver.secret(&url_at, section.url.as_ref(), example);
     let url = url.filter(|text| {
-        // SECURITY: nothing of the URL is shown, for it may hold a password.
+        // SECURITY: no message shows any of the URL, because it may hold a password.
         let parsed = Url::parse(text).ok();
         let parsed = parsed.filter(|_| is_store_url(text));
         if parsed.as_ref().is_some_and(is_in_the_clear) {
             resolver.hint(
                 &url_at,
-                "the password goes to the store in the clear; rediss:// encrypts the connection",
+                "sealgate sends the password to the store unencrypted; with rediss:// it encrypts the connection",
             );
         }
         resolver.ensure(
             parsed.is_some(),
             &url_at,
-            "it holds no URL of a store",
+            "the secret is not the URL of a store",
             "write redis://host:6379, rediss://host:6379 (with TLS) or unix:///path/of/the/socket",
         )
     });
@@ -44,8 +44,8 @@ pub(super) fn resolve(resolver: &mut Resolver<'_>) -> Option<CoordinationSetting
     resolver.ensure(
         (1..=LONGEST_PREFIX).contains(&prefix.len()) && prefix.bytes().all(is_plain),
         &at.child("prefix"),
-        "a prefix has 1 to 64 letters, digits, `-`, `_`, `.` and `:`",
-        "write the name of the installation",
+        "a prefix has 1 to 64 characters: letters, digits, `-`, `_`, `.` and `:`",
+        "write a name for this installation, such as \"sealgate\"",
     );
     Some(CoordinationSettings {
         url: url?,
@@ -54,9 +54,9 @@ pub(super) fn resolve(resolver: &mut Resolver<'_>) -> Option<CoordinationSetting
     })
 }
 
-/// Whether somebody on the network could read the password.
+/// Whether others on the network can read the password.
 fn is_in_the_clear(url: &Url) -> bool {
-    // The host of a scheme that is not special is not parsed any further (URL Standard §3.5).
+    // For this scheme the parser takes any text as host (URL Standard §3.5).
     let is_loopback = |host: &str| {
         let address = host.trim_matches(['[', ']']).parse();
         host == "localhost" || address.is_ok_and(|address: IpAddr| address.is_loopback())

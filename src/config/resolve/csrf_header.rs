@@ -1,4 +1,4 @@
-//! `frontend.<name>.csrf_header`: a header that only the app's own script can have written.
+//! `frontend.<name>.csrf_header`: a header that only the app's own script can send.
 //!
 //! # Spec
 //! Fetch, "CORS-safelisted request-header" and "forbidden request-header"; RFC 9110, RFC 9218 (`Priority`), RFC 7239
@@ -8,7 +8,7 @@ use super::check::is_token;
 use super::resolver::Resolver;
 use crate::config::key_path::KeyPath;
 
-/// Browsers send these by themselves, or let a foreign page send them without asking anybody first.
+/// Browsers send these themselves, or let a foreign page send them without a CORS preflight.
 const FROM_BROWSERS: [&str; 42] = [
     "alt-used",
     "attribution-reporting-eligible",
@@ -128,23 +128,26 @@ pub(super) fn resolve(resolver: &mut Resolver<'_>, at: &KeyPath, text: &str) -> 
         names.contains(&&*name) || families.iter().any(is_family)
     };
     let remedy = "write one such as \"X-CSRF\"";
-    let fine = resolver.ensure(is_token(&name), at, "not the name of a header", remedy)
-        && resolver.ensure(
-            !is_of(&FROM_BROWSERS, &FAMILIES_FROM_BROWSERS),
-            at,
-            "a foreign page can make a browser send this header, so it proves nothing",
-            remedy,
-        )
-        && resolver.ensure(
-            !is_of(&FROM_PROXIES, &FAMILIES_FROM_PROXIES),
-            at,
-            "proxies on the way add this header to whatever a foreign page sends, so it proves nothing",
-            remedy,
-        );
+    let fine = resolver.ensure(
+        is_token(&name),
+        at,
+        "this is not the name of a header",
+        remedy,
+    ) && resolver.ensure(
+        !is_of(&FROM_BROWSERS, &FAMILIES_FROM_BROWSERS),
+        at,
+        "a foreign page can make a browser send this header, so it proves nothing",
+        remedy,
+    ) && resolver.ensure(
+        !is_of(&FROM_PROXIES, &FAMILIES_FROM_PROXIES),
+        at,
+        "proxies on the way add this header to requests of foreign pages, so it proves nothing",
+        remedy,
+    );
     if name == "x-requested-with" {
         resolver.warn(
             at,
-            "Android's WebView adds this header to every request, a foreign page's too: another name, such as X-CSRF, is safer",
+            "Android's WebView adds this header to every request, also to those of foreign pages: use another name, such as X-CSRF",
         );
     }
     fine.then_some(name)

@@ -1,10 +1,10 @@
-//! Variables of the environment that look as if they said something, and do not.
+//! Variables of the environment: names that nearly name a key, and `RUST_LOG`.
 
 use super::resolver::Resolver;
 use crate::config::variable;
 use crate::telemetry::LogFilter;
 
-/// Warns of variables whose names nearly name a key: nobody reads them.
+/// Warns of variables whose names nearly name a key: sealgate does not read them.
 pub(super) fn check_names(resolver: &mut Resolver<'_>) {
     let written = resolver.written;
     for name in written.environment.keys() {
@@ -13,7 +13,7 @@ pub(super) fn check_names(resolver: &mut Resolver<'_>) {
         }
         if let Some(meant) = variable::meant_by(name, &written.values) {
             resolver.warnings.push(format!(
-                "{}: the variable is not read: did you mean {}? Between keys stand two underscores",
+                "{}: sealgate does not read this variable: did you mean {}? Two underscores separate keys",
                 name.escape_debug(),
                 meant.escape_debug()
             ));
@@ -21,7 +21,7 @@ pub(super) fn check_names(resolver: &mut Resolver<'_>) {
     }
 }
 
-/// What `RUST_LOG` asks for.
+/// The log filter that `RUST_LOG` sets.
 pub(super) fn log_filter(resolver: &mut Resolver<'_>) -> LogFilter {
     let said = resolver.written.environment.get("RUST_LOG");
     let filter = LogFilter::parse(&said.map(|text| text.to_string_lossy()).unwrap_or_default());

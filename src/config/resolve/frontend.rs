@@ -12,7 +12,7 @@ use crate::names::{FrontendName, Origin, ReturnTo};
 use crate::oidc::Provider;
 use crate::session::{Jar, JarSettings, SameSite};
 
-/// Every frontend; `None` if there is none, or one cannot be used.
+/// Every frontend; `None` if one cannot be used.
 pub(super) fn resolve(resolver: &mut Resolver<'_>) -> Option<Vec<Arc<Frontend>>> {
     let frontends = &resolver.written.settings.frontend;
     let at = KeyPath::of(["frontend"]);
@@ -106,7 +106,7 @@ fn one(
     })
 }
 
-/// Claims that a session must keep because a route looks at them.
+/// The claims that a session must keep because a route checks them.
 fn required_claims(routes: &[Route]) -> Vec<String> {
     routes
         .iter()
@@ -143,11 +143,10 @@ fn origin(
         if resolver.written.settings.server.tls.is_some() {
             resolver.wrong(
                 at,
-                "with server.tls every answer is https, and this origin never matches",
+                "with server.tls every request is https, so this origin never matches",
                 "write https://, or remove server.tls",
             );
         }
-        // C19
         resolver.warn(
             at,
             "plain HTTP is for development only: cookies lose Secure and their __Host- prefix",
@@ -167,15 +166,15 @@ fn compare_origins(
             resolver.wrong(
                 at,
                 format!(
-                    "frontend {name} has the same host and port; requests could not be told apart"
+                    "frontend {name} has the same host and port, so sealgate could not tell their requests apart"
                 ),
                 "give each frontend a host name of its own",
             );
         } else if origin.host() == other.host() {
-            // A29; RFC 6265bis §8.5: cookies do not care for ports.
+            // RFC 6265bis §8.5: cookies are not isolated by port.
             resolver.warn(
                 at,
-                &format!("frontend {name} is on the same host: cookies ignore ports, so each receives the other's"),
+                &format!("frontend {name} is on the same host: cookies ignore ports, so each frontend receives the other's cookies"),
             );
         }
     }
@@ -183,7 +182,7 @@ fn compare_origins(
 
 fn base_path(resolver: &mut Resolver<'_>, at: &KeyPath, text: &str) -> Option<String> {
     let path = resolver.local_path(at, text)?;
-    // It becomes a cookie's Path and part of the redirect URI: nothing that needs quoting.
+    // The path becomes a cookie's Path and part of the redirect URI, so it must not need quoting.
     let plain = path
         .bytes()
         .all(|b| b.is_ascii_alphanumeric() || b"/-._~".contains(&b));
@@ -208,7 +207,7 @@ fn error_page(
     if page.is_none() {
         resolver.wrong(
             at,
-            "not a path on the frontend's own origin",
+            "this is not a path on the frontend's own origin",
             "write one such as \"/signin-error\"",
         );
     }

@@ -1,4 +1,6 @@
-//! Settings → domain values: parses names and addresses, opens files, follows secrets, and goes on after a mistake.
+//! Settings → domain values: parses names and addresses, opens files, follows secrets, and continues after a mistake.
+//!
+//! One file for each section. Each takes a [`Resolver`], notes mistakes in it, and gives the values that are usable.
 
 mod assets;
 mod call;
@@ -74,7 +76,7 @@ impl Written {
         })
     }
 
-    /// `[keys]` alone, for `--rotate-keys`: whoever rotates keys need not hold the clients' secrets.
+    /// `[keys]` alone, for `--rotate-keys`: a machine that rotates keys does not need the clients' secrets.
     pub fn keys(&self) -> Result<KeysSettings, ConfigErrors> {
         let mut resolver = Resolver::new(self, &NO_MATTER);
         let keys = server::keys(&mut resolver);
@@ -82,7 +84,7 @@ impl Written {
         Ok(keys)
     }
 
-    /// `keys.dir` alone: `--check` looks at the key ring, whatever is wrong elsewhere.
+    /// `keys.dir` alone: `--check` looks at the key ring even if other sections have mistakes.
     pub fn keys_dir(&self) -> Result<PathBuf, ConfigErrors> {
         let mut resolver = Resolver::new(self, &NO_MATTER);
         resolver.keep_mistakes_below(&KeyPath::of(["keys"]));
@@ -91,7 +93,7 @@ impl Written {
         Ok(dir)
     }
 
-    /// `server.admin_bind` alone: a mistake that somebody made elsewhere after the start must not fail `--health`.
+    /// `server.admin_bind` alone: a mistake made elsewhere after the start must not fail `--health`.
     pub fn admin_bind(&self) -> Result<SocketAddr, ConfigErrors> {
         let mut resolver = Resolver::new(self, &NO_MATTER);
         resolver.keep_mistakes_below(&KeyPath::of(["server"]));

@@ -13,7 +13,7 @@ use crate::config::settings;
 use crate::names::{Origin, is_loopback_host};
 use crate::oidc::{ClientAuth, ClientSettings, RepeatRefresh, SigningAlgorithm, WithoutExp};
 
-/// Parameters that sealgate sets itself, each login anew.
+/// Parameters that sealgate sets itself for each login.
 const OURS: [&str; 13] = [
     "client_id",
     "client_secret",
@@ -30,13 +30,13 @@ const OURS: [&str; 13] = [
     "state",
 ];
 
-/// Parameters whose effect must be checked in the ID token, which is done for those of a single login.
+/// Parameters whose effect must be checked in the ID token. The login endpoint takes them, and checks.
 const CHECKED: [&str; 2] = ["acr_values", "max_age"];
 
-/// What lives shorter is not believed of a provider either.
+/// Providers' shorter lifetimes are not believed either.
 const SHORTEST_TOKEN: Duration = Duration::from_secs(5);
 
-/// One frontend's client; `redirect_uri` is `None` if origin or base path are wrong.
+/// One frontend's client; `redirect_uri` is `None` if origin or base path is unusable.
 pub(super) fn resolve(
     resolver: &mut Resolver<'_>,
     at: &KeyPath,
@@ -49,7 +49,7 @@ pub(super) fn resolve(
         .required(
             &client_id_at,
             oidc.client_id.as_ref(),
-            "write the client_id registered at the identity provider",
+            "write the client_id that is registered at the identity provider",
         )
         .filter(|id| {
             // RFC 6749 appendix A.1
@@ -133,19 +133,19 @@ pub(super) fn resolve(
     })
 }
 
-/// `SameSite=None` is needed when the identity provider answers with a cross-site `POST`.
+/// Whether the identity provider answers with a cross-site `POST`, for which the login cookie needs `SameSite=None`.
 pub(super) fn posts_its_answer(oidc: &settings::Oidc) -> bool {
     oidc.extra_params
         .get("response_mode")
         .is_some_and(|mode| mode == "form_post")
 }
 
-/// Warns of what a plain-HTTP origin cannot do.
+/// Warns that a plain-HTTP origin cannot have cookies with `SameSite=None`.
 pub(super) fn warn_of_form_post(resolver: &mut Resolver<'_>, at: &KeyPath, origin: &Origin) {
     if !origin.is_secure() {
         resolver.warn(
             &at.child("extra_params").child("response_mode"),
-            "without https:// a browser sends the login cookie with a form_post only if the identity provider is on the same site",
+            "without https:// a browser sends the login cookie with form_post only if the identity provider is on the same site",
         );
     }
 }
@@ -201,7 +201,7 @@ fn scopes(resolver: &mut Resolver<'_>, at: &KeyPath, scopes: &[String]) {
     resolver.ensure(
         scopes.iter().any(|scope| scope == "openid"),
         at,
-        "without \"openid\" there is no ID token, and nobody is signed in",
+        "without \"openid\" the provider sends no ID token, and no login works",
         "add \"openid\"",
     );
 }
@@ -215,7 +215,7 @@ fn resources(resolver: &mut Resolver<'_>, at: &KeyPath, texts: &[String]) -> Opt
             if url.is_none() {
                 resolver.wrong(
                     at,
-                    format!("{text:?} is no absolute URI without a fragment"),
+                    format!("{text:?} is not an absolute URI without a fragment"),
                     "write resource indicators such as \"https://orders.internal/\"",
                 );
             }
@@ -236,27 +236,27 @@ fn extra_param(resolver: &mut Resolver<'_>, at: &KeyPath, name: &str, value: &st
     resolver.ensure(
         !CHECKED.contains(&name),
         at,
-        "this parameter belongs to a single login, whose ID token is checked against it",
+        "this parameter belongs to a single login, and sealgate checks the ID token against it",
         &format!("remove it, and navigate to the login endpoint with ?{name}=…"),
     );
     let response_mode = name == "response_mode" && !matches!(value, "query" | "form_post");
     resolver.ensure(
         !response_mode,
         at,
-        "the answer must come in the query or by form_post",
+        "sealgate reads the answer from the query or from a form_post",
         "write \"query\" or \"form_post\", or remove it",
     );
     resolver.ensure(
         (name, value) != ("prompt", "none"),
         at,
-        "nobody could ever sign in",
+        "with this parameter every login would fail",
         "remove it; the silent-login endpoint sends prompt=none",
     );
     let printable = !name.is_empty() && !name.chars().chain(value.chars()).any(char::is_control);
     resolver.ensure(
         printable,
         at,
-        "the name is empty, or there are control characters",
+        "the name is empty, or name or value have control characters",
         "write plain text",
     );
 }

@@ -1,4 +1,4 @@
-//! What a route requires of sessions, and how much it takes of them: `require_scopes`, `require_claims`, `rate_limit`.
+//! What a route requires of a session, and its rate limit: `require_scopes`, `require_claims`, `rate_limit`.
 
 use std::num::NonZeroU32;
 
@@ -34,8 +34,8 @@ pub(super) fn resolve(
         resolver.ensure(
             !any_of.is_empty(),
             &claims_at.child(name),
-            "no value is allowed",
-            "name some, or remove the key",
+            "the list of allowed values is empty",
+            "name at least one value, or remove the key",
         );
     }
     let required = |(name, any_of): (&String, &Vec<String>)| RequiredClaim {
@@ -48,7 +48,7 @@ pub(super) fn resolve(
     }
 }
 
-/// The limit of a route.
+/// The rate limit of a route.
 pub(super) fn rate_limit(
     resolver: &mut Resolver<'_>,
     at: &KeyPath,
@@ -69,7 +69,7 @@ pub(super) fn rate_limit(
     Ok(Some(limit))
 }
 
-/// The limit of logins, which have no session yet.
+/// The rate limit of logins, which do not have a session yet.
 pub(super) fn login_rate_limit(
     resolver: &mut Resolver<'_>,
     at: &KeyPath,
@@ -101,7 +101,7 @@ fn buckets(
         "out of bounds",
         "write a number from 0.001 (one in 1000 seconds) to 1000000",
     );
-    // Of a rate that is none no burst can be worked out, and one mistake is enough.
+    // Without a usable rate there is no default for the burst. The mistake about the rate is enough.
     let is_burst = resolver.ensure(
         burst.is_none_or(|Count(burst)| (1..=MOST_AT_ONCE).contains(&burst)),
         &at.child("burst"),
@@ -112,7 +112,7 @@ fn buckets(
     {
         resolver.hint(
             at,
-            "if a proxy is in front, name it in server.trusted_proxies, or all clients are one address",
+            "if a proxy is in front, name it in server.trusted_proxies; otherwise all clients count as one address",
         );
     }
     let burst = burst.and_then(|Count(burst)| NonZeroU32::new(u32::try_from(burst).ok()?));
@@ -124,7 +124,7 @@ fn buckets(
         .ok_or(Noted)
 }
 
-/// What nobody could ever fulfil, or nothing would ever count.
+/// Refuses requirements that no request can meet, and limits that would count nothing.
 pub(super) fn check_token(resolver: &mut Resolver<'_>, at: &KeyPath, route: &Route) {
     resolver.ensure(
         route.token != TokenRequirement::None || route.policy.scopes.is_empty(),
@@ -136,7 +136,7 @@ pub(super) fn check_token(resolver: &mut Resolver<'_>, at: &KeyPath, route: &Rou
     resolver.ensure(
         route.opens_session() || !route.rate_limit.as_ref().is_some_and(by_session),
         &at.child("rate_limit").child("by"),
-        "this route looks at no session",
+        "this route does not open the session",
         "write by = \"address\"",
     );
 }

@@ -1,4 +1,4 @@
-//! What all parts of resolving share: what was written, what was found wrong with it, and the checks that many keys need.
+//! What the sections share: the settings, the mistakes found so far, and the checks that many keys need.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,17 +9,17 @@ use crate::config::mistake::{ConfigErrors, Mistake, did_you_mean};
 use crate::config::variable;
 use crate::config::written::Written;
 
-/// Something cannot be used, and a mistake says so.
+/// A value cannot be used, and a mistake says why.
 pub(super) struct Noted;
 
-/// Collects what is wrong, so that all of it can be reported at once.
+/// Collects mistakes, so that they can be reported all at once.
 pub(super) struct Resolver<'w> {
     pub(super) written: &'w Written,
     pub(super) clock: &'w Clock,
     pub(super) warnings: Vec<String>,
     mistakes: Vec<Mistake>,
     hints: Vec<String>,
-    /// What nobody but this process may read, with what it is.
+    /// Files and directories that only this process may read, each with what it is.
     pub(super) private: Vec<(String, PathBuf)>,
     /// Variables that hold secrets, by name.
     pub(super) secret_variables: Vec<String>,
@@ -48,7 +48,7 @@ impl<'w> Resolver<'w> {
         ConfigErrors::new(self.mistakes)
     }
 
-    /// Warnings and hints, if nothing is wrong.
+    /// Warnings and hints, if there is no mistake.
     pub(super) fn finish(self) -> Result<(Vec<String>, Vec<String>), ConfigErrors> {
         if self.mistakes.is_empty() {
             Ok((self.warnings, self.hints))
@@ -76,13 +76,13 @@ impl<'w> Resolver<'w> {
         self.warnings.push(format!("{at} ({origin}): {text}"));
     }
 
-    /// Notes what to look at elsewhere, where nothing is wrong here.
+    /// Notes what the operator may have to change in other programs.
     pub(super) fn hint(&mut self, at: &KeyPath, text: &str) {
         let origin = self.written.origin_of(at);
         self.hints.push(format!("{at} ({origin}): {text}"));
     }
 
-    /// Notes a mistake unless `fine`; hands `fine` back.
+    /// Notes a mistake unless `fine`. Returns `fine`.
     pub(super) fn ensure(&mut self, fine: bool, at: &KeyPath, what: &str, remedy: &str) -> bool {
         if !fine {
             self.wrong(at, what, remedy);
@@ -90,7 +90,7 @@ impl<'w> Resolver<'w> {
         fine
     }
 
-    /// A key that has no default. A value that was unreadable is not called missing on top.
+    /// A key without a default. A value that could not be read is not reported as missing, too.
     pub(super) fn required<'v, T>(
         &mut self,
         at: &KeyPath,
@@ -99,17 +99,17 @@ impl<'w> Resolver<'w> {
     ) -> Option<&'v T> {
         if value.is_none() && !self.is_reported(at) {
             let remedy = format!("{remedy} (or set {})", variable::name_of(at));
-            self.wrong(at, "it is required, and not set", remedy);
+            self.wrong(at, "this key is required, and no layer sets it", remedy);
         }
         value
     }
 
-    /// Whether somebody has set a key that has a default.
+    /// Whether a layer sets a key that has a default.
     pub(super) fn is_set(&self, at: &KeyPath) -> bool {
         self.written.is_set(at)
     }
 
-    /// Whether a mistake says already that this key, or a table around it, could not be read.
+    /// Whether there is already a mistake about this key or a table around it.
     pub(super) fn is_reported(&self, at: &KeyPath) -> bool {
         self.mistakes.iter().any(|mistake| mistake.path.covers(at))
     }
@@ -133,7 +133,7 @@ impl<'w> Resolver<'w> {
         found.map(|(_, choice)| *choice)
     }
 
-    /// A duration within bounds; the same duration, whatever is wrong with it.
+    /// Notes a mistake if a duration is out of bounds. Returns it in any case.
     pub(super) fn within(
         &mut self,
         at: &KeyPath,
@@ -152,7 +152,7 @@ impl<'w> Resolver<'w> {
         span
     }
 
-    /// Where a path of the file system leads that must not be served.
+    /// Where a path of the file system leads. What is there must never be served.
     pub(super) fn private_path(&mut self, at: &KeyPath, text: &str) -> PathBuf {
         let path = self.path(at, text);
         self.private.push((at.to_string(), path.clone()));
@@ -165,7 +165,7 @@ impl<'w> Resolver<'w> {
     }
 }
 
-/// One second: what is shorter would be none for a clock of whole seconds.
+/// The shortest duration for a clock of whole seconds.
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 pub(super) const MINUTE: Duration = Duration::from_mins(1);
 pub(super) const HOUR: Duration = Duration::from_hours(1);

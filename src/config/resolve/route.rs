@@ -9,7 +9,7 @@ use crate::config::settings;
 use crate::frontend::{Action, Forward, Route, RoutePath};
 use crate::names::{RequestPath, RouteName};
 
-/// A body that does not fit into memory is no problem, it is streamed; a mistyped limit is.
+/// Bodies are streamed, so a large limit is safe. A larger one than this is a typing mistake.
 const MAX_BODY: u64 = 1 << 40;
 
 /// All routes of a frontend; `None` if one cannot be used.
@@ -34,17 +34,17 @@ pub(super) fn resolve(
         if below_endpoints {
             resolver.wrong(
                 &path_at,
-                format!("{path} belongs to base_path, and is never proxied"),
+                format!("{path} is below base_path, where sealgate answers itself"),
                 "choose another path, or another base_path",
             );
         }
-        // Written differently, `/@me` and `/%40me` are one path; and so are `/{sub}` and `/{sid}`.
+        // `/@me` and `/%40me` are one path, and so are `/{sub}` and `/{sid}`.
         let is_same = |other: &&Route| other.path.is_same_place(&route.path);
         if let Some(other) = routes.iter().find(is_same) {
             resolver.wrong(
                 &path_at,
                 format!("route {} has the same path", other.name),
-                "make them one route, or change one path",
+                "merge the two routes, or change one path",
             );
         }
         routes.push(route);
@@ -95,7 +95,7 @@ fn one(
 }
 
 fn path(resolver: &mut Resolver<'_>, at: &KeyPath, route: &settings::Route) -> Option<RoutePath> {
-    let remedy = "write the path it serves, such as \"/api/orders\"";
+    let remedy = "write the path that it serves, such as \"/api/orders\"";
     let text = resolver.required(at, route.path.as_ref(), remedy)?;
     match RoutePath::parse(text) {
         Ok(path) => {
@@ -145,7 +145,7 @@ fn forward(resolver: &mut Resolver<'_>, at: &KeyPath, route: &settings::Route) -
     })
 }
 
-/// What other routers write for "and all below it", or for a segment of any value, is literal here.
+/// Other routers have signs for "and all below it" and for a segment of any value. Here they are literal.
 fn check_spelling(resolver: &mut Resolver<'_>, at: &KeyPath, path: &str) {
     let plain = path.trim_end_matches(['*', '/', '.', '{', '}']);
     let plain = if plain.is_empty() { "/" } else { plain };
@@ -154,23 +154,23 @@ fn check_spelling(resolver: &mut Resolver<'_>, at: &KeyPath, path: &str) {
     } else {
         format!("write {plain:?}")
     };
-    let remedy = format!("{above}: a path takes in all below it; a star in a path is written %2A");
+    let remedy = format!("{above}: a path includes all below it; write %2A for a star in a path");
     resolver.ensure(
         !path.contains('*'),
         at,
-        &format!("{path:?} has a star, which stands for nothing but itself"),
+        &format!("{path:?} has a star, and a star only stands for itself"),
         &remedy,
     );
     if path.split('/').any(|segment| segment.starts_with(':')) {
         resolver.warn(
             at,
-            "a segment that begins with a colon stands for itself; a path takes in all below it, and only {claim} has a \
-             meaning of its own",
+            "a segment that begins with a colon stands for itself; a path includes all below it, and only {claim} has a \
+             special meaning",
         );
     }
 }
 
-/// Empty means all but `CONNECT` and `TRACE`, so an empty list cannot be written.
+/// Empty means all but `CONNECT` and `TRACE`, so an operator cannot write an empty list.
 fn methods(resolver: &mut Resolver<'_>, at: &KeyPath, methods: Option<&[String]>) -> Vec<String> {
     let Some(methods) = methods else {
         return Vec::new();
@@ -178,38 +178,38 @@ fn methods(resolver: &mut Resolver<'_>, at: &KeyPath, methods: Option<&[String]>
     resolver.ensure(
         !methods.is_empty(),
         at,
-        "no method is allowed",
-        "name some, or remove the key to allow all",
+        "the list of methods is empty",
+        "name at least one method, or remove the key to allow all",
     );
     refuse_star(resolver, at, methods, "remove the key to allow all methods");
     for method in methods {
-        // Methods are case-sensitive (RFC 9110 §9.1), and nobody means "get".
+        // Methods are case-sensitive (RFC 9110 §9.1): "get" is not "GET".
         let upper = is_token(method) && !method.bytes().any(|b| b.is_ascii_lowercase());
         resolver.ensure(
             upper,
             at,
-            &format!("{method:?} is no method"),
+            &format!("{method:?} is not a method"),
             "write methods in upper case: [\"GET\", \"POST\"]",
         );
         resolver.ensure(
             !matches!(method.as_str(), "CONNECT" | "TRACE"),
             at,
-            &format!("{method} is never proxied"),
+            &format!("sealgate never forwards {method}"),
             "remove it",
         );
     }
     methods.to_vec()
 }
 
-/// Lower-case, as they are compared.
+/// The names in lower case, in which they are compared.
 fn strip_headers(resolver: &mut Resolver<'_>, at: &KeyPath, names: &[String]) -> Vec<String> {
     for name in names {
         let stem = name.strip_suffix('*').unwrap_or(name);
         resolver.ensure(
             is_token(stem) && !stem.contains('*'),
             at,
-            &format!("{name:?} is no header name"),
-            "name headers as they are sent; one \"*\" may stand at the end: [\"X-Acme-User\", \"X-Corp-*\"]",
+            &format!("{name:?} is not a header name"),
+            "name headers as clients send them; a \"*\" may stand at the end: [\"X-Acme-User\", \"X-Corp-*\"]",
         );
     }
     names.iter().map(|name| name.to_ascii_lowercase()).collect()

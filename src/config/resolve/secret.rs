@@ -1,4 +1,4 @@
-//! A secret that is required: its reference, followed.
+//! Follows the reference of a required secret.
 
 use zeroize::Zeroizing;
 
@@ -8,7 +8,7 @@ use crate::config::secret;
 use crate::config::settings::SecretReference;
 
 impl Resolver<'_> {
-    /// The text of a secret; `example` is the remedy where it is missing.
+    /// The text of a secret; `example` is the remedy if it is missing.
     pub(super) fn secret(
         &mut self,
         at: &KeyPath,
@@ -39,11 +39,11 @@ impl Resolver<'_> {
                 )
             }
             SecretReference { file: Some(_), .. } => {
-                self.wrong(at, "file and env are both given", example);
+                self.wrong(at, "file and env are both set", example);
                 return None;
             }
             SecretReference { file: None, .. } => {
-                // Silent if `file` or `env` was there but unreadable.
+                // Silent if there is a mistake about `file` or `env` already.
                 self.required::<()>(&at.child("file"), None, example);
                 return None;
             }

@@ -22,15 +22,15 @@ pub(super) fn resolve(resolver: &mut Resolver<'_>) -> Option<ServerSettings> {
     {
         resolver.wrong(
             &at.child("admin_bind"),
-            "it is the address of the public listener",
+            "this is the address of the public listener",
             "give server.admin_bind another port: metrics are not for the public",
         );
     }
     if admin_bind.is_some_and(|address| is_for_everybody(address.ip())) {
         resolver.warn(
             &at.child("admin_bind"),
-            "metrics are shown to whoever reaches this machine: bind a loopback address, or see that nobody but probes and \
-             monitoring reaches this port",
+            "everybody who can reach this machine can read the metrics: bind a loopback address, or let only probes and \
+             monitoring reach this port",
         );
     }
     let admin_hosts = names(resolver, &at.child("admin_hosts"));
@@ -65,8 +65,8 @@ pub(super) fn resolve(resolver: &mut Resolver<'_>) -> Option<ServerSettings> {
     if settings.tls.is_none() && settings.trusted_proxies.is_empty() && frontends.any(is_https) {
         resolver.hint(
             &at.child("trusted_proxies"),
-            "an origin is https:// and there is no server.tls: if a proxy ends TLS in front, name its network here, or its \
-             address is taken for every client's; if none does, add server.tls",
+            "an origin is https:// and there is no server.tls: if a proxy in front terminates TLS, name its network here, or \
+             every client counts as the proxy's address; if there is none, add server.tls",
         );
     }
     Some(ServerSettings {
@@ -94,7 +94,7 @@ pub(super) fn keys(resolver: &mut Resolver<'_>) -> KeysSettings {
     resolver.ensure(
         !settings.keys.dir.is_empty(),
         &at.child("dir"),
-        "it is empty",
+        "the path is empty",
         "name the directory of the key ring",
     );
     let activation_delay = settings.keys.activation_delay.0;
@@ -114,7 +114,7 @@ pub(super) fn keys(resolver: &mut Resolver<'_>) -> KeysSettings {
     if activation_delay < reload_interval {
         resolver.warn(
             &at.child("activation_delay"),
-            "shorter than keys.reload_interval: a replica may meet cookies sealed with a key it has not read yet",
+            "this is shorter than keys.reload_interval: a replica may meet cookies sealed with a key that it has not read yet",
         );
     }
     let longest_session = settings
@@ -125,7 +125,7 @@ pub(super) fn keys(resolver: &mut Resolver<'_>) -> KeysSettings {
     if retire_after < longest_session && retire_after.is_some() {
         resolver.warn(
             &at.child("retire_after"),
-            "shorter than the longest session.absolute_timeout: a rotation may end sessions early",
+            "this is shorter than the longest session.absolute_timeout: a rotation may end sessions early",
         );
     }
     KeysSettings {
@@ -142,14 +142,14 @@ fn address(resolver: &mut Resolver<'_>, at: &KeyPath, text: &str) -> Option<Sock
     if address.is_none() {
         resolver.wrong(
             at,
-            format!("{text:?} is no IP address with a port"),
+            format!("{text:?} is not an IP address with a port"),
             "write one such as \"0.0.0.0:8080\", \"127.0.0.1:9090\" or \"[::]:8080\"",
         );
     }
     address
 }
 
-/// Whether an address is every one of this machine, or one that the whole world can route to.
+/// Whether a listener on this address can be reached from outside private networks.
 fn is_for_everybody(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => {
@@ -170,7 +170,8 @@ fn is_for_everybody(address: IpAddr) -> bool {
     }
 }
 
-/// Wider than 10.0.0.0/8 and than `fc00::/7`, the widest private networks (RFC 1918, RFC 4193), or than a provider's.
+/// Whether a network is wider than the widest private ones, 10.0.0.0/8 and `fc00::/7` (RFC 1918, RFC 4193), or than any
+/// that one operator has in IPv6.
 fn is_too_wide(network: &IpNet) -> bool {
     match network {
         IpNet::V4(network) => network.prefix_len() < 8,
@@ -197,14 +198,14 @@ fn names(resolver: &mut Resolver<'_>, at: &KeyPath) -> Vec<String> {
         resolver.ensure(
             is_name,
             at,
-            &format!("{text:?} is no host name"),
-            "write names without scheme and port, each in full: [\"sealgate.internal\"]",
+            &format!("{text:?} is not a host name"),
+            "write full names without scheme and port: [\"sealgate.internal\"]",
         );
         resolver.ensure(
             text.parse::<IpAddr>().is_err() && text != "localhost",
             at,
-            &format!("{text:?} needs no entry"),
-            "remove it: addresses and localhost are answered in any case",
+            &format!("{text:?} does not need an entry"),
+            "remove it: the listener always answers to addresses and localhost",
         );
     }
     texts.iter().map(|text| text.to_ascii_lowercase()).collect()
@@ -226,26 +227,26 @@ fn networks(resolver: &mut Resolver<'_>, at: &KeyPath) -> Option<Vec<IpNet>> {
             if network.is_err() {
                 resolver.wrong(
                     at,
-                    format!("{text:?} is no network"),
+                    format!("{text:?} is not a network"),
                     "write networks such as \"10.0.0.0/8\" or \"fd00::/8\"",
                 );
             }
             network.ok()
         })
         .collect();
-    // Put together, for everything may be written in parts.
+    // The union, because the whole address space may be written in parts.
     let whole = IpNet::aggregate(&networks);
     if whole.iter().any(|network| network.prefix_len() == 0) {
         resolver.warn(
             at,
-            "every client can claim any address: trust your proxies' networks only",
+            "every client can claim any address: trust only your proxies' networks",
         );
     } else if let Some(network) = whole.iter().find(|network| is_too_wide(network)) {
         resolver.warn(
             at,
             &format!(
-                "{network} is wider than any network of proxies, and whoever is in it can claim any address: trust your \
-                 proxies' networks only"
+                "{network} is wider than any network of proxies, and everybody in it can claim any address: trust only your \
+                 proxies' networks"
             ),
         );
     }

@@ -7,10 +7,10 @@ use crate::config::key_path::KeyPath;
 use crate::config::settings;
 use crate::session::{Compression, SameSite, SessionSettings};
 
-/// RFC 6265bis §5.5: browsers keep no cookie longer than 400 days (C15).
+/// RFC 6265bis §5.5: browsers do not keep a cookie longer than 400 days.
 const LONGEST: Duration = DAY.saturating_mul(400);
 
-/// A token alone is about 1 KiB. `guard` takes header sections of 48 KiB, and other headers need room beside ours.
+/// A token alone is about 1 KiB. `guard` accepts header sections of 48 KiB, which must also hold the other headers.
 const MAX_BYTES: std::ops::RangeInclusive<u64> = 1024..=32_768;
 
 /// One frontend's session settings.
@@ -28,14 +28,14 @@ pub(super) fn resolve(
     resolver.ensure(
         idle_timeout <= absolute_timeout,
         &at.child("idle_timeout"),
-        "it is longer than absolute_timeout, which ends the session first",
-        "make it at most absolute_timeout",
+        "this is longer than absolute_timeout, which ends the session first",
+        "write at most absolute_timeout",
     );
     resolver.ensure(
         refresh_ahead < absolute_timeout,
         &at.child("refresh_ahead"),
-        "it is not shorter than absolute_timeout",
-        "write about a minute",
+        "this is not shorter than absolute_timeout",
+        "write a shorter duration, such as \"60s\"",
     );
     let same_site = resolver.choice(
         &at.child("same_site"),
@@ -86,9 +86,9 @@ pub(super) fn resolve(
     })
 }
 
-/// nginx takes an answer whose head fits into one buffer, and a request whose every header line does (C3, C4).
+/// nginx accepts an answer if its head fits into one buffer, and a request if each header line does.
 fn hint_for_nginx(resolver: &mut Resolver<'_>, at: &KeyPath, max_bytes: u64) {
-    /// A head of nginx's default 4 KiB has room for a session of this size, beside what comes with it at a login.
+    /// A session of this size and the rest of a login's answer fit into nginx's default buffer of 4 KiB.
     const FITS: u64 = 2048;
     /// The logout hint, a cookie of its own, and the rest of the answer.
     const BESIDE: u64 = 4096 + 2048;
@@ -100,7 +100,7 @@ fn hint_for_nginx(resolver: &mut Resolver<'_>, at: &KeyPath, max_bytes: u64) {
     resolver.hint(
         at,
         &format!(
-            "if nginx is in front, its defaults end logins with large tokens in a 502; give it \
+            "if nginx is in front, its defaults answer 502 to logins with large tokens; give it \
              `proxy_buffer_size {kib}k; proxy_buffers 4 {kib}k; large_client_header_buffers 4 {kib}k;`"
         ),
     );

@@ -7,7 +7,7 @@ use crate::names::UpstreamName;
 use crate::proxy::UpstreamSettings;
 use crate::tls;
 
-/// As many as there are ports to come from.
+/// As many as a host has ports.
 const MAX_CONNECTIONS: usize = 65_535;
 
 /// Every upstream; `None` if one cannot be used.
@@ -27,7 +27,10 @@ pub(super) fn resolve(
             .flat_map(|frontend| frontend.route.values())
             .any(|route| route.upstream.as_ref() == Some(name));
         if !used {
-            resolver.warn(&KeyPath::of(["upstream", name]), "no route leads to it");
+            resolver.warn(
+                &KeyPath::of(["upstream", name]),
+                "no route leads to this upstream",
+            );
         }
     }
     (upstreams.len() == settings.upstream.len()).then_some(upstreams)
@@ -84,7 +87,7 @@ fn one(
         if url.as_ref().is_some_and(|url| url.scheme() == "http") {
             resolver.wrong(
                 &ca_at,
-                "it has no meaning for an upstream without TLS",
+                "ca has no meaning for an upstream without TLS",
                 "make url begin with https://, or remove ca",
             );
         }

@@ -131,7 +131,7 @@ fn a_later_secret_replaces_an_earlier_one_as_a_whole() {
     assert_eq!(client(&config).client_secret.secret(), "from-file");
     let both = "frontend.shop.oidc.client_secret = { env = \"A\", file = \"b\" }";
     let said = mistakes(both).join("\n");
-    assert!(said.contains("file and env are both given"), "{said}");
+    assert!(said.contains("file and env are both set"), "{said}");
 }
 
 #[test]

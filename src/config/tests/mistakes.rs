@@ -101,7 +101,10 @@ fn all_mistakes_are_reported_at_once_with_place_origin_and_remedy() {
         ("frontend.shop.route.orders.methods", "upper case"),
         ("coordination.url", "never the secret itself"),
         ("frontend.shop.route.orders.require_scopes", "spaces"),
-        ("frontend.shop.route.orders.require_claims.role", "no value"),
+        (
+            "frontend.shop.route.orders.require_claims.role",
+            "values is empty",
+        ),
         ("frontend.shop.route.orders.rate_limit.per_second", "0.001"),
         ("frontend.shop.route.orders.rate_limit.by", "address"),
         ("frontend.shop.route.orders.audience", "no such key"),
@@ -189,17 +192,17 @@ fn one_mistake_is_one_mistake() {
         (
             "frontend.shop.route.orders.methods = []",
             "frontend.shop.route.orders.methods",
-            "no method",
+            "methods is empty",
         ),
         (
             "frontend.shop.route.orders.methods = [\"TRACE\"]",
             "frontend.shop.route.orders.methods",
-            "never proxied",
+            "never forwards TRACE",
         ),
         (
             "frontend.shop.route.orders.cookies = [\"__host-http-shop\"]",
             "frontend.shop.route.orders.cookies",
-            "never cross",
+            "never pass",
         ),
         (
             "frontend.shop.route.orders.upstream = \"order\"",
@@ -244,7 +247,7 @@ fn one_mistake_is_one_mistake() {
         (
             "server.trusted_proxies = [\"10.0.0.0/33\"]",
             "server.trusted_proxies",
-            "no network",
+            "not a network",
         ),
         ("frontend = []", "frontend", "a list"),
     ]);
@@ -275,9 +278,9 @@ fn the_store_is_named_by_a_secret_and_the_section_needs_its_feature() {
             "",
         ),
         ("unix:///run/store.sock", "", ""),
-        ("http://:p4ss@store", "", "no URL of a store"),
-        ("redis://:p4ss@store/first", "", "no URL of a store"),
-        ("p4ss", "", "no URL of a store"),
+        ("http://:p4ss@store", "", "not the URL of a store"),
+        ("redis://:p4ss@store/first", "", "not the URL of a store"),
+        ("p4ss", "", "not the URL of a store"),
         ("redis://store", "on_failure = \"opne\"", "write one of"),
         ("redis://store", "prefix = \"\"", "1 to 64"),
     ] {

@@ -2,6 +2,7 @@
 
 mod any_value;
 mod example;
+mod keys;
 mod layers;
 mod mistakes;
 mod parts;

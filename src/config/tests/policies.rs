@@ -39,7 +39,7 @@ fn what_could_never_be_fulfilled_or_counted_is_a_mistake() {
         (
             "frontend.shop.route.orders = { token = \"client\", rate_limit = { per_second = 1 } }",
             "frontend.shop.route.orders.rate_limit.by",
-            "no session",
+            "does not open the session",
         ),
         (
             "frontend.shop.route.orders.rate_limit = { per_second = 0.2, burst = 1, by = \"address\" }",

@@ -1,6 +1,7 @@
 //! sealgate in this process, in front of the demo's provider and API, with a clock in the test's hand.
 
 pub mod browser;
+pub mod config_text;
 pub mod http;
 pub mod json_api;
 pub mod logs;
@@ -26,6 +27,7 @@ use sealgate::demo::idp::{
 use sealgate::keyring::{self, Alg};
 
 pub use browser::{Browser, Initiator, Visit};
+pub use config_text::ConfigText;
 pub use http::{Request, Response};
 pub use site::Site;
 
@@ -142,8 +144,8 @@ impl TestBff {
             clock.now(),
         )
         .expect("a key");
-        let config = render(&setup, idp.issuer(), &api.url(), dir.path());
-        std::fs::write(dir.path().join(CONFIG), config).expect("written");
+        let config = config_text(&setup, idp.issuer(), &api.url(), dir.path());
+        std::fs::write(dir.path().join(CONFIG), config.to_string()).expect("written");
         let serving = Replica::start(dir.path(), &clock);
         Self {
             idp,
@@ -318,71 +320,24 @@ client_secret = {{ env = "PATH" }}
     )
 }
 
-fn render(setup: &Setup, issuer: &str, api: &str, dir: &Path) -> String {
-    let Setup {
-        frontend,
-        oidc,
-        session,
-        tables,
-        server,
-        origin,
-        ..
-    } = setup;
+fn config_text(setup: &Setup, issuer: &str, api: &str, dir: &Path) -> ConfigText {
     let dir = dir.display();
     let port = issuer.rsplit(':').next().unwrap_or_default();
-    let oidc = oidc.replace("{issuer}", issuer).replace("{port}", port);
-    format!(
-        r#"
-[server]
-bind = "127.0.0.1:0"
-admin_bind = "127.0.0.1:0"
-workers = 2
-shutdown_delay = "0s"
-shutdown_grace = "1s"
-{server}
-
-[keys]
-dir = "{dir}/keys"
-
-[upstream.api]
-url = "{api}/v1"
-
-[upstream.root]
-url = "{api}"
-
-[frontend.shop]
-origin = "{origin}"
-{frontend}
-
-[frontend.shop.oidc]
-issuer = "{issuer}"
-client_id = "shop"
-client_secret = {{ file = "{dir}/secret" }}
-{oidc}
-
-[frontend.shop.session]
-{session}
-
-[frontend.shop.route.echo]
-path = "/api/echo"
-upstream = "api"
-token = "user"
-
-[frontend.shop.route.root]
-path = "/api/root"
-upstream = "root"
-token = "user"
-
-[frontend.shop.route.public]
-path = "/api/public"
-upstream = "api"
-token = "none"
-
-[frontend.shop.route.maybe]
-path = "/api/maybe"
-upstream = "api"
-token = "user_or_none"
-{tables}
-"#
-    )
+    let oidc = setup.oidc.replace("{issuer}", issuer);
+    let oidc = oidc.replace("{port}", port);
+    ConfigText::shop(&setup.origin, issuer, &format!("{dir}/secret"))
+        .lines("server", "workers = 2")
+        .lines("server", "shutdown_grace = \"1s\"")
+        .lines("server", &setup.server)
+        .lines("keys", &format!("dir = \"{dir}/keys\""))
+        .lines("frontend.shop", &setup.frontend)
+        .lines("frontend.shop.oidc", &oidc)
+        .lines("frontend.shop.session", &setup.session)
+        .upstream("api", &format!("{api}/v1"))
+        .upstream("root", api)
+        .route("/api/echo", "api", "user")
+        .route("/api/root", "root", "user")
+        .route("/api/public", "api", "none")
+        .route("/api/maybe", "api", "user_or_none")
+        .tables(&setup.tables)
 }

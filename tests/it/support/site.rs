@@ -7,7 +7,7 @@ use sealgate::demo::api::Api;
 use sealgate::demo::idp::{Idp, IdpOptions, Secret};
 
 use super::process::{Captured, Place, Process, Server};
-use super::{Browser, ORIGIN};
+use super::{Browser, ConfigText, ORIGIN};
 
 /// The client secret. It may be in one file, and nowhere else.
 pub const SECRET: &str = "canary-of-the-client-secret-5e1f";
@@ -38,8 +38,14 @@ impl Site {
         let api = Api::start().expect("the API starts");
         let place = Place::new();
         place.write("shop.secret", &format!("{SECRET}\n"));
-        let config = render(origin, server, tables, idp.issuer(), &api.url());
-        place.write("sealgate.toml", &config);
+        let config = ConfigText::shop(origin, idp.issuer(), "shop.secret")
+            .lines("server", "workers = 1")
+            .lines("server", server)
+            .lines("keys", "reload_interval = \"1h\"")
+            .upstream("api", &api.url())
+            .route("/api", "api", "user")
+            .tables(tables);
+        place.write("sealgate.toml", &config.to_string());
         place.rotate(&[]);
         Self {
             idp,
@@ -110,37 +116,4 @@ impl Drop for Site {
             self.assert_nothing_leaked();
         }
     }
-}
-
-fn render(origin: &str, server: &str, tables: &str, issuer: &str, api: &str) -> String {
-    format!(
-        r#"
-[server]
-bind = "127.0.0.1:0"
-admin_bind = "127.0.0.1:0"
-workers = 1
-shutdown_delay = "0s"
-{server}
-
-[keys]
-reload_interval = "1h"
-
-[upstream.api]
-url = "{api}"
-
-[frontend.shop]
-origin = "{origin}"
-
-[frontend.shop.oidc]
-issuer = "{issuer}"
-client_id = "shop"
-client_secret = {{ file = "shop.secret" }}
-
-[frontend.shop.route.api]
-path = "/api"
-upstream = "api"
-token = "user"
-{tables}
-"#
-    )
 }
