@@ -1,10 +1,10 @@
 //! The composition root: a loaded configuration becomes listeners, workers and the tasks beside them.
 //!
 //! # Life of the process
-//! `config` has checked everything and the key ring is loaded before a socket is bound. Then: the operator's
-//! listener, the public listener, a task that keeps the key ring fresh. On SIGTERM readiness fails first,
-//! `shutdown_delay` passes while balancers notice, requests in flight get `shutdown_grace`, and the process ends.
-//! On Ctrl-C the delay is left out.
+//! Before it binds a socket, `config` has checked everything and the key ring is loaded. Then it starts the admin listener,
+//! the public listener, and a task that reloads the key ring. On SIGTERM, readiness fails first; load balancers have
+//! `shutdown_delay` to notice, requests in flight have `shutdown_grace` to end, and the process exits. Ctrl-C skips the
+//! delay.
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -27,14 +27,14 @@ use crate::telemetry::metrics::{Known, Metrics};
 use crate::telemetry::{Label, Seldom};
 use crate::tls;
 
-/// How often, and how long after one another, it is looked whether the workers have dropped what they cut off.
+/// How often, and at which interval, a stop checks whether the workers have dropped the requests that they cut off.
 const LOOKS: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// Why the process could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A listener could not be bound, or a worker not started.
+    /// A listener could not be bound, or a worker could not start.
     #[error("cannot listen on {0}: {1}")]
     Listen(SocketAddr, #[source] std::io::Error),
     /// The key ring does not load.
@@ -48,22 +48,22 @@ pub enum StartError {
     System(#[source] std::io::Error),
 }
 
-/// The two sockets of the process.
+/// The two listening sockets of the process.
 #[derive(Debug)]
 pub struct Listeners {
     /// For browsers.
     pub public: TcpListener,
-    /// For the operator.
+    /// For the operator: the admin listener.
     pub operator: TcpListener,
 }
 
 impl Listeners {
-    /// Binds what the configuration names.
+    /// Binds the addresses of the configuration.
     pub fn bind(config: &Config) -> Result<Self, StartError> {
         Self::beside(bind(config.server.bind)?, config)
     }
 
-    /// Binds the operator's socket beside a public one that is bound already.
+    /// Binds the admin listener beside a public one that is bound already.
     pub fn beside(public: TcpListener, config: &Config) -> Result<Self, StartError> {
         let operator = bind(config.server.admin_bind)?;
         Ok(Self { public, operator })
@@ -87,14 +87,14 @@ pub struct Running {
 
 /// Loads the key ring and binds: from here on connections wait instead of being refused.
 pub fn listen(config: &Config, clock: &Clock) -> Result<Listeners, StartError> {
-    // The ring first: without it no socket is bound.
+    // The key ring first: without it the process must not bind a socket.
     KeyRing::load(&config.keys.dir, clock.now())?;
     Listeners::bind(config)
 }
 
 /// Serves until a signal ends it.
 pub async fn serve(config: Config, clock: Clock, listeners: Listeners) -> Result<(), StartError> {
-    // Operators of other servers send these to reopen logs or to upgrade; unhandled, they end the process.
+    // Operators send these signals to other servers, to reopen logs or to upgrade. Unhandled, they would end the process.
     for kind in [SignalKind::user_defined1(), SignalKind::user_defined2()] {
         let signals = signal(kind).map_err(StartError::System)?;
         actix_web::rt::spawn(say_that_it_does_nothing(kind, signals));
@@ -103,7 +103,7 @@ pub async fn serve(config: Config, clock: Clock, listeners: Listeners) -> Result
     running.until_signalled().await.map_err(StartError::System)
 }
 
-/// Starts listeners and tasks on the present actix system. Returns at once.
+/// Starts listeners and tasks on the current actix system. Returns at once.
 pub fn start(config: Config, clock: Clock, listeners: Listeners) -> Result<Running, StartError> {
     let now = clock.now();
     let metrics = metrics(&config);
@@ -180,7 +180,7 @@ impl Running {
         };
         log::info!("shutting down");
         self.bff.draining.begin();
-        // Without a delay there is nothing that a Ctrl-C could cut short, and it must not be lost here.
+        // Without a delay there is nothing for a second Ctrl-C to cut short, and it must not get lost here.
         if !delay.is_zero() {
             tokio::select! {
                 () = tokio::time::sleep(delay) => {}
@@ -189,7 +189,7 @@ impl Running {
         }
         tokio::select! {
             () = self.stop() => {}
-            // A second Ctrl-C is impatience, and is taken as such.
+            // A second Ctrl-C ends the process now.
             _ = interrupt.recv() => {}
         }
         let draining = &self.bff.draining;
@@ -202,12 +202,12 @@ impl Running {
         Ok(())
     }
 
-    /// Stops taking connections, lets requests in flight end, closes.
+    /// Accepts no more connections, lets requests in flight end, and closes.
     pub async fn stop(&self) {
         let draining = &self.bff.draining;
         draining.close(self.shutdown_grace);
         self.public.stop(true).await;
-        // Workers say that they have ended just before they drop what is left.
+        // Workers report their end just before they drop the remaining requests.
         for _ in 0..LOOKS {
             if draining.in_flight() == 0 {
                 break;
@@ -227,7 +227,7 @@ async fn say_that_it_does_nothing(kind: SignalKind, mut signals: Signal) {
     }
 }
 
-/// Reloads the key ring every `interval` and on SIGHUP. A ring that does not load adds nothing.
+/// Reloads the key ring every `interval` and on SIGHUP. A key ring that does not load adds no key.
 async fn keep_keys_fresh(bff: Arc<Bff>, interval: Duration) {
     let mut signals = signal(SignalKind::hangup()).ok();
     let mut ticks = tokio::time::interval(interval);
@@ -261,7 +261,7 @@ fn coordinator(
         .transpose()
 }
 
-/// What requests come to on a route; the rest is rare, and is born with its first answer.
+/// The common outcomes of requests on a route. The counter of a rare one appears with its first answer.
 const OF_ROUTES: [&str; 11] = [
     "2xx",
     "3xx",
@@ -276,7 +276,7 @@ const OF_ROUTES: [&str; 11] = [
     "upstream-unavailable",
 ];
 
-/// And at an endpoint.
+/// The common outcomes at an endpoint.
 const OF_ENDPOINTS: [&str; 4] = [
     "identity-provider-unavailable",
     "internal",
@@ -284,7 +284,7 @@ const OF_ENDPOINTS: [&str; 4] = [
     "ok",
 ];
 
-/// All metrics, at zero wherever the labels are known.
+/// All metrics. Those whose labels are known begin at zero.
 fn metrics(config: &Config) -> Metrics {
     let names: Vec<_> = config
         .frontends
@@ -313,7 +313,7 @@ fn metrics(config: &Config) -> Metrics {
     })
 }
 
-/// Shares facts with the other replicas, with `[coordination]`.
+/// With `[coordination]`, shares facts with the other replicas.
 async fn coordinate(bff: Arc<Bff>) {
     if let Some(coordinator) = &bff.coordinator {
         coordinator
@@ -322,7 +322,7 @@ async fn coordinate(bff: Arc<Bff>) {
     }
 }
 
-/// Reaches each identity provider early, so that the first login does not wait; failure is no obstacle (B40).
+/// Contacts each identity provider early, so that the first login does not wait. A failure does not stop the start.
 async fn discover(bff: Arc<Bff>) {
     let idp = IdpClient::new(Duration::from_secs(10));
     for frontend in bff.frontends.iter() {
@@ -332,7 +332,8 @@ async fn discover(bff: Arc<Bff>) {
     }
 }
 
-/// Tries every identity provider, upstream and the store once, for `--check --online`; gives what cannot be reached.
+/// For `--check --online`: tries each identity provider, each upstream and the store once. Returns a message for each that
+/// cannot be reached.
 pub async fn reach(config: &Config) -> Vec<String> {
     const PATIENCE: Duration = Duration::from_secs(5);
     let mut failures = Vec::new();

@@ -1,11 +1,11 @@
-//! A small actix server on 127.0.0.1, in a thread of its own, that ends when it is dropped.
+//! A small actix server on 127.0.0.1, in a thread of its own. Dropped, it stops.
 //!
-//! The identity provider and the API both run on one. Own threads keep them apart from the actix system of
-//! the application or of a test, so that neither waits for the other.
+//! The identity provider and the API each run on one. With threads of their own they do not share the actix system of the
+//! application or of a test, so that neither waits for the other.
 //!
 //! # Invariants
-//! - Nothing listens on an address that other machines can reach.
-//! - After [`Loopback::stop`] the port is closed and the thread is gone; open streams are cut.
+//! - It never listens on an address that other machines can reach.
+//! - After [`Loopback::stop`] the port is closed, the thread has ended, and open streams are cut.
 
 use std::any::Any;
 use std::io::{self, Write};
@@ -19,7 +19,7 @@ use actix_web::rt::System;
 use actix_web::web::ServiceConfig;
 use actix_web::{App, HttpRequest, HttpServer};
 
-/// Longest wait for requests that are under way at a stop, in seconds; actix cuts them at once anyway.
+/// How long a stop waits for running requests, in seconds. actix cuts them at once anyway.
 const STOP_SECS: u64 = 1;
 
 pub(super) struct Loopback {
@@ -34,7 +34,7 @@ impl Loopback {
         TcpListener::bind((Ipv4Addr::LOCALHOST, port))
     }
 
-    /// Serves until stopped.
+    /// Serves until it is stopped.
     pub(super) fn serve(
         name: &str,
         listener: TcpListener,
@@ -53,7 +53,7 @@ impl Loopback {
                         .on_connect(RawConnection::keep)
                         .listen(listener)?
                         .run();
-                    // Nobody waits any more only if the starter is gone; then nobody can stop us either.
+                    // The receiver is gone only if the caller is. Then nobody can stop this server, either.
                     if started.send(server.handle()).is_err() {
                         return Ok(());
                     }
@@ -73,21 +73,21 @@ impl Loopback {
         }
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     pub(super) const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Closes the port and cuts what is open.
+    /// Closes the port and cuts open connections.
     pub(super) fn stop(&mut self) {
         if let Some(thread) = self.thread.take() {
-            // The command is sent by the call; the future would only tell when it is done, and so does the join.
+            // The call sends the command. The future would only say when it is done, as the join does.
             drop(self.handle.stop(false));
             if let Ok(Err(error)) | Err(error) = thread
                 .join()
                 .map_err(|_| io::Error::other("the thread panicked"))
             {
-                log::warn!("a loopback server ended badly: {error}");
+                log::warn!("a server of the demo ended with an error: {error}");
             }
         }
     }
@@ -99,7 +99,7 @@ impl Drop for Loopback {
     }
 }
 
-/// The connection below HTTP, for faults that no well-behaved server has.
+/// The connection below HTTP, for faults that a correct server does not have.
 pub(super) struct RawConnection(TcpStream);
 
 impl RawConnection {
@@ -108,7 +108,7 @@ impl RawConnection {
         request.conn_data::<Self>()
     }
 
-    /// Puts bytes on the wire before whatever actix will answer.
+    /// Sends bytes before actix answers.
     pub(super) fn write(&self, bytes: &[u8]) -> io::Result<()> {
         (&self.0).write_all(bytes)
     }

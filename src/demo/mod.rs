@@ -1,11 +1,12 @@
 //! Everything behind `sealgate --demo`: an identity provider, an API, a single-page app and a configuration.
 //!
-//! [`Demo::prepare`] starts and writes what the program needs around it; the program itself then runs on the
-//! rendered configuration file like on any other. The integration tests use the [`idp`] and the [`api`] too.
+//! [`Demo::prepare`] starts the neighbours and writes the configuration. The program itself then runs as with any other
+//! configuration file. The integration tests use the [`idp`] and the [`api`], too.
 //!
 //! # Invariants
-//! - Only loopback is bound. What is written lies in one temporary directory of mode 0700, which goes with [`Demo`].
-//! - The demo's configuration is a configuration file like any other: nothing is special-cased for it.
+//! - Everything listens on loopback only. All files are in one temporary directory of mode 0700, which [`Demo`] deletes
+//!   when it is dropped.
+//! - The program treats the demo's configuration file as any other.
 
 mod loopback;
 mod witness;
@@ -29,7 +30,7 @@ use self::witness::Witness;
 
 const TEMPLATE: &str = include_str!("sealgate.toml");
 const CLIENT_ID: &str = "sealgate-demo";
-/// Short, so that a visitor sees a refresh without waiting for it.
+/// Short, so that a visitor soon sees a refresh.
 const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_secs(20);
 /// Two tabs may refresh with the same cookie at the same time.
 const ROTATION: Rotation = Rotation::RotateWithLeeway(Duration::from_secs(10));
@@ -40,7 +41,7 @@ const APP: [(&str, &str); 4] = [
     ("index.html", include_str!("spa/index.html")),
 ];
 
-/// All around the program, ready; it ends when it is dropped.
+/// The running neighbours of the program. Dropped, they stop.
 pub struct Demo {
     origin: String,
     idp: Idp,
@@ -50,10 +51,10 @@ pub struct Demo {
 }
 
 impl Demo {
-    /// Starts identity provider and API on free ports of 127.0.0.1 and writes the configuration, for an
-    /// application on `port`, or on any free port if that one is taken or 0; its socket is bound, and the caller's.
+    /// Starts identity provider and API on free ports of 127.0.0.1, binds a socket for the application, and writes the
+    /// configuration. The socket has `port`, or any free port if that one is taken or 0.
     ///
-    /// The key directory is there and empty: the first key is the caller's to make.
+    /// The key directory is empty: the caller makes the first key.
     pub fn prepare(port: u16) -> io::Result<(Self, TcpListener)> {
         let public = Loopback::bind(port).or_else(|_| Loopback::bind(0))?;
         let port = public.local_addr()?.port();
@@ -116,17 +117,17 @@ impl Demo {
         &self.api
     }
 
-    /// Listens to the log, for the demo's page.
+    /// A log that tells the demo's page what sealgate did.
     pub fn witness(&self) -> Box<dyn log::Log> {
         Box::new(self.witness.clone())
     }
 
-    /// Where the page is that attacks the application: the API's own port, by the application's host name.
+    /// The origin of the page that attacks the application: the API's port, with the application's host name.
     fn elsewhere(&self) -> String {
         self.api.url().replacen("127.0.0.1", "localhost", 1)
     }
 
-    /// What to tell the person in front of the terminal.
+    /// What the terminal shows at the start.
     pub fn banner(&self) -> String {
         let accounts = USERS.iter().fold(String::new(), |lines, user| {
             let (name, password) = (user.username, user.password);
@@ -137,13 +138,13 @@ impl Demo {
              Sign in as\n{accounts}\n  \
              Look at\n      \
              the first call: the access token reaches the API, never the page\n      \
-             the attacks: each is a real request, and is refused before your eyes\n      \
-             the token's time: it lives {lifetime} s and is refreshed on the way of a call\n      \
-             the cookies: sealed, HttpOnly, and no token in them that anybody could use\n\n  \
+             the attacks: each is a real request, and you see sealgate refuse it\n      \
+             the token's lifetime: {lifetime} s; a call after that refreshes it first\n      \
+             the cookies: sealed and HttpOnly; nobody can read a token from them\n\n  \
              Identity provider  {issuer}\n  \
              API                {api}\n  \
              Configuration      {config}\n\n  \
-             Everything is on this machine only. Ctrl-C ends it and leaves nothing behind.\n",
+             Everything runs on this machine only. Ctrl-C ends it and deletes its files.\n",
             url = self.url(),
             lifetime = ACCESS_TOKEN_LIFETIME.as_secs(),
             issuer = self.idp.issuer(),
@@ -172,8 +173,7 @@ impl Demo {
     }
 }
 
-/// The template with its placeholders filled in. They stand in basic strings, so quotes and backslashes of a
-/// temporary directory's name are escaped.
+/// Fills in the placeholders of the template. They stand in basic strings, so this escapes quotes and backslashes.
 fn render(values: &[(&str, &str)]) -> String {
     values
         .iter()
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_prepared_is_whole_private_and_gone_afterwards() {
+    fn the_prepared_files_are_complete_private_and_deleted_afterwards() {
         let (demo, _public) = Demo::prepare(0).unwrap();
         let text = fs::read_to_string(demo.config_file()).unwrap();
         assert!(
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_taken_port_is_stepped_aside_from() {
+    fn another_port_serves_if_the_wanted_one_is_taken() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = taken.local_addr().unwrap().port();
         let (demo, _public) = Demo::prepare(port).unwrap();

@@ -1,10 +1,10 @@
-//! What sealgate's own log says of each answer, for a page that cannot see it.
+//! Reads sealgate's own log, to show the demo's page what a browser hides from it.
 //!
-//! A browser hides from a page which cookies an answer sets, and what became of a request that another origin's page
-//! made. The log of this very process has both at the level `debug`: the demo listens to it, and its API tells the page.
+//! A page cannot see which cookies an answer sets, nor the answer to a request that another origin's page made. The log of
+//! this process has both at level `debug`. The demo listens to it, and its API tells the page.
 //!
 //! # Invariants
-//! - A log has no token and no value of a cookie (F14), so nor has what is told here.
+//! - The log has no token and no value of a cookie. So this file cannot show one.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,46 +14,46 @@ use log::{Level, Log, Metadata, Record};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// How many requests are kept in mind.
+/// How many requests it remembers.
 const REMEMBERED: usize = 64;
 
-/// Listens; what is cloned shares what was heard.
+/// Listens to the log. Clones share what they hear.
 #[derive(Clone, Default)]
 pub(super) struct Witness(Arc<Mutex<Heard>>);
 
 #[derive(Default)]
 struct Heard {
-    /// How many answers there have been.
+    /// The number of answers so far.
     count: u64,
     requests: VecDeque<Exchange>,
     cookies: Vec<Cookie>,
 }
 
-/// A request, and what it was answered.
+/// A request and its answer.
 #[derive(Serialize)]
 struct Exchange {
     id: String,
     method: String,
     path: String,
-    /// The answer's number; nothing while there is none.
+    /// The answer's number; `None` before the answer.
     n: Option<u64>,
     status: Option<u64>,
     outcome: Option<String>,
 }
 
-/// A cookie as it was last set.
+/// A cookie, as the last answer set it.
 #[derive(Serialize)]
 struct Cookie {
     name: String,
     bytes: u64,
     attributes: String,
-    /// From when on a browser has it no longer; nothing lasts as long as the browser runs.
+    /// When a browser drops it; `None` if it keeps it as long as it runs.
     #[serde(skip)]
     until: Option<Instant>,
 }
 
 impl Witness {
-    /// What was heard, as JSON, and how many `forged` calls the API got.
+    /// What it heard, as JSON, with the number of `forged` calls that reached the API.
     pub(super) fn report(&self, forged: usize) -> Value {
         let mut heard = self.heard();
         let now = Instant::now();
@@ -131,7 +131,7 @@ impl Heard {
     }
 }
 
-/// RFC 6265 §5.2.2. Zero deletes.
+/// RFC 6265 §5.2.2. Zero deletes the cookie.
 fn max_age(attributes: &str) -> Option<Duration> {
     let seconds = attributes
         .split("; ")
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn it_forgets_what_is_long_ago() {
+    fn it_forgets_old_requests() {
         let witness = Witness::default();
         for id in 0..200 {
             let id = id.to_string();

@@ -1,4 +1,4 @@
-//! The command line as an operator meets it: exit codes, and what is said where.
+//! The command line as an operator uses it: exit codes, and messages with their places.
 
 use std::net::TcpListener;
 
@@ -6,7 +6,7 @@ use crate::support::Site;
 use crate::support::process::{Place, Process, chmod, eventually};
 use crate::support::site::SECRET;
 
-/// What a configuration needs at least, with the secret in a file.
+/// The smallest configuration, with the secret in a file.
 const SOUND: &str = r#"
 [frontend.shop]
 origin = "https://shop.example.com"

@@ -7,7 +7,7 @@ use crate::support::Site;
 use crate::support::process::{Place, Process};
 use crate::support::site::SECRET;
 
-/// A configuration with a mistake of every sort: syntax of values, unknown names, missing files, impossible pairs.
+/// A configuration with one mistake of each kind: syntax of values, unknown names, missing files, impossible pairs.
 const MISTAKES: &str = r#"
 [server]
 shutdwon_delay = "5s"
@@ -38,7 +38,7 @@ const THEIR_KEYS: [&str; 7] = [
 #[test]
 fn all_mistakes_are_reported_at_once_before_a_socket_is_bound() {
     let place = Place::new();
-    // Whoever tried to bind it would fail with another code and another message.
+    // An attempt to bind it would fail with another code and another message.
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let bind = taken.local_addr().unwrap();
     place.write("bad.toml", MISTAKES);
@@ -79,7 +79,7 @@ fn a_missing_file_is_named() {
 }
 
 #[test]
-fn check_says_yes_or_lists_configuration_and_key_ring_together() {
+fn check_reports_mistakes_of_configuration_and_key_ring_together() {
     let place = sound_place();
     place.rotate(&[]);
     let outcome = place.run(&["-c", "sealgate.toml", "--check"]);
@@ -116,7 +116,7 @@ fn check_online_reaches_the_neighbours() {
             &site.api.url(),
         ],
     );
-    // What is written is still right.
+    // Without --online the configuration is still valid.
     let outcome = Process::spawn(site.sealgate(&["--check"])).outcome();
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
 }
@@ -176,7 +176,7 @@ fn print_config_shows_origins_and_no_secret() {
 }
 
 #[test]
-fn the_example_configuration_loads_and_lacks_only_what_is_the_operators() {
+fn the_example_configuration_loads_and_lacks_only_secret_and_key_ring() {
     let place = Place::new();
     let example = place.run(&["--example-config"]);
     assert_eq!(example.code, Some(0), "{}", example.stderr);

@@ -1,4 +1,4 @@
-//! `sealgate --demo`, the first thing anybody runs.
+//! `sealgate --demo`, which most people run first.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr, TcpListener};
@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::support::process::{Place, Process, Server};
 use crate::support::{Browser, Initiator, Request};
 
-/// The listening sockets of a process, as Linux tells them.
+/// The addresses on which a process listens, as Linux reports them.
 #[cfg(target_os = "linux")]
 fn listening(process: u32) -> Vec<IpAddr> {
     let descriptors = std::fs::read_dir(format!("/proc/{process}/fd")).unwrap();
@@ -53,7 +53,7 @@ fn address_of(hex: &str) -> IpAddr {
     IpAddr::from(<[u8; 16]>::try_from(bytes).unwrap())
 }
 
-/// A demo that serves, and a browser in front of it.
+/// A running demo, and a browser in front of it.
 fn demo(place: &Place) -> (Server, Browser) {
     let server = Process::spawn(place.sealgate(&["--demo"])).serving();
     let app = format!("http://localhost:{}", server.addr.port());
@@ -61,7 +61,7 @@ fn demo(place: &Place) -> (Server, Browser) {
     (server, browser)
 }
 
-/// What the demo's page is told of sealgate's log.
+/// What the demo's page learns from sealgate's log.
 fn witness(browser: &mut Browser) -> Value {
     let answer = browser.fetch("GET", "/api/public/witness");
     assert_eq!(answer.status, 200, "{}", answer.text());
@@ -129,7 +129,7 @@ fn the_demo_shows_how_attacks_were_refused() {
             .contains(&format!("action=\"{app}/api/echo/forged\""))
     );
 
-    // As its form and its WebSocket come: with the cookies, since the host is the same.
+    // The form and the WebSocket come with the cookies, because the host is the same.
     let cookies = browser.api_cookie_line("/api/echo");
     assert!(cookies.contains("sealgate-shop="), "{cookies}");
     let host = app.strip_prefix("http://").unwrap();
@@ -162,7 +162,7 @@ fn the_demo_shows_how_attacks_were_refused() {
         );
         assert_eq!(told["forged"], 0, "nothing reached the API");
     }
-    // The count is worth something: what is not forged does arrive there.
+    // The count means something: calls that are not forged do arrive.
     let own = Request::new("POST", "/api/echo/forged").header("x-csrf", "1");
     assert_eq!(browser.send(own).status, 200);
     assert_eq!(witness(&mut browser)["forged"], 1);
@@ -216,11 +216,11 @@ fn the_demo_renews_its_token_within_half_a_minute_and_ends_where_it_says_so() {
 #[test]
 fn the_demo_tells_the_whole_story_on_loopback_and_leaves_nothing_behind() {
     let place = Place::new();
-    // Whoever has the port the demo likes best: it takes another.
+    // The demo's usual port may be taken, by this test or by another: it takes another.
     let _taken = TcpListener::bind("127.0.0.1:8080");
     let begun = Instant::now();
     let mut command = place.sealgate(&["--demo"]);
-    // Meant for another sealgate: they must not bend the demo.
+    // These are for another sealgate: they must not change the demo.
     command
         .env("SEALGATE_CONFIG", "nowhere.toml")
         .env("SEALGATE__SERVER__BIND", "0.0.0.0:0");

@@ -88,7 +88,7 @@ fn explain(dir: &Path, stdin: &[u8]) -> (i32, String) {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // It may leave before it has read everything.
+    // It may exit before it has read everything.
     let _ = child.stdin.take().unwrap().write_all(stdin);
     let Output {
         status,
@@ -100,7 +100,7 @@ fn explain(dir: &Path, stdin: &[u8]) -> (i32, String) {
 }
 
 #[test]
-fn a_session_is_told_in_ages_and_sizes_and_never_in_tokens() {
+fn a_session_is_described_by_ages_and_sizes_and_never_by_tokens() {
     // E22
     let desk = desk();
     let line = format!("cookie: theme=dark; {}\r\n", desk.header);
@@ -131,7 +131,7 @@ fn a_session_is_told_in_ages_and_sizes_and_never_in_tokens() {
 }
 
 #[test]
-fn what_does_not_open_is_told_why_and_exits_with_1() {
+fn a_cookie_that_does_not_open_is_explained_and_exits_with_1() {
     let desk = desk();
     let name = "__Host-Http-shop";
     let value = desk.header.split("; ").next().unwrap();

@@ -4,14 +4,14 @@ use crate::cli::sound_place;
 use crate::support::Site;
 use crate::support::process::{Outcome, Place, Process};
 
-/// `--check` of a sound configuration with these lines on top, written as a file of their own.
+/// `--check` of a sound configuration with these lines in a second file.
 fn check(place: &Place, lines: &str) -> Outcome {
     place.write("more.toml", lines);
     place.run(&["-c", "sealgate.toml", "-c", "more.toml", "--check"])
 }
 
 #[test]
-fn what_everybody_may_read_holds_nothing_private() {
+fn a_directory_of_public_files_holds_no_private_file() {
     // H
     let place = sound_place();
     place.rotate(&[]);
@@ -58,10 +58,10 @@ fn what_everybody_may_read_holds_nothing_private() {
         let outcome = check(&place, &lines);
         outcome.assert_refused(78, &["frontend.shop.assets.dir (more.toml:2)", what]);
     }
-    // Beside each other is as the documents have it.
+    // Neighbours are fine: the documents do it.
     let outcome = check(&place, &files("dist"));
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
-    // A file of the configuration that lies among the app's.
+    // A configuration file among the app's files.
     place.write("dist/sealgate.toml", &files("."));
     let args = ["-c", "sealgate.toml", "-c", "dist/sealgate.toml"];
     place
@@ -103,7 +103,7 @@ fn a_later_secret_replaces_an_earlier_one_wherever_it_stands() {
 
 #[test]
 fn every_layer_keeps_its_own_provenance_whatever_it_is_called() {
-    // F2: a file may bear the name of another layer.
+    // F2: a file may have the name of another layer.
     let place = sound_place();
     place.rotate(&[]);
     place.write("environment", "[server]\nbind = \"nowhere\"\n");
@@ -133,7 +133,7 @@ fn every_layer_keeps_its_own_provenance_whatever_it_is_called() {
     ];
     outcome.assert_refused(78, &origins);
     assert!(!outcome.stderr.contains("assets"), "{}", outcome.stderr);
-    // Paths of variables begin at the working directory, wherever a file called `environment` lies.
+    // Paths in variables begin at the working directory, wherever a file called `environment` lies.
     place.write("deep/environment", "");
     let files = ["-c", "sealgate.toml", "-c", "deep/environment", "--check"];
     let mut command = place.sealgate(&files);
@@ -143,7 +143,7 @@ fn every_layer_keeps_its_own_provenance_whatever_it_is_called() {
 }
 
 #[test]
-fn a_header_that_others_send_too_proves_nothing() {
+fn a_header_that_others_also_send_is_refused() {
     // K
     let place = sound_place();
     place.rotate(&[]);
@@ -297,7 +297,7 @@ fn a_star_that_would_stand_for_itself_is_refused() {
 }
 
 #[test]
-fn variables_that_nobody_reads_and_levels_that_are_none_are_warned_about() {
+fn unread_variables_and_unknown_levels_are_warned_about() {
     // N11
     let site = Site::new();
     let mut command = site.sealgate(&["--check"]);
@@ -324,7 +324,7 @@ fn variables_that_nobody_reads_and_levels_that_are_none_are_warned_about() {
         "{}",
         outcome.stderr
     );
-    // The process speaks all the same, and says so itself.
+    // The process logs all the same, and its log has the warning.
     for level in ["verbose", "", "hyper=debug"] {
         let server = site.serve_as(|command| {
             command.env("RUST_LOG", level);

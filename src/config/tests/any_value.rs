@@ -1,4 +1,4 @@
-//! Whatever is written, the answer is settings or mistakes, never a panic.
+//! Any text gives settings or mistakes, never a panic.
 
 use super::super::variable;
 use super::*;

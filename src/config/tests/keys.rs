@@ -83,7 +83,7 @@ fn the_manual_has_every_key_and_no_other() {
 
 #[test]
 fn the_example_has_every_key_and_all_of_it_is_understood() {
-    // Nothing in it stays a comment that could be a line of TOML.
+    // Every comment that could be a line of TOML becomes one.
     let whole: String = EXAMPLE
         .lines()
         .map(|line| match line.strip_prefix("# ") {
@@ -133,7 +133,7 @@ fn every_default_stands_in_one_file() {
         }
     }
     assert!(!SETTINGS.contains("default ="));
-    // All layers but that file are silent, and every key that must have a value has one.
+    // Without any layer, every key that must have a value gets one from that file.
     let written = Sources::default().read().unwrap();
     assert_eq!(written.mistakes, Vec::new());
 }

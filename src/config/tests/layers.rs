@@ -1,10 +1,10 @@
-//! Who wins, and who said so.
+//! Which layer wins, and where a value comes from.
 
 use super::*;
 use crate::frontend::Action;
 
 #[test]
-fn defaults_fill_what_nobody_says() {
+fn defaults_fill_what_no_layer_sets() {
     let config = resolved(&[SHOP], &[]).unwrap_or_else(|errors| panic!("{errors}"));
     assert_eq!(config.server.bind.to_string(), "0.0.0.0:8080");
     assert_eq!(config.server.admin_bind.to_string(), "127.0.0.1:9090");
@@ -36,7 +36,7 @@ fn defaults_fill_what_nobody_says() {
 }
 
 #[test]
-fn the_budget_says_what_nginx_in_front_needs() {
+fn a_hint_tells_what_nginx_in_front_needs_for_the_budget() {
     // C4
     for (size, directives) in [
         ("2KiB", None),
@@ -62,7 +62,7 @@ fn the_budget_says_what_nginx_in_front_needs() {
 }
 
 #[test]
-fn later_layers_win_and_every_value_knows_who_said_it() {
+fn later_layers_win_and_every_value_knows_its_origin() {
     let second = "[frontend.shop]\norigin = \"https://second.example.com\"\nbase_path = \"/auth\"";
     let variables = [
         (
@@ -135,7 +135,7 @@ fn a_later_secret_replaces_an_earlier_one_as_a_whole() {
 }
 
 #[test]
-fn relative_paths_start_at_the_file_that_says_them() {
+fn relative_paths_start_at_the_directory_of_their_file() {
     let (written, dir) = layered(&[SHOP, "[frontend.shop.assets]\ndir = \"dist\""], &[]);
     fs::create_dir(dir.path().join("dist")).unwrap();
     let config = resolve(&written.unwrap()).unwrap_or_else(|errors| panic!("{errors}"));
@@ -146,7 +146,7 @@ fn relative_paths_start_at_the_file_that_says_them() {
 }
 
 #[test]
-fn what_cannot_be_read_is_named() {
+fn an_unreadable_layer_is_named() {
     let sources = Sources {
         files: vec!["/nonexistent/a.toml".into(), "/".into()],
         ..Sources::default()
@@ -184,7 +184,7 @@ fn rotation_and_health_need_no_client_secret() {
 }
 
 #[test]
-fn defaults_of_what_is_optional_are_shown_where_it_is_there() {
+fn defaults_of_an_optional_table_are_shown_if_a_layer_has_the_table() {
     let printed = |change: &str| {
         let (written, _dir) = layered(&[SHOP, change], &[]);
         written.unwrap().print().unwrap()

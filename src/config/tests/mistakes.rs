@@ -1,4 +1,4 @@
-//! What is refused, in which words.
+//! Mistakes, and the words for them.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! The whole way from text to domain values; the parts have tests of their own.
+//! The way from text to domain values as a whole. The parts also have tests of their own.
 
 mod any_value;
 mod example;
@@ -22,7 +22,7 @@ use crate::oidc::ClientSettings;
 use crate::session::{Compression, SameSite};
 use crate::telemetry::LogFormat;
 
-/// What a secret in the wrong place looks like: it must not come out anywhere.
+/// A secret. It must not appear in any output.
 const CANARY: &str = "canary-5e7a91c0";
 
 const SHOP: &str = r#"
@@ -88,7 +88,7 @@ fn client(config: &Config) -> &ClientSettings {
     first(config).provider.settings()
 }
 
-/// What a mistake says, if [`SHOP`] is changed by one more file.
+/// The mistakes of [`SHOP`] with one more file on top.
 fn mistakes(change: &str) -> Vec<String> {
     resolved(&[SHOP, change], &[])
         .err()
@@ -96,7 +96,7 @@ fn mistakes(change: &str) -> Vec<String> {
         .unwrap_or_default()
 }
 
-/// Each change to [`SHOP`] makes one mistake, at a path and with a word in it; with an empty path it makes none.
+/// Each change to [`SHOP`] makes one mistake, at a path and with a word in it. A change with an empty path makes none.
 fn one_mistake_each(changes: &[(&str, &str, &str)]) {
     for (change, path, word) in changes {
         let said = mistakes(change);

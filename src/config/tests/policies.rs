@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn what_could_never_be_fulfilled_or_counted_is_a_mistake() {
+fn a_requirement_that_no_request_meets_is_a_mistake() {
     one_mistake_each(&[
         ("frontend.shop.route.orders.path = \"/u/{sub}/x\"", "", ""),
         (
@@ -70,7 +70,7 @@ fn what_could_never_be_fulfilled_or_counted_is_a_mistake() {
 }
 
 #[test]
-fn numbers_may_come_from_the_environment_and_all_is_printed() {
+fn numbers_may_come_from_the_environment_and_are_printed() {
     let variables = [
         (
             "SEALGATE__FRONTEND__SHOP__ROUTE__ORDERS__RATE_LIMIT__PER_SECOND",

@@ -1,4 +1,4 @@
-//! Secrets and other dangers.
+//! Secrets, and settings to warn about.
 
 use super::*;
 
@@ -31,7 +31,7 @@ fn a_secret_is_shown_nowhere() {
 }
 
 #[test]
-fn development_and_doubtful_settings_are_warned_about() {
+fn doubtful_settings_are_warned_about() {
     let client = "oidc = { issuer = \"https://i\", client_id = \"x\", client_secret = { env = \"SHOP_CLIENT_SECRET\" } }";
     for (change, word) in [
         // C19

@@ -1,4 +1,4 @@
-//! The answer that tells what arrived, without telling a secret.
+//! The answer that shows the request, without its secrets.
 
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Shared, receive};
 
-/// Any other path: what arrived, as JSON.
+/// Any other path: the request, as JSON.
 pub(super) async fn echo(request: HttpRequest, body: Payload, api: Data<Shared>) -> HttpResponse {
     let mut hash = digest::Context::new(&digest::SHA256);
     let received = match receive(&request, body, &mut hash).await {
@@ -43,7 +43,7 @@ pub(super) async fn echo(request: HttpRequest, body: Payload, api: Data<Shared>)
     HttpResponse::Ok().json(answer)
 }
 
-/// What may be shown of `Authorization`: enough to tell one token from another, too little to use it.
+/// Shows enough of `Authorization` to tell tokens apart, and too little to use one.
 fn credentials(value: &str, api: &Shared) -> Value {
     let (scheme, token) = value.split_once(' ').unwrap_or(("", value));
     let mut shown = json!({

@@ -1,7 +1,7 @@
-//! Another origin, which means no good: the page from which the demo's attacks come.
+//! A hostile page on another origin: the demo's attacks come from it.
 //!
-//! It is of the application's site (`localhost`, another port), so a browser sends the application's cookies along with
-//! what the page does: the refusals are sealgate's, not `SameSite`'s.
+//! It is on the application's site (`localhost`, another port), so a browser sends the application's cookies with its
+//! requests. It is therefore sealgate that refuses them, not `SameSite`.
 
 use actix_web::HttpResponse;
 use actix_web::http::header;
@@ -14,7 +14,7 @@ const PAGE: &str = include_str!("elsewhere.html");
 const SCRIPT: &str = include_str!("elsewhere.js");
 const STYLE: &str = include_str!("../spa/app.css");
 
-/// What the demo's API knows of the application in front of it.
+/// What the demo's API knows about the application in front of it.
 #[derive(Clone)]
 pub(in crate::demo) struct Stage {
     /// `http://localhost:PORT`
@@ -22,7 +22,7 @@ pub(in crate::demo) struct Stage {
     pub(in crate::demo) witness: Witness,
 }
 
-/// These paths are the API's own; all others answer with what arrived.
+/// The paths of this page; all others answer with the request.
 pub(super) fn services(services: &mut ServiceConfig) {
     services
         .route("/elsewhere", get().to(page))
@@ -37,7 +37,7 @@ pub(super) fn services(services: &mut ServiceConfig) {
         .route("/witness", get().to(witness));
 }
 
-/// May do no more than it is there for: run its own script, and reach the application.
+/// The page may only run its own script, and contact the application.
 async fn page(stage: Data<Stage>) -> HttpResponse {
     let app = &stage.origin;
     let socket = app.replacen("http", "ws", 1);
@@ -59,7 +59,7 @@ fn asset(media_type: &str, text: &'static str) -> HttpResponse {
         .body(text)
 }
 
-/// For the application's page, by way of sealgate.
+/// For the application's page, through sealgate.
 async fn witness(stage: Data<Stage>, api: Data<Shared>) -> HttpResponse {
     let is_forged = |received: &&Received| matches!(received.path.as_str(), "/forged" | "/ws");
     let forged = api.received().iter().filter(is_forged).count();

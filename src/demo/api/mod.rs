@@ -1,8 +1,8 @@
-//! The API of the demo and of the tests: it answers with what it got, and remembers it.
+//! The API of the demo and of the tests: it answers with the request that it received, and remembers it.
 //!
 //! # Invariants
-//! - No answer holds a token: the credentials that came along are shown by scheme, length and fingerprint, and
-//!   a JWT by its claims. Tests look for tokens in all that a browser sees.
+//! - No answer holds a token. It shows credentials by scheme, length and fingerprint, and a JWT by its claims. Tests look
+//!   for tokens in everything that a browser sees.
 
 mod echo;
 mod elsewhere;
@@ -24,7 +24,7 @@ use super::loopback::Loopback;
 
 pub(super) use self::elsewhere::Stage;
 
-/// How many requests are remembered, and how much of each body.
+/// How many requests it remembers, and how much of each body.
 const REMEMBERED: usize = 512;
 const REMEMBERED_BODY: usize = 256 * 1024;
 
@@ -46,7 +46,7 @@ pub struct Received {
 }
 
 impl Received {
-    /// The value of a header that is there exactly once.
+    /// The value of a header that occurs exactly once.
     pub fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.iter().filter(|(known, _)| known == name);
         match (values.next(), values.next()) {
@@ -56,20 +56,20 @@ impl Received {
     }
 }
 
-/// A running API; it stops when it is dropped.
+/// A running API. Dropped, it stops.
 pub struct Api {
     server: Loopback,
     shared: Arc<Shared>,
 }
 
 impl Api {
-    /// Binds a free port of 127.0.0.1 and serves, in a thread of its own. It looks at no token's validity.
+    /// Binds a free port of 127.0.0.1, and serves in a thread of its own. It does not check tokens.
     pub fn start() -> io::Result<Self> {
         Self::serve(None, None)
     }
 
-    /// The same for the demo: each answer says whether the provider holds the token for live, and another origin's
-    /// page attacks the application from here.
+    /// The same for the demo: each answer says whether the provider considers the token active, and a page on this origin
+    /// attacks the application.
     pub(super) fn start_on(stage: Stage, introspection: Introspection) -> io::Result<Self> {
         Self::serve(Some(stage), Some(introspection))
     }
@@ -98,27 +98,27 @@ impl Api {
         format!("http://{}", self.server.address())
     }
 
-    /// What arrived, oldest first; the last 512.
+    /// The last 512 requests, oldest first.
     pub fn requests(&self) -> Vec<Received> {
         self.shared.received().iter().cloned().collect()
     }
 
-    /// Forgets what arrived.
+    /// Forgets all requests.
     pub fn forget(&self) {
         self.shared.received().clear();
     }
 
-    /// Event streams that are open now; one whose reader has left counts for up to three seconds more.
+    /// The open event streams. One whose reader has left counts for up to three seconds more.
     pub fn open_streams(&self) -> usize {
         self.shared.streams.load(Ordering::SeqCst)
     }
 
-    /// WebSocket connections that are open now.
+    /// The open WebSocket connections.
     pub fn open_sockets(&self) -> usize {
         websocket::open(&self.shared)
     }
 
-    /// Closes the port; takes less than a second.
+    /// Closes the port, in less than a second.
     pub fn stop(&mut self) {
         self.server.stop();
     }

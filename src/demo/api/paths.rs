@@ -1,4 +1,4 @@
-//! Answers that a proxy has to carry well: streams, slowness, cookies, markup, sizes.
+//! Answers that are hard for a proxy: streams, slow answers, cookies, markup, large bodies.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::{Shared, observe};
 
-/// An event each second, from the start on: `{"n":1}`, `{"n":2}` …
+/// An event each second, the first at once: `{"n":1}`, `{"n":2}` …
 pub(super) async fn events(request: HttpRequest, body: Payload, api: Data<Shared>) -> HttpResponse {
     if let Err(refusal) = observe(&request, body, &api).await {
         return refusal;
@@ -32,7 +32,7 @@ pub(super) async fn events(request: HttpRequest, body: Payload, api: Data<Shared
         .streaming(events)
 }
 
-/// An empty answer with that status.
+/// An empty answer with this status.
 pub(super) async fn status(
     request: HttpRequest,
     body: Payload,
@@ -53,7 +53,7 @@ pub(super) struct Slow {
     ms: u64,
 }
 
-/// Waits before the answer; a minute at most.
+/// Waits before it answers, for a minute at most.
 pub(super) async fn slow(
     request: HttpRequest,
     body: Payload,
@@ -68,7 +68,7 @@ pub(super) async fn slow(
     HttpResponse::Ok().json(json!({ "waited_ms": wait.as_millis() }))
 }
 
-/// Cookies of its own, and one that wants to be sealgate's.
+/// Cookies of its own, and two with names of sealgate's.
 pub(super) async fn set_cookie(
     request: HttpRequest,
     body: Payload,
@@ -103,7 +103,7 @@ pub(super) struct Big {
     bytes: usize,
 }
 
-/// So many bytes, in pieces of 16 KiB.
+/// As many bytes as the query asks for, in pieces of 16 KiB.
 pub(super) async fn big(
     request: HttpRequest,
     body: Payload,
@@ -127,7 +127,7 @@ pub(super) async fn big(
         .streaming(pieces)
 }
 
-/// Counts itself while it lives.
+/// Counts as one until it is dropped.
 pub(super) struct OpenStream(Arc<AtomicUsize>);
 
 impl OpenStream {

@@ -1,4 +1,4 @@
-//! A WebSocket that says back what it hears, frame by frame, so that fragments come back as they went (RFC 6455).
+//! A WebSocket that echoes each frame, so that fragments come back as they were sent (RFC 6455).
 
 use std::sync::atomic::Ordering;
 
@@ -11,10 +11,10 @@ use futures_util::{StreamExt as _, stream};
 use super::paths::OpenStream;
 use super::{Shared, received};
 
-/// Longest frame that is taken.
+/// The longest frame that it accepts.
 const LONGEST: usize = 4 << 20;
 
-/// Takes any handshake with a key, and the first subprotocol that is offered. What was sent with it is remembered.
+/// Accepts any handshake with a key, and the first subprotocol that is offered. Remembers the request.
 pub(super) async fn echo(request: HttpRequest, body: Payload, api: Data<Shared>) -> HttpResponse {
     api.remember(received(&request));
     let Some(key) = request.headers().get(header::SEC_WEBSOCKET_KEY) else {
@@ -50,7 +50,7 @@ struct Talk {
 }
 
 impl Talk {
-    /// What to say next; nothing when the client has closed or left, or breaks the protocol.
+    /// The next bytes to send; `None` when the client has closed, left, or broken the protocol.
     async fn say(&mut self) -> Option<Bytes> {
         while !self.is_over {
             let mut said = BytesMut::new();
@@ -73,7 +73,7 @@ impl Talk {
     }
 }
 
-/// How many are open now.
+/// The number of open connections.
 pub(super) fn open(api: &Shared) -> usize {
     api.sockets.load(Ordering::SeqCst)
 }

@@ -1,4 +1,4 @@
-// The demo's page. It talks to its own origin only, and no answer it gets holds a token.
+// The demo's page. It talks only to its own origin, and none of the answers holds a token.
 'use strict';
 
 const element = (id) => document.getElementById(id);
@@ -14,7 +14,7 @@ function make(tag, ...inside) {
 
 // --- calls ---------------------------------------------------------------------------------------------------
 
-// A page of another origin cannot set this header without asking first: that is the whole anti-forgery token.
+// A page of another origin cannot send this header without a CORS preflight. That is the whole protection against forgery.
 const CSRF = { 'X-CSRF': '1' };
 // What a token of the demo's provider looks like (RFC 7519).
 const TOKEN = /eyJ[\w-]+\.[\w-]+\.[\w-]+/g;
@@ -91,7 +91,7 @@ async function start() {
   element('claims').replaceChildren(...claims.map(({ type, value }) => (
     make('tr', make('td', type), make('td', typeof value === 'object' ? JSON.stringify(value) : String(value))))));
   show('signed-in');
-  // The address of a page that says otherwise.
+  // Forget the address of a page that says otherwise.
   if (location.pathname === '/signed-out') history.replaceState(null, '', '/');
   await echo('/api/echo/hello');
 }
@@ -119,7 +119,7 @@ async function showWhatIsLeft() {
 element('logout').addEventListener('click', async () => {
   const answer = await callSignedIn('/bff/logout', { method: 'POST' });
   if (!answer) return;
-  // The session is over by now. The identity provider's own session ends by a visit there.
+  // The session has ended. Only a visit to the identity provider ends the session there.
   const there = new URL((await answer.json()).logout_url, location.origin);
   there.searchParams.set('returnUrl', '/signed-out');
   location.assign(there);
@@ -196,7 +196,7 @@ async function readTimes() {
     showSignedOut('The session has ended. Please sign in again.');
     return;
   }
-  // The server's clock counts, not this computer's.
+  // Count by the server's clock, not by this computer's.
   times = { ...session, ahead: session.server_now - Date.now() / 1000 };
   showTimes();
 }
@@ -209,7 +209,7 @@ function showTimes() {
   text('time-access', access > 0 ? `ends in ${access} s` : 'has ended');
   text('time-idle', span(left(times.idle_ends_at)));
   text('time-session', span(left(times.session_ends_at)));
-  // A provider that is away for a while is not asked each second.
+  // Do not ask each second while the provider is down.
   if (access === 0 && times.refresh_possible && Date.now() - calledAt > 5000) {
     calledAt = Date.now();
     echo('/api/echo/again');
@@ -313,7 +313,7 @@ element('events').addEventListener('click', () => {
     stopEvents('Stopped.');
     return;
   }
-  // EventSource cannot set headers; browsers say by themselves that the request is same-origin (Sec-Fetch-Site).
+  // EventSource cannot set headers. Browsers themselves say that the request is same-origin (Sec-Fetch-Site).
   events = new EventSource('/api/echo/events');
   text('events', 'Stop');
   text('events-state', 'Connecting …');
