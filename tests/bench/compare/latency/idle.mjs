@@ -12,7 +12,8 @@ import { descriptors } from '../lib/machine.mjs';
 import { ANSWERS } from '../lib/upstream.mjs';
 
 const AT_ONCE = 32;
-const SETTLE_MS = 1000;
+/** Longer than a connection of sealgate keeps its buffers (a second). */
+const SETTLE_MS = 3000;
 /** Of the program that opens them, and of each proxy, beside those that are counted. */
 const OTHER_DESCRIPTORS = 500;
 /** With less than a sixteenth of its connections free, nginx closes those that are idle. */
