@@ -33,7 +33,7 @@ impl Pointer {
         Self(vec![name.to_owned()])
     }
 
-    /// The value that it points to in an object; `null` counts as nothing.
+    /// The value that it points to in an object.
     pub fn find<'v>(&self, object: &'v Map<String, Value>) -> Option<&'v Value> {
         let (first, rest) = self.0.split_first()?;
         let value = rest
