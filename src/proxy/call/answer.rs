@@ -39,10 +39,12 @@ impl Answer {
     /// Reads the whole body, if it is not longer than `most` bytes. The caller sets a time limit around it.
     pub async fn read(mut self, most: usize) -> Result<Bytes, ReadError> {
         let announced = self.body.length().unwrap_or_default();
-        if usize::try_from(announced).map_or(true, |announced| announced > most) {
+        let announced = usize::try_from(announced).unwrap_or(usize::MAX);
+        if announced > most {
             return Err(ReadError::TooLarge);
         }
-        let mut whole = BytesMut::new();
+        // One allocation, if the framing tells the length. A buffer that doubles would copy, and end up to twice as large.
+        let mut whole = BytesMut::with_capacity(announced);
         while let Some(piece) = poll_fn(|cx| self.body.poll_piece(cx)).await {
             let piece = piece?;
             if piece.len() > most - whole.len() {

@@ -143,6 +143,24 @@ async fn a_body_is_read_whole_or_not_at_all() {
 }
 
 #[actix_web::test]
+async fn a_body_takes_no_more_memory_than_its_announced_length() {
+    let upstream = RawUpstream::start(|mut talk, _| async move {
+        let half = "x".repeat(50_000);
+        talk.head().await;
+        talk.say("HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+            .await;
+        talk.say(&half).await;
+        talk.say(&half).await;
+        talk.rest().await;
+    })
+    .await;
+    let called = get(&Setup::to(upstream.addr), TestRequest::get()).await;
+    let body = called.unwrap().into_answer().read(1 << 20).await.unwrap();
+    let buffer = body.try_into_mut().unwrap();
+    assert_eq!((buffer.len(), buffer.capacity()), (100_000, 100_000));
+}
+
+#[actix_web::test]
 async fn a_401_is_told_by_its_type_and_keeps_its_body() {
     let upstream = saying(
         "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer error=\"invalid_token\"\r\n\
