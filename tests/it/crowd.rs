@@ -1,4 +1,4 @@
-//! Many sessions, each with many requests at the moment its access token ends.
+//! Many sessions, each with many requests at the moment its access token ends, or with an API for each of its tokens.
 //!
 //! `SEALGATE_SESSIONS=1000 cargo test --release --test it crowd -- --nocapture` runs the full size and prints figures.
 
@@ -14,15 +14,15 @@ const PARALLEL: usize = 20;
 /// Pages that come back in the same moment.
 const PAGES: usize = 3;
 
-fn sessions() -> usize {
-    std::env::var("SEALGATE_SESSIONS").map_or(100, |count| count.parse().unwrap())
+fn sessions(usually: usize) -> usize {
+    std::env::var("SEALGATE_SESSIONS").map_or(usually, |count| count.parse().unwrap())
 }
 
 #[test]
 fn each_of_many_sessions_is_refreshed_by_one_call_and_no_request_is_refused() {
     // G4, G5: with strict rotation, so that a second call would end the session
     let bff = TestBff::with(|setup| setup.rotation = Rotation::Rotate);
-    let sessions = sessions();
+    let sessions = sessions(100);
     let begun = Instant::now();
     let lines: Vec<String> = (0..sessions)
         .map(|_| bff.signed_in().api_cookie_line("/api/echo"))
@@ -66,4 +66,58 @@ fn each_of_many_sessions_is_refreshed_by_one_call_and_no_request_is_refused() {
     assert_eq!(calls as usize, sessions);
     assert_eq!(good.into_inner(), sessions * PARALLEL);
     assert_eq!(renewed.into_inner(), sessions * PARALLEL);
+}
+
+/// An API each: what its token is good for.
+const AUDIENCES: [&str; 4] = ["orders", "stock", "prices", "reviews"];
+/// Requests to one API that a page sends at once.
+const SAME: usize = 3;
+
+#[test]
+fn each_of_many_sessions_exchanges_its_token_once_for_each_api() {
+    let exchange = "urn:ietf:params:oauth:grant-type:token-exchange";
+    let bff = TestBff::with(|setup| {
+        let route = |name| {
+            format!(
+                "[frontend.shop.route.{name}]\npath = \"/api/{name}\"\nupstream = \"api\"\n\
+                 exchange = {{ audience = \"https://{name}.internal\" }}\n"
+            )
+        };
+        setup.tables = AUDIENCES.map(route).concat();
+    });
+    let sessions = sessions(20);
+    let lines: Vec<String> = (0..sessions)
+        .map(|_| bff.signed_in().api_cookie_line("/api/orders"))
+        .collect();
+    let round = || {
+        let begun = Instant::now();
+        std::thread::scope(|scope| {
+            for name in AUDIENCES.iter().cycle().take(AUDIENCES.len() * SAME) {
+                let (lines, bff) = (&lines, &bff);
+                scope.spawn(move || {
+                    for cookies in lines {
+                        let answer = Request::new("GET", &format!("/api/{name}"))
+                            .header("host", "shop.test")
+                            .header("x-csrf", "1")
+                            .header("cookie", cookies)
+                            .send(bff.addr);
+                        assert_eq!(answer.status, 200, "{}", answer.text());
+                        let claims = &answer.json()["authorization"]["token_claims"];
+                        assert_eq!(claims["aud"], format!("https://{name}.internal"));
+                    }
+                });
+            }
+        });
+        let calls = bff.token_calls(exchange);
+        println!(
+            "{sessions} sessions × {} APIs × {SAME} requests: {calls} exchanges so far, {:.1?}",
+            AUDIENCES.len(),
+            begun.elapsed()
+        );
+        calls as usize
+    };
+    let pairs = sessions * AUDIENCES.len();
+    assert_eq!(round(), pairs);
+    bff.clock.advance(Duration::from_secs(200));
+    assert_eq!(round(), pairs, "of 300 s of life, the last 30 are not used");
 }

@@ -32,6 +32,7 @@ mod explain;
 mod faults;
 mod foot_guns;
 mod fuzz_corpus;
+mod hostile_parts;
 mod hostile_provider;
 mod http2;
 mod keys;
