@@ -36,14 +36,12 @@ impl Pointer {
     /// The value that it points to in an object.
     pub fn find<'v>(&self, object: &'v Map<String, Value>) -> Option<&'v Value> {
         let (first, rest) = self.0.split_first()?;
-        let value = rest
-            .iter()
+        rest.iter()
             .try_fold(object.get(first)?, |value, name| match value {
                 Value::Object(members) => members.get(name),
                 Value::Array(all) => all.get(name.parse::<usize>().ok()?),
                 _ => None,
-            })?;
-        Some(value).filter(|value| !value.is_null())
+            })
     }
 
     /// The names on the way down, from the root.
