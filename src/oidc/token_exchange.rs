@@ -122,7 +122,15 @@ impl Provider {
         self.exchanged.forget(|key| *key == refused);
     }
 
-    /// Forgets all that was exchanged for a session: it was refreshed, or it has ended.
+    /// Forgets what was exchanged for a session's earlier tokens. Each request that shares a refresh calls this, so what
+    /// came for the new token stays.
+    pub fn forget_exchanged_before(&self, session: [u8; 16], token: &AccessToken) {
+        let token: [u8; 32] = Sha256::digest(token.secret()).into();
+        self.exchanged
+            .forget(|key| key.session == session && key.token != token);
+    }
+
+    /// Forgets all that was exchanged for a session: it has ended.
     pub fn forget_exchanged_of(&self, session: [u8; 16]) {
         self.exchanged.forget(|key| key.session == session);
     }

@@ -157,7 +157,8 @@ fn adopt(ctx: &mut Ctx<'_>, renewal: &Renewal, has_ended: bool) -> Result<Freshn
     match ctx.store(&renewed) {
         Ok(()) => {
             ctx.bff.ends.bring_nearer(renewed.id, renewed.latest_end());
-            ctx.frontend.provider.forget_exchanged_of(renewed.id.0);
+            let provider = &ctx.frontend.provider;
+            provider.forget_exchanged_before(renewed.id.0, &renewed.tokens.access_token);
             if let Some(id_token) = &renewal.id_token {
                 // Some providers take only the newest ID token as a hint. One that is too large leaves the last in place.
                 ctx.store_hint(renewed.id, id_token.clone());

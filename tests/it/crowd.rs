@@ -120,4 +120,8 @@ fn each_of_many_sessions_exchanges_its_token_once_for_each_api() {
     assert_eq!(round(), pairs);
     bff.clock.advance(Duration::from_secs(200));
     assert_eq!(round(), pairs, "of 300 s of life, the last 30 are not used");
+    // The cookies are from before the refresh: each request shares it, and what came in exchange after it.
+    bff.clock.advance(Duration::from_secs(101));
+    assert_eq!(round(), 2 * pairs);
+    assert_eq!(bff.token_calls("refresh_token") as usize, sessions);
 }
