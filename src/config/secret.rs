@@ -13,8 +13,24 @@ use zeroize::Zeroizing;
 
 use super::variable::Environment;
 
-/// A longer secret would not fit into a request's header.
-const MAX_LEN: usize = 4096;
+/// What a secret looks like.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Form {
+    /// One line, which goes into a request.
+    Line,
+    /// Keys in PEM.
+    Pem,
+}
+
+impl Form {
+    /// A longer line would not fit into a request's header. A key takes up to four kibibytes.
+    const fn max_len(self) -> usize {
+        match self {
+            Self::Line => 4 << 10,
+            Self::Pem => 64 << 10,
+        }
+    }
+}
 
 /// Why a secret cannot be used: what is wrong, and a remedy.
 pub(super) type Unusable = (String, String);
@@ -23,7 +39,7 @@ pub(super) type Unusable = (String, String);
 pub(super) type Secret = (Zeroizing<String>, Option<String>);
 
 /// Reads a secret from a file.
-pub(super) fn read_file(path: &Path) -> Result<Secret, Unusable> {
+pub(super) fn read_file(path: &Path, form: Form) -> Result<Secret, Unusable> {
     let shown = path.display().to_string().escape_debug().to_string();
     let unreadable = |error: std::io::Error| {
         (
@@ -35,17 +51,18 @@ pub(super) fn read_file(path: &Path) -> Result<Secret, Unusable> {
     let file = File::open(path).map_err(unreadable)?;
     let warning = check_mode(&file, &shown)?;
     // One allocation of the full size: a vector that grows leaves a copy of the secret behind.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_LEN + 3));
-    let limit = u64::try_from(MAX_LEN + 3).unwrap_or(u64::MAX);
+    let most = form.max_len().saturating_add(3);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(most));
+    let limit = u64::try_from(most).unwrap_or(u64::MAX);
     file.take(limit)
         .read_to_end(&mut bytes)
         .map_err(unreadable)?;
-    let text = parse(&bytes, &format!("the file {shown}"))?;
+    let text = parse(&bytes, &format!("the file {shown}"), form)?;
     Ok((text, warning))
 }
 
 /// Reads a secret from a variable.
-pub(super) fn read_variable(name: &str, env: &Environment) -> Result<Secret, Unusable> {
+pub(super) fn read_variable(name: &str, env: &Environment, form: Form) -> Result<Secret, Unusable> {
     let shown = name.escape_debug();
     let value: &OsString = env.get(name).ok_or_else(|| {
         (
@@ -56,11 +73,12 @@ pub(super) fn read_variable(name: &str, env: &Environment) -> Result<Secret, Unu
     let text = parse(
         value.as_encoded_bytes(),
         &format!("the environment variable {shown}"),
+        form,
     )?;
     Ok((text, None))
 }
 
-fn parse(bytes: &[u8], place: &str) -> Result<Zeroizing<String>, Unusable> {
+fn parse(bytes: &[u8], place: &str, form: Form) -> Result<Zeroizing<String>, Unusable> {
     let wrong = |what: &str, remedy: &str| Err((format!("{place} {what}"), remedy.to_owned()));
     let Ok(text) = std::str::from_utf8(bytes) else {
         return wrong("holds a secret that is not UTF-8", "write it as text");
@@ -70,13 +88,13 @@ fn parse(bytes: &[u8], place: &str) -> Result<Zeroizing<String>, Unusable> {
     if text.is_empty() {
         return wrong("is empty", "put the secret into it");
     }
-    if text.len() > MAX_LEN {
+    if text.len() > form.max_len() {
         return wrong(
-            "is longer than 4096 bytes",
+            &format!("is longer than {} bytes", form.max_len()),
             "name a file or variable that holds only the secret",
         );
     }
-    if text.chars().any(char::is_control) {
+    if form == Form::Line && text.chars().any(char::is_control) {
         return wrong(
             "holds control characters or several lines",
             "put the secret on one line, and nothing else",
@@ -130,12 +148,12 @@ mod tests {
             (b"a\0b", None),
             (b"a\x1bb", None),
             (b"\xff\xfe", None),
-            (&[b'x'; MAX_LEN + 1], None),
+            (&[b'x'; 4097], None),
         ] {
-            let parsed = parse(bytes, "here").ok();
+            let parsed = parse(bytes, "here", Form::Line).ok();
             assert_eq!(parsed.as_deref().map(String::as_str), expect, "{bytes:?}");
         }
-        assert!(parse(&[b'x'; MAX_LEN], "here").is_ok());
+        assert!(parse(&[b'x'; 4096], "here", Form::Line).is_ok());
     }
 
     #[test]
@@ -153,7 +171,7 @@ mod tests {
             (0o666, false, false),
         ] {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-            let read = read_file(&path);
+            let read = read_file(&path, Form::Line);
             assert_eq!(read.is_ok(), is_ok, "{mode:o}");
             assert_eq!(
                 read.is_ok_and(|(_, warning)| warning.is_some()),
@@ -165,9 +183,9 @@ mod tests {
 
     #[test]
     fn a_missing_file_is_named() {
-        let (what, _) = read_file(Path::new("/nonexistent/secret")).unwrap_err();
+        let (what, _) = read_file(Path::new("/nonexistent/secret"), Form::Line).unwrap_err();
         assert!(what.contains("/nonexistent/secret"), "{what}");
-        let (what, _) = read_file(Path::new("/")).unwrap_err();
+        let (what, _) = read_file(Path::new("/"), Form::Line).unwrap_err();
         assert!(what.contains("cannot be read"), "{what}");
     }
 }

@@ -152,10 +152,12 @@ pub(super) struct Oidc {
     pub(super) issuer: Option<String>,
     /// The client registered there. Required.
     pub(super) client_id: Option<String>,
-    /// Where its secret is. Required.
+    /// Where its secret is. Required, unless it authenticates by a key.
     pub(super) client_secret: Option<SecretReference>,
-    /// `client_secret_basic` or `client_secret_post`.
+    /// `client_secret_basic`, `client_secret_post` or `private_key_jwt`.
     pub(super) client_auth: String,
+    /// Where its private keys are.
+    pub(super) client_key: Option<SecretReference>,
     /// `never`, `missing` or `always`: when the `UserInfo` endpoint is asked.
     pub(super) userinfo: String,
     /// Further values that may stand in the ID token's `aud`.

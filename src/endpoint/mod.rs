@@ -7,6 +7,7 @@ mod backchannel;
 mod callback;
 mod failure;
 mod form;
+mod jwks;
 mod login;
 mod logout;
 mod redeem;
@@ -33,6 +34,7 @@ pub async fn serve(
     match endpoint {
         Endpoint::Backchannel => backchannel::serve(&admitted, ctx, body).await,
         Endpoint::Callback => callback::serve(ctx, body).await,
+        Endpoint::Jwks => jwks::serve(ctx),
         Endpoint::LoggedOut => Ok(logout::landing(ctx)),
         Endpoint::Login => login::serve(ctx).await,
         Endpoint::Logout => logout::by_navigation(ctx).await,

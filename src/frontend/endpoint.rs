@@ -15,6 +15,8 @@ pub enum Endpoint {
     Backchannel,
     /// The identity provider's answer to a login arrives here.
     Callback,
+    /// The client's public keys.
+    Jwks,
     /// The identity provider's logout ends here.
     LoggedOut,
     /// Begins a login.
@@ -53,6 +55,8 @@ pub struct Rules {
 /// What shows that somebody meant a request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Proof {
+    /// Nothing: the answer is public, and the request changes nothing.
+    Nothing,
     /// The anti-forgery header, or metadata that say the same: the rule of API routes.
     CsrfHeader,
     /// A navigation that the application or the person began. The text says so to anybody else.
@@ -105,9 +109,10 @@ pub enum Limit {
 
 impl Endpoint {
     /// Every one.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Backchannel,
         Self::Callback,
+        Self::Jwks,
         Self::LoggedOut,
         Self::Login,
         Self::Logout,
@@ -125,7 +130,7 @@ impl Endpoint {
     pub const fn rules(self) -> Rules {
         use self::Ahead::{Refused, Served};
         use self::Limit::{Logins, Unlimited};
-        use self::Proof::{CsrfHeader, Navigation, Signature, State};
+        use self::Proof::{CsrfHeader, Navigation, Nothing, Signature, State};
         use self::Reader::{Person, Provider, Script};
         use self::SessionUse::{Ignores, Opens, ReliesOn};
         const LOGIN: Proof = Navigation("a login is begun by the application itself");
@@ -134,6 +139,7 @@ impl Endpoint {
             //                            name, methods                  proof       ahead    session   reader    limit
             Self::Backchannel    => row(("backchannel",  "POST"),      Signature,  Served,  Ignores,  Provider, Unlimited),
             Self::Callback       => row(("callback",     "GET, POST"), State,      Refused, Opens,    Person,   Logins),
+            Self::Jwks           => row(("jwks",         "GET"),       Nothing,    Served,  Ignores,  Provider, Unlimited),
             Self::LoggedOut      => row(("logged-out",   "GET"),       State,      Refused, Opens,    Person,   Unlimited),
             Self::Login          => row(("login",        "GET"),       LOGIN,      Refused, Opens,    Person,   Logins),
             Self::Logout         => row(("logout",       "GET"),       LOGOUT,     Refused, Opens,    Person,   Unlimited),

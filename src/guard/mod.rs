@@ -125,8 +125,8 @@ fn check_endpoint(
     match rules.proof {
         Proof::CsrfHeader => check_csrf(request, frontend, None),
         Proof::Navigation(whose) => check_navigation(headers, whose),
-        // The endpoint itself reads this proof, and does nothing without it.
-        Proof::Signature | Proof::State => Ok(()),
+        // A signature or a state is for the endpoint itself to read: it does nothing without them.
+        Proof::Nothing | Proof::Signature | Proof::State => Ok(()),
     }
 }
 

@@ -11,7 +11,7 @@ use openidconnect::{HttpRequest, PkceCodeVerifier, RefreshToken};
 use super::error_code::speaks_of_the_request;
 use super::http::Channel;
 use super::token_response::{self, is_page};
-use super::{IdpClient, OidcError, Provider, TokenResponse, client_auth};
+use super::{IdpClient, OidcError, Provider, TokenResponse};
 
 impl Provider {
     /// Code to tokens.
@@ -95,7 +95,7 @@ impl Provider {
     ) -> Result<TokenResponse, OidcError> {
         let known = self.known(http).await?;
         let endpoint = &known.metadata.token_endpoint;
-        let request = client_auth::request(self.settings(), endpoint, grant, &[])?;
+        let request = self.client_request(endpoint, grant, &[])?;
         let answer = http.within(known.metadata.plain_http).send(request).await;
         self.heard(&answer);
         token_response::read_and_erase(self.settings(), answer?, grant)
@@ -107,9 +107,8 @@ impl Provider {
         grant: &[(&str, &str)],
     ) -> Result<(Channel<'h>, HttpRequest), OidcError> {
         let known = self.known(http).await?;
-        let settings = self.settings();
         let endpoint = &known.metadata.token_endpoint;
-        let request = client_auth::request(settings, endpoint, grant, &settings.resources)?;
+        let request = self.client_request(endpoint, grant, &self.settings().resources)?;
         Ok((http.within(known.metadata.plain_http), request))
     }
 }

@@ -20,7 +20,7 @@ use super::algorithm::SigningAlgorithm;
 use super::http::{Channel, IdpClient, PlainHttp, is_outage};
 use super::keys::KeySet;
 use super::members::{Members, NotUnderstood};
-use super::{ClientSettings, OidcError};
+use super::{ClientAuth, ClientSettings, OidcError};
 use crate::clock::UnixTime;
 
 /// OpenID Connect Discovery §4.1: behind the issuer, with one slash between.
@@ -224,6 +224,15 @@ fn warn_of_mismatch(document: &Members, settings: &ClientSettings) {
     let client_auth = settings.client_auth.as_str();
     if lacks("token_endpoint_auth_methods_supported", client_auth) {
         log::warn!("{issuer:?} does not list the client authentication {client_auth}");
+    }
+    if let ClientAuth::PrivateKeyJwt(keys) = &settings.client_auth {
+        let algorithm = keys.algorithm().as_str();
+        if lacks(
+            "token_endpoint_auth_signing_alg_values_supported",
+            algorithm,
+        ) {
+            log::warn!("{issuer:?} does not list {algorithm}, with which the client's key signs");
+        }
     }
     if document.flag("require_pushed_authorization_requests") == Ok(true) {
         log::warn!(

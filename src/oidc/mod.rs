@@ -6,7 +6,8 @@
 //!
 //! - the protocol: `authorize` · `grants` · `revocation` · `logout_token` · `id_token`, `refreshed` · `userinfo` ·
 //!   `client_token` · `token_exchange`
-//! - its requests and answers: `client_auth` · `token_response` · `members` · `error_code` · `jwt`, `keys`, `algorithm`
+//! - its requests and answers: `client_auth`, `client_key` · `token_response` · `members` · `error_code` · `jwt`, `keys`,
+//!   `algorithm`
 //! - the provider: `provider` · `metadata` · `refetch` (how often) · `gate` (one at a time) · `drift` (its clock) · `http`
 //! - `token_cache`: access tokens that belong to no cookie
 //!
@@ -33,6 +34,7 @@
 mod algorithm;
 mod authorize;
 mod client_auth;
+mod client_key;
 mod client_token;
 mod drift;
 mod error;
@@ -62,6 +64,7 @@ mod userinfo;
 
 pub use self::algorithm::SigningAlgorithm;
 pub use self::authorize::{AuthorizationRequest, LoginParams};
+pub use self::client_key::{ClientKeyError, ClientKeys};
 pub use self::error::OidcError;
 pub use self::error_code::{OTHER, hits_every_session, known_code, quotable};
 pub use self::http::IdpClient;

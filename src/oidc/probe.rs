@@ -124,8 +124,8 @@ fn settings() -> ClientSettings {
     ClientSettings {
         issuer: ISSUER.to_owned(),
         client_id: CLIENT.to_owned(),
-        client_secret: ClientSecret::new(String::new()),
-        client_auth: ClientAuth::ClientSecretBasic,
+        client_auth: ClientAuth::ClientSecretBasic(ClientSecret::new(String::new())),
+        client_keys: None,
         trusted_audiences: Vec::new(),
         discovery_url: None,
         endpoints: crate::oidc::Endpoints::default(),

@@ -3,7 +3,7 @@
 //! # Spec
 //! RFC 7009.
 
-use super::{IdpClient, OidcError, Provider, client_auth, token_response};
+use super::{IdpClient, OidcError, Provider, token_response};
 
 /// What became of a token that was to be revoked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -27,7 +27,7 @@ impl Provider {
             return Ok(Revoked::NotOffered);
         };
         let form = [("token", token), ("token_type_hint", hint)];
-        let request = client_auth::request(self.settings(), endpoint, &form, &[])?;
+        let request = self.client_request(endpoint, &form, &[])?;
         let channel = http.within(known.metadata.plain_http);
         let answer = channel.send(request).await?;
         // RFC 7009 §2.2: 200 for an unknown token, too.

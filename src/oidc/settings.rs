@@ -1,12 +1,13 @@
 //! What the configuration says of a client and its provider.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use openidconnect::ClientSecret;
 use url::Url;
 
-use super::SigningAlgorithm;
+use super::{ClientKeys, SigningAlgorithm};
 
 /// `[frontend.<name>.oidc]`, resolved.
 #[derive(Clone, Debug)]
@@ -15,10 +16,10 @@ pub struct ClientSettings {
     pub issuer: String,
     /// The client.
     pub client_id: String,
-    /// Its secret.
-    pub client_secret: ClientSecret,
     /// How it authenticates.
     pub client_auth: ClientAuth,
+    /// Its own keys, which are published even while a secret still authenticates it.
+    pub client_keys: Option<Arc<ClientKeys>>,
     /// Further values that may stand in an ID token's `aud`, beside the client.
     pub trusted_audiences: Vec<String>,
     /// Where the metadata is, if it is not behind the issuer. The issuer in it stays what is compared.
@@ -101,21 +102,32 @@ pub enum IdTokenHint {
 }
 
 /// Client authentication at the token endpoint (OpenID Connect Core §9).
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum ClientAuth {
     /// RFC 6749 §2.3.1, in the header.
-    ClientSecretBasic,
+    ClientSecretBasic(ClientSecret),
     /// RFC 6749 §2.3.1, in the body.
-    ClientSecretPost,
+    ClientSecretPost(ClientSecret),
+    /// RFC 7523 §2.2: an assertion that the first of the client's keys has signed.
+    PrivateKeyJwt(Arc<ClientKeys>),
 }
 
 impl ClientAuth {
     /// The name in configuration and in provider metadata.
-    pub const fn as_str(self) -> &'static str {
+    pub const fn as_str(&self) -> &'static str {
         match self {
-            Self::ClientSecretBasic => "client_secret_basic",
-            Self::ClientSecretPost => "client_secret_post",
+            Self::ClientSecretBasic(_) => "client_secret_basic",
+            Self::ClientSecretPost(_) => "client_secret_post",
+            Self::PrivateKeyJwt(_) => "private_key_jwt",
+        }
+    }
+
+    /// The secret, if it authenticates by one.
+    pub const fn secret(&self) -> Option<&ClientSecret> {
+        match self {
+            Self::ClientSecretBasic(secret) | Self::ClientSecretPost(secret) => Some(secret),
+            Self::PrivateKeyJwt(_) => None,
         }
     }
 }

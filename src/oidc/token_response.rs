@@ -127,8 +127,11 @@ pub(super) fn refusal(
     let code = text("error").map(|code| known_code(&code));
     if let Some(words) = text("error_description") {
         let sent = sent.iter().filter(|(name, _)| SECRET_PARAMS.contains(name));
-        let secret = settings.client_secret.secret().as_str();
-        let secrets: Vec<&str> = sent.map(|(_, value)| *value).chain([secret]).collect();
+        let secret = settings.client_auth.secret();
+        let secrets: Vec<&str> = sent
+            .map(|(_, value)| *value)
+            .chain(secret.map(|secret| secret.secret().as_str()))
+            .collect();
         let issuer = &settings.issuer;
         log::debug!("{issuer:?} says: {}", quotable(&words, &secrets));
     }

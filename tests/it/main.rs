@@ -16,6 +16,7 @@ mod assets;
 mod backchannel;
 mod claims;
 mod cli;
+mod client_keys;
 mod client_token;
 mod compose;
 mod configuration;

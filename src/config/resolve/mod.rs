@@ -8,6 +8,7 @@ mod certificate;
 mod check;
 mod claim;
 mod coordination;
+mod credentials;
 mod csrf_header;
 mod environment;
 mod frontend;

@@ -2,19 +2,21 @@
 
 use std::time::Duration;
 
-use openidconnect::ClientSecret;
 use url::Url;
 
 use super::check::is_scope;
+use super::credentials;
 use super::provider;
 use super::resolver::{DAY, HOUR, MINUTE, Noted, Resolver, SECOND};
 use crate::config::key_path::KeyPath;
 use crate::config::settings;
 use crate::names::{Origin, is_loopback_host};
-use crate::oidc::{ClientAuth, ClientSettings, RepeatRefresh, SigningAlgorithm, WithoutExp};
+use crate::oidc::{ClientSettings, RepeatRefresh, SigningAlgorithm, WithoutExp};
 
 /// Parameters that sealgate sets itself for each login.
-const OURS: [&str; 13] = [
+const OURS: [&str; 15] = [
+    "client_assertion",
+    "client_assertion_type",
     "client_id",
     "client_secret",
     "code_challenge",
@@ -61,15 +63,8 @@ pub(super) fn resolve(
                 "copy it from the identity provider",
             )
         });
-    let client_secret = client_secret(resolver, &at.child("client_secret"), oidc);
-    let client_auth = resolver.choice(
-        &at.child("client_auth"),
-        &oidc.client_auth,
-        &[
-            ("client_secret_basic", ClientAuth::ClientSecretBasic),
-            ("client_secret_post", ClientAuth::ClientSecretPost),
-        ],
-    );
+    let client_keys = credentials::client_keys(resolver, at, oidc);
+    let client_auth = credentials::client_auth(resolver, at, oidc, &client_keys);
     let repeat_refresh = resolver.choice(
         &at.child("repeat_refresh"),
         &oidc.repeat_refresh,
@@ -112,8 +107,8 @@ pub(super) fn resolve(
     Some(ClientSettings {
         issuer: issuer?,
         client_id: client_id?.clone(),
-        client_secret: client_secret?,
         client_auth: client_auth?,
+        client_keys: client_keys.ok()?,
         trusted_audiences: oidc.trusted_audiences.clone(),
         discovery_url: discovery_url.ok()?,
         endpoints: endpoints?,
@@ -167,16 +162,6 @@ fn issuer(resolver: &mut Resolver<'_>, at: &KeyPath, oidc: &settings::Oidc) -> O
         "use https://, or set allow_http = true if nobody can listen between here and there",
     );
     fine.then(|| text.clone())
-}
-
-fn client_secret(
-    resolver: &mut Resolver<'_>,
-    at: &KeyPath,
-    oidc: &settings::Oidc,
-) -> Option<ClientSecret> {
-    let example = "write { file = \"/run/secrets/shop\" } or { env = \"SHOP_CLIENT_SECRET\" }";
-    let text = resolver.secret(at, oidc.client_secret.as_ref(), example)?;
-    Some(ClientSecret::new(text.as_str().to_owned()))
 }
 
 fn signed_by(

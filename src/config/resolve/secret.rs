@@ -4,16 +4,36 @@ use zeroize::Zeroizing;
 
 use super::resolver::Resolver;
 use crate::config::key_path::KeyPath;
-use crate::config::secret;
+use crate::config::secret::{self, Form};
 use crate::config::settings::SecretReference;
 
 impl Resolver<'_> {
-    /// The text of a secret; `example` is the remedy if it is missing.
+    /// The text of a secret of one line; `example` is the remedy if it is missing.
     pub(super) fn secret(
         &mut self,
         at: &KeyPath,
         reference: Option<&SecretReference>,
         example: &str,
+    ) -> Option<Zeroizing<String>> {
+        self.follow(at, reference, example, Form::Line)
+    }
+
+    /// The text of private keys in PEM; `example` is the remedy where they are missing.
+    pub(super) fn private_keys(
+        &mut self,
+        at: &KeyPath,
+        reference: Option<&SecretReference>,
+        example: &str,
+    ) -> Option<Zeroizing<String>> {
+        self.follow(at, reference, example, Form::Pem)
+    }
+
+    fn follow(
+        &mut self,
+        at: &KeyPath,
+        reference: Option<&SecretReference>,
+        example: &str,
+        form: Form,
     ) -> Option<Zeroizing<String>> {
         let Some(reference) = reference else {
             self.required::<()>(&at.child("file"), None, example);
@@ -26,7 +46,7 @@ impl Resolver<'_> {
             } => {
                 let at = at.child("file");
                 let path = self.private_path(&at, file);
-                (at, secret::read_file(&path))
+                (at, secret::read_file(&path, form))
             }
             SecretReference {
                 file: None,
@@ -35,7 +55,7 @@ impl Resolver<'_> {
                 self.secret_variables.push(name.clone());
                 (
                     at.child("env"),
-                    secret::read_variable(name, &self.written.environment),
+                    secret::read_variable(name, &self.written.environment, form),
                 )
             }
             SecretReference { file: Some(_), .. } => {

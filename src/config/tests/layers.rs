@@ -19,7 +19,7 @@ fn defaults_fill_what_no_layer_sets() {
         client(&config).redirect_uri,
         "https://shop.example.com/bff/callback"
     );
-    assert_eq!(client(&config).client_secret.secret(), CANARY);
+    assert_eq!(secret(&config), CANARY);
     assert_eq!(shop.session.max_bytes, 8192);
     assert_eq!(shop.session.same_site, SameSite::Strict);
     assert_eq!(shop.session.compression, Compression::Zstd);
@@ -128,7 +128,7 @@ fn a_later_secret_replaces_an_earlier_one_as_a_whole() {
     let variable = "SEALGATE__FRONTEND__SHOP__OIDC__CLIENT_SECRET__FILE";
     let config = resolved(&[SHOP], &[(variable, path.to_str().unwrap())]);
     let config = config.unwrap_or_else(|errors| panic!("{errors}"));
-    assert_eq!(client(&config).client_secret.secret(), "from-file");
+    assert_eq!(secret(&config), "from-file");
     let both = "frontend.shop.oidc.client_secret = { env = \"A\", file = \"b\" }";
     let said = mistakes(both).join("\n");
     assert!(said.contains("file and env are both set"), "{said}");

@@ -26,7 +26,7 @@ fn all_mistakes_are_reported_at_once_with_place_origin_and_remedy() {
         [frontend.shop.oidc]
         issuer = "http://id.example.com"
         client_secret = { file = "no-such-file" }
-        client_auth = "private_key_jwt"
+        client_auth = "private_key"
         scopes = ["profile"]
         extra_params = { nonce = "1" }
         clock_skew = "5m"
@@ -77,7 +77,7 @@ fn all_mistakes_are_reported_at_once_with_place_origin_and_remedy() {
         ("frontend.shop.oidc.issuer", "use https://"),
         ("frontend.shop.oidc.client_id", "not set"),
         ("frontend.shop.oidc.client_secret.file", "no-such-file"),
-        ("frontend.shop.oidc.client_auth", "client_secret_post"),
+        ("frontend.shop.oidc.client_auth", "private_key_jwt"),
         ("frontend.shop.oidc.scopes", "openid"),
         ("frontend.shop.oidc.extra_params.nonce", "sealgate sets"),
         ("frontend.shop.oidc.clock_skew", "from 0s to 1m"),
@@ -257,7 +257,6 @@ fn one_mistake_is_one_mistake() {
 fn keys_of_later_issues_are_unknown_until_they_work() {
     for key in [
         "frontend.shop.oidc.par",
-        "frontend.shop.oidc.client_key",
         "frontend.shop.route.orders.audience",
         "frontend.shop.route.orders.aggregate",
     ] {

@@ -1,6 +1,7 @@
 //! The way from text to domain values as a whole. The parts also have tests of their own.
 
 mod any_value;
+mod client_keys;
 mod example;
 mod keys;
 mod layers;
@@ -86,6 +87,10 @@ fn first(config: &Config) -> &Frontend {
 
 fn client(config: &Config) -> &ClientSettings {
     first(config).provider.settings()
+}
+
+fn secret(config: &Config) -> &str {
+    client(config).client_auth.secret().unwrap().secret()
 }
 
 /// The mistakes of [`SHOP`] with one more file on top.

@@ -1,4 +1,4 @@
-//! Who calls the token and revocation endpoints: `client_secret_basic` and `client_secret_post`.
+//! Who calls the token and revocation endpoints: `client_secret_basic`, `client_secret_post` and `private_key_jwt`.
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse};
@@ -7,8 +7,10 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 use subtle::ConstantTimeEq;
 
-use super::Shared;
+use super::mint::Secret;
 use super::params::Params;
+use super::store::Proof;
+use super::{Shared, assertion};
 
 /// An error answer of RFC 6749 §5.2.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +41,14 @@ pub(super) fn authenticate(
 ) -> Result<String, OAuthError> {
     let refused = OAuthError("invalid_client", "client authentication failed");
     let in_header = request.headers().get(header::AUTHORIZATION);
+    if let Some(assertion) = params.one("client_assertion") {
+        if in_header.is_some() || params.one("client_secret").is_some() {
+            return Err(OAuthError("invalid_request", "two client authentications"));
+        }
+        idp.minted.record(Secret::ClientAssertion, assertion);
+        return assertion::verify(assertion, params, idp)
+            .map_err(|why| OAuthError("invalid_client", why));
+    }
     let (client_id, secret) = match (in_header, params.one("client_secret")) {
         (Some(_), Some(_)) => {
             return Err(OAuthError("invalid_request", "two client authentications"));
@@ -55,10 +65,11 @@ pub(super) fn authenticate(
     }
     let store = idp.store();
     let client = store.clients.get(&client_id).ok_or(refused)?;
-    if bool::from(client.secret.as_bytes().ct_eq(secret.as_bytes())) {
-        Ok(client_id)
-    } else {
-        Err(refused)
+    match &client.proof {
+        Proof::Secret(known) if bool::from(known.as_bytes().ct_eq(secret.as_bytes())) => {
+            Ok(client_id)
+        }
+        Proof::Secret(_) | Proof::Keys(_) => Err(refused),
     }
 }
 

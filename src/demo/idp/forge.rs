@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::Shared;
 use super::faults::{Fault, IdTokenFault};
 use super::keys::{KeyFailure, signing_input};
+use super::store::Proof;
 
 pub(super) fn id_token(
     idp: &Shared,
@@ -40,7 +41,10 @@ pub(super) fn id_token(
             .store()
             .clients
             .get(client_id)
-            .map(|client| client.secret.clone());
+            .and_then(|client| match &client.proof {
+                Proof::Secret(secret) => Some(secret.clone()),
+                Proof::Keys(_) => None,
+            });
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret.unwrap_or_default().as_bytes());
         let input = signing_input(&header, &claims);
         let signature = URL_SAFE_NO_PAD.encode(hmac::sign(&key, input.as_bytes()));

@@ -42,7 +42,12 @@ pub(super) async fn discovery(idp: Data<Shared>) -> HttpResponse {
 
 fn metadata(issuer: &str) -> Value {
     let at = |path: &str| format!("{issuer}{path}");
-    let auth_methods = ["client_secret_basic", "client_secret_post"];
+    let auth_methods = [
+        "client_secret_basic",
+        "client_secret_post",
+        "private_key_jwt",
+    ];
+    let signing_algorithms = ["ES256", "EdDSA", "PS256"];
     json!({
         "issuer": issuer,
         "authorization_endpoint": at("/authorize"),
@@ -59,7 +64,9 @@ fn metadata(issuer: &str) -> Value {
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": ["ES256", "ES384"],
         "token_endpoint_auth_methods_supported": auth_methods,
+        "token_endpoint_auth_signing_alg_values_supported": signing_algorithms,
         "revocation_endpoint_auth_methods_supported": auth_methods,
+        "revocation_endpoint_auth_signing_alg_values_supported": signing_algorithms,
         "claims_supported": [
             "sub", "iss", "aud", "iat", "exp", "auth_time", "nonce", "acr", "sid", "at_hash",
             "name", "email", "roles",

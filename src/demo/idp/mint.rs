@@ -14,6 +14,8 @@ pub enum Secret {
     RefreshToken,
     /// Likewise, but for `id_token_hint` on the way to the end session endpoint.
     IdToken,
+    /// What a client has signed to authenticate, once.
+    ClientAssertion,
     /// Known to one client.
     ClientSecret,
     /// Passes through the browser once, in the authorization response; spent right after.
@@ -37,6 +39,7 @@ impl Minted {
     pub(super) fn random(&self, kind: Secret) -> String {
         let prefix = match kind {
             Secret::AccessToken => "at",
+            Secret::ClientAssertion => "ca",
             Secret::ClientSecret => "cs",
             Secret::Code => "code",
             Secret::IdToken => "id",

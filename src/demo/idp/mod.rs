@@ -15,6 +15,7 @@
 //! real provider.
 
 mod answer;
+mod assertion;
 mod authorize;
 mod client_auth;
 mod faults;
@@ -43,7 +44,7 @@ use serde_json::{Value, json};
 
 use self::keys::{KeyFailure, KeySet};
 use self::mint::Minted;
-use self::store::{Client, Store};
+use self::store::{Client, Proof, Store};
 use super::loopback::Loopback;
 use crate::clock::UnixTime;
 
@@ -98,7 +99,7 @@ impl Idp {
     ) {
         let owned = |uris: &[&str]| uris.iter().map(|&uri| uri.to_owned()).collect();
         let client = Client {
-            secret: secret.to_owned(),
+            proof: Proof::Secret(secret.to_owned()),
             redirect_uris: owned(redirect_uris),
             post_logout_redirect_uris: owned(post_logout_redirect_uris),
         };
@@ -107,6 +108,13 @@ impl Idp {
             .store()
             .clients
             .insert(client_id.to_owned(), client);
+    }
+
+    /// From now on a client authenticates by what it signs with one of these keys (`private_key_jwt`), and by no secret.
+    pub fn set_client_keys(&self, client_id: &str, jwks: Value) {
+        if let Some(client) = self.shared.store().clients.get_mut(client_id) {
+            client.proof = Proof::Keys(jwks);
+        }
     }
 
     /// A new client secret, which is already among [`Idp::minted`].

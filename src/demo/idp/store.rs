@@ -5,8 +5,10 @@
 //! - With rotation, a refresh token is good once, or until the leeway ends. If it comes again, its family is revoked (RFC 9700
 //!   §4.14.2).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
+
+use serde_json::Value;
 
 use super::request::AuthorizationRequest;
 use super::users::User;
@@ -20,9 +22,17 @@ const LOGIN_LIFETIME: Duration = Duration::from_hours(1);
 /// How long a second login needs no password.
 const SIGN_ON_LIFETIME: Duration = Duration::from_hours(12);
 
+/// What a client authenticates with.
+#[derive(Clone, Debug)]
+pub(super) enum Proof {
+    /// What it signs with one of these keys, a JWK Set.
+    Keys(Value),
+    Secret(String),
+}
+
 #[derive(Clone, Debug)]
 pub(super) struct Client {
-    pub(super) secret: String,
+    pub(super) proof: Proof,
     pub(super) redirect_uris: Vec<String>,
     pub(super) post_logout_redirect_uris: Vec<String>,
 }
@@ -112,9 +122,17 @@ pub(super) struct Store {
     grants: HashMap<String, Grant>,
     refresh_tokens: HashMap<String, RefreshToken>,
     access_tokens: HashMap<String, AccessToken>,
+    /// The `jti` of every assertion that was taken, by client.
+    assertions: HashSet<(String, String)>,
 }
 
 impl Store {
+    /// Notes an assertion. `false` if it was there before.
+    pub(super) fn take_assertion(&mut self, client_id: &str, jti: &str) -> bool {
+        self.assertions
+            .insert((client_id.to_owned(), jti.to_owned()))
+    }
+
     /// Keeps a request until the person has answered it. Gives the form's handle.
     pub(super) fn begin_login(
         &mut self,

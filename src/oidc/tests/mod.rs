@@ -42,8 +42,8 @@ fn settings(issuer: &str) -> ClientSettings {
     ClientSettings {
         issuer: issuer.to_owned(),
         client_id: "shop".to_owned(),
-        client_secret: ClientSecret::new("canary-secret".to_owned()),
-        client_auth: ClientAuth::ClientSecretBasic,
+        client_auth: ClientAuth::ClientSecretBasic(ClientSecret::new("canary-secret".to_owned())),
+        client_keys: None,
         trusted_audiences: Vec::new(),
         discovery_url: None,
         endpoints: crate::oidc::Endpoints::default(),

@@ -74,7 +74,8 @@ fn basic_authentication_encodes_id_and_secret_each_by_itself() {
         idp.reply("/token", Reply::json(200, &sound()));
         let mut settings = settings(&idp.issuer);
         settings.client_id = "sh:op".to_owned();
-        settings.client_secret = ClientSecret::new(":%+ /é".to_owned());
+        let secret = ClientSecret::new(":%+ /é".to_owned());
+        settings.client_auth = ClientAuth::ClientSecretBasic(secret);
         exchange(settings).await.unwrap();
         let heard = &idp.heard("/token")[0];
         assert_eq!(
@@ -93,8 +94,8 @@ fn post_authentication_puts_id_and_secret_in_the_body() {
         idp.reply("/token", Reply::json(200, &sound()));
         idp.reply("/revoke", Reply::text(200, "text/plain", ""));
         let mut settings = settings(&idp.issuer);
-        settings.client_auth = ClientAuth::ClientSecretPost;
-        settings.client_secret = ClientSecret::new(":%+ /é".to_owned());
+        let secret = ClientSecret::new(":%+ /é".to_owned());
+        settings.client_auth = ClientAuth::ClientSecretPost(secret);
         exchange(settings.clone()).await.unwrap();
         let provider = Provider::new(settings, Clock::fixed(NOW));
         let revoked = provider.revoke(&client(), "t", "refresh_token").await;

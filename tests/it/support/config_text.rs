@@ -15,8 +15,18 @@ impl ConfigText {
         Self::shop_as("shop", origin, issuer, secret_file)
     }
 
+    /// The same with other lines for how the client authenticates.
+    pub fn shop_with(credentials: &str, origin: &str, issuer: &str) -> Self {
+        Self::client("shop", credentials, origin, issuer)
+    }
+
     /// The same with another client id.
     pub fn shop_as(client_id: &str, origin: &str, issuer: &str, secret_file: &str) -> Self {
+        let credentials = format!("client_secret = {{ file = \"{secret_file}\" }}");
+        Self::client(client_id, &credentials, origin, issuer)
+    }
+
+    fn client(client_id: &str, credentials: &str, origin: &str, issuer: &str) -> Self {
         Self::default()
             .lines("server", "bind = \"127.0.0.1:0\"")
             .lines("server", "admin_bind = \"127.0.0.1:0\"")
@@ -27,10 +37,7 @@ impl ConfigText {
                 "frontend.shop.oidc",
                 &format!("client_id = \"{client_id}\""),
             )
-            .lines(
-                "frontend.shop.oidc",
-                &format!("client_secret = {{ file = \"{secret_file}\" }}"),
-            )
+            .lines("frontend.shop.oidc", credentials)
     }
 
     /// Adds lines to a table.

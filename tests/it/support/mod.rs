@@ -52,6 +52,10 @@ pub struct Setup {
     pub session: String,
     /// Whole tables: more routes, upstreams, frontends.
     pub tables: String,
+    /// Lines for `[frontend.shop.oidc]` that say how it authenticates. `{dir}` is the directory of the configuration.
+    pub credentials: String,
+    /// Files beside the configuration, by name.
+    pub files: Vec<(&'static str, String)>,
     /// Lines for `[server]`.
     pub server: String,
     pub origin: String,
@@ -69,6 +73,8 @@ impl Default for Setup {
             oidc: String::new(),
             session: String::new(),
             tables: String::new(),
+            credentials: "client_secret = { file = \"{dir}/secret\" }".to_owned(),
+            files: Vec::new(),
             server: String::new(),
             origin: ORIGIN.to_owned(),
             provider_is_down: false,
@@ -132,6 +138,9 @@ impl TestBff {
         let api = Api::start().expect("the API starts");
         let dir = tempfile::tempdir().expect("a directory");
         std::fs::write(dir.path().join("secret"), secret).expect("written");
+        for (name, text) in &setup.files {
+            std::fs::write(dir.path().join(name), text).expect("written");
+        }
         keyring::rotate(
             &dir.path().join("keys"),
             &keyring::RotateOptions {
@@ -325,7 +334,8 @@ fn config_text(setup: &Setup, issuer: &str, api: &str, dir: &Path) -> ConfigText
     let port = issuer.rsplit(':').next().unwrap_or_default();
     let oidc = setup.oidc.replace("{issuer}", issuer);
     let oidc = oidc.replace("{port}", port);
-    ConfigText::shop(&setup.origin, issuer, &format!("{dir}/secret"))
+    let credentials = setup.credentials.replace("{dir}", &dir.to_string());
+    ConfigText::shop_with(&credentials, &setup.origin, issuer)
         .lines("server", "workers = 2")
         .lines("server", "shutdown_grace = \"1s\"")
         .lines("server", &setup.server)
