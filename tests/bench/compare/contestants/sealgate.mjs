@@ -47,7 +47,13 @@ path       = "/open"
 upstream   = "api"
 token      = "none"
 body_limit = "${bodyLimit}"
-${streams ? `
+
+[frontend.shop.route.home]
+path = "/home"
+${['a', 'b', 'c'].map((part) => `[frontend.shop.route.home.part.${part}]
+upstream = "api"
+path     = "/1k.json"
+`).join('')}${streams ? `
 [upstream.streams]
 url = "${streams.url}/streams"
 

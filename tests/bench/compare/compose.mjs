@@ -1,0 +1,62 @@
+// What a composed answer costs: three parts of 1 KiB in one answer, beside one plain call and so beside three.
+//
+// One sealgate process, both routes in turn, so that what the machine does besides hits both alike. Every part of a
+// composed answer must have reached the upstream.
+import { freePorts } from '../../node/lib/ports.mjs';
+import { sealgateSession } from './contestants/sealgate.mjs';
+import { openLane } from './lib/lane.mjs';
+import { measure } from './lib/load.mjs';
+import { cores as findCores, describeMachine } from './lib/machine.mjs';
+import { options } from './lib/options.mjs';
+import { bounded } from './lib/processes.mjs';
+import { figure, median, table } from './lib/table.mjs';
+import { SIZES, startUpstream } from './lib/upstream.mjs';
+
+const PARTS = 3;
+const given = options({ rounds: 5, seconds: 3, quick: false }, `\
+usage: run compose [--rounds N] [--seconds S] [--quick]
+
+  --rounds   how often each is driven (5)
+  --seconds  how long each time (3)
+  --quick    two rounds of two seconds`);
+const { rounds, seconds } = given.quick ? { rounds: 2, seconds: 2 } : given;
+
+await bounded(120 + (rounds + 1) * 4 * (seconds + 5), async ({ processes, dir, ends }) => {
+  const cores = findCores();
+  console.log(`# What a composed answer costs\n\n${describeMachine(cores)}\n`);
+  const [port] = await freePorts(1);
+  const upstream = await startUpstream({ processes, dir, port, core: cores.load });
+  const lane = await openLane(sealgateSession, { processes, dir, ends, upstream, cores });
+  const plain = { ...lane, path: `${lane.path}/${SIZES[0].file}` };
+  const composed = { ...lane, path: '/home', each: PARTS };
+  const turns = [1, 32].flatMap((connections) => [
+    { name: 'one plain call', lane: plain, connections },
+    { name: `a composed answer of ${PARTS} parts`, lane: composed, connections },
+  ]).map((turn) => ({ ...turn, results: [] }));
+  const drive = (turn, span) => measure(turn.lane, {
+    processes, core: cores.load, upstream, seconds: span, connections: turn.connections,
+  });
+  for (const turn of turns) await drive(turn, 1);
+  for (let round = 0; round < rounds; round += 1) {
+    for (const turn of round % 2 ? turns.toReversed() : turns) turn.results.push(await drive(turn, seconds));
+    console.error(`round ${round + 1} of ${rounds} done`);
+  }
+  await lane.lookBack();
+
+  const of = (turn, metric) => median(turn.results.map((result) => result[metric]));
+  const [plain1, composed1, plain32, composed32] = turns;
+  console.log([
+    `${lane.version}; parts of ${SIZES[0].name}; ${rounds} rounds of ${seconds} s`,
+    table(
+      ['', 'connections', 'CPU µs per request', 'req/s', 'p50 ms', 'p99 ms', 'peak MiB'],
+      turns.map((turn) => [
+        turn.name, String(turn.connections), ...['micros', 'rps', 'p50', 'p99', 'rss'].map((metric) => figure(of(turn, metric))),
+      ]),
+    ),
+    table(['beside one plain call', 'figure'], [
+      ['CPU, at 32 connections', `${figure(of(composed32, 'micros') / of(plain32, 'micros'))} ×`],
+      ['CPU beside three plain calls', `${figure(of(composed32, 'micros') / (PARTS * of(plain32, 'micros')))} ×`],
+      ['p50 more, at one connection', `${figure(of(composed1, 'p50') - of(plain1, 'p50'))} ms`],
+    ]),
+  ].join('\n\n'));
+});
