@@ -35,6 +35,6 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use call::{Answer, Called, Challenge, Get, Proxy, ReadError, Upstreams};
+pub use call::{Answer, BrokenOff, Called, Challenge, Get, Proxy, ReadError, Upstreams};
 pub use forward::{end_in_time, is_replayable, may_last, no_body};
 pub use settings::UpstreamSettings;

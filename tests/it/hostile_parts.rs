@@ -287,3 +287,23 @@ fn a_part_that_breaks_the_protocol_or_floods_harms_itself_alone() {
 fn a_part_that_takes_its_time_is_cut_at_the_first_limit() {
     check_all(slow, "2s", "timeout = \"500ms\"");
 }
+
+#[test]
+fn a_part_that_stalls_is_a_matter_of_time() {
+    let upstream = RawUpstream::start(|mut talk| {
+        while talk.head().is_some() {
+            talk.say("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n1");
+            while !talk.hear().is_empty() {}
+        }
+    });
+    let tables = format!(
+        "[upstream.raw]\nurl = \"http://{}\"\nidle_timeout = \"200ms\"\n\
+         [frontend.shop.route.home]\npath = \"/api/home\"\ndeadline = \"30s\"\n\
+         [frontend.shop.route.home.part.x]\nupstream = \"raw\"\npath = \"/x\"\noptional = true\n",
+        upstream.addr
+    );
+    let bff = TestBff::with(|setup| setup.tables = tables);
+    let answer = bff.signed_in().fetch("GET", "/api/home");
+    let failure = json!({"status": 504, "code": "upstream-timeout"});
+    assert_eq!(answer.json()["_errors"]["x"], failure, "{}", answer.text());
+}

@@ -35,7 +35,7 @@ use super::ApiCall;
 use crate::compose::{Failure, FailureCode, Kept, merged};
 use crate::frontend::{Composition, Part, Route};
 use crate::problem::Problem;
-use crate::proxy::{Called, Challenge, Get, Proxy, ReadError};
+use crate::proxy::{BrokenOff, Called, Challenge, Get, Proxy, ReadError};
 use crate::request::Ctx;
 use crate::token;
 use freshness::Freshness;
@@ -267,7 +267,8 @@ impl Run<'_> {
         let body = answer.read(part.max_bytes).await.map_err(|error| {
             Setback::Failed(match error {
                 ReadError::TooLarge => FailureCode::TooLarge.into(),
-                ReadError::BrokenOff(_) => FailureCode::UpstreamUnavailable.into(),
+                ReadError::BrokenOff(BrokenOff::Stalled) => FailureCode::UpstreamTimeout.into(),
+                ReadError::BrokenOff(BrokenOff::Cut) => FailureCode::UpstreamUnavailable.into(),
             })
         })?;
         let kept = part.shape.keep(&body).map_err(|why| {

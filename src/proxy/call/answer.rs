@@ -73,8 +73,14 @@ pub enum ReadError {
 
 /// The body did not arrive whole. The log has the cause.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("the upstream's answer broke off")]
-pub struct BrokenOff;
+pub enum BrokenOff {
+    /// The connection ended, or what came is not a body.
+    #[error("the upstream's answer broke off")]
+    Cut,
+    /// Nothing came for longer than the upstream's `idle_timeout`.
+    #[error("the upstream's answer stalled")]
+    Stalled,
+}
 
 /// The body of an answer, with all that it keeps busy until it is over.
 #[derive(Debug)]
@@ -144,12 +150,12 @@ impl AnswerBody {
                 }
                 Poll::Ready(Some(Err(error))) => {
                     log::warn!("upstream {}: the answer broke off: {error}", self.upstream);
-                    return Poll::Ready(Some(Err(BrokenOff)));
+                    return Poll::Ready(Some(Err(BrokenOff::Cut)));
                 }
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Pending if self.idle.has_expired(cx) => {
                     log::warn!("upstream {}: the answer stalled", self.upstream);
-                    return Poll::Ready(Some(Err(BrokenOff)));
+                    return Poll::Ready(Some(Err(BrokenOff::Stalled)));
                 }
                 Poll::Pending => return Poll::Pending,
             }

@@ -43,8 +43,8 @@ use request_body::RequestBody;
 use upload::Upload;
 use upstream::met_stale_connection;
 
-pub use answer::{Answer, ReadError};
-pub(super) use answer::{AnswerBody, BrokenOff};
+pub(super) use answer::AnswerBody;
+pub use answer::{Answer, BrokenOff, ReadError};
 pub use get::{Get, Proxy};
 pub(super) use length::Length;
 pub(super) use places::{Awaited, TunnelPlace, Watch};

@@ -52,7 +52,7 @@ impl ResponseBody {
     fn poll_body(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokenOff>>> {
         let mut body = self.body.borrow_mut();
         let Some(open) = &mut *body else {
-            return Poll::Ready(Some(Err(BrokenOff)));
+            return Poll::Ready(Some(Err(BrokenOff::Cut)));
         };
         let polled = open.poll_piece(cx);
         if matches!(polled, Poll::Ready(None)) {
