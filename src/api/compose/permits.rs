@@ -170,7 +170,8 @@ impl<'a> Permits<'a> {
         if tried.generation < self.generation {
             return Ok(true);
         }
-        if !token::renew_subject(route, ctx).await? {
+        // A token that was renewed for this request is not renewed again.
+        if self.generation > 0 || !token::renew_subject(route, ctx).await? {
             return Ok(false);
         }
         self.take_up(ctx)?;
