@@ -11,9 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
+use arc_swap::ArcSwap;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::bff::{Bff, Draining};
+use crate::bff::{Bff, Configured, Draining};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::coordination::{BadUrl, CoordinationSettings, Coordinator};
@@ -110,7 +111,12 @@ pub fn start(config: Config, clock: Clock, listeners: Listeners) -> Result<Runni
     let keys = SharedRing::load(&config.keys.dir, now, metrics.reloads.clone())?;
     let coordinator = coordinator(config.coordination.as_ref(), &config.frontends, &metrics)?;
     let bff = Arc::new(Bff {
-        frontends: config.frontends,
+        configured: ArcSwap::from_pointee(Configured {
+            frontends: config.frontends,
+            upstreams: config.upstreams,
+            trusted_proxies: config.server.trusted_proxies,
+            admin_hosts: config.server.admin_hosts,
+        }),
         keys,
         redemptions: Redemptions::default(),
         refreshes: Refreshes::default(),
@@ -122,8 +128,6 @@ pub fn start(config: Config, clock: Clock, listeners: Listeners) -> Result<Runni
         bad_logout_tokens: RateLimit::of_bad_logout_tokens(&clock),
         clock,
         metrics,
-        trusted_proxies: config.server.trusted_proxies,
-        admin_hosts: config.server.admin_hosts,
         unknown_hosts: Seldom::every(Duration::from_mins(1)),
         draining: Draining::default(),
     });
@@ -146,7 +150,7 @@ pub fn start(config: Config, clock: Clock, listeners: Listeners) -> Result<Runni
         .map_err(StartError::System)?;
     let operator = server::operator(&bff, listeners.operator)
         .map_err(|error| StartError::Listen(operator_addr, error))?;
-    let public = server::public(&bff, &config.upstreams, listeners.public, options)
+    let public = server::public(&bff, listeners.public, options)
         .map_err(|error| StartError::Listen(public_addr, error))?;
     log::info!(address = public_addr.to_string(), admin = operator_addr.to_string(),
         keys = bff.keys.current().len(); "serving");
@@ -325,7 +329,8 @@ async fn coordinate(bff: Arc<Bff>) {
 /// Contacts each identity provider early, so that the first login does not wait. A failure does not stop the start.
 async fn discover(bff: Arc<Bff>) {
     let idp = IdpClient::new(Duration::from_secs(10));
-    for frontend in bff.frontends.iter() {
+    let configured = bff.configured.load_full();
+    for frontend in configured.frontends.iter() {
         if let Err(error) = frontend.provider.discover(&idp).await {
             log::warn!(frontend = frontend.name.as_str(); "identity provider not reached: {error}");
         }

@@ -1,25 +1,31 @@
 //! What one process shares.
+//!
+//! - `configured`: what the configuration says, which a reload replaces · `draining`: the end of the process
 
+mod configured;
 mod draining;
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+
 use crate::clock::Clock;
 use crate::coordination::Coordinator;
-use crate::frontend::{Frontends, RateLimit};
+use crate::frontend::RateLimit;
 use crate::keyring::SharedRing;
 use crate::ledger::{Ends, FailedRenewals, Redemptions, Refreshes, Replicas, Revocations};
 use crate::telemetry::Seldom;
 use crate::telemetry::metrics::Metrics;
 
+pub use configured::Configured;
 pub use draining::Draining;
 
-/// The shared state of the process. What the configuration says never changes in it. The rest is what requests must know of
-/// one another, whichever worker serves them.
+/// The shared state of the process: what the configuration says, as one value, and what requests must know of one another,
+/// whichever worker serves them. A reload replaces the first and leaves the second.
 #[derive(Debug)]
 pub struct Bff {
-    /// Every frontend, selected by `Host`.
-    pub frontends: Frontends,
+    /// What the configuration says. A request does not look here again: it keeps what it found when it began.
+    pub configured: ArcSwap<Configured>,
     /// The key ring, reloaded while we run.
     pub keys: SharedRing,
     /// Codes of logins that are being redeemed, and the results.
@@ -42,10 +48,6 @@ pub struct Bff {
     pub clock: Clock,
     /// Counters for `/metrics`.
     pub metrics: Metrics,
-    /// The addresses whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Vec<ipnet::IpNet>,
-    /// Names by which the operator's listener may be called, beside `localhost` and addresses.
-    pub admin_hosts: Vec<String>,
     /// Unknown hosts that the log has named already.
     pub unknown_hosts: Seldom,
     /// Set when shutdown begins: readiness fails before connections do.

@@ -9,8 +9,8 @@ use ipnet::IpNet;
 
 use crate::coordination::CoordinationSettings;
 use crate::frontend::Frontends;
+use crate::frontend::UpstreamSettings;
 use crate::names::UpstreamName;
-use crate::proxy::UpstreamSettings;
 use crate::telemetry::{LogFilter, LogFormat};
 
 /// Everything the process needs to know to serve.

@@ -20,6 +20,7 @@ mod route_table;
 pub(crate) mod samples;
 mod target;
 mod token_requirement;
+mod upstream;
 
 pub use app::Frontend;
 pub use assets::AssetsSettings;
@@ -34,3 +35,4 @@ pub use route::{Action, Forward, Route};
 pub use route_table::RouteTable;
 pub use target::{Matched, Target, WebSocket};
 pub use token_requirement::TokenRequirement;
+pub use upstream::UpstreamSettings;

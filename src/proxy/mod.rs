@@ -29,7 +29,6 @@
 mod call;
 mod forward;
 mod headers;
-mod settings;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -37,4 +36,3 @@ mod tests;
 
 pub use call::{Answer, BrokenOff, Called, Challenge, Get, Proxy, ReadError, Upstreams};
 pub use forward::{end_in_time, is_replayable, may_last, no_body};
-pub use settings::UpstreamSettings;

@@ -15,7 +15,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use url::Url;
 
-use super::{Proxy, UpstreamSettings, Upstreams};
+use super::{Proxy, Upstreams};
+use crate::frontend::UpstreamSettings;
 use crate::frontend::samples::route;
 use crate::frontend::{Action, Forward, Matched, Route};
 use crate::guard::websocket;

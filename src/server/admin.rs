@@ -44,8 +44,9 @@ fn refuse_host(request: &HttpRequest, bff: &Bff) -> Option<HttpResponse> {
         (Some(host), None) => host.to_str().unwrap_or_default(),
         _ => return Some(HttpResponse::BadRequest().body("exactly one Host is needed\n")),
     };
+    let configured = bff.configured.load();
     let is_known = |host: Authority<'_>| {
-        let mut names = bff
+        let mut names = configured
             .admin_hosts
             .iter()
             .map(String::as_str)
@@ -79,7 +80,7 @@ fn refuse_host(request: &HttpRequest, bff: &Bff) -> Option<HttpResponse> {
 /// unready: live sessions go on without it, and would end if every replica left the balancer.
 fn ready(bff: &Bff) -> HttpResponse {
     let mut text = String::new();
-    for frontend in bff.frontends.iter() {
+    for frontend in bff.configured.load().frontends.iter() {
         let provider = &frontend.provider;
         let state = match (provider.is_known(), provider.is_failing()) {
             (false, _) => "not reached yet",

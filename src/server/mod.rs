@@ -11,12 +11,12 @@ mod page;
 mod pipeline;
 mod response;
 mod sent;
+mod view;
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::net::TcpListener;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_server::Server;
@@ -25,10 +25,10 @@ use actix_web::dev::AppConfig;
 use actix_web::{App, web};
 
 use self::connection::{Closing, Connections};
+use self::view::Views;
 use crate::bff::Bff;
-use crate::names::UpstreamName;
 use crate::oidc::IdpClient;
-use crate::proxy::{UpstreamSettings, Upstreams};
+use crate::proxy::Upstreams;
 use crate::session::OpenedSessions;
 
 /// How long a whole call to an identity provider may take, body included.
@@ -52,19 +52,16 @@ pub struct Options {
 struct Worker {
     bff: Arc<Bff>,
     idp: IdpClient,
-    upstreams: Upstreams,
+    views: Views,
     opened: RefCell<OpenedSessions>,
 }
 
 /// The public listener. The caller handles signals.
-#[expect(clippy::implicit_hasher, reason = "it is the configuration's own map")]
-pub fn public(
-    bff: &Arc<Bff>,
-    upstreams: &HashMap<UpstreamName, UpstreamSettings>,
-    listener: TcpListener,
-    options: Options,
-) -> std::io::Result<Server> {
-    let prepared = PreparedUpstreams::prepare(upstreams, options.workers)?;
+pub fn public(bff: &Arc<Bff>, listener: TcpListener, options: Options) -> std::io::Result<Server> {
+    let configured = bff.configured.load();
+    let upstreams = &configured.upstreams;
+    // Each worker makes its own later. Mistakes must show now.
+    Upstreams::new(upstreams).map_err(std::io::Error::other)?;
     let longest = upstreams.values().map(|upstream| upstream.idle_timeout);
     let patience = longest.max().unwrap_or(PATIENCE);
     limit_unread(&listener, patience);
@@ -73,7 +70,7 @@ pub fn public(
         let worker = Rc::new(Worker {
             bff: Arc::clone(&of_app),
             idp: IdpClient::new(IDP_TIMEOUT),
-            upstreams: prepared.take(),
+            views: Views::new(&of_app),
             opened: RefCell::default(),
         });
         let app = App::new()
@@ -128,42 +125,4 @@ pub fn operator(bff: &Arc<Bff>, listener: TcpListener) -> std::io::Result<Server
         .disable_signals()
         .listen("operator", listener, move || connections.clone())?;
     Ok(server.run())
-}
-
-/// One set of upstreams for each worker, made before the first worker starts, so that mistakes show early.
-#[derive(Clone)]
-struct PreparedUpstreams {
-    settings: HashMap<UpstreamName, UpstreamSettings>,
-    prepared: Arc<Mutex<Vec<Upstreams>>>,
-}
-
-impl PreparedUpstreams {
-    fn prepare(
-        settings: &HashMap<UpstreamName, UpstreamSettings>,
-        workers: usize,
-    ) -> std::io::Result<Self> {
-        let prepared = (0..workers)
-            .map(|_| Upstreams::new(settings))
-            .collect::<Result<_, _>>()
-            .map_err(std::io::Error::other)?;
-        Ok(Self {
-            settings: settings.clone(),
-            prepared: Arc::new(Mutex::new(prepared)),
-        })
-    }
-
-    /// The set for one worker. A worker that starts again later gets a new set.
-    fn take(&self) -> Upstreams {
-        let prepared = self
-            .prepared
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop();
-        prepared.unwrap_or_else(|| {
-            Upstreams::new(&self.settings).unwrap_or_else(|error| {
-                log::error!("a worker is without upstreams: {error}");
-                Upstreams::default()
-            })
-        })
-    }
 }

@@ -8,17 +8,20 @@
 //! - All decisions about cookies are made before the first byte of an answer leaves.
 //! - The order of the security checks is the order below. None of them is in a middleware.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
+use super::view::View;
 use super::{Worker, client_addr, host, response, sent};
 use crate::api::{self, ApiCall};
 use crate::frontend::{SessionUse, Target, WebSocket};
 use crate::guard;
 use crate::problem::Problem;
+use crate::proxy::Upstreams;
 use crate::request::{Arrival, Ctx};
-use crate::session::OpenResult;
+use crate::session::{OpenResult, OpenedSessions};
 use crate::telemetry::RequestScope;
 use crate::{assets, endpoint};
 
@@ -28,15 +31,17 @@ pub(super) async fn handle(request: HttpRequest, body: web::Payload) -> HttpResp
         return HttpResponse::InternalServerError().finish();
     };
     let bff = &worker.bff;
+    // A reload while the request runs is for later ones.
+    let view = worker.views.current(bff);
     let in_flight = sent::InFlight::begin(bff);
     // Every log line from here on says which request it is about, those of the answer's body too.
     let scope = RequestScope::begin(rand::random());
     let served = async {
         log::debug!(method = request.method().as_str(), path = request.uri().path(); "request");
         let arrival = Arrival::of(&request, scope.clone());
-        let (ctx, answer) = match enter(&request, &arrival, &worker) {
+        let (ctx, answer) = match enter(&request, &arrival, &worker, &view) {
             Ok(mut ctx) => {
-                let answer = serve(&mut ctx, body, &worker).await;
+                let answer = serve(&mut ctx, body, &worker.opened, &view.upstreams).await;
                 (Some(ctx), answer)
             }
             Err(problem) => (None, Err(problem)),
@@ -53,13 +58,14 @@ fn enter<'r>(
     request: &'r HttpRequest,
     arrival: &'r Arrival<'r>,
     worker: &'r Worker,
+    view: &'r View,
 ) -> Result<Ctx<'r>, Problem> {
     let bff = &worker.bff;
     // 1 Who is calling.
-    let client = client_addr::of(request, &bff.trusted_proxies);
+    let client = client_addr::of(request, &view.configured.trusted_proxies);
     // 2 Which frontend: 421 if none has this Host.
     let host = host::of(request)?;
-    let frontend = bff.frontends.select(host);
+    let frontend = view.configured.frontends.select(host);
     let frontend = frontend.inspect_err(|_| host::warn_of_unknown(host, bff))?;
     arrival.scope.set_frontend((&frontend.name).into());
     let now = bff.clock.now();
@@ -86,7 +92,8 @@ fn enter<'r>(
 async fn serve(
     ctx: &mut Ctx<'_>,
     body: web::Payload,
-    worker: &Worker,
+    opened: &RefCell<OpenedSessions>,
+    upstreams: &Upstreams,
 ) -> Result<HttpResponse, Problem> {
     let (request, frontend, websocket) = (ctx.request, ctx.frontend, ctx.arrival.websocket);
     // 3 Which target: 400, 404, 405; 431 for a header section that is too long, cookies and all.
@@ -101,7 +108,7 @@ async fn serve(
     let session_use = session_use(target);
     if session_use != SessionUse::Ignores {
         // 5 Whose session: a bad or dead cookie is nobody's, and is deleted.
-        ctx.open_session(&worker.opened).await;
+        ctx.open_session(opened).await;
         // 6 Was it ended: 503 if that cannot be known.
         ctx.check_revocations(session_use)?;
     }
@@ -117,7 +124,7 @@ async fn serve(
                 matched,
                 admitted,
                 body,
-                upstreams: &worker.upstreams,
+                upstreams,
             };
             api::serve(call, ctx).await
         }

@@ -3,8 +3,8 @@
 use super::resolver::{DAY, Resolver};
 use crate::config::key_path::KeyPath;
 use crate::config::settings;
+use crate::frontend::UpstreamSettings;
 use crate::names::UpstreamName;
-use crate::proxy::UpstreamSettings;
 use crate::tls;
 
 /// As many as a host has ports.

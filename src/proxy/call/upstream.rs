@@ -27,10 +27,10 @@ use super::base::Base;
 use super::connector::{Connector, Heard};
 use super::places::{NoPlace, NoTunnel, Place, Places, TunnelPlace, Tunnels};
 use super::request_body::RequestBody;
+use crate::frontend::UpstreamSettings;
 use crate::guard::{MAX_HEADER_BYTES, spender};
 use crate::names::UpstreamName;
 use crate::problem::Problem;
-use crate::proxy::UpstreamSettings;
 use crate::tls;
 
 /// Time for name resolution, TCP and TLS. An upstream that needs longer is down.

@@ -1,4 +1,4 @@
-//! What `config` tells the proxy about upstreams.
+//! One API base: where it is, and how long and how often it may be called.
 
 use std::path::PathBuf;
 use std::time::Duration;
