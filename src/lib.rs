@@ -14,6 +14,7 @@
 //! | the path of every request, in nine steps | `server::pipeline` |
 //! | what each management endpoint is, in one table | [`frontend::Endpoint::rules`] |
 //! | an endpoint's flow; an API route's flow | [`endpoint`], a file for each; [`api`], a file for each action |
+//! | how a login begins | [`login`] |
 //! | what is known of one request | [`request`] |
 //! | what the log says of one request | [`telemetry::RequestScope`] |
 //! | a connection: TLS, versions of HTTP, time limits | `server::connection` |
@@ -60,6 +61,8 @@ pub mod proxy;
 pub mod assets;
 
 pub mod token;
+
+pub mod login;
 
 pub mod request;
 

@@ -13,9 +13,3 @@ pub(super) fn unavailable(error: &OidcError) -> Problem {
     log::warn!("login not completed: {error}");
     Problem::IdentityProviderUnavailable
 }
-
-/// The problem after a call to the identity provider failed, before it began or ended a login.
-pub(super) fn provider_failed(doing: &str, error: &OidcError) -> Problem {
-    log::warn!("{doing}: {error}");
-    Problem::IdentityProviderUnavailable
-}

@@ -1,23 +1,21 @@
-//! `GET /bff/login`: seals a login attempt into a cookie and sends the browser to the identity provider.
+//! `GET /bff/login`: what the request asks for, and the login that begins with it ([`login::begin`]).
 //!
 //! # Invariants
-//! - Each attempt has a cookie of its own, so that logins in several tabs do not disturb each other.
 //! - Of a request's parameters, only those of [`LoginParams`] reach the provider, and those that `oidc.login_params` names. `returnUrl` is a local path, or `/`.
 //! - The person arrives at the very `returnUrl` that was asked for, or the login is refused before it begins.
 
 use actix_web::HttpResponse;
-use actix_web::http::header;
+use actix_web::http::StatusCode;
 
-use super::failure::provider_failed;
 use super::form::{query, single};
 use super::silent;
 use crate::guard::is_speculative;
+use crate::login::{self, Wish};
 use crate::names::ReturnTo;
-use crate::oidc::{AuthorizationRequest, LoginParams, Provider};
+use crate::oidc::LoginParams;
 use crate::problem::Problem;
 use crate::request::Ctx;
-use crate::session::{LoginAttempt, LoginState, Manner, SessionId, StoreError};
-use crate::telemetry::metrics::LoginResult;
+use crate::session::Manner;
 
 /// Longest parameter passed on to the provider, in bytes.
 const MAX_PARAM: usize = 512;
@@ -53,7 +51,7 @@ pub(super) async fn serve(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Problem> {
         replaces,
         is_second: false,
     };
-    begin(ctx, wish).await
+    login::begin(ctx, wish, StatusCode::FOUND).await
 }
 
 /// Begins a login in an iframe, with `prompt=none`. If something goes wrong, the parent page is told "not signed in".
@@ -71,86 +69,9 @@ pub(super) async fn serve_silent(ctx: &mut Ctx<'_>) -> HttpResponse {
         replaces: ctx.session.as_ref().map(|session| session.id),
         is_second: false,
     };
-    match begin(ctx, wish).await {
+    match login::begin(ctx, wish, StatusCode::FOUND).await {
         Ok(redirect) => redirect,
         Err(_) => silent::page(ctx.frontend, false),
-    }
-}
-
-/// What a login is to be.
-pub(super) struct Wish {
-    pub(super) asked: LoginParams,
-    pub(super) return_to: ReturnTo,
-    pub(super) manner: Manner,
-    /// The session whose place the new one takes.
-    pub(super) replaces: Option<SessionId>,
-    /// Whether it begins by itself, after another one failed.
-    pub(super) is_second: bool,
-}
-
-/// Sends the browser to the identity provider.
-pub(super) async fn begin(ctx: &mut Ctx<'_>, wish: Wish) -> Result<HttpResponse, Problem> {
-    let Wish {
-        asked, return_to, ..
-    } = wish;
-    let (mut state, rest) = LoginState::new(&return_to, wish.replaces.is_some(), ctx.now);
-    state.manner = wish.manner;
-    state.is_demanding = asked.acr_values.is_some()
-        || asked.max_age.is_some()
-        || asked
-            .prompt
-            .as_deref()
-            .is_some_and(|prompt| prompt != "none");
-    state.is_second = wish.is_second;
-    let random = Provider::random_state();
-    let sealed = ctx
-        .wallet
-        .seal_login_state(&random, &state)
-        .map_err(not_stored)?;
-    let AuthorizationRequest {
-        url,
-        nonce,
-        verifier,
-    } = ctx
-        .frontend
-        .provider
-        .authorize(ctx.idp, &asked, &sealed)
-        .await
-        .map_err(|error| provider_failed("no login can begin", &error))?;
-    ctx.bff.replicas.began(&random);
-    let attempt = LoginAttempt {
-        state: random,
-        nonce,
-        verifier,
-        issuer: ctx.frontend.provider.settings().issuer.clone(),
-        rest,
-        started_at: ctx.now,
-        silent: wish.manner == Manner::Silent,
-        max_age: asked.max_age,
-        acr_values: asked.acr_values,
-        replaces: wish.replaces,
-    };
-    ctx.wallet.store_login(&attempt).map_err(not_stored)?;
-    ctx.bff
-        .metrics
-        .login(&ctx.frontend.name, LoginResult::Started);
-    Ok(HttpResponse::Found()
-        .insert_header((header::LOCATION, url.as_str()))
-        .finish())
-}
-
-fn not_stored(error: StoreError) -> Problem {
-    match error {
-        StoreError::TooLarge(error) => {
-            log::info!("login not begun: {error}");
-            Problem::BadRequest(
-                "returnUrl or another parameter is too long beside the cookies that are there",
-            )
-        }
-        StoreError::Seal(error) => {
-            log::error!("login not begun: {error}");
-            Problem::Internal
-        }
     }
 }
 

@@ -15,14 +15,14 @@
 //! more, or in another tab. The page asks for the same address again, and that navigation is our own.
 
 use actix_web::HttpResponse;
-use actix_web::http::header;
+use actix_web::http::{StatusCode, header};
 use url::form_urlencoded::byte_serialize;
 
 use super::authorization_response::AuthorizationResponse;
-use super::login::{self, Wish};
 use super::silent;
 use crate::frontend::{Target, WebSocket};
 use crate::guard;
+use crate::login::{self, Wish};
 use crate::names::ReturnTo;
 use crate::oidc::{LoginParams, known_code, quotable};
 use crate::problem::{LoginFailure, Problem};
@@ -151,7 +151,7 @@ async fn after_error(
             ctx.bff
                 .metrics
                 .login(&ctx.frontend.name, LoginResult::Failed);
-            login::begin(ctx, again(way, attempt)).await
+            login::begin(ctx, again(way, attempt), StatusCode::FOUND).await
         }
         // A person need not be told what they have just decided, nor the end of a login that was to ask nothing.
         _ if way.state.manner == Manner::Quiet || is_denied => {

@@ -1,0 +1,103 @@
+//! The beginning of a login: an attempt is sealed into a cookie, and the browser is sent to the identity provider.
+//!
+//! `endpoint` begins one because a request asks for it, or because another login failed; `api` because a page needs a user.
+//!
+//! # Invariants
+//! - Each attempt has a cookie of its own, so that logins in several tabs do not disturb each other.
+
+use actix_web::HttpResponse;
+use actix_web::http::{StatusCode, header};
+
+use crate::names::ReturnTo;
+use crate::oidc::{AuthorizationRequest, LoginParams, Provider};
+use crate::problem::Problem;
+use crate::request::Ctx;
+use crate::session::{LoginAttempt, LoginState, Manner, SessionId, StoreError};
+use crate::telemetry::metrics::LoginResult;
+
+/// What a login is to be.
+pub struct Wish {
+    /// What the provider is asked for.
+    pub asked: LoginParams,
+    /// Where the person arrives afterwards.
+    pub return_to: ReturnTo,
+    /// What becomes of the answer.
+    pub manner: Manner,
+    /// The session whose place the new one takes.
+    pub replaces: Option<SessionId>,
+    /// Whether it begins by itself, after another one failed.
+    pub is_second: bool,
+}
+
+/// Sends the browser to the identity provider, with the status of a redirect.
+pub async fn begin(
+    ctx: &mut Ctx<'_>,
+    wish: Wish,
+    status: StatusCode,
+) -> Result<HttpResponse, Problem> {
+    let Wish {
+        asked, return_to, ..
+    } = wish;
+    let (mut state, rest) = LoginState::new(&return_to, wish.replaces.is_some(), ctx.now);
+    state.manner = wish.manner;
+    state.is_demanding = asked.acr_values.is_some()
+        || asked.max_age.is_some()
+        || asked
+            .prompt
+            .as_deref()
+            .is_some_and(|prompt| prompt != "none");
+    state.is_second = wish.is_second;
+    let random = Provider::random_state();
+    let sealed = ctx
+        .wallet
+        .seal_login_state(&random, &state)
+        .map_err(not_stored)?;
+    let AuthorizationRequest {
+        url,
+        nonce,
+        verifier,
+    } = ctx
+        .frontend
+        .provider
+        .authorize(ctx.idp, &asked, &sealed)
+        .await
+        .map_err(|error| {
+            log::warn!("no login can begin: {error}");
+            Problem::IdentityProviderUnavailable
+        })?;
+    ctx.bff.replicas.began(&random);
+    let attempt = LoginAttempt {
+        state: random,
+        nonce,
+        verifier,
+        issuer: ctx.frontend.provider.settings().issuer.clone(),
+        rest,
+        started_at: ctx.now,
+        silent: wish.manner == Manner::Silent,
+        max_age: asked.max_age,
+        acr_values: asked.acr_values,
+        replaces: wish.replaces,
+    };
+    ctx.wallet.store_login(&attempt).map_err(not_stored)?;
+    ctx.bff
+        .metrics
+        .login(&ctx.frontend.name, LoginResult::Started);
+    Ok(HttpResponse::build(status)
+        .insert_header((header::LOCATION, url.as_str()))
+        .finish())
+}
+
+fn not_stored(error: StoreError) -> Problem {
+    match error {
+        StoreError::TooLarge(error) => {
+            log::info!("login not begun: {error}");
+            Problem::BadRequest(
+                "returnUrl or another parameter is too long beside the cookies that are there",
+            )
+        }
+        StoreError::Seal(error) => {
+            log::error!("login not begun: {error}");
+            Problem::Internal
+        }
+    }
+}
