@@ -23,6 +23,7 @@
 //! | when and how tokens are refreshed | `token::refresh` |
 //! | what requests of one session must know of one another | [`ledger`] |
 //! | what replicas share | [`coordination`] |
+//! | proofs that a client has a key | [`proof`] |
 //! | key files and rotation | [`keyring`], `keys/README.md` |
 //! | what the configuration means | [`config`] |
 //! | the whole story as tests | `tests/it/login.rs` |
@@ -81,6 +82,8 @@ pub mod ledger;
 pub mod session;
 
 pub mod oidc;
+
+pub mod proof;
 
 pub mod keyring;
 

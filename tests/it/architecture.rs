@@ -21,12 +21,13 @@ fn layers() -> Vec<String> {
 }
 
 /// These know nothing of the HTTP server.
-const WITHOUT_SERVER: [&str; 9] = [
+const WITHOUT_SERVER: [&str; 10] = [
     "frontend",
     "coordination",
     "ledger",
     "session",
     "oidc",
+    "proof",
     "keyring",
     "page",
     "problem",
