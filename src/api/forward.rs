@@ -42,7 +42,7 @@ pub(super) async fn serve(
         Ok::<_, Problem>(outcome)
     };
     // The end of the session counts for a stream from here on, wherever the refresh of another request moves it.
-    let session = ctx.session.as_ref();
+    let session = ctx.caller.session();
     let streamed = session.filter(|_| proxy::may_last(request, matched.websocket));
     let watched = streamed.map(|session| bff.ends.watch(session));
     // May it go, and as whom: 401, 403, 429, 503.
@@ -67,7 +67,7 @@ pub(super) async fn serve(
         permit = renewed;
         body = proxy::no_body(request).await?;
     };
-    let answer = proxy::end_in_time(answer, bff, ctx.session.as_deref().map(|s| &**s));
+    let answer = proxy::end_in_time(answer, bff, ctx.caller.session().map(|session| &***session));
     drop(watched);
     Ok(answer)
 }

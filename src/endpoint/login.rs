@@ -43,7 +43,7 @@ pub(super) async fn serve(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Problem> {
         Some("none") => Manner::Quiet,
         _ => Manner::Asking,
     };
-    let replaces = ctx.session.as_ref().map(|session| session.id);
+    let replaces = ctx.caller.session().map(|session| session.id);
     let wish = Wish {
         asked,
         return_to,
@@ -66,7 +66,7 @@ pub(super) async fn serve_silent(ctx: &mut Ctx<'_>) -> HttpResponse {
         },
         return_to: ReturnTo::root(),
         manner: Manner::Silent,
-        replaces: ctx.session.as_ref().map(|session| session.id),
+        replaces: ctx.caller.session().map(|session| session.id),
         is_second: false,
     };
     match login::begin(ctx, wish, StatusCode::FOUND).await {

@@ -39,7 +39,7 @@ pub(super) fn url(frontend: &Frontend, session: &Session) -> String {
 
 /// `POST /bff/logout`
 pub(super) async fn by_script(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Problem> {
-    let logout_url = match (&ctx.session, ctx.wallet.load_hint()) {
+    let logout_url = match (ctx.caller.session(), ctx.wallet.load_hint()) {
         (Some(session), _) => url(ctx.frontend, session),
         (None, Some(hint)) => {
             format!(
@@ -63,7 +63,7 @@ pub(super) async fn by_navigation(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Pro
     let sid = single(&params, "sid")?.ok_or(Problem::BadRequest("sid is missing"))?;
     let return_to = return_url(&params)?;
     let hint = ctx.wallet.load_hint();
-    let session_id = match (&ctx.session, &hint) {
+    let session_id = match (ctx.caller.session(), &hint) {
         (Some(session), _) => session.id,
         (None, Some(hint)) => hint.session,
         (None, None) => {
@@ -78,10 +78,10 @@ pub(super) async fn by_navigation(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Pro
         ));
     }
     // Without a session only the provider's part is left.
-    let newer = if ctx.session.is_some() {
-        end(ctx).await
-    } else {
+    let newer = if ctx.caller.is_nobody() {
         None
+    } else {
+        end(ctx).await
     };
     ctx.wallet.delete_hint();
     let id_token = newer
@@ -130,7 +130,7 @@ pub(super) fn landing(ctx: &Ctx<'_>) -> HttpResponse {
 /// Ends the session: cookies first, then tokens (RFC 7009 §2.1). Returns the hint that the browser does not have yet, if
 /// there is one.
 async fn end(ctx: &mut Ctx<'_>) -> Option<LogoutHint> {
-    let session = ctx.session.clone();
+    let session = ctx.caller.session().cloned();
     ctx.end_session();
     let session = session?;
     log::info!(target: "sealgate::audit", session = session.id.short(); "logout");

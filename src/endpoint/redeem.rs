@@ -10,7 +10,6 @@
 //! # Spec
 //! RFC 6749 §4.1.3, RFC 7636, OpenID Connect Core §3.1.3.7.
 
-use std::rc::Rc;
 use std::sync::Arc;
 
 use openidconnect::{AccessToken, PkceCodeVerifier};
@@ -24,7 +23,7 @@ use crate::frontend::{Frontend, Said};
 use crate::ledger::{Landing, REDEMPTION_MEMORY, Redeemed, Redemption};
 use crate::oidc::{self, Claims, Expectation, IdpClient, OidcError};
 use crate::problem::{LoginFailure, Problem};
-use crate::request::Ctx;
+use crate::request::{Caller, Ctx};
 use crate::session::{LoginAttempt, Session, SessionId, StoreError, TokenSet};
 use crate::telemetry::metrics::LoginResult;
 use crate::telemetry::take_along;
@@ -58,7 +57,7 @@ pub(super) async fn redeem(
         return Err(failed(LoginFailure::NoLoginAttempt));
     }
     deliver(ctx, &redeemed)?;
-    if let (Some(replaced), Some(session)) = (attempt.replaces, &ctx.session) {
+    if let (Some(replaced), Some(session)) = (attempt.replaces, ctx.caller.session()) {
         ctx.wallet.mark_replaced(replaced, session);
         // Copies of its cookies, and its open streams, end with it.
         ctx.revoke(replaced);
@@ -295,6 +294,6 @@ fn deliver(ctx: &mut Ctx<'_>, redeemed: &Redeemed) -> Result<(), Problem> {
         ctx.bff.metrics.login(&ctx.frontend.name, LoginResult::Ok);
         log::info!(target: "sealgate::audit", session = session.id.short(); "login");
     }
-    ctx.session = Some(Rc::new(session.clone().into()));
+    ctx.caller = Caller::browser(session.clone());
     Ok(())
 }

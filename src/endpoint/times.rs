@@ -17,7 +17,7 @@ pub(super) struct Times {
 impl Times {
     /// The session and its times, if API routes still take it.
     pub(super) fn of<'c>(ctx: &'c Ctx<'_>) -> Option<(&'c Session, Self)> {
-        let session: &Session = ctx.session.as_ref()?;
+        let session: &Session = ctx.caller.session()?;
         let refuses = |tokens| ctx.bff.refreshes.is_refused(tokens, ctx.now);
         let times = if Fingerprint::of(session).is_some_and(refuses) {
             // The provider has refused the refresh token, so the session ends with its access token.

@@ -104,7 +104,7 @@ pub(super) fn is_second_look(ctx: &Ctx<'_>, query: &[(String, String)]) -> bool 
 
 /// Whether the login has been done, by the same answer or another attempt.
 fn is_signed_in(ctx: &Ctx<'_>, problem: &Problem, state: &LoginState) -> bool {
-    let Some(session) = &ctx.session else {
+    let Some(session) = ctx.caller.session() else {
         return false;
     };
     let is_newer = session.started_at >= state.begun_at;
@@ -126,7 +126,7 @@ fn may_see_more(ctx: &Ctx<'_>, problem: &Problem, response: &AuthorizationRespon
     );
     may_be_done
         && response.is_answer()
-        && ctx.session.is_none()
+        && ctx.caller.is_nobody()
         && ctx.frontend.session.same_site == SameSite::Strict
         && !shows_all
         && guard::wants_page(headers)

@@ -1,19 +1,19 @@
 //! What is known of a request.
 
 use std::net::IpAddr;
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
 use actix_web::HttpRequest;
 
+use super::caller::Caller;
 use crate::bff::Bff;
 use crate::clock::UnixTime;
 use crate::frontend::{Frontend, Target, WebSocket};
 use crate::guard::{self, CookieLines};
 use crate::names::ReturnTo;
 use crate::oidc::IdpClient;
-use crate::session::{OpenResult, OpenSession, Wallet};
+use crate::session::{OpenResult, Wallet};
 use crate::telemetry::RequestScope;
 
 /// What is known of a request before its frontend is.
@@ -60,8 +60,8 @@ pub struct Ctx<'r> {
     pub now: UnixTime,
     /// The cookies of ours that came with it, and those that its answer sets, whatever becomes of the request.
     pub wallet: Wallet<'r>,
-    /// The opened session, if there is one.
-    pub session: Option<Rc<OpenSession>>,
+    /// Who calls, once that is known.
+    pub caller: Caller,
     /// How its cookies were found.
     pub found: OpenResult,
     /// Where the person wants to be in the end, as far as it is known: a page about a problem leads back there.

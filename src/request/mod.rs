@@ -3,10 +3,12 @@
 //! `server::pipeline` makes both. `endpoint`, `api` and `token` work with a [`Ctx`], and `server::response` answers with what
 //! they leave in it.
 //!
-//! - `opening`: the session behind the request's cookies · `session`: writes and ends it
+//! - `caller`: who calls · `opening`: the session behind the request's cookies · `session`: writes and ends it
 
+mod caller;
 mod ctx;
 mod opening;
 mod session;
 
+pub use caller::Caller;
 pub use ctx::{Arrival, Ctx};

@@ -21,9 +21,9 @@ impl Ctx<'_> {
         if let Some(kid) = loaded.kid {
             self.bff.metrics.opened_with(*kid.as_bytes());
         }
-        self.session = loaded.session;
+        self.caller = loaded.session.into();
         self.found = loaded.result;
-        if let Some(session) = self.session.as_ref().filter(|_| loaded.is_new)
+        if let Some(session) = self.caller.session().filter(|_| loaded.is_new)
             && self.bff.coordinator.is_none()
         {
             let tokens = || Fingerprint::of(session);
@@ -39,14 +39,14 @@ impl Ctx<'_> {
     /// its cookies are kept, and the same request will do later. Logout and login go on.
     pub fn check_revocations(&mut self, session_use: SessionUse) -> Result<(), Problem> {
         let revocations = &self.bff.revocations;
-        let session = self.session.as_ref();
+        let session = self.caller.session();
         if session.is_some_and(|session| revocations.is_revoked(session)) {
             self.found = OpenResult::Ended;
             self.drop_session();
         }
         self.bff.metrics.session_opened(self.found.as_str());
         let is_stale = |coordinator: &Arc<Coordinator>| coordinator.revocations_are_stale();
-        if self.session.is_some()
+        if !self.caller.is_nobody()
             && session_use == SessionUse::ReliesOn
             && self.bff.coordinator.as_ref().is_some_and(is_stale)
         {

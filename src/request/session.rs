@@ -3,6 +3,7 @@
 //! [`Wallet`](crate::session::Wallet) writes the cookies. Here metrics count them, and revocations and other replicas hear
 //! of sessions that end.
 
+use super::caller::Caller;
 use super::ctx::Ctx;
 use crate::ledger::{Fingerprint, Revocation};
 use crate::session::{LogoutHint, Session, SessionId, StoreError};
@@ -65,7 +66,7 @@ impl Ctx<'_> {
 
     /// Notes that the session was used, at most every tenth of its idle timeout.
     pub fn touch(&mut self) {
-        if let Some(session) = &self.session {
+        if let Some(session) = self.caller.session() {
             self.wallet.touch(session);
         }
     }
@@ -73,19 +74,19 @@ impl Ctx<'_> {
     /// Deletes the session's cookies without a mark: if another replica's answer with good cookies is still under way,
     /// that answer wins.
     pub fn drop_session(&mut self) {
-        self.session = None;
+        self.caller = Caller::Nobody;
         self.end_session();
     }
 
     /// Ends the session for good. In this browser a mark keeps late answers from bringing it back. In this process, or in
     /// all with `[coordination]`, neither a copied cookie nor a refresh under way serves it any longer.
     pub fn end_session(&mut self) {
-        let session = self.session.take();
-        if let Some(session) = &session {
+        let caller = std::mem::replace(&mut self.caller, Caller::Nobody);
+        let session = caller.session();
+        if let Some(session) = session {
             self.revoke(session.id);
         }
-        self.wallet
-            .end(session.as_deref().map(|session| &**session));
+        self.wallet.end(session.map(|session| &***session));
     }
 
     /// Lets no cookie of this session, nor a copy of one, open any longer.

@@ -20,7 +20,7 @@ use crate::frontend::{SessionUse, Target, WebSocket};
 use crate::guard;
 use crate::problem::Problem;
 use crate::proxy::Upstreams;
-use crate::request::{Arrival, Ctx};
+use crate::request::{Arrival, Caller, Ctx};
 use crate::session::{OpenResult, OpenedSessions};
 use crate::telemetry::RequestScope;
 use crate::{assets, endpoint};
@@ -81,7 +81,7 @@ fn enter<'r>(
         wallet: frontend
             .jar
             .wallet(arrival.cookies.iter(), bff.keys.current(), now),
-        session: None,
+        caller: Caller::Nobody,
         found: OpenResult::Anonymous,
         back: None,
         look_again: None,

@@ -18,7 +18,7 @@ pub(super) async fn users(
     requirement: TokenRequirement,
     ctx: &mut Ctx<'_>,
 ) -> Result<Option<Permit>, Problem> {
-    if ctx.session.is_none() || !requirement.is_users() {
+    if ctx.caller.is_nobody() || !requirement.is_users() {
         return Ok(None);
     }
     let bearer = match refresh::when_due(ctx).await? {
@@ -30,7 +30,7 @@ pub(super) async fn users(
 
 /// A permit with the token that the session has now.
 fn of_user(ctx: &Ctx<'_>, bearer: Bearer) -> Result<Permit, Problem> {
-    let session = ctx.session.as_ref().ok_or(Problem::Internal)?;
+    let session = ctx.caller.session().ok_or(Problem::Internal)?;
     let authorization = session.authorization().map_err(unfit)?;
     Ok(Permit {
         credential: Credential::Bearer(authorization),
@@ -46,7 +46,7 @@ pub fn renewed(ctx: &Ctx<'_>) -> Result<Permit, Problem> {
 
 /// Whether the user's token has the scopes that the route requires.
 pub(super) fn check_scopes(route: &Route, ctx: &Ctx<'_>) -> Result<(), Problem> {
-    let session = ctx.session.as_ref().ok_or(Problem::Internal)?;
+    let session = ctx.caller.session().ok_or(Problem::Internal)?;
     route.policy.check_scopes(&session.tokens.scope)
 }
 

@@ -152,7 +152,7 @@ pub async fn renew_subject(route: &Route, ctx: &mut Ctx<'_>) -> Result<bool, Pro
 
 /// Notes that new tokens, or a new exchange, were refused like the old ones.
 pub fn note_refused_subject(route: &Route, ctx: &Ctx<'_>) {
-    if let Some(session) = &ctx.session {
+    if let Some(session) = ctx.caller.session() {
         let failed_renewals = &ctx.bff.failed_renewals;
         failed_renewals.note(session.id, &route.name, ctx.now);
     }
@@ -160,7 +160,7 @@ pub fn note_refused_subject(route: &Route, ctx: &Ctx<'_>) {
 
 /// Whether that happened lately.
 pub fn is_refused_again(route: &Route, ctx: &Ctx<'_>) -> bool {
-    let session = ctx.session.as_ref();
+    let session = ctx.caller.session();
     let failed_renewals = &ctx.bff.failed_renewals;
     session.is_some_and(|session| failed_renewals.is_noted(session.id, &route.name, ctx.now))
 }
@@ -171,7 +171,7 @@ pub fn exchanging<'c>(ctx: &Ctx<'c>) -> Result<Exchanging<'c>, Problem> {
         frontend: ctx.frontend,
         idp: ctx.idp,
         metrics: &ctx.bff.metrics,
-        session: Rc::clone(ctx.session.as_ref().ok_or(Problem::Internal)?),
+        session: Rc::clone(ctx.caller.session().ok_or(Problem::Internal)?),
     })
 }
 

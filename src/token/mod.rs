@@ -69,7 +69,7 @@ pub fn check_policy(
     matched: Matched<'_, '_>,
     ctx: &Ctx<'_>,
 ) -> Result<(), Problem> {
-    if ctx.session.is_none() {
+    if ctx.caller.is_nobody() {
         anonymous::check(matched.route.token, matched.route, ctx)?;
     }
     spend(admitted, matched.route, ctx)?;
@@ -83,7 +83,7 @@ pub async fn permit_as(
     route: &Route,
     ctx: &mut Ctx<'_>,
 ) -> Result<Permit, Problem> {
-    if ctx.session.is_none() {
+    if ctx.caller.is_nobody() {
         // A part may ask for another token than its route.
         anonymous::check(requirement, route, ctx)?;
     }
@@ -102,7 +102,7 @@ pub async fn permit_as(
 fn spend(admitted: &Admitted, route: &Route, ctx: &Ctx<'_>) -> Result<(), Problem> {
     match &route.rate_limit {
         Some(limit) if limit.by == CountedBy::Session => {
-            let session = ctx.session.as_ref();
+            let session = ctx.caller.session();
             let spender = session.map(|session| Spender::Session(session.id));
             limit.spend(spender.unwrap_or_else(|| admitted.spender()))
         }
@@ -116,7 +116,7 @@ fn check_claims(matched: Matched<'_, '_>, ctx: &Ctx<'_>) -> Result<(), Problem> 
     if !route.requires_claims() {
         return Ok(());
     }
-    let session = ctx.session.as_ref();
+    let session = ctx.caller.session();
     let session = session.ok_or_else(|| ctx.frontend.login_required())?;
     route
         .policy

@@ -10,7 +10,6 @@
 //! # Spec
 //! RFC 6749 §6, OpenID Connect Core §12.
 
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +23,7 @@ use crate::guard::is_speculative;
 use crate::ledger::{Begin, Fingerprint, Flight, Landed, Outcome, Renewal};
 use crate::oidc;
 use crate::problem::Problem;
-use crate::request::Ctx;
+use crate::request::{Caller, Ctx};
 use crate::session::{Session, StoreError};
 use crate::telemetry::metrics::RefreshResult;
 use crate::telemetry::take_along;
@@ -45,7 +44,7 @@ pub(super) enum Freshness {
 /// Makes sure that the session's access token is good for this request.
 pub(super) async fn when_due(ctx: &mut Ctx<'_>) -> Result<Freshness, Problem> {
     let ahead = ctx.frontend.session.refresh_ahead;
-    match &ctx.session {
+    match ctx.caller.session() {
         Some(session) if session.refresh_due(ctx.now, ahead) => at_once(ctx).await,
         _ => Ok(Freshness::Kept),
     }
@@ -55,7 +54,7 @@ pub(super) async fn when_due(ctx: &mut Ctx<'_>) -> Result<Freshness, Problem> {
 ///
 /// The ledger knows a refresh by its access token too. So the tokens that it hands out came after those of the request.
 pub(super) async fn at_once(ctx: &mut Ctx<'_>) -> Result<Freshness, Problem> {
-    let Some(session) = &ctx.session else {
+    let Some(session) = ctx.caller.session() else {
         return Ok(Freshness::Kept);
     };
     let is_speculative = is_speculative(ctx.request.headers());
@@ -143,7 +142,7 @@ async fn lead(
 
 /// The session goes on with new tokens, in this request and in the browser.
 fn adopt(ctx: &mut Ctx<'_>, renewal: &Renewal, has_ended: bool) -> Result<Freshness, Problem> {
-    let Some(session) = &ctx.session else {
+    let Some(session) = ctx.caller.session() else {
         return Ok(Freshness::Kept);
     };
     let mut renewed = session.renewed(renewal.tokens.clone(), renewal.session_ends_by, ctx.now);
@@ -163,7 +162,7 @@ fn adopt(ctx: &mut Ctx<'_>, renewal: &Renewal, has_ended: bool) -> Result<Freshn
                 // Some providers take only the newest ID token as a hint. One that is too large leaves the last in place.
                 ctx.store_hint(renewed.id, id_token.clone());
             }
-            ctx.session = Some(Rc::new(renewed.into()));
+            ctx.caller = Caller::browser(renewed);
             Ok(Freshness::Renewed)
         }
         Err(StoreError::TooLarge(error)) => {

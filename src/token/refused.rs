@@ -38,7 +38,7 @@ pub async fn renew(
     route: &Route,
     ctx: &mut Ctx<'_>,
 ) -> Result<Option<Permit>, Problem> {
-    let session = ctx.session.as_ref().filter(|_| refused.bearer.is_users());
+    let session = ctx.caller.session().filter(|_| refused.bearer.is_users());
     let Some(session) = session else {
         return Ok(None);
     };
@@ -74,7 +74,7 @@ pub fn step_up(
     route: &Route,
     ctx: &Ctx<'_>,
 ) -> Result<(), Problem> {
-    match &ctx.session {
+    match ctx.caller.session() {
         Some(session) => asks_for_step_up(challenge, session, route, ctx).map(drop),
         None => Ok(()),
     }

@@ -105,7 +105,7 @@ impl<'a> Permits<'a> {
             };
             all.push((part.token, permit));
         }
-        let exchanging = ctx.session.is_some().then(|| token::exchanging(ctx));
+        let exchanging = (!ctx.caller.is_nobody()).then(|| token::exchanging(ctx));
         Ok(Self {
             all,
             exchanging: exchanging.transpose()?,

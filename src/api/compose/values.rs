@@ -52,7 +52,7 @@ impl<'a> Values<'a> {
             }
         }
         Ok(Self {
-            session: ctx.session.clone(),
+            session: ctx.caller.session().cloned(),
             matched,
             query,
         })
