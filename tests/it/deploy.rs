@@ -22,7 +22,7 @@ fn container(configuration: &str) -> Place {
         ("\"/run/secrets/sealgate/shop.secret\"", "shop.secret"),
     ] {
         assert!(text.contains(there), "{there} in\n{text}");
-        text = text.replace(there, &format!("{:?}", place.path(here)));
+        text = text.replace(there, &format!("\"{}\"", place.path(here).display()));
     }
     place.write("sealgate.toml", &text);
     place
