@@ -1,7 +1,7 @@
 //! Is a request provably from the frontend's own pages? One decision table.
 //!
 //! # Spec
-//! draft-ietf-oauth-browser-based-apps §6.1.3.3 (custom header), Fetch Metadata Request Headers (W3C),
+//! RFC 10017 §6.1.3.3 (custom header), Fetch Metadata Request Headers (W3C),
 //! RFC 6454 §7 (`Origin`).
 
 use crate::names::Origin;

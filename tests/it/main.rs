@@ -55,6 +55,7 @@ mod readme;
 mod refresh;
 mod refused_refresh;
 mod refused_token;
+mod release;
 mod repeats;
 mod replicas;
 mod request_ids;
