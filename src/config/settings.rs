@@ -150,6 +150,8 @@ pub(super) struct Assets {
 pub(super) struct Oidc {
     /// The identity provider, exactly as it spells its issuer. Required.
     pub(super) issuer: Option<String>,
+    /// The tenants whose users may sign in, if the issuer has `{tenantid}` in it.
+    pub(super) tenants: Vec<String>,
     /// The client registered there. Required.
     pub(super) client_id: Option<String>,
     /// Where its secret is. Required, unless it authenticates by a key.

@@ -114,7 +114,7 @@ async fn log_out(
         error => Refusal::Junk("the logout token breaks a rule", Some(error.to_string())),
     })?;
     let settings = provider.settings();
-    let id = format!("{} {} {}", settings.issuer, settings.client_id, token.id);
+    let id = format!("{} {} {}", token.issuer, settings.client_id, token.id);
     if coordinator.has_come(&id).await.map_err(|_| STORE)? {
         return Err(Refusal::Repeated);
     }
@@ -141,7 +141,7 @@ async fn log_out(
 /// With both, a session of this user whose ID token had no `sid` ends too: it may be the one that is meant. A session with
 /// another `sid` goes on.
 fn revocations(ctx: &Ctx<'_>, token: LogoutToken) -> Vec<Revocation> {
-    let issuer = ctx.frontend.provider.settings().issuer.clone();
+    let issuer = token.issuer;
     // Sessions that began in this second end, too.
     let not_before = ctx.now.plus(Duration::from_secs(1));
     match (token.sid, token.subject) {

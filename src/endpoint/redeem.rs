@@ -238,7 +238,7 @@ impl Exchange {
                 log::error!("{error}");
                 Problem::Internal
             })?,
-            issuer: self.frontend.provider.settings().issuer.clone(),
+            issuer: claims.issuer,
             subject: claims.subject,
             idp_sid: claims.sid,
             started_at: self.now,

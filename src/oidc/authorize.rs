@@ -105,7 +105,7 @@ impl Provider {
     /// RFC 9207: exact comparison if present; an error if absent though advertised.
     pub async fn check_iss(&self, http: &IdpClient, iss: Option<&str>) -> Result<(), OidcError> {
         let wrong = match iss {
-            Some(iss) if iss == self.settings().issuer => return Ok(()),
+            Some(iss) if self.settings().is_issuer(iss) => return Ok(()),
             Some(_) => "the authorization response is from another issuer",
             None if self.known(http).await?.metadata.iss_parameter => {
                 "the authorization response lacks the advertised iss"

@@ -54,10 +54,12 @@ pub(super) fn verify(
     if !known.metadata.algorithms.contains(&algorithm) {
         return Err(not_accepted(settings));
     }
-    token.check_signature(algorithm, &known.keys)?;
+    settings.check_tid(&token.claims)?;
+    let keys = settings.keys_of(&known.keys, &token.claims);
+    token.check_signature(algorithm, &keys)?;
     check(&token.claims, settings, now, expect)?;
     check_at_hash(&token.claims, algorithm, expect.access_token)?;
-    Ok((Claims::read(token.claims, &settings.issuer)?, algorithm))
+    Ok((Claims::read(token.claims)?, algorithm))
 }
 
 /// Why an algorithm is not good that the metadata at hand does not list.
@@ -73,9 +75,7 @@ pub(super) fn check_parties(
     claims: &Map<String, Value>,
     settings: &ClientSettings,
 ) -> Result<(), Refusal> {
-    if jwt::text(claims, "iss") != Some(&settings.issuer) {
-        return Err(Refusal::Rule("iss is missing or another issuer"));
-    }
+    settings.check_issuer_of(claims)?;
     if !jwt::is_for(claims, &settings.client_id, &settings.trusted_audiences) {
         return Err(Refusal::Rule(
             "aud is not this client, or names another audience that is not trusted",

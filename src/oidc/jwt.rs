@@ -211,6 +211,8 @@ fn numeric_date(value: &Value) -> Option<UnixTime> {
 /// What an ID token says, once it has kept every rule.
 #[derive(Clone)]
 pub struct Claims {
+    /// `iss`
+    pub issuer: String,
     /// `sub`
     pub subject: String,
     /// `sid`: the provider's session.
@@ -227,7 +229,8 @@ pub struct Claims {
 
 impl Claims {
     /// Reads the claims that sessions use. If a session can do without one that is not understood, the log names it.
-    pub(super) fn read(all: Map<String, Value>, issuer: &str) -> Result<Self, Refusal> {
+    pub(super) fn read(all: Map<String, Value>) -> Result<Self, Refusal> {
+        let issuer = text(&all, "iss").unwrap_or_default();
         let subject = match all.get("sub") {
             None | Some(Value::Null) => return Err(Refusal::Rule("sub is missing")),
             Some(Value::String(text)) if text.is_empty() => {
@@ -256,6 +259,7 @@ impl Claims {
         // Only a login that asked for it uses `acr`, and such a login is refused without one that fits.
         let acr = all.get("acr").and_then(Value::as_str).map(str::to_owned);
         Ok(Self {
+            issuer: issuer.to_owned(),
             subject,
             sid,
             auth_time,
@@ -290,7 +294,7 @@ mod tests {
 
     #[test]
     fn what_a_session_can_do_without_is_passed_over_and_the_subject_is_not() {
-        let read = |claims: Value| Claims::read(claims.as_object().unwrap().clone(), "issuer");
+        let read = |claims: Value| Claims::read(claims.as_object().unwrap().clone());
         let claims = read(json!({
             "sub": "ada", "sid": "s-1", "acr": "gold", "auth_time": 7.5, "session_expiry": 9, "x": [1],
         }));

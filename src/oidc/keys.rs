@@ -37,12 +37,23 @@ pub(super) struct Key {
     jwk: CoreJsonWebKey,
     curve: Option<String>,
     p521: Option<VerifyingKey>,
+    /// Whose key it is, where providers say so (Entra ID).
+    issuer: Option<String>,
 }
 
 impl KeySet {
     /// Takes the keys that can be used out of a list.
     pub(super) fn read(keys: &[Value]) -> Self {
         Self(keys.iter().filter_map(Key::read).collect())
+    }
+
+    /// The keys that are one of these issuers', or do not say whose they are.
+    pub(super) fn naming(&self, issuers: &[&str]) -> Self {
+        let is_theirs = |key: &&Key| {
+            let issuer = key.issuer.as_deref();
+            issuer.is_none_or(|issuer| issuers.contains(&issuer))
+        };
+        Self(self.0.iter().filter(is_theirs).cloned().collect())
     }
 
     /// Whether no key can be used.
@@ -68,7 +79,10 @@ impl KeySet {
 
 impl Key {
     fn read(written: &Value) -> Option<Self> {
-        let members = written.as_object()?.iter();
+        let members = written.as_object()?;
+        let issuer = members.get("issuer").and_then(Value::as_str);
+        let issuer = issuer.map(str::to_owned);
+        let members = members.iter();
         let members = members.filter(|(name, _)| MEMBERS.contains(&name.as_str()));
         let members: Map<String, Value> = members
             .map(|(name, value)| (name.clone(), value.clone()))
@@ -81,6 +95,7 @@ impl Key {
         Some(Self {
             curve: curve.map(str::to_owned),
             p521,
+            issuer,
             jwk: serde_json::from_value(Value::Object(members)).ok()?,
         })
     }

@@ -36,6 +36,8 @@ const TYPES: [&str; 2] = ["logout+jwt", "jwt"];
 /// Whose sessions are over, and how to know the token again.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct LogoutToken {
+    /// `iss`: whose sessions they are.
+    pub issuer: String,
     /// `sid`: the provider's session. Without it all sessions of the user are meant.
     pub sid: Option<String>,
     /// `sub`: the user.
@@ -72,7 +74,8 @@ pub(super) fn verify(
     let token = Jwt::read(raw)?;
     let algorithm = token.check_header(&TYPES)?;
     let signed = if algorithms.contains(&algorithm) {
-        token.check_signature(algorithm, &known.keys)
+        let keys = settings.keys_of(&known.keys, &token.claims);
+        token.check_signature(algorithm, &keys)
     } else if known.metadata.algorithms.contains(&algorithm) {
         // OpenID Connect Back-Channel Logout §2.6: the algorithm is that of the provider's ID tokens.
         return Err(Refusal::Rule(
@@ -128,6 +131,7 @@ fn read(
         return broken("neither sub nor sid is there");
     }
     Ok(LogoutToken {
+        issuer: jwt::text(claims, "iss").unwrap_or_default().to_owned(),
         sid,
         subject,
         id: text("jti")?.ok_or(Refusal::Rule("jti is missing"))?,

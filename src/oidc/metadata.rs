@@ -60,7 +60,7 @@ impl Metadata {
         let plain_http = check_issuer(settings)?;
         let url = match &settings.discovery_url {
             Some(url) => url.clone(),
-            None => well_known(&settings.issuer)?,
+            None => well_known(&settings.issuer_address())?,
         };
         let document = fetch("discovery", &http.within(plain_http), &url).await?;
         let metadata = Self::accept(&document, settings, plain_http)?;
@@ -185,13 +185,13 @@ fn well_known(issuer: &str) -> Result<Url, OidcError> {
 }
 
 fn check_issuer(settings: &ClientSettings) -> Result<PlainHttp, OidcError> {
-    let text = &settings.issuer;
+    let text = settings.issuer_address();
     let most = if settings.allow_http {
         PlainHttp::Anywhere
     } else {
         PlainHttp::OnLoopback
     };
-    let issuer = Url::parse(text).ok().filter(|issuer| {
+    let issuer = Url::parse(&text).ok().filter(|issuer| {
         // OpenID Connect Discovery §3: no query, no fragment.
         most.allows(issuer) && issuer.query().is_none()
     });

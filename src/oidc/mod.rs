@@ -8,7 +8,7 @@
 //!   `client_token` · `token_exchange`
 //! - its requests and answers: `client_auth`, `client_key` · `token_response` · `members` · `error_code` · `jwt`, `keys`,
 //!   `algorithm`
-//! - the provider: `provider` · `metadata` · `refetch` (how often) · `gate` (one at a time) · `drift` (its clock) · `http`
+//! - the provider: `provider` · `metadata` · `tenants` · `refetch` (how often) · `gate` (one at a time) · `drift` (its clock) · `http`
 //! - `token_cache`: access tokens that belong to no cookie
 //!
 //! # Invariants
@@ -55,6 +55,7 @@ mod refetch;
 mod refreshed;
 mod revocation;
 mod settings;
+mod tenants;
 #[cfg(test)]
 mod tests;
 mod token_cache;
@@ -77,6 +78,7 @@ pub use self::revocation::Revoked;
 pub use self::settings::{
     ClientAuth, ClientSettings, Endpoints, IdTokenHint, ProviderLogout, RepeatRefresh, WithoutExp,
 };
+pub use self::tenants::{PLACEHOLDER, Tenants, is_tenant};
 pub use self::token_cache::{CachedToken, TokenCache};
 pub use self::token_exchange::{ExchangeGrant, ExchangeKey, Exchanged, Subject, TokenExchange};
 pub use self::token_response::TokenResponse;

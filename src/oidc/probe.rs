@@ -123,6 +123,7 @@ fn signing_input(payload: &[u8]) -> String {
 fn settings() -> ClientSettings {
     ClientSettings {
         issuer: ISSUER.to_owned(),
+        tenants: crate::oidc::Tenants::OneIssuer,
         client_id: CLIENT.to_owned(),
         client_auth: ClientAuth::ClientSecretBasic(ClientSecret::new(String::new())),
         client_keys: None,

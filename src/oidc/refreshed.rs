@@ -28,6 +28,8 @@ use crate::clock::UnixTime;
 /// What the session knows of its first ID token.
 #[derive(Clone, Copy, Debug)]
 pub struct Original<'a> {
+    /// `iss`
+    pub issuer: &'a str,
     /// `sub`
     pub subject: &'a str,
     /// `auth_time`, if it had one.
@@ -57,8 +59,9 @@ impl Provider {
             Ok(Err(refusal)) => return Err(refusal.into()),
             Err(error) => self.unverified(raw, &error.to_string())?,
         };
-        let is_same =
-            claims.subject == original.subject && same_auth_time(&claims, original.auth_time);
+        let is_same = claims.issuer == original.issuer
+            && claims.subject == original.subject
+            && same_auth_time(&claims, original.auth_time);
         is_same
             .then_some(claims)
             .ok_or_else(|| Refusal::Rule("it is about another login").into())
@@ -73,7 +76,7 @@ impl Provider {
         );
         let claims = Jwt::read(raw)?.claims;
         check_parties(&claims, settings)?;
-        Ok(Claims::read(claims, &settings.issuer)?)
+        Ok(Claims::read(claims)?)
     }
 }
 

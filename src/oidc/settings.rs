@@ -7,13 +7,15 @@ use std::time::Duration;
 use openidconnect::ClientSecret;
 use url::Url;
 
-use super::{ClientKeys, SigningAlgorithm};
+use super::{ClientKeys, SigningAlgorithm, Tenants};
 
 /// `[frontend.<name>.oidc]`, resolved.
 #[derive(Clone, Debug)]
 pub struct ClientSettings {
     /// Exactly as configured; compared byte for byte (OpenID Connect Discovery §4.3).
     pub issuer: String,
+    /// Whose users may sign in, if the issuer is a template.
+    pub tenants: Tenants,
     /// The client.
     pub client_id: String,
     /// How it authenticates.

@@ -36,6 +36,7 @@ pub(super) async fn call(
     let mut claims = None;
     if let Some(id_token) = &id_token {
         let original = Original {
+            issuer: &session.issuer,
             subject: &session.subject,
             auth_time: session.auth_time,
         };

@@ -67,6 +67,7 @@ mod speculative;
 mod step_up;
 mod streams;
 mod support;
+mod tenants;
 mod tls;
 #[path = "../bench/token_sets.rs"]
 mod token_sets;

@@ -46,6 +46,7 @@ pub(super) fn resolve(
     redirect_uri: Option<String>,
 ) -> Option<ClientSettings> {
     let issuer = issuer(resolver, &at.child("issuer"), oidc);
+    let tenants = provider::tenants(resolver, at, oidc);
     let client_id_at = at.child("client_id");
     let client_id = resolver
         .required(
@@ -106,6 +107,7 @@ pub(super) fn resolve(
     resolver.within(&at.child("login_timeout"), login_timeout, SECOND, HOUR);
     Some(ClientSettings {
         issuer: issuer?,
+        tenants: tenants?,
         client_id: client_id?.clone(),
         client_auth: client_auth?,
         client_keys: client_keys.ok()?,

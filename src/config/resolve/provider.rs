@@ -6,7 +6,7 @@ use super::resolver::{Noted, Resolver};
 use crate::config::key_path::KeyPath;
 use crate::config::settings;
 use crate::names::is_loopback_host;
-use crate::oidc::{Endpoints, IdTokenHint, ProviderLogout};
+use crate::oidc::{self, Endpoints, IdTokenHint, ProviderLogout, Tenants};
 
 /// What a logout parameter may be filled with.
 const PLACEHOLDERS: [&str; 4] = [
@@ -68,6 +68,54 @@ pub(super) fn endpoints(
         revocation: endpoints.4.ok()?,
         end_session: endpoints.5.ok()?,
     })
+}
+
+/// Whose users may sign in, where the issuer is a template.
+pub(super) fn tenants(
+    resolver: &mut Resolver<'_>,
+    at: &KeyPath,
+    oidc: &settings::Oidc,
+) -> Option<Tenants> {
+    let issuer = oidc.issuer.as_deref().unwrap_or_default();
+    let (issuer_at, tenants_at) = (at.child("issuer"), at.child("tenants"));
+    let filled = |tenant| Url::parse(&issuer.replace(oidc::PLACEHOLDER, tenant)).ok();
+    let origin_of = |tenant| filled(tenant).map(|url| url.origin());
+    let tenants = oidc.tenants.as_slice();
+    match issuer.matches(oidc::PLACEHOLDER).count() {
+        0 if tenants.is_empty() => return Some(Tenants::OneIssuer),
+        0 => {
+            resolver.wrong(
+                &tenants_at,
+                "the issuer is that of one tenant",
+                "remove the tenants, or write {tenantid} in the issuer in place of the tenant",
+            );
+            return None;
+        }
+        1 if origin_of("a") == origin_of("b") => {}
+        _ => {
+            resolver.wrong(
+                &issuer_at,
+                "{tenantid} stands in it more than once, or in the host",
+                "write it once, in the path: \"https://login.microsoftonline.com/{tenantid}/v2.0\"",
+            );
+            return None;
+        }
+    }
+    if tenants == ["*"] {
+        return Some(Tenants::Any);
+    }
+    let is_fine = resolver.ensure(
+        !tenants.is_empty(),
+        &tenants_at,
+        "the issuer has {tenantid} in it, and nothing says whose users may sign in",
+        "name the tenants by their ids, or write [\"*\"] for the users of every tenant",
+    ) && resolver.ensure(
+        tenants.iter().all(|one| oidc::is_tenant(one)),
+        &tenants_at,
+        "a tenant is not an id, or a star stands beside others",
+        "write ids as the tokens have them in tid, or [\"*\"] alone",
+    );
+    is_fine.then(|| Tenants::Listed(tenants.to_vec()))
 }
 
 /// Where the metadata is.

@@ -98,6 +98,34 @@ fn numbers_may_come_from_the_environment_and_are_printed() {
 }
 
 #[test]
+fn a_template_as_issuer_and_its_tenants_belong_together() {
+    let at = "frontend.shop.oidc";
+    let oidc = |issuer: &str, tenants: &str| {
+        format!("{at} = {{ issuer = \"https://login.example/{issuer}\", tenants = {tenants} }}")
+    };
+    let issuer = format!("{at}.issuer");
+    let tenants = format!("{at}.tenants");
+    for (text, path, word) in [
+        (oidc("{tenantid}/v2.0", "[\"*\"]"), "", ""),
+        (oidc("{tenantid}/v2.0", "[\"5b1f\", \"9188\"]"), "", ""),
+        (oidc("{tenantid}/v2.0", "[]"), &*tenants, "whose users"),
+        (
+            oidc("{tenantid}/v2.0", "[\"*\", \"5b1f\"]"),
+            &tenants,
+            "alone",
+        ),
+        (oidc("{tenantid}/v2.0", "[\"\"]"), &tenants, "not an id"),
+        (oidc("{tenantid}/v2.0", "[\"a/b\"]"), &tenants, "not an id"),
+        (oidc("{tenantid}/{tenantid}", "[\"*\"]"), &issuer, "once"),
+        (oidc("5b1f/v2.0", "[\"*\"]"), &tenants, "one tenant"),
+    ] {
+        one_mistake_each(&[(&text, path, word)]);
+    }
+    let host = format!("{at} = {{ issuer = \"https://{{tenantid}}.example\", tenants = [\"*\"] }}");
+    one_mistake_each(&[(&host, &issuer, "host")]);
+}
+
+#[test]
 fn a_provider_is_described_in_ways_that_can_work() {
     one_mistake_each(&[
         (

@@ -20,6 +20,8 @@ pub enum Fault {
     IdToken(IdTokenFault),
     /// At the JWKS endpoint.
     Jwks(EndpointFault),
+    /// A member is set in each published key.
+    KeyMember(&'static str, Value),
     /// At the revocation endpoint.
     Revocation(EndpointFault),
     /// At the token endpoint.

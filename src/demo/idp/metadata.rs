@@ -12,6 +12,9 @@ use super::request::{ACR_PASSWORD, ACR_STEP_UP};
 /// OpenID Connect Discovery §4.
 pub(super) const PATH: &str = "/.well-known/openid-configuration";
 
+/// Where a multi-tenant provider has metadata for all tenants, as Entra ID does.
+pub(super) const COMMON_PATH: &str = "/organizations/v2.0/.well-known/openid-configuration";
+
 pub(super) async fn discovery(idp: Data<Shared>) -> HttpResponse {
     idp.observed().discovery += 1;
     let mut metadata = metadata(&idp.issuer);
@@ -88,7 +91,17 @@ pub(super) async fn jwks(idp: Data<Shared>) -> HttpResponse {
     {
         return failure;
     }
-    HttpResponse::Ok().json(idp.keys().jwks())
+    let mut jwks = idp.keys().jwks();
+    let members = idp.faults.take(|fault| match fault {
+        Fault::KeyMember(name, value) => Some((*name, value.clone())),
+        _ => None,
+    });
+    let keys = jwks.get_mut("keys").and_then(Value::as_array_mut);
+    for key in keys.into_iter().flatten().filter_map(Value::as_object_mut) {
+        let members = members.iter().cloned();
+        key.extend(members.map(|(name, value)| (name.to_owned(), value)));
+    }
+    HttpResponse::Ok().json(jwks)
 }
 
 /// OpenID Connect Core §5.3; the token comes in the header only.

@@ -152,10 +152,12 @@ impl Idp {
         self.shared.keys().add(algorithm).map_err(io::Error::other)
     }
 
-    /// A JWT with these claims, signed as ID tokens are: a logout token, for instance. `iss` is added.
+    /// A JWT with these claims, signed as ID tokens are: a logout token, for instance. `iss` is added if it is not there.
     pub fn sign(&self, mut claims: Value) -> io::Result<String> {
         if let Some(claims) = claims.as_object_mut() {
-            claims.insert("iss".to_owned(), json!(self.shared.issuer));
+            claims
+                .entry("iss")
+                .or_insert_with(|| json!(self.shared.issuer));
         }
         let keys = self.shared.keys();
         let header = json!({ "alg": keys.algorithm().as_str(), "kid": keys.kid() });
@@ -233,6 +235,7 @@ impl Shared {
 fn endpoints(services: &mut ServiceConfig) {
     services
         .route(metadata::PATH, web::get().to(metadata::discovery))
+        .route(metadata::COMMON_PATH, web::get().to(metadata::discovery))
         .route("/jwks", web::get().to(metadata::jwks))
         .route("/authorize", web::get().to(authorize::by_query))
         .route("/authorize", web::post().to(authorize::by_form))

@@ -41,6 +41,7 @@ fn client() -> IdpClient {
 fn settings(issuer: &str) -> ClientSettings {
     ClientSettings {
         issuer: issuer.to_owned(),
+        tenants: crate::oidc::Tenants::OneIssuer,
         client_id: "shop".to_owned(),
         client_auth: ClientAuth::ClientSecretBasic(ClientSecret::new("canary-secret".to_owned())),
         client_keys: None,

@@ -55,6 +55,7 @@ fn a_refreshed_id_token_is_about_the_same_login_or_refused() {
                 ] {
                     let raw = key.sign(&claims(&issuer, &change));
                     let original = Original {
+                        issuer: &idp.issuer,
                         subject: "ada",
                         auth_time: original.map(UnixTime::from_secs),
                     };
@@ -97,6 +98,7 @@ fn what_a_key_at_hand_proves_wrong_is_refused() {
             for _ in 0..2 {
                 // The second time, the window for fetching keys is closed.
                 let original = Original {
+                    issuer: &idp.issuer,
                     subject: "ada",
                     auth_time: None,
                 };

@@ -50,6 +50,8 @@ pub struct Setup {
     pub frontend: String,
     pub oidc: String,
     pub session: String,
+    /// What stands behind the provider's address in the configured issuer.
+    pub issuer_path: &'static str,
     /// Whole tables: more routes, upstreams, frontends.
     pub tables: String,
     /// Lines for `[frontend.shop.oidc]` that say how it authenticates. `{dir}` is the directory of the configuration.
@@ -72,6 +74,7 @@ impl Default for Setup {
             frontend: String::new(),
             oidc: String::new(),
             session: String::new(),
+            issuer_path: "",
             tables: String::new(),
             credentials: "client_secret = { file = \"{dir}/secret\" }".to_owned(),
             files: Vec::new(),
@@ -335,7 +338,8 @@ fn config_text(setup: &Setup, issuer: &str, api: &str, dir: &Path) -> ConfigText
     let oidc = setup.oidc.replace("{issuer}", issuer);
     let oidc = oidc.replace("{port}", port);
     let credentials = setup.credentials.replace("{dir}", &dir.to_string());
-    ConfigText::shop_with(&credentials, &setup.origin, issuer)
+    let issuer = format!("{issuer}{}", setup.issuer_path);
+    ConfigText::shop_with(&credentials, &setup.origin, &issuer)
         .lines("server", "workers = 2")
         .lines("server", "shutdown_grace = \"1s\"")
         .lines("server", &setup.server)
