@@ -175,6 +175,8 @@ pub(super) struct Oidc {
     pub(super) login_params: Vec<String>,
     /// How the provider's session is ended.
     pub(super) logout: ProviderLogout,
+    /// `auto`, `always` or `never`: whether authorization requests are pushed (RFC 9126).
+    pub(super) par: String,
     /// The scopes to ask for; `openid` among them.
     pub(super) scopes: Vec<String>,
     /// Resource indicators (RFC 8707).
@@ -207,6 +209,8 @@ pub(super) struct Endpoints {
     pub(super) jwks: Option<String>,
     /// Where further claims are.
     pub(super) userinfo: Option<String>,
+    /// Where authorization requests are pushed to.
+    pub(super) par: Option<String>,
     /// Where tokens are revoked.
     pub(super) revocation: Option<String>,
     /// Where the browser signs out.

@@ -9,8 +9,8 @@ use actix_web::HttpResponse;
 use actix_web::http::{StatusCode, header};
 
 use crate::names::ReturnTo;
-use crate::oidc::{AuthorizationRequest, LoginParams, Provider};
-use crate::problem::Problem;
+use crate::oidc::{AuthorizationRequest, LoginParams, OidcError, Provider};
+use crate::problem::{LoginFailure, Problem};
 use crate::request::Ctx;
 use crate::session::{LoginAttempt, LoginState, Manner, SessionId, StoreError};
 use crate::telemetry::metrics::LoginResult;
@@ -61,10 +61,7 @@ pub async fn begin(
         .provider
         .authorize(ctx.idp, &asked, &sealed)
         .await
-        .map_err(|error| {
-            log::warn!("no login can begin: {error}");
-            Problem::IdentityProviderUnavailable
-        })?;
+        .map_err(|error| not_begun(ctx, &error))?;
     ctx.bff.replicas.began(&random);
     let attempt = LoginAttempt {
         state: random,
@@ -85,6 +82,25 @@ pub async fn begin(
     Ok(HttpResponse::build(status)
         .insert_header((header::LOCATION, url.as_str()))
         .finish())
+}
+
+/// Why the provider lets no login begin: it refused the pushed request, or answered it with something else (RFC 9126 §2.3), or
+/// it cannot be asked.
+fn not_begun(ctx: &Ctx<'_>, error: &OidcError) -> Problem {
+    let failure = match error {
+        OidcError::Rejected(_) => LoginFailure::ErrorFromProvider,
+        OidcError::Unusable(_) => LoginFailure::InvalidResponse,
+        _ => {
+            log::warn!("no login can begin: {error}");
+            return Problem::IdentityProviderUnavailable;
+        }
+    };
+    let problem = Problem::LoginFailed(failure);
+    ctx.bff
+        .metrics
+        .login(&ctx.frontend.name, LoginResult::Failed);
+    log::warn!(target: "sealgate::audit", code = problem.code(); "login not begun: {error}");
+    problem
 }
 
 fn not_stored(error: StoreError) -> Problem {

@@ -5,7 +5,7 @@
 //! - Of a request that reached us, only [`LoginParams`] get into these URLs.
 //!
 //! # Spec
-//! OpenID Connect Core §3.1.2.1; RFC 7636 §4; RFC 8707 §2.1; RFC 9207; OpenID Connect RP-Initiated Logout §2.
+//! OpenID Connect Core §3.1.2.1; RFC 7636 §4; RFC 8707 §2.1; RFC 9126 §4; RFC 9207; OpenID Connect RP-Initiated Logout §2.
 
 use std::fmt;
 
@@ -62,7 +62,7 @@ impl Provider {
         CsrfToken::new_random_len(RANDOM_BYTES).into_secret()
     }
 
-    /// An authorization code request with PKCE S256, nonce and this `state`.
+    /// An authorization code request with PKCE S256, nonce and this `state`. It is pushed if the provider takes that.
     pub async fn authorize(
         &self,
         http: &IdpClient,
@@ -70,7 +70,6 @@ impl Provider {
         state: &str,
     ) -> Result<AuthorizationRequest, OidcError> {
         let known = self.known(http).await?;
-        let mut url = known.metadata.authorization_endpoint.clone();
         let (challenge, verifier) = PkceCodeChallenge::new_random_sha256();
         let nonce = Nonce::new_random_len(RANDOM_BYTES);
         let settings = self.settings();
@@ -86,15 +85,30 @@ impl Provider {
             ("code_challenge_method", challenge.method()),
         ];
         let asked = asked_for(params);
-        url.query_pairs_mut()
-            .extend_pairs(ours)
-            .extend_pairs(settings.resources.iter().map(|uri| ("resource", uri)))
-            .extend_pairs(&asked)
-            .extend_pairs(settings.extra_params.iter().filter(|(name, _)| {
-                // RFC 6749 §3.1: a parameter comes once. What this login asks for has precedence.
-                !ours.iter().any(|(ours, _)| ours == name)
-                    && !asked.iter().any(|(asked, _)| asked == name)
-            }));
+        let resources = settings
+            .resources
+            .iter()
+            .map(|uri| ("resource", uri.as_str()));
+        let mut all: Vec<(&str, &str)> = ours.into_iter().chain(resources).collect();
+        all.extend(asked.iter().map(|(name, value)| (*name, value.as_str())));
+        let fixed = settings.extra_params.iter().filter(|(name, _)| {
+            // RFC 6749 §3.1: a parameter comes once. What this login asks for has precedence.
+            !ours.iter().any(|(ours, _)| ours == name)
+                && !asked.iter().any(|(asked, _)| asked == name)
+        });
+        all.extend(fixed.map(|(name, value)| (name.as_str(), value.as_str())));
+        let mut url = known.metadata.authorization_endpoint.clone();
+        if let Some(endpoint) = &known.metadata.par_endpoint {
+            let reference = self.push(http, &known, endpoint, &all).await?;
+            // RFC 9126 §4
+            let carried = [
+                ("client_id", settings.client_id.as_str()),
+                ("request_uri", &reference),
+            ];
+            url.query_pairs_mut().extend_pairs(carried);
+        } else {
+            url.query_pairs_mut().extend_pairs(all);
+        }
         Ok(AuthorizationRequest {
             url,
             nonce,

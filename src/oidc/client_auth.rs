@@ -1,4 +1,4 @@
-//! Requests to the token and revocation endpoints: a form, with client authentication.
+//! Requests to the token, revocation and PAR endpoints: a form, with client authentication.
 //!
 //! # Invariants
 //! - Each request carries client authentication. Secrets are in a header or in a body, never in a URL.
@@ -47,20 +47,24 @@ impl Provider {
             .uri(endpoint.as_str())
             .header(ACCEPT, "application/json")
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded");
-        match &self.settings().client_auth {
+        let client_auth = &self.settings().client_auth;
+        // A pushed request has it among its own parameters (RFC 9126 §2.1), and each comes once (RFC 6749 §3.1).
+        let is_named = params.iter().any(|(name, _)| *name == "client_id");
+        if !is_named && !matches!(client_auth, ClientAuth::ClientSecretBasic(_)) {
+            form.append_pair("client_id", client_id);
+        }
+        match client_auth {
             ClientAuth::ClientSecretBasic(secret) => {
                 request = request.header(AUTHORIZATION, basic(client_id, secret)?);
             }
             ClientAuth::ClientSecretPost(secret) => {
-                form.append_pair("client_id", client_id)
-                    .append_pair("client_secret", secret.secret());
+                form.append_pair("client_secret", secret.secret());
             }
             ClientAuth::PrivateKeyJwt(keys) => {
                 let assertion = self
                     .assertion(keys)
                     .map_err(|Unspecified| invalid("the client's key cannot sign"))?;
-                form.append_pair("client_id", client_id)
-                    .append_pair("client_assertion_type", JWT_BEARER)
+                form.append_pair("client_assertion_type", JWT_BEARER)
                     .append_pair("client_assertion", &assertion);
             }
         }

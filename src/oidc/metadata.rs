@@ -20,11 +20,14 @@ use super::algorithm::SigningAlgorithm;
 use super::http::{Channel, IdpClient, PlainHttp, is_outage};
 use super::keys::KeySet;
 use super::members::{Members, NotUnderstood};
-use super::{ClientAuth, ClientSettings, OidcError};
+use super::{ClientAuth, ClientSettings, OidcError, Par};
 use crate::clock::UnixTime;
 
 /// OpenID Connect Discovery §4.1: behind the issuer, with one slash between.
 const WELL_KNOWN: &str = ".well-known/openid-configuration";
+
+/// RFC 9126 §5.
+const PAR_ENDPOINT: &str = "pushed_authorization_request_endpoint";
 
 /// What is known of a provider.
 #[derive(Debug)]
@@ -44,6 +47,8 @@ pub(super) struct Metadata {
     pub(super) end_session_endpoint: Option<Url>,
     pub(super) revocation_endpoint: Option<Url>,
     pub(super) userinfo_endpoint: Option<Url>,
+    /// Where authorization requests are pushed to, if they are.
+    pub(super) par_endpoint: Option<Url>,
     /// `iss` is in every authorization response (RFC 9207).
     pub(super) iss_parameter: bool,
     /// What may sign an ID token: what is configured, else what is offered there and accepted here.
@@ -111,6 +116,11 @@ impl Metadata {
             optional(name, configured)?.ok_or_else(|| fail(&format!("{name} is missing")))
         };
         let endpoints = &settings.endpoints;
+        let par_endpoint = match settings.authorization.par {
+            Par::Always => Some(required(PAR_ENDPOINT, &endpoints.par)?),
+            Par::Auto => optional(PAR_ENDPOINT, &endpoints.par)?,
+            Par::Never => None,
+        };
         Ok(Self {
             authorization_endpoint: required("authorization_endpoint", &endpoints.authorization)?,
             token_endpoint: required("token_endpoint", &endpoints.token)?,
@@ -120,6 +130,7 @@ impl Metadata {
             // Few need it, so one that is odd keeps nobody out.
             userinfo_endpoint: optional("userinfo_endpoint", &endpoints.userinfo)
                 .unwrap_or_default(),
+            par_endpoint,
             iss_parameter: document
                 .flag("authorization_response_iss_parameter_supported")
                 .map_err(odd)?,
@@ -234,9 +245,13 @@ fn warn_of_mismatch(document: &Members, settings: &ClientSettings) {
             log::warn!("{issuer:?} does not list {algorithm}, with which the client's key signs");
         }
     }
-    if document.flag("require_pushed_authorization_requests") == Ok(true) {
-        log::warn!(
-            "{issuer:?} requires pushed authorization requests (RFC 9126), which this version does not make"
-        );
+    let is_pushed = settings.authorization.par != Par::Never
+        && (settings.endpoints.par.is_some() || document.has(PAR_ENDPOINT));
+    if document.flag("require_pushed_authorization_requests") == Ok(true) && !is_pushed {
+        let remedy = match settings.authorization.par {
+            Par::Never => "remove par = \"never\"",
+            Par::Always | Par::Auto => "write its address at endpoints.par",
+        };
+        log::warn!("{issuer:?} requires pushed authorization requests (RFC 9126): {remedy}");
     }
 }

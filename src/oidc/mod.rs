@@ -4,7 +4,7 @@
 //! provider, and all workers share it. An [`IdpClient`] is one worker's way to reach it. The path of a login:
 //! [`Provider::authorize`] → browser → [`Provider::check_iss`] → [`Provider::exchange_code`] → [`Provider::verify_id_token`].
 //!
-//! - the protocol: `authorize` · `grants` · `revocation` · `logout_token` · `id_token`, `refreshed` · `userinfo` ·
+//! - the protocol: `authorize`, `pushed` · `grants` · `revocation` · `logout_token` · `id_token`, `refreshed` · `userinfo` ·
 //!   `client_token` · `token_exchange`
 //! - its requests and answers: `client_auth`, `client_key` · `token_response` · `members` · `error_code` · `jwt`, `keys`,
 //!   `algorithm`
@@ -13,15 +13,15 @@
 //!
 //! # Invariants
 //! - Every endpoint comes from the metadata of the configured issuer, compared byte for byte.
-//! - Every call to the token or revocation endpoint carries client authentication, and is never repeated.
+//! - Every call to the token, revocation or PAR endpoint carries client authentication, and is never repeated.
 //! - Only the authorization code flow, always with PKCE S256, `state` and `nonce`.
 //! - A claim of an ID token leaves this module only after its signature has been verified. The one exception is in `refreshed`.
 //!   Claims of an access token and of an unsigned `UserInfo` came from the provider itself over TLS, and are verified no further.
 //! - An [`OidcError`] holds no token, no code, no secret and no text of the provider's choosing.
 //!
 //! # Spec
-//! OpenID Connect Core 1.0, Discovery 1.0, RP-Initiated Logout 1.0, Back-Channel Logout 1.0; RFC 6749, 7009, 7636, 8707, 9207,
-//! 9700.
+//! OpenID Connect Core 1.0, Discovery 1.0, RP-Initiated Logout 1.0, Back-Channel Logout 1.0; RFC 6749, 7009, 7636, 8707, 9126,
+//! 9207, 9700.
 //!
 //! # Why
 //! - After a refresh, everything is compared that the session knows of its first ID token; the nonce is not (`refreshed`).
@@ -51,6 +51,7 @@ mod metadata;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod probe;
 mod provider;
+mod pushed;
 mod refetch;
 mod refreshed;
 mod revocation;
@@ -76,7 +77,8 @@ pub use self::provider::{Provider, Reminders};
 pub use self::refreshed::Original;
 pub use self::revocation::Revoked;
 pub use self::settings::{
-    ClientAuth, ClientSettings, Endpoints, IdTokenHint, ProviderLogout, RepeatRefresh, WithoutExp,
+    AuthorizationSettings, ClientAuth, ClientSettings, Endpoints, IdTokenHint, Par, ProviderLogout,
+    RepeatRefresh, WithoutExp,
 };
 pub use self::tenants::{PLACEHOLDER, Tenants, is_tenant};
 pub use self::token_cache::{CachedToken, TokenCache};

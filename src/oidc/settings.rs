@@ -46,6 +46,8 @@ pub struct ClientSettings {
     pub expires_in: Duration,
     /// How long a login may take.
     pub login_timeout: Duration,
+    /// How a login is asked for.
+    pub authorization: AuthorizationSettings,
     /// The algorithm that signs ID tokens and logout tokens. Without it, any that discovery offers.
     pub id_token_signed_response_alg: Option<SigningAlgorithm>,
     /// Whether a logout token needs an `exp`.
@@ -63,6 +65,26 @@ impl ClientSettings {
     }
 }
 
+/// How authorization requests and their answers travel.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AuthorizationSettings {
+    /// Whether requests are pushed (RFC 9126).
+    pub par: Par,
+}
+
+/// Whether the parameters of an authorization request go to the provider directly, so that the browser carries a reference
+/// only (RFC 9126).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Par {
+    /// Yes, and a provider that has no endpoint for them is unusable.
+    Always,
+    /// If the provider has an endpoint for them.
+    #[default]
+    Auto,
+    /// No.
+    Never,
+}
+
 /// Addresses of a provider that are configured. Each counts in place of the member of its metadata.
 #[derive(Clone, Debug, Default)]
 pub struct Endpoints {
@@ -74,6 +96,8 @@ pub struct Endpoints {
     pub jwks: Option<Url>,
     /// `userinfo_endpoint`
     pub userinfo: Option<Url>,
+    /// `pushed_authorization_request_endpoint`
+    pub par: Option<Url>,
     /// `revocation_endpoint`
     pub revocation: Option<Url>,
     /// `end_session_endpoint`

@@ -51,6 +51,7 @@ mod policy;
 mod provider_settings;
 mod providers;
 mod proxy;
+mod pushed_requests;
 mod readme;
 mod refresh;
 mod refused_refresh;

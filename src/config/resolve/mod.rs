@@ -3,6 +3,7 @@
 //! One file for each section. Each takes a [`Resolver`], notes mistakes in it, and gives the values that are usable.
 
 mod assets;
+mod authorization;
 mod call;
 mod certificate;
 mod check;

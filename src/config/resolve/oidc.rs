@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::authorization;
 use super::check::is_scope;
 use super::credentials;
 use super::provider;
@@ -84,6 +85,7 @@ pub(super) fn resolve(
             ("by-iat", WithoutExp::ByIat),
         ],
     );
+    let authorization = authorization::resolve(resolver, at, oidc);
     let endpoints = provider::endpoints(resolver, &at.child("endpoints"), oidc);
     let discovery_url = provider::discovery_url(resolver, &at.child("discovery_url"), oidc);
     let logout = provider::logout(resolver, &at.child("logout"), oidc);
@@ -123,6 +125,7 @@ pub(super) fn resolve(
         clock_skew,
         expires_in,
         login_timeout,
+        authorization: authorization?,
         id_token_signed_response_alg: signed_by.ok()?,
         logout_token_without_exp: logout_token_without_exp?,
         repeat_refresh: repeat_refresh?,

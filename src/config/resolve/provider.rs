@@ -46,6 +46,7 @@ pub(super) fn endpoints(
         token,
         jwks,
         userinfo,
+        par,
         revocation,
         end_session,
     } = &oidc.endpoints;
@@ -57,6 +58,7 @@ pub(super) fn endpoints(
         one("token", token),
         one("jwks", jwks),
         one("userinfo", userinfo),
+        one("par", par),
         one("revocation", revocation),
         one("end_session", end_session),
     );
@@ -65,8 +67,9 @@ pub(super) fn endpoints(
         token: endpoints.1.ok()?,
         jwks: endpoints.2.ok()?,
         userinfo: endpoints.3.ok()?,
-        revocation: endpoints.4.ok()?,
-        end_session: endpoints.5.ok()?,
+        par: endpoints.4.ok()?,
+        revocation: endpoints.5.ok()?,
+        end_session: endpoints.6.ok()?,
     })
 }
 

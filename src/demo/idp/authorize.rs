@@ -9,7 +9,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use super::params::{Params, cookie};
 use super::request::{ACR_PASSWORD, ACR_STEP_UP, AuthorizationRequest, ResponseMode};
 use super::store::SignOn;
-use super::{Shared, answer, login, pages};
+use super::{PushedRequests, Shared, answer, login, pages};
 
 pub(super) async fn by_query(request: HttpRequest, idp: Data<Shared>) -> HttpResponse {
     authorize(&request, request.query_string().as_bytes(), &idp)
@@ -22,8 +22,24 @@ pub(super) async fn by_form(request: HttpRequest, body: Bytes, idp: Data<Shared>
 
 fn authorize(request: &HttpRequest, params: &[u8], idp: &Shared) -> HttpResponse {
     idp.observed().authorize += 1;
-    let Ok(params) = Params::parse(params) else {
+    let Ok(carried) = Params::parse(params) else {
         return pages::error("A parameter comes twice.");
+    };
+    idp.observed().carried.push(carried.names());
+    let params = match carried.one("request_uri") {
+        // RFC 9126 §4: nothing else that the browser carries counts.
+        Some(reference) => {
+            let client_id = carried.one("client_id");
+            let pushed = idp.store().take_pushed(reference, client_id, idp.now());
+            let Some(pushed) = pushed else {
+                return pages::error("This request_uri is unknown, was used, or is too old.");
+            };
+            pushed
+        }
+        None if idp.options.pushed == PushedRequests::Required => {
+            return pages::error("Authorization requests must be pushed here.");
+        }
+        None => carried,
     };
     let asked = match AuthorizationRequest::parse(&params, idp) {
         Ok(asked) => asked,
@@ -49,7 +65,7 @@ fn authorize(request: &HttpRequest, params: &[u8], idp: &Shared) -> HttpResponse
 
 impl AuthorizationRequest {
     /// What must be right before anything is sent to the redirect URI (RFC 6749 §4.1.2.1).
-    fn parse(params: &Params, idp: &Shared) -> Result<Self, &'static str> {
+    pub(super) fn parse(params: &Params, idp: &Shared) -> Result<Self, &'static str> {
         let client_id = params.one("client_id").ok_or("client_id is missing.")?;
         let store = idp.store();
         let client = store
@@ -94,7 +110,7 @@ impl AuthorizationRequest {
     }
 
     /// The rest. The client is told of mistakes here.
-    fn check(&self, params: &Params) -> Result<(), (&'static str, &'static str)> {
+    pub(super) fn check(&self, params: &Params) -> Result<(), (&'static str, &'static str)> {
         let invalid = |description| Err(("invalid_request", description));
         if params.one("request").is_some() {
             return Err(("request_not_supported", "no request objects here"));

@@ -22,6 +22,8 @@ pub enum Fault {
     Jwks(EndpointFault),
     /// A member is set in each published key.
     KeyMember(&'static str, Value),
+    /// At the endpoint for pushed authorization requests.
+    Pushed(PushedFault),
     /// At the revocation endpoint.
     Revocation(EndpointFault),
     /// At the token endpoint.
@@ -96,6 +98,20 @@ pub enum AuthorizationFault {
     With(&'static str, String),
 }
 
+/// Wrong answers to pushed authorization requests.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PushedFault {
+    /// Instead of looking at the request: this status and body (`application/json`).
+    Answer {
+        /// The status code.
+        status: u16,
+        /// The body, as it is.
+        body: String,
+    },
+    /// The endpoint itself fails.
+    Endpoint(EndpointFault),
+}
+
 /// Wrong metadata.
 #[derive(Clone, Debug, PartialEq)]
 pub enum DiscoveryFault {
@@ -139,6 +155,7 @@ into_fault!(
     Authorization(AuthorizationFault),
     Discovery(DiscoveryFault),
     IdToken(IdTokenFault),
+    Pushed(PushedFault),
     Token(TokenFault),
 );
 

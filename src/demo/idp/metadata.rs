@@ -3,11 +3,11 @@
 use actix_web::http::{StatusCode, header};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::Shared;
 use super::faults::{DiscoveryFault, EndpointFault, Fault};
 use super::request::{ACR_PASSWORD, ACR_STEP_UP};
+use super::{PushedRequests, Shared};
 
 /// OpenID Connect Discovery §4.
 pub(super) const PATH: &str = "/.well-known/openid-configuration";
@@ -18,6 +18,9 @@ pub(super) const COMMON_PATH: &str = "/organizations/v2.0/.well-known/openid-con
 pub(super) async fn discovery(idp: Data<Shared>) -> HttpResponse {
     idp.observed().discovery += 1;
     let mut metadata = metadata(&idp.issuer);
+    if let Some(members) = metadata.as_object_mut() {
+        members.extend(of_pushed_requests(&idp));
+    }
     for fault in idp.faults.take(|fault| match fault {
         Fault::Discovery(fault) => Some(fault.clone()),
         _ => None,
@@ -79,6 +82,21 @@ fn metadata(issuer: &str) -> Value {
         "request_parameter_supported": false,
         "request_uri_parameter_supported": false,
     })
+}
+
+/// RFC 9126 §5.
+fn of_pushed_requests(idp: &Shared) -> Map<String, Value> {
+    let mut members = Map::new();
+    if idp.options.pushed != PushedRequests::No {
+        let endpoint = format!("{}/par", idp.issuer);
+        let name = "pushed_authorization_request_endpoint";
+        members.insert(name.to_owned(), endpoint.into());
+    }
+    if idp.options.pushed == PushedRequests::Required {
+        let name = "require_pushed_authorization_requests";
+        members.insert(name.to_owned(), true.into());
+    }
+    members
 }
 
 pub(super) async fn jwks(idp: Data<Shared>) -> HttpResponse {
@@ -151,13 +169,21 @@ pub(super) async fn endpoint_fault(
     None
 }
 
+/// This status and body.
+pub(super) fn answer(status: u16, body: String) -> HttpResponse {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+    HttpResponse::build(status)
+        .content_type("application/json")
+        .body(body)
+}
+
 fn of_text(text: String) -> HttpResponse {
     HttpResponse::Ok()
         .content_type("application/json")
         .body(text)
 }
 
-async fn fail(fault: EndpointFault) -> Option<HttpResponse> {
+pub(super) async fn fail(fault: EndpointFault) -> Option<HttpResponse> {
     match fault {
         EndpointFault::Down => Some(HttpResponse::ServiceUnavailable().finish()),
         EndpointFault::Huge => Some(of_text(format!(
@@ -168,10 +194,7 @@ async fn fail(fault: EndpointFault) -> Option<HttpResponse> {
             actix_web::rt::time::sleep(delay).await;
             None
         }
-        EndpointFault::Status(status) => {
-            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
-            Some(HttpResponse::build(status).finish())
-        }
+        EndpointFault::Status(status) => Some(answer(status, String::new())),
         EndpointFault::Truncated => Some(of_text("{\"issuer\":\"http".to_owned())),
     }
 }

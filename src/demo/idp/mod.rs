@@ -8,7 +8,7 @@
 //! - A request with an unknown client or redirect URI is never answered by a redirect (RFC 9700 §4.11.2).
 //!
 //! # Spec
-//! OpenID Connect Core 1.0, Discovery 1.0, RP-Initiated Logout 1.0; RFC 6749, 7009, 7636, 9068, 9207.
+//! OpenID Connect Core 1.0, Discovery 1.0, RP-Initiated Logout 1.0; RFC 6749, 7009, 7636, 9068, 9126, 9207.
 //!
 //! # Why we have our own
 //! The quick start and the tests need no download, start in milliseconds, and can misbehave on request. Other tests run against a
@@ -29,6 +29,7 @@ mod observed;
 mod options;
 mod pages;
 mod params;
+mod pushed;
 mod request;
 mod store;
 #[cfg(test)]
@@ -49,12 +50,13 @@ use super::loopback::Loopback;
 use crate::clock::UnixTime;
 
 pub use self::faults::{
-    AuthorizationFault, DiscoveryFault, EndpointFault, Fault, Faults, IdTokenFault, TokenFault,
+    AuthorizationFault, DiscoveryFault, EndpointFault, Fault, Faults, IdTokenFault, PushedFault,
+    TokenFault,
 };
 pub use self::keys::KeyAlgorithm;
 pub use self::mint::Secret;
 pub use self::observed::Observed;
-pub use self::options::{IdpOptions, Rotation, TokenFormat};
+pub use self::options::{IdpOptions, PushedRequests, Rotation, TokenFormat};
 pub(super) use self::users::USERS;
 
 /// A running provider; it stops when it is dropped.
@@ -239,6 +241,7 @@ fn endpoints(services: &mut ServiceConfig) {
         .route("/jwks", web::get().to(metadata::jwks))
         .route("/authorize", web::get().to(authorize::by_query))
         .route("/authorize", web::post().to(authorize::by_form))
+        .route("/par", web::post().to(pushed::push))
         .route("/login", web::post().to(login::login))
         .route("/token", web::post().to(token::token))
         .route("/revoke", web::post().to(token::revoke::revoke))

@@ -11,6 +11,10 @@ pub struct Observed {
     pub jwks: u32,
     /// Requests at the authorization endpoint.
     pub authorize: u32,
+    /// The names of the parameters that browsers carried there, request by request.
+    pub carried: Vec<Vec<String>>,
+    /// Pushed authorization requests that were accepted: names and values.
+    pub pushed: Vec<Vec<(String, String)>>,
     /// Requests at the token endpoint, by `grant_type`.
     pub token: BTreeMap<String, u32>,
     /// Requests for userinfo.

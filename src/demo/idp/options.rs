@@ -17,6 +17,8 @@ pub struct IdpOptions {
     pub access_token_format: TokenFormat,
     /// What becomes of a refresh token that was used.
     pub rotation: Rotation,
+    /// Whether authorization requests may come by `/par`.
+    pub pushed: PushedRequests,
     /// Where its time comes from.
     pub clock: Clock,
 }
@@ -29,6 +31,7 @@ impl Default for IdpOptions {
             refresh_token_lifetime: Duration::from_hours(24),
             access_token_format: TokenFormat::Jwt,
             rotation: Rotation::Reuse,
+            pushed: PushedRequests::No,
             clock: Clock::system(),
         }
     }
@@ -41,6 +44,17 @@ pub enum TokenFormat {
     Jwt,
     /// Random.
     Opaque,
+}
+
+/// What the provider makes of pushed authorization requests (RFC 9126).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum PushedRequests {
+    /// There is no endpoint for them.
+    No,
+    /// A client may push its requests.
+    Offered,
+    /// A client must push them.
+    Required,
 }
 
 /// What becomes of a refresh token that was used.

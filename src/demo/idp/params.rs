@@ -4,7 +4,7 @@ use actix_web::HttpRequest;
 use actix_web::http::header;
 
 /// Parameters that come at most once each (RFC 6749 §3.1), but for `resource` (RFC 8707 §2).
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Params(Vec<(String, String)>);
 
 /// A parameter came twice.
@@ -26,6 +26,16 @@ impl Params {
     /// A parameter without value counts as left out (RFC 6749 §3.1).
     pub(super) fn one(&self, name: &str) -> Option<&str> {
         self.all(name).next()
+    }
+
+    /// The names of all parameters, in order.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.0.iter().map(|(name, _)| name.clone()).collect()
+    }
+
+    /// All parameters, in order.
+    pub(super) fn pairs(&self) -> Vec<(String, String)> {
+        self.0.clone()
     }
 
     pub(super) fn owned(&self, name: &str) -> Option<String> {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::params::Params;
 use super::request::AuthorizationRequest;
 use super::users::User;
 use super::{Rotation, mint};
@@ -19,6 +20,8 @@ use crate::clock::UnixTime;
 const CODE_LIFETIME: Duration = Duration::from_mins(1);
 /// As long as any client waits for its answer.
 const LOGIN_LIFETIME: Duration = Duration::from_hours(1);
+/// RFC 9126 §2.2 recommends 5 to 600 seconds.
+pub(super) const PUSHED_LIFETIME: Duration = Duration::from_mins(1);
 /// How long a second login needs no password.
 const SIGN_ON_LIFETIME: Duration = Duration::from_hours(12);
 
@@ -117,6 +120,8 @@ pub(super) struct Store {
     pub(super) clients: HashMap<String, Client>,
     sign_ons: HashMap<String, SignOn>,
     logins: HashMap<String, PendingLogin>,
+    /// Requests that were pushed, by reference.
+    pushed: HashMap<String, (Params, UnixTime)>,
     codes: HashMap<String, Code>,
     /// A grant that is gone has been revoked.
     grants: HashMap<String, Grant>,
@@ -131,6 +136,23 @@ impl Store {
     pub(super) fn take_assertion(&mut self, client_id: &str, jti: &str) -> bool {
         self.assertions
             .insert((client_id.to_owned(), jti.to_owned()))
+    }
+
+    /// Keeps a pushed request until it is used.
+    pub(super) fn add_pushed(&mut self, reference: &str, params: Params, now: UnixTime) {
+        let until = now.plus(PUSHED_LIFETIME);
+        self.pushed.insert(reference.to_owned(), (params, until));
+    }
+
+    /// The request behind a reference, which is good once, and for the client that pushed it (RFC 9126 §4).
+    pub(super) fn take_pushed(
+        &mut self,
+        reference: &str,
+        client_id: Option<&str>,
+        now: UnixTime,
+    ) -> Option<Params> {
+        let (params, until) = self.pushed.remove(reference)?;
+        (now < until && params.one("client_id") == client_id).then_some(params)
     }
 
     /// Keeps a request until the person has answered it. Gives the form's handle.

@@ -47,6 +47,7 @@ pub(super) fn known(keys: &[Value]) -> Known {
             end_session_endpoint: None,
             revocation_endpoint: None,
             userinfo_endpoint: None,
+            par_endpoint: None,
             iss_parameter: false,
             algorithms: ALGORITHMS.to_vec(),
             plain_http: PlainHttp::Never,

@@ -118,7 +118,9 @@ fn here(problem: &Problem, asked: Asked<'_>) -> Option<ReturnTo> {
 
 /// A failed login of a person goes to the page the frontend has for it.
 fn error_page(problem: &Problem, asked: Asked<'_>) -> Option<String> {
-    if asked.endpoint() != Some(Endpoint::Callback) {
+    // The provider may refuse a login before the browser goes there.
+    let has_failed = matches!(problem, Problem::LoginFailed(_));
+    if asked.endpoint() != Some(Endpoint::Callback) && !has_failed {
         return None;
     }
     let ctx = asked.ctx?;

@@ -45,6 +45,8 @@ pub struct Setup {
     pub access_token_lifetime: Duration,
     pub format: TokenFormat,
     pub rotation: Rotation,
+    /// What else the provider is to do differently.
+    pub provider: fn(&mut IdpOptions),
     /// Lines for `[frontend.shop]`, `[frontend.shop.oidc]`, `[frontend.shop.session]`. In those for `oidc`, `{issuer}` and
     /// `{port}` are the provider's.
     pub frontend: String,
@@ -71,6 +73,7 @@ impl Default for Setup {
             access_token_lifetime: Duration::from_secs(300),
             format: TokenFormat::Jwt,
             rotation: Rotation::Rotate,
+            provider: |_| {},
             frontend: String::new(),
             oidc: String::new(),
             session: String::new(),
@@ -117,14 +120,15 @@ impl TestBff {
         let mut setup = Setup::default();
         change(&mut setup);
         let clock = Clock::fixed(UnixTime::from_secs(NOON));
-        let idp = Idp::start(IdpOptions {
+        let mut options = IdpOptions {
             access_token_lifetime: setup.access_token_lifetime,
             access_token_format: setup.format,
             rotation: setup.rotation,
             clock: clock.clone(),
             ..IdpOptions::default()
-        })
-        .expect("the provider starts");
+        };
+        (setup.provider)(&mut options);
+        let idp = Idp::start(options).expect("the provider starts");
         if setup.provider_is_down {
             idp.faults().inject(
                 Faults::ALWAYS,
