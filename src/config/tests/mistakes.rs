@@ -34,7 +34,7 @@ fn all_mistakes_are_reported_at_once_with_place_origin_and_remedy() {
         login_timeout = "2h"
         id_token_signed_response_alg = "HS256"
         logout_token_without_exp = "never"
-        par = "auto"
+        parr = "auto"
 
         [frontend.shop.session]
         absolute_timeout = "500d"
@@ -85,7 +85,7 @@ fn all_mistakes_are_reported_at_once_with_place_origin_and_remedy() {
         ("frontend.shop.oidc.login_timeout", "to 1h"),
         ("frontend.shop.oidc.id_token_signed_response_alg", "256"),
         ("frontend.shop.oidc.logout_token_without_exp", "by-iat"),
-        ("frontend.shop.oidc.par", "no such key"),
+        ("frontend.shop.oidc.parr", "no such key"),
         ("frontend.shop.session.absolute_timeout", "to 400d"),
         ("frontend.shop.session.idle_timeout", "absolute_timeout"),
         ("frontend.shop.session.max_bytes", "32KiB"),
@@ -256,7 +256,6 @@ fn one_mistake_is_one_mistake() {
 #[test]
 fn keys_of_later_issues_are_unknown_until_they_work() {
     for key in [
-        "frontend.shop.oidc.par",
         "frontend.shop.route.orders.audience",
         "frontend.shop.route.orders.aggregate",
     ] {
