@@ -492,6 +492,7 @@ static TABLE: LazyLock<RouteTable> = LazyLock::new(|| {
                 methods: Vec::new(),
                 body_limit: 0,
                 timeout: None,
+                documents: None,
                 websocket: false,
                 cookies: Vec::new(),
                 set_cookies: Vec::new(),

@@ -5,6 +5,7 @@
 
 mod compose;
 mod forward;
+mod page;
 
 use actix_web::{HttpResponse, web};
 
@@ -30,6 +31,9 @@ pub struct ApiCall<'a> {
 pub async fn serve(call: ApiCall<'_>, ctx: &mut Ctx<'_>) -> Result<HttpResponse, Problem> {
     match &call.matched.route.action {
         Action::Compose(plan) => compose::serve(plan, call, ctx).await,
-        Action::Forward(forward) => forward::serve(forward, call, ctx).await,
+        Action::Forward(forward) => match forward.documents {
+            Some(documents) => page::serve(documents, forward, call, ctx).await,
+            None => forward::serve(forward, call, ctx).await,
+        },
     }
 }

@@ -287,6 +287,10 @@ pub(super) struct Route {
     pub(super) body_limit: Size,
     /// Until the upstream's response headers; by default the upstream's.
     pub(super) timeout: Option<Span>,
+    /// Whether it answers pages, which links and the address bar lead to.
+    pub(super) documents: Switch,
+    /// `problem` or `redirect`: what becomes of a navigation to a page where a user is needed and nobody is signed in.
+    pub(super) login: String,
     /// Whether to accept WebSocket handshakes.
     pub(super) websocket: Switch,
     /// Names of request cookies to pass on.

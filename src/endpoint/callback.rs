@@ -43,9 +43,10 @@ pub(super) async fn serve(ctx: &mut Ctx<'_>, body: web::Payload) -> Result<HttpR
         (Ok(()), Some(way)) if way.state.manner == Manner::Silent => {
             Ok(silent::page(ctx.frontend, true))
         }
-        (Ok(()), way) => Ok(way_back::go(
-            &way.map_or_else(ReturnTo::root, |way| way.return_to),
-        )),
+        (Ok(()), way) => {
+            let return_to = way.map_or_else(ReturnTo::root, |way| way.return_to);
+            Ok(way_back::go(ctx, &return_to))
+        }
         (Err(problem), way) => {
             let response = parsed.unwrap_or_default();
             way_back::find(ctx, problem, &response, way, attempt).await

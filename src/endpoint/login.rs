@@ -9,7 +9,7 @@ use actix_web::http::StatusCode;
 
 use super::form::{query, single};
 use super::silent;
-use crate::guard::is_speculative;
+use crate::guard;
 use crate::login::{self, Wish};
 use crate::names::ReturnTo;
 use crate::oidc::LoginParams;
@@ -39,7 +39,9 @@ pub(super) async fn serve(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Problem> {
     };
     let manner = match asked.prompt.as_deref() {
         // Duende BFF v4 does it this way; earlier versions have an endpoint for it.
-        Some("none") if is_in_frame(ctx) => return Ok(serve_silent(ctx).await),
+        Some("none") if guard::is_framed(ctx.request.headers()) => {
+            return Ok(serve_silent(ctx).await);
+        }
         Some("none") => Manner::Quiet,
         _ => Manner::Asking,
     };
@@ -56,7 +58,7 @@ pub(super) async fn serve(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Problem> {
 
 /// Begins a login in an iframe, with `prompt=none`. If something goes wrong, the parent page is told "not signed in".
 pub(super) async fn serve_silent(ctx: &mut Ctx<'_>) -> HttpResponse {
-    if is_speculative(ctx.request.headers()) {
+    if guard::is_speculative(ctx.request.headers()) {
         return silent::page(ctx.frontend, false);
     }
     let wish = Wish {
@@ -86,12 +88,6 @@ fn return_url(params: &[(String, String)]) -> Result<ReturnTo, Problem> {
         )),
         parsed => Ok(parsed.unwrap_or_else(ReturnTo::root)),
     }
-}
-
-/// Whether the answer is for a frame in a page.
-fn is_in_frame(ctx: &Ctx<'_>) -> bool {
-    let destination = ctx.request.headers().get("sec-fetch-dest");
-    destination.is_some_and(|to| matches!(to.as_bytes(), b"iframe" | b"frame"))
 }
 
 /// The parameters that the configuration passes on.

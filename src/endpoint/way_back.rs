@@ -3,7 +3,7 @@
 //!
 //! # Invariants
 //! - There is no loop. A login begins by itself once, and a page looks again once. A person is not sent back to a page that
-//!   would ask for the same login again because the session is older than it wants.
+//!   would ask for the same login again: because the session is older than it wants, or because it begins logins by itself.
 //! - The provider's words are not shown. Its error code is logged if a specification has it.
 //!
 //! # Spec
@@ -30,8 +30,13 @@ use crate::request::Ctx;
 use crate::session::{LoginAttempt, LoginState, Manner, SameSite};
 use crate::telemetry::metrics::LoginResult;
 
-/// The redirect that ends a login (RFC 9700 §4.12).
-pub(super) fn go(to: &ReturnTo) -> HttpResponse {
+/// Ends a login: with a redirect (RFC 9700 §4.12), or with a page that goes on by itself if the session must be seen where the
+/// person arrives, and would not be.
+pub(super) fn go(ctx: &Ctx<'_>, to: &ReturnTo) -> HttpResponse {
+    let is_page = || matches!(target(ctx, to), Some(Target::Route(matched)) if matched.route.documents().is_some());
+    if ctx.frontend.session.same_site == SameSite::Strict && !shows_all(ctx) && is_page() {
+        return login::onward(to);
+    }
     HttpResponse::SeeOther()
         .insert_header((header::LOCATION, to.as_str()))
         .finish()
@@ -69,9 +74,9 @@ pub(super) async fn find(
         // second look is a navigation of our own. So it leads to pages only, never to what acts with the session.
         let is_page = attempt.is_some() || leads_to_page(ctx, &way.return_to);
         return Ok(if is_page {
-            go(&way.return_to)
+            go(ctx, &way.return_to)
         } else {
-            go(&ReturnTo::root())
+            go(ctx, &ReturnTo::root())
         });
     }
     if problem == Problem::LoginFailed(LoginFailure::ErrorFromProvider) {
@@ -86,12 +91,32 @@ pub(super) async fn find(
     Err(problem)
 }
 
-/// Whether a path is neither an endpoint nor an API.
+/// Whether a path is a page, and neither an endpoint nor an API. Any site may link to a page.
 fn leads_to_page(ctx: &Ctx<'_>, return_to: &ReturnTo) -> bool {
-    let path = return_to.as_str().split(['?', '#']).next();
-    let path = path.unwrap_or_default();
-    let target = ctx.frontend.resolve("GET", path, WebSocket::NotAsked);
-    !matches!(target, Ok(Target::Endpoint(_) | Target::Route(_)))
+    match target(ctx, return_to) {
+        Some(Target::Endpoint(_)) => false,
+        Some(Target::Route(matched)) => matched.route.documents().is_some(),
+        Some(Target::Assets(_)) | None => true,
+    }
+}
+
+/// Whether a path is a page that begins a login by itself.
+fn begins_logins(ctx: &Ctx<'_>, return_to: &ReturnTo) -> bool {
+    matches!(target(ctx, return_to), Some(Target::Route(matched)) if matched.route.begins_logins())
+}
+
+/// What a path leads to.
+fn target<'c>(ctx: &'c Ctx<'_>, return_to: &'c ReturnTo) -> Option<Target<'c, 'c>> {
+    let path = return_to.as_str().split(['?', '#']).next()?;
+    ctx.frontend.resolve("GET", path, WebSocket::NotAsked).ok()
+}
+
+/// Whether a navigation brings all cookies that there are.
+fn shows_all(ctx: &Ctx<'_>) -> bool {
+    matches!(
+        guard::site(ctx.request.headers()),
+        Some(b"same-origin" | b"none")
+    )
 }
 
 /// Whether a query is what [`find`] lets a page ask for.
@@ -117,9 +142,6 @@ fn is_signed_in(ctx: &Ctx<'_>, problem: &Problem, state: &LoginState) -> bool {
 
 /// Whether the same address, asked for by our own page, could show a session that this navigation cannot.
 fn may_see_more(ctx: &Ctx<'_>, problem: &Problem, response: &AuthorizationResponse) -> bool {
-    let headers = ctx.request.headers();
-    let site = headers.get("sec-fetch-site");
-    let shows_all = site.is_some_and(|site| matches!(site.as_bytes(), b"same-origin" | b"none"));
     let may_be_done = matches!(
         problem,
         Problem::LoginFailed(LoginFailure::CodeRefused | LoginFailure::NoLoginAttempt)
@@ -128,8 +150,8 @@ fn may_see_more(ctx: &Ctx<'_>, problem: &Problem, response: &AuthorizationRespon
         && response.is_answer()
         && ctx.caller.is_nobody()
         && ctx.frontend.session.same_site == SameSite::Strict
-        && !shows_all
-        && guard::wants_page(headers)
+        && !shows_all(ctx)
+        && guard::wants_page(ctx.request.headers())
 }
 
 /// Goes on after the provider has answered this attempt with an error.
@@ -153,6 +175,14 @@ async fn after_error(
                 .login(&ctx.frontend.name, LoginResult::Failed);
             login::begin(ctx, again(way, attempt), StatusCode::FOUND).await
         }
+        // The page would begin the login again that the person has just declined.
+        _ if is_denied
+            && way.state.manner == Manner::Asking
+            && begins_logins(ctx, &way.return_to) =>
+        {
+            note_failure(ctx, &problem, response);
+            Err(problem)
+        }
         // A person need not be told what they have just decided, nor the end of a login that was to ask nothing.
         _ if way.state.manner == Manner::Quiet || is_denied => {
             log::info!(target: "sealgate::audit", provider_error = known_code(code); "login ended without a session");
@@ -162,7 +192,7 @@ async fn after_error(
             if way.state.manner == Manner::Asking && ctx.frontend.error_page.is_some() {
                 return Err(problem);
             }
-            Ok(go(&way.return_to))
+            Ok(go(ctx, &way.return_to))
         }
         _ => {
             note_failure(ctx, &problem, response);

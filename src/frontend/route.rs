@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::composition::Composition;
+use super::documents::{AnonymousPage, Documents};
 use super::path::RoutePath;
 use super::policy::Policy;
 use super::rate_limit::RateLimit;
@@ -52,6 +53,8 @@ pub struct Forward {
     pub body_limit: u64,
     /// Until the upstream's response headers; overrides the upstream's.
     pub timeout: Option<Duration>,
+    /// Whether it answers pages, and what follows from that.
+    pub documents: Option<Documents>,
     /// Whether WebSocket handshakes are taken.
     pub websocket: bool,
     /// Names of request cookies passed on.
@@ -76,6 +79,20 @@ impl Route {
             TokenRequirement::UserOrNone if !self.policy.scopes.is_empty() => true,
             _ => self.requires_claims(),
         }
+    }
+
+    /// Whether it answers pages, and what follows from that.
+    pub const fn documents(&self) -> Option<Documents> {
+        match &self.action {
+            Action::Compose(_) => None,
+            Action::Forward(forward) => forward.documents,
+        }
+    }
+
+    /// Whether a page of it begins a login by itself.
+    pub fn begins_logins(&self) -> bool {
+        let begins = |documents: Documents| documents.login == AnonymousPage::BeginsLogin;
+        self.requires_user() && self.documents().is_some_and(begins)
     }
 
     /// Whether the session's claims decide, whatever token goes along.

@@ -21,6 +21,7 @@ pub(crate) fn route(path: &str) -> Route {
             methods: Vec::new(),
             body_limit: 1 << 20,
             timeout: None,
+            documents: None,
             websocket: false,
             cookies: Vec::new(),
             set_cookies: Vec::new(),

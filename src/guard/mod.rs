@@ -23,16 +23,14 @@ use crate::frontend::{Ahead, Frontend, Matched, Proof, Rules, Spender, Target, W
 use crate::problem::Problem;
 
 pub use cookie_lines::{CookieLines, SetAside};
-pub use navigation::{is_fetch, is_navigation, wants_page};
-pub use rate_limit::spender;
+pub use navigation::{is_fetch, is_framed, is_navigation, site, wants_page};
+pub use rate_limit::{spend_login, spender};
 pub use speculative::is_speculative;
 pub use websocket::websocket;
 
 /// Longest header section, in bytes of names and values. Reverse proxies in front allow less.
 pub const MAX_HEADER_BYTES: usize = 48 * 1024;
 
-const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SERVICE_WORKER: HeaderName = HeaderName::from_static("service-worker");
 
 /// Destinations whose content would run with all rights of the application's origin, or would look like a part of its pages
@@ -137,10 +135,9 @@ fn check_route(
 ) -> Result<(), Problem> {
     let headers = request.headers();
     check_csrf(request, frontend, Some(matched))?;
-    check_destination(headers)?;
-    if headers.contains_key(SERVICE_WORKER) {
-        // A service worker would answer for the pages of our origin (Service Workers §"Service-Worker").
-        return Err(Problem::Forbidden("an API is no service worker".to_owned()));
+    // What answers pages is the application itself: its scripts and workers are its own.
+    if matched.route.documents().is_none() {
+        check_destination(headers)?;
     }
     if content_length(headers).is_some_and(|length| length > matched.route.action.body_limit()) {
         return Err(Problem::BodyTooLarge);
@@ -151,13 +148,14 @@ fn check_route(
 /// Refuses to load an API's answer as code. If users can store what an API serves, an attacker's document there could
 /// otherwise run as a script of our origin, which our own content security policy allows.
 fn check_destination(headers: &HeaderMap) -> Result<(), Problem> {
-    let destination = headers
-        .get(SEC_FETCH_DEST)
-        .map(header::HeaderValue::as_bytes);
-    if destination.is_some_and(|destination| ACTIVE.contains(&destination)) {
+    if navigation::destination(headers).is_some_and(|destination| ACTIVE.contains(&destination)) {
         return Err(Problem::Forbidden(
             "an API serves no scripts, styles or embedded documents".to_owned(),
         ));
+    }
+    if headers.contains_key(SERVICE_WORKER) {
+        // A service worker would answer for the pages of our origin (Service Workers §"Service-Worker").
+        return Err(Problem::Forbidden("an API is no service worker".to_owned()));
     }
     Ok(())
 }
@@ -168,10 +166,7 @@ fn check_destination(headers: &HeaderMap) -> Result<(), Problem> {
 /// would see the ID token in the address it is sent to. Browsers too old for Fetch Metadata pass: state, nonce and PKCE
 /// protect a login, the `sid` a logout.
 fn check_navigation(headers: &HeaderMap, whose: &'static str) -> Result<(), Problem> {
-    let site = headers
-        .get(SEC_FETCH_SITE)
-        .map(header::HeaderValue::as_bytes);
-    if !matches!(site, None | Some(b"same-origin" | b"none")) {
+    if !matches!(site(headers), None | Some(b"same-origin" | b"none")) {
         return Err(Problem::CrossSiteRequest(whose));
     }
     if is_fetch(headers) {
@@ -200,10 +195,16 @@ fn check_csrf(
         },
         has_csrf_header: headers.contains_key(frontend.csrf_header.as_str()),
         origin: value(header::ORIGIN),
-        site: value(SEC_FETCH_SITE),
+        site: site(headers),
         is_api: route.is_some(),
     };
-    csrf::check(provenance, &frontend.origin).map_err(Problem::CrossSiteRequest)
+    let checked = match route {
+        Some(matched) if matched.route.documents().is_some() => {
+            csrf::check_page(provenance, is_navigation(headers), &frontend.origin)
+        }
+        _ => csrf::check(provenance, &frontend.origin),
+    };
+    checked.map_err(Problem::CrossSiteRequest)
 }
 
 fn content_length(headers: &HeaderMap) -> Option<u64> {

@@ -10,7 +10,9 @@
 
 use actix_web::http::header::{self, HeaderMap, HeaderName};
 
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Whether the request is a navigation. An old browser does not say so, but asks for HTML.
 pub fn is_navigation(headers: &HeaderMap) -> bool {
@@ -28,6 +30,30 @@ pub fn is_fetch(headers: &HeaderMap) -> bool {
 /// Whether a person waits for a page: a navigation that asks for HTML by name.
 pub fn wants_page(headers: &HeaderMap) -> bool {
     is_navigation(headers) && accepts_html(headers)
+}
+
+/// Whether the answer is for a frame in a page.
+pub fn is_framed(headers: &HeaderMap) -> bool {
+    destination(headers).is_some_and(|to| {
+        matches!(
+            to,
+            b"embed" | b"fencedframe" | b"frame" | b"iframe" | b"object"
+        )
+    })
+}
+
+/// Where the request comes from: `Sec-Fetch-Site`.
+pub fn site(headers: &HeaderMap) -> Option<&[u8]> {
+    headers
+        .get(SEC_FETCH_SITE)
+        .map(header::HeaderValue::as_bytes)
+}
+
+/// What the answer is for: `Sec-Fetch-Dest`.
+pub(super) fn destination(headers: &HeaderMap) -> Option<&[u8]> {
+    headers
+        .get(SEC_FETCH_DEST)
+        .map(header::HeaderValue::as_bytes)
 }
 
 fn mode(headers: &HeaderMap) -> Option<&[u8]> {

@@ -31,6 +31,12 @@ pub(super) fn spend(
     limit.map_or(Ok(()), |limit| limit.spend(spender(client)))
 }
 
+/// Counts a login that a page begins, as the login endpoint counts its own.
+pub fn spend_login(frontend: &Frontend, client: IpAddr) -> Result<(), Problem> {
+    let limit = frontend.login_rate_limit.as_ref();
+    limit.map_or(Ok(()), |limit| limit.spend(spender(client)))
+}
+
 /// The address as it is counted.
 pub fn spender(client: IpAddr) -> Spender {
     Spender::Address(match client.to_canonical() {

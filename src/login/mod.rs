@@ -5,6 +5,8 @@
 //! # Invariants
 //! - Each attempt has a cookie of its own, so that logins in several tabs do not disturb each other.
 
+mod onward;
+
 use actix_web::HttpResponse;
 use actix_web::http::{StatusCode, header};
 
@@ -14,6 +16,8 @@ use crate::problem::{LoginFailure, Problem};
 use crate::request::Ctx;
 use crate::session::{LoginAttempt, LoginState, Manner, SessionId, StoreError};
 use crate::telemetry::metrics::LoginResult;
+
+pub use onward::onward;
 
 /// What a login is to be.
 pub struct Wish {

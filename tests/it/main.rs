@@ -28,6 +28,7 @@ mod crowd;
 mod csrf;
 mod demo;
 mod deploy;
+mod documents;
 mod errors_are_opaque;
 mod exchange;
 mod explain;

@@ -13,7 +13,7 @@ const ENDPOINT: &str = "src/endpoint/README.md";
 const TELEMETRY: &str = "src/telemetry/README.md";
 
 /// The manual: the documents for those who use the program. The first has a whole configuration.
-const MANUAL: [&str; 12] = [
+const MANUAL: [&str; 13] = [
     README,
     CONFIG,
     ENDPOINT,
@@ -21,6 +21,7 @@ const MANUAL: [&str; 12] = [
     "keys/README.md",
     "src/api/README.md",
     "src/coordination/README.md",
+    "src/login/README.md",
     "src/oidc/README.md",
     "src/proxy/README.md",
     "src/server/README.md",

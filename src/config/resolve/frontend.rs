@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::resolver::{Noted, Resolver};
-use super::{assets, claim, csrf_header, oidc, policy, route, session};
+use super::{assets, claim, csrf_header, documents, oidc, policy, route, session};
 use crate::config::key_path::KeyPath;
 use crate::config::settings;
 use crate::frontend::{Frontend, Route, RouteTable};
@@ -66,6 +66,7 @@ fn one(
     let routes = route::resolve(resolver, &at.child("route"), frontend, base_path.as_deref());
     let claims = claim::resolve(resolver, &at, frontend);
     let assets = assets::resolve(resolver, &at.child("assets"), frontend);
+    documents::refuse_assets(resolver, &at, frontend);
     let origin = origin?;
     let mut login_same_site = SameSite::Lax;
     if oidc::posts_its_answer(&frontend.oidc) {
@@ -89,19 +90,23 @@ fn one(
     let routes = routes?;
     let required_claims = required_claims(&routes);
     let claims = claims.map(|rules| rules.wanting(&session.claims, &required_claims));
+    let routes = RouteTable::new(routes);
+    let error_page = error_page.ok()?;
+    let page_at = at.child("error_page");
+    documents::check_error_page(resolver, &page_at, error_page.as_ref(), &routes);
     Some(Frontend {
         name,
         origin,
         base_path,
         csrf_header: csrf_header?,
-        error_page: error_page.ok()?,
+        error_page,
         session,
         claims: claims?,
         required_claims,
         login_rate_limit: login_rate_limit.ok()?,
         jar,
         provider: Provider::new(client, resolver.clock.clone()),
-        routes: RouteTable::new(routes),
+        routes,
         assets: assets.ok()?,
     })
 }

@@ -11,6 +11,7 @@ mod claim;
 mod coordination;
 mod credentials;
 mod csrf_header;
+mod documents;
 mod environment;
 mod frontend;
 mod oidc;

@@ -150,6 +150,8 @@ fn refuse_forwarding(resolver: &mut Resolver<'_>, at: &KeyPath, route: &settings
         "remove it, or make it a route of its own",
     );
     for key in [
+        "documents",
+        "login",
         "strip_prefix",
         "methods",
         "body_limit",

@@ -3,7 +3,7 @@
 use super::call::{cookie_names, exchange, refuse_star, token, upstream};
 use super::check::is_token;
 use super::resolver::{DAY, Resolver};
-use super::{part, policy};
+use super::{documents, part, policy};
 use crate::config::key_path::KeyPath;
 use crate::config::settings;
 use crate::frontend::{Action, Forward, Route, RoutePath};
@@ -129,6 +129,7 @@ fn forward(resolver: &mut Resolver<'_>, at: &KeyPath, route: &settings::Route) -
         let least = std::time::Duration::from_millis(1);
         resolver.within(&at.child("timeout"), span.0, least, DAY)
     });
+    let documents = documents::resolve(resolver, at, route);
     cookie_names(resolver, &at.child("cookies"), &route.cookies);
     cookie_names(resolver, &at.child("set_cookies"), &route.set_cookies);
     let strip_headers = strip_headers(resolver, &at.child("strip_headers"), &route.strip_headers);
@@ -138,6 +139,7 @@ fn forward(resolver: &mut Resolver<'_>, at: &KeyPath, route: &settings::Route) -
         methods,
         body_limit: route.body_limit.0,
         timeout,
+        documents,
         websocket: route.websocket.0,
         cookies: route.cookies.clone(),
         set_cookies: route.set_cookies.clone(),

@@ -6,6 +6,7 @@ mod example;
 mod keys;
 mod layers;
 mod mistakes;
+mod pages;
 mod parts;
 mod policies;
 mod secrets;

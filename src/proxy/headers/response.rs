@@ -33,7 +33,11 @@ impl ClientHeaders<'_> {
         let options = ConnectionOptions::read(lines(http::header::CONNECTION));
         for (name, value) in received {
             let name = name.as_str();
-            if is_hop_by_hop(name) || options.name(name) || ends_here(name) {
+            let is_page = self.forward.documents.is_some();
+            if is_hop_by_hop(name)
+                || options.name(name)
+                || (ends_here(name) && !(is_page && is_of_page(name)))
+            {
                 continue;
             }
             let value = match name {
@@ -66,6 +70,9 @@ impl ClientHeaders<'_> {
             HeaderName::from_static("cross-origin-resource-policy"),
             HeaderValue::from_static("same-origin"),
         );
+        if self.forward.documents.is_some() {
+            return;
+        }
         // A browser would show a document of the API as one of our origin, so it must not run anything. A browser
         // enforces all policies of an answer, so ours stands beside the upstream's.
         // A 304 replaces headers of the stored answer (RFC 9111 §4.3.4). Type and policy were decided when it was stored,
@@ -171,6 +178,24 @@ fn ends_here(name: &str) -> bool {
         || name.starts_with("public-key-pins")
         // RFC 9213: targeted fields such as `CDN-Cache-Control` win over `Cache-Control`.
         || name.ends_with("-cache-control")
+}
+
+/// Whether a header that an API may not send speaks for the pages of the origin, which are the upstream's own on a route that
+/// answers pages. CORS, cookies, caches and TLS of the origin stay ours.
+fn is_of_page(name: &str) -> bool {
+    matches!(
+        name,
+        "accept-ch"
+            | "critical-ch"
+            | "origin-agent-cluster"
+            | "origin-trial"
+            | "refresh"
+            | "report-to"
+            | "reporting-endpoints"
+            | "service-worker-allowed"
+            | "speculation-rules"
+            | "supports-loading-mode"
+    )
 }
 
 /// Whether a browser runs nothing in a document of this type.
