@@ -104,6 +104,14 @@ pub async fn serve(config: Config, clock: Clock, listeners: Listeners) -> Result
     running.until_signalled().await.map_err(StartError::System)
 }
 
+/// One line for each frontend, so that whoever starts a process sees which apps it serves, and who signs their users in.
+fn say_what_is_served(bff: &Bff) {
+    for frontend in bff.configured.load().frontends.iter() {
+        log::info!(frontend = frontend.name.as_str(), origin = frontend.origin.as_str(),
+            issuer = frontend.provider.settings().issuer.as_str(); "frontend");
+    }
+}
+
 /// Starts listeners and tasks on the current actix system. Returns at once.
 pub fn start(config: Config, clock: Clock, listeners: Listeners) -> Result<Running, StartError> {
     let now = clock.now();
@@ -116,6 +124,7 @@ pub fn start(config: Config, clock: Clock, listeners: Listeners) -> Result<Runni
             upstreams: config.upstreams,
             trusted_proxies: config.server.trusted_proxies,
             admin_hosts: config.server.admin_hosts,
+            telling: config.telling,
         }),
         keys,
         redemptions: Redemptions::default(),
@@ -154,6 +163,7 @@ pub fn start(config: Config, clock: Clock, listeners: Listeners) -> Result<Runni
         .map_err(|error| StartError::Listen(public_addr, error))?;
     log::info!(address = public_addr.to_string(), admin = operator_addr.to_string(),
         keys = bff.keys.current().len(); "serving");
+    say_what_is_served(&bff);
     bff.keys.current().warn_of_foreign_keys();
     let running = Running {
         public: public.handle(),

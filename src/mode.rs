@@ -73,8 +73,14 @@ impl From<io::Error> for Failure {
 /// Serves until a signal ends it.
 pub(crate) fn serve(files: Vec<PathBuf>) -> Result<(), Failure> {
     let clock = Clock::system();
+    let names: Vec<_> = files
+        .iter()
+        .map(|file| file.display().to_string())
+        .collect();
+    let names = names.join(", ");
     let config = Sources::of_process(files).read()?.resolve(&clock)?;
     begin(&config, None);
+    log::info!(version = env!("CARGO_PKG_VERSION"), configuration = names; "sealgate");
     let listeners = app::listen(&config, &clock)?;
     run(config, clock, listeners)
 }

@@ -37,8 +37,10 @@ pub(super) async fn serve(
     let ask = async |permit: &Permit, body: web::Payload| {
         let asked_at = Instant::now();
         let outcome = proxy.forward(permit, forward, matched, body).await?;
-        let seconds = asked_at.elapsed().as_secs_f64();
-        bff.metrics.upstream_answered(&forward.upstream, seconds);
+        let took = asked_at.elapsed();
+        ctx.arrival.scope.waited_for_upstream(took);
+        bff.metrics
+            .upstream_answered(&forward.upstream, took.as_secs_f64());
         Ok::<_, Problem>(outcome)
     };
     // The end of the session counts for a stream from here on, wherever the refresh of another request moves it.

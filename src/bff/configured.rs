@@ -6,6 +6,7 @@ use ipnet::IpNet;
 
 use crate::frontend::{Frontends, UpstreamSettings};
 use crate::names::UpstreamName;
+use crate::telemetry::Telling;
 
 /// What the configuration says. A request takes it once, when it begins, and keeps it to its end. A reload puts another one
 /// in its place.
@@ -19,4 +20,6 @@ pub struct Configured {
     pub trusted_proxies: Vec<IpNet>,
     /// Names by which the operator's listener may be called, beside `localhost` and addresses.
     pub admin_hosts: Vec<String>,
+    /// What the log says of requests.
+    pub telling: Telling,
 }

@@ -11,7 +11,7 @@ use crate::coordination::CoordinationSettings;
 use crate::frontend::Frontends;
 use crate::frontend::UpstreamSettings;
 use crate::names::UpstreamName;
-use crate::telemetry::{LogFilter, LogFormat};
+use crate::telemetry::{LogFilter, LogFormat, Telling};
 
 /// Everything the process needs to know to serve.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub struct Config {
     pub coordination: Option<CoordinationSettings>,
     /// How log lines are written.
     pub log_format: LogFormat,
+    /// What the log says of requests.
+    pub telling: Telling,
     /// Which log lines are written.
     pub log_filter: LogFilter,
     /// What works, but should be known: for the log at start, and for `--check`.

@@ -396,6 +396,10 @@ pub(super) struct LoginRateLimit {
 pub(super) struct Telemetry {
     /// `text` or `json`.
     pub(super) log_format: String,
+    /// Whether each request gets a line.
+    pub(super) access_log: Switch,
+    /// `none`, `hash` or `plain`.
+    pub(super) log_subject: String,
 }
 
 /// Where a secret is: exactly one of the two.

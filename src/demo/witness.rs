@@ -25,7 +25,7 @@ pub(super) struct Witness(Arc<Mutex<Heard>>);
 struct Heard {
     /// The number of answers so far.
     count: u64,
-    requests: VecDeque<Exchange>,
+    answers: VecDeque<Exchange>,
     cookies: Vec<Cookie>,
 }
 
@@ -35,10 +35,10 @@ struct Exchange {
     id: String,
     method: String,
     path: String,
-    /// The answer's number; `None` before the answer.
-    n: Option<u64>,
+    /// The answer's number.
+    n: u64,
     status: Option<u64>,
-    outcome: Option<String>,
+    outcome: String,
 }
 
 /// A cookie, as the last answer set it.
@@ -59,9 +59,7 @@ impl Witness {
         let now = Instant::now();
         let lives = |cookie: &Cookie| cookie.until.is_none_or(|until| now < until);
         heard.cookies.retain(lives);
-        let answered = |exchange: &&Exchange| exchange.n.is_some();
-        let answers: Vec<_> = heard.requests.iter().filter(answered).collect();
-        json!({ "count": heard.count, "answers": answers, "cookies": heard.cookies, "forged": forged })
+        json!({ "count": heard.count, "answers": heard.answers, "cookies": heard.cookies, "forged": forged })
     }
 
     fn heard(&self) -> MutexGuard<'_, Heard> {
@@ -82,8 +80,17 @@ impl Log for Witness {
         let number = |key: &str| record.key_values().get(key.into())?.to_u64();
         let mut heard = self.heard();
         match record.args().as_str() {
-            Some("request") => heard.request(text("id"), text("method"), text("path")),
-            Some("answer") => heard.answer(&text("id"), number("status"), text("outcome")),
+            Some("answer") => {
+                let n = heard.count + 1;
+                heard.answer(Exchange {
+                    id: text("id"),
+                    method: text("method"),
+                    path: text("path"),
+                    n,
+                    status: number("status"),
+                    outcome: text("outcome"),
+                });
+            }
             Some("cookie") => {
                 let attributes = text("attributes");
                 heard.cookie(Cookie {
@@ -101,28 +108,12 @@ impl Log for Witness {
 }
 
 impl Heard {
-    fn request(&mut self, id: String, method: String, path: String) {
-        if self.requests.len() == REMEMBERED {
-            self.requests.pop_front();
+    fn answer(&mut self, answer: Exchange) {
+        if self.answers.len() == REMEMBERED {
+            self.answers.pop_front();
         }
-        self.requests.push_back(Exchange {
-            id,
-            method,
-            path,
-            n: None,
-            status: None,
-            outcome: None,
-        });
-    }
-
-    fn answer(&mut self, id: &str, status: Option<u64>, outcome: String) {
-        self.count += 1;
-        let known = self.requests.iter_mut().find(|request| request.id == id);
-        if let Some(request) = known {
-            request.n = Some(self.count);
-            request.status = status;
-            request.outcome = Some(outcome);
-        }
+        self.count = answer.n;
+        self.answers.push_back(answer);
     }
 
     fn cookie(&mut self, cookie: Cookie) {
@@ -153,29 +144,23 @@ mod tests {
                 .build()
         };
         match message {
-            "request" => witness.log(&record(format_args!("request"))),
             "answer" => witness.log(&record(format_args!("answer"))),
             _ => witness.log(&record(format_args!("cookie"))),
         }
     }
 
     #[test]
-    fn answers_find_their_requests_and_cookies_come_and_go() {
+    fn answers_are_remembered_and_cookies_come_and_go() {
         let witness = Witness::default();
         say(
             &witness,
-            "request",
-            &[("id", "1"), ("method", "POST"), ("path", "/a")],
-        );
-        say(
-            &witness,
-            "request",
-            &[("id", "2"), ("method", "GET"), ("path", "/b")],
-        );
-        say(
-            &witness,
             "answer",
-            &[("id", "1"), ("outcome", "cross-site-request")],
+            &[
+                ("id", "1"),
+                ("method", "POST"),
+                ("path", "/a"),
+                ("outcome", "cross-site-request"),
+            ],
         );
         let cookie = |attributes| [("cookie", "c"), ("attributes", attributes)];
         say(&witness, "cookie", &cookie("Path=/; HttpOnly"));
@@ -189,11 +174,10 @@ mod tests {
     }
 
     #[test]
-    fn it_forgets_old_requests() {
+    fn it_forgets_old_answers() {
         let witness = Witness::default();
         for id in 0..200 {
             let id = id.to_string();
-            say(&witness, "request", &[("id", &id)]);
             say(&witness, "answer", &[("id", &id)]);
         }
         let report = witness.report(0);

@@ -17,6 +17,7 @@ use actix_web::HttpResponse;
 use actix_web::http::header;
 use serde_json::json;
 
+use super::audit::audit;
 use super::form::{query, single};
 use crate::frontend::Frontend;
 use crate::ledger::{Fingerprint, Join, Outcome};
@@ -133,7 +134,7 @@ async fn end(ctx: &mut Ctx<'_>) -> Option<LogoutHint> {
     let session = ctx.caller.session().cloned();
     ctx.end_session();
     let session = session?;
-    log::info!(target: "sealgate::audit", session = session.id.short(); "logout");
+    audit(ctx, &session, "logout");
     let revocation = tokio::time::timeout(REVOCATION_PATIENCE, revoke(ctx, &session));
     let announcement = async {
         if let Some(coordinator) = &ctx.bff.coordinator {

@@ -2,6 +2,7 @@
 //!
 //! [`Endpoint::rules`] says what each of them is. Their answers are never proxied and never cached, and contain no token.
 
+mod audit;
 mod authorization_response;
 mod backchannel;
 mod callback;

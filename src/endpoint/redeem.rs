@@ -16,6 +16,7 @@ use openidconnect::{AccessToken, PkceCodeVerifier};
 use serde_json::{Map, Value};
 use tokio::sync::{oneshot, watch};
 
+use super::audit::audit;
 use super::failure::{failed, unavailable};
 use super::logout;
 use crate::clock::UnixTime;
@@ -292,7 +293,7 @@ fn deliver(ctx: &mut Ctx<'_>, redeemed: &Redeemed) -> Result<(), Problem> {
         }
         ctx.frontend.remind_of_missing_claims(session, ctx.now);
         ctx.bff.metrics.login(&ctx.frontend.name, LoginResult::Ok);
-        log::info!(target: "sealgate::audit", session = session.id.short(); "login");
+        audit(ctx, session, "login");
     }
     ctx.caller = Caller::browser(session.clone());
     Ok(())

@@ -117,6 +117,20 @@ impl RoutePath {
             })
     }
 
+    /// A request's path with each claim under its name instead of its value, for logs and traces.
+    pub fn without_claims(&self, path: RequestPath<'_>) -> String {
+        let mut wanted = self.segments.iter();
+        let mut text = String::with_capacity(path.as_str().len());
+        for segment in path.as_str().split('/').skip(1) {
+            text.push('/');
+            match wanted.next() {
+                Some(Segment::Claim(name)) => text.extend(["{", name, "}"]),
+                _ => text.push_str(segment),
+            }
+        }
+        text
+    }
+
     /// The names of the claims in the path.
     pub fn claim_names(&self) -> impl Iterator<Item = &str> {
         self.segments.iter().filter_map(|segment| match segment {

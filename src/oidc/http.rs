@@ -28,6 +28,7 @@ use url::Url;
 
 use super::OidcError;
 use crate::names::is_loopback_host;
+use crate::telemetry::RequestScope;
 use crate::tls;
 
 /// Longest answer, in bytes. Metadata and key sets take some tens of KiB.
@@ -114,6 +115,14 @@ impl IdpClient {
             ))
             .force_close()
             .no_decompress();
+        if let Some(scope) = RequestScope::current() {
+            call = call
+                .insert_header(("x-request-id", scope.id()))
+                .insert_header(("traceparent", scope.trace().traceparent()));
+            if let Some(state) = scope.trace().tracestate() {
+                call = call.insert_header(("tracestate", state));
+            }
+        }
         for (name, value) in &head.headers {
             call = call.append_header((name.as_str(), value.as_bytes()));
         }

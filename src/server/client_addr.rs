@@ -30,6 +30,12 @@ pub(super) fn of(request: &HttpRequest, trusted: &[IpNet]) -> IpAddr {
     behind(peer, request.headers(), trusted)
 }
 
+/// Whether the request came in over a connection from a trusted proxy.
+pub(super) fn is_of_proxy(request: &HttpRequest, trusted: &[IpNet]) -> bool {
+    let peer = request.peer_addr().map(|peer| peer.ip().to_canonical());
+    peer.is_some_and(|peer| trusted.iter().any(|net| net.contains(&peer)))
+}
+
 /// The client of a request that came in over a connection from `peer`.
 fn behind(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     // A socket for both families shows IPv4 peers as ::ffff:a.b.c.d; nets are written without.

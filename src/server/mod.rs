@@ -3,6 +3,7 @@
 //! Each worker is a thread with its own connections to identity providers and upstreams. So no request waits for a lock or a
 //! connection of another worker.
 
+mod access_log;
 mod admin;
 mod client_addr;
 mod connection;
@@ -10,6 +11,7 @@ mod host;
 mod page;
 mod pipeline;
 mod response;
+mod scope;
 mod sent;
 mod view;
 

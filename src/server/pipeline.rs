@@ -14,7 +14,7 @@ use std::rc::Rc;
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::view::View;
-use super::{Worker, client_addr, host, response, sent};
+use super::{Worker, client_addr, host, response, scope, sent};
 use crate::api::{self, ApiCall};
 use crate::frontend::{SessionUse, Target, WebSocket};
 use crate::guard;
@@ -22,7 +22,6 @@ use crate::problem::Problem;
 use crate::proxy::Upstreams;
 use crate::request::{Arrival, Caller, Ctx};
 use crate::session::{OpenResult, OpenedSessions};
-use crate::telemetry::RequestScope;
 use crate::{assets, endpoint};
 
 /// Takes one request from its first byte to its answer.
@@ -35,9 +34,9 @@ pub(super) async fn handle(request: HttpRequest, body: web::Payload) -> HttpResp
     let view = worker.views.current(bff);
     let in_flight = sent::InFlight::begin(bff);
     // Every log line from here on says which request it is about, those of the answer's body too.
-    let scope = RequestScope::begin(rand::random());
+    let scope = scope::of(&request, &view.configured.trusted_proxies);
     let served = async {
-        log::debug!(method = request.method().as_str(), path = request.uri().path(); "request");
+        log::debug!(method = request.method().as_str(); "request");
         let arrival = Arrival::of(&request, scope.clone());
         let (ctx, answer) = match enter(&request, &arrival, &worker, &view) {
             Ok(mut ctx) => {
@@ -47,10 +46,10 @@ pub(super) async fn handle(request: HttpRequest, body: web::Payload) -> HttpResp
             Err(problem) => (None, Err(problem)),
         };
         // 9 Headers and cookies; a problem becomes an answer.
-        response::finish(&request, &arrival, ctx, answer, bff)
+        response::finish(&request, &arrival, ctx, answer, &view.configured, bff)
     };
-    let answer = scope.clone().around(served).await;
-    sent::until_sent(answer, in_flight, scope)
+    let (answer, line) = scope.clone().around(served).await;
+    sent::until_sent(answer, in_flight.telling(line), scope)
 }
 
 /// Steps 1 and 2: who asks whom.

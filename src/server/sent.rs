@@ -1,4 +1,4 @@
-//! Knows when an answer has been sent, so that the end of the process can say which answers it cuts.
+//! Knows when an answer has been sent: for the access log, and so that the end of the process can say which answers it cuts.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,12 +9,15 @@ use actix_web::body::{BodySize, BoxBody, MessageBody};
 use bytes::Bytes;
 
 use crate::bff::Bff;
-use crate::telemetry::RequestScope;
+use crate::telemetry::{AccessLine, RequestScope};
 
 /// A request that does not have all of its answer yet.
 pub(super) struct InFlight {
     bff: Arc<Bff>,
     is_done: bool,
+    line: Option<AccessLine>,
+    /// Of the body, as far as the connection has taken it.
+    bytes: u64,
 }
 
 impl InFlight {
@@ -24,7 +27,20 @@ impl InFlight {
         Self {
             bff: Arc::clone(bff),
             is_done: false,
+            line: None,
+            bytes: 0,
         }
+    }
+
+    /// The same; the access log gets this line when it is over.
+    pub(super) fn telling(mut self, line: Option<AccessLine>) -> Self {
+        self.line = line;
+        self
+    }
+
+    /// The connection takes more of the body.
+    fn takes(&mut self, bytes: usize) {
+        self.bytes += u64::try_from(bytes).unwrap_or_default();
     }
 
     /// All of the answer is with the connection.
@@ -36,13 +52,16 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.bff.draining.request_ends(!self.is_done);
+        if let Some(line) = self.line.take() {
+            line.write(self.bytes);
+        }
     }
 }
 
 /// The same answer. The request is in flight until the connection has taken all of the body.
 pub(super) fn until_sent(
     answer: HttpResponse,
-    in_flight: InFlight,
+    mut in_flight: InFlight,
     scope: RequestScope,
 ) -> HttpResponse {
     answer.map_body(|_, body| {
@@ -53,6 +72,7 @@ pub(super) fn until_sent(
         match body.try_into_bytes() {
             // The connection takes it in one piece.
             Ok(whole) => {
+                in_flight.takes(whole.len());
                 in_flight.done();
                 BoxBody::new(whole)
             }
@@ -89,6 +109,9 @@ impl MessageBody for Sending {
             return Poll::Ready(None);
         };
         let polled = this.scope.during(|| Pin::new(body).poll_next(cx));
+        if let (Poll::Ready(Some(Ok(bytes))), Some(in_flight)) = (&polled, &mut this.in_flight) {
+            in_flight.takes(bytes.len());
+        }
         if let Poll::Ready(None | Some(Err(_))) = &polled
             && let Some(in_flight) = this.in_flight.take()
         {

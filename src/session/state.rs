@@ -16,6 +16,7 @@ use openidconnect::{Nonce, PkceCodeVerifier};
 use rand::TryRng as _;
 use rand::rngs::SysRng;
 use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::token_set::TokenSet;
@@ -38,6 +39,17 @@ impl SessionId {
     /// Enough of it to tell sessions apart in a log, too little to end one.
     pub fn short(self) -> String {
         self.to_text().chars().take(6).collect()
+    }
+
+    /// Eight characters of a hash: they tell sessions apart, and nothing can be done with them.
+    pub fn fingerprint(self) -> String {
+        let hash = Sha256::new()
+            .chain_update(b"sealgate session\0")
+            .chain_update(self.0)
+            .finalize();
+        let mut text = URL_SAFE_NO_PAD.encode(hash);
+        text.truncate(8);
+        text
     }
 
     /// As it stands in URLs: base64url without padding.

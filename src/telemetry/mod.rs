@@ -1,8 +1,8 @@
 //! What an operator sees: log lines here, numbers in [`metrics`].
 //!
 //! `main` calls [`init`] once. All other code uses the `log` macros with key-value pairs:
-//! `log::info!(sid = short_id; "signed in")`. The logger adds the id, frontend and route of the request that is served
-//! ([`RequestScope`]).
+//! `log::info!(sid = short_id; "signed in")`. The logger adds the id, trace, frontend and route of the request that is
+//! served ([`RequestScope`]).
 //!
 //! # Invariants
 //! - One record is one line: control characters in messages and values are escaped, so a client cannot forge a line.
@@ -10,6 +10,7 @@
 //! - Other crates log at `info` or above, whatever `RUST_LOG` says. Below that, some of them print whole requests with
 //!   their tokens.
 
+mod access;
 pub mod coordination;
 mod filter;
 mod label;
@@ -17,19 +18,24 @@ mod line;
 pub mod metrics;
 mod quiet;
 mod repeats;
+mod request_id;
 mod request_scope;
 mod seldom;
+mod trace_context;
 
 use env_logger::Builder;
 use log::{LevelFilter, Log, Metadata, Record, SetLoggerError};
 
 use quiet::Quiet;
 
+pub use access::{AccessLine, Subject, Telling};
 pub use filter::LogFilter;
 pub use label::Label;
 pub(crate) use label::words;
+pub use request_id::RequestId;
 pub use request_scope::{RequestScope, take_along, take_along_blocking, with_request};
 pub use seldom::Seldom;
+pub use trace_context::TraceContext;
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

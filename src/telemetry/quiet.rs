@@ -136,6 +136,8 @@ fn heard_as(metadata: &Metadata<'_>) -> Level {
         "actix_http" | "actix_tls" | "h2" | "hyper" | "hyper_util" | "rustls" | "tokio_rustls" => {
             metadata.level().max(Level::Info)
         }
+        // What it says of its own start helps nobody who runs sealgate.
+        "actix_server" if metadata.level() == Level::Info => Level::Debug,
         _ => metadata.level(),
     }
 }
@@ -145,13 +147,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_client_does_to_a_connection_is_not_an_error() {
+    fn what_libraries_say_counts_as_what_it_means_here() {
         // P of the review
         for (target, level, expect) in [
             ("actix_http::h1::dispatcher", Level::Error, Level::Info),
             ("rustls::common_state", Level::Warn, Level::Info),
             ("hyper::proto", Level::Debug, Level::Debug),
             ("actix_server::accept", Level::Error, Level::Error),
+            ("actix_server::builder", Level::Info, Level::Debug),
             ("sealgate::bff", Level::Error, Level::Error),
         ] {
             let metadata = Metadata::builder().target(target).level(level).build();

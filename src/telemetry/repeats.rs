@@ -25,8 +25,8 @@ const WRITTEN: u64 = 3;
 /// The most different lines of one place in the code within a window. If there are more, a client chooses a part of them.
 const MAX_KINDS: usize = 64;
 
-/// Lines of the audit say who did what and when. Each of them counts by itself.
-const AUDIT: &str = "sealgate::audit";
+/// Lines of the audit say who did what and when, lines of the access log what was asked. Each of them counts by itself.
+const EACH_COUNTS: [&str; 2] = ["sealgate::audit", super::access::TARGET];
 
 /// Fields that only identify a request.
 const OF_ONE_REQUEST: [&str; 2] = ["id", "trace"];
@@ -63,7 +63,7 @@ pub(super) struct Counted {
 impl Repeats {
     /// Whether a line is to be written. If not, it has been counted.
     pub(super) fn pass(&mut self, record: &Record<'_>, now: Duration) -> bool {
-        let is_audit = record.target() == AUDIT && record.level() == Level::Info;
+        let is_audit = EACH_COUNTS.contains(&record.target()) && record.level() == Level::Info;
         // A person who turns on `debug` wants to see every line.
         if is_audit || record.level() > Level::Info {
             return true;

@@ -1,4 +1,5 @@
-//! The request that a log line is about: its id, frontend and route stand on every line that is written while it is served.
+//! The request that a log line is about: its id, trace, frontend and route stand on every line that is written while it is
+//! served.
 //!
 //! `server::pipeline` begins a scope with each request and runs the whole of it inside. A task that a request spawns takes
 //! the scope along by [`take_along`]; the body of an answer is polled inside it. So the line that names a cause has the id
@@ -10,12 +11,14 @@
 //! - A field that a line has itself is not said twice: the line's own counts.
 
 use std::future::Future;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use log::Record;
 use log::kv::{Error, Key, Source, Value, VisitSource};
 
-use super::Label;
+use super::{Label, RequestId, TraceContext};
 
 tokio::task_local! {
     static CURRENT: Option<RequestScope>;
@@ -28,27 +31,50 @@ pub struct RequestScope(Arc<Facts>);
 #[derive(Debug)]
 struct Facts {
     id: RequestId,
+    trace: TraceContext,
     frontend: OnceLock<Label>,
     route: OnceLock<Label>,
+    /// Microseconds until the head of the upstream's answer that took longest; 0 before the first.
+    upstream: AtomicU64,
 }
 
-/// Sixteen hexadecimal digits.
-#[derive(Debug)]
-struct RequestId([u8; 16]);
-
 impl RequestScope {
-    /// A request has come that has this number.
-    pub fn begin(number: u64) -> Self {
+    /// A request has come.
+    pub fn begin(id: RequestId, trace: TraceContext) -> Self {
         Self(Arc::new(Facts {
-            id: RequestId::of(number),
+            id,
+            trace,
             frontend: OnceLock::new(),
             route: OnceLock::new(),
+            upstream: AtomicU64::new(0),
         }))
+    }
+
+    /// The request that is served right now, if there is one.
+    pub fn current() -> Option<Self> {
+        CURRENT.try_with(Clone::clone).ok().flatten()
     }
 
     /// The id that the client is told, and asks for help with.
     pub fn id(&self) -> &str {
         self.0.id.as_str()
+    }
+
+    /// The trace that the request belongs to.
+    pub fn trace(&self) -> &TraceContext {
+        &self.0.trace
+    }
+
+    /// An upstream took that long to answer.
+    pub fn waited_for_upstream(&self, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.0.upstream.fetch_max(micros.max(1), Ordering::Relaxed);
+    }
+
+    /// How long the slowest upstream took to answer, if one was called.
+    pub fn slowest_upstream(&self) -> Option<Duration> {
+        let micros = self.0.upstream.load(Ordering::Relaxed);
+        (micros > 0).then(|| Duration::from_micros(micros))
     }
 
     /// Says which frontend serves the request.
@@ -82,14 +108,17 @@ impl RequestScope {
         CURRENT.sync_scope(Some(self.clone()), something)
     }
 
-    fn fields(&self) -> [(&'static str, Option<&str>); 3] {
+    fn fields(&self) -> [(&'static str, Option<&str>); 4] {
         let Facts {
             id,
+            trace,
             frontend,
             route,
+            upstream: _,
         } = &*self.0;
         [
             ("id", Some(id.as_str())),
+            ("trace", Some(trace.trace_id())),
             ("frontend", frontend.get().map(Label::as_str)),
             ("route", route.get().map(Label::as_str)),
         ]
@@ -98,18 +127,18 @@ impl RequestScope {
 
 /// The future of a task that the present request spawns, if there is a request.
 pub fn take_along<F: Future>(future: F) -> impl Future<Output = F::Output> {
-    CURRENT.scope(current(), future)
+    CURRENT.scope(RequestScope::current(), future)
 }
 
 /// The same for what runs on a thread of its own.
 pub fn take_along_blocking<R>(work: impl FnOnce() -> R) -> impl FnOnce() -> R {
-    let scope = current();
+    let scope = RequestScope::current();
     move || CURRENT.sync_scope(scope, work)
 }
 
 /// Gives `record` to `log` with what is known of the present request.
 pub fn with_request<R>(record: &Record<'_>, log: impl FnOnce(&Record<'_>) -> R) -> R {
-    let Some(scope) = current() else {
+    let Some(scope) = RequestScope::current() else {
         return log(record);
     };
     let fields = Fields {
@@ -118,10 +147,6 @@ pub fn with_request<R>(record: &Record<'_>, log: impl FnOnce(&Record<'_>) -> R) 
     };
     let mut builder = record.to_builder();
     log(&builder.key_values(&fields).build())
-}
-
-fn current() -> Option<RequestScope> {
-    CURRENT.try_with(Clone::clone).ok().flatten()
 }
 
 /// The fields of a line, and those of its request.
@@ -145,31 +170,28 @@ impl Source for Fields<'_> {
     }
 }
 
-impl RequestId {
-    fn of(number: u64) -> Self {
-        let digit = |nibble: u64| match u8::try_from(nibble).unwrap_or_default() {
-            decimal @ 0..=9 => b'0' + decimal,
-            letter => b'a' - 10 + letter,
-        };
-        let mut left = number;
-        let mut digits = [0; 16];
-        for place in digits.iter_mut().rev() {
-            *place = digit(left & 0xf);
-            left >>= 4;
-        }
-        Self(digits)
-    }
-
-    fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or_default()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::fmt::Write as _;
 
     use super::*;
+
+    const TRACE: &str = "00000000000000000000000000000007";
+
+    fn begin(number: u64) -> RequestScope {
+        let trace = TraceContext::of(None, None, (7, 8));
+        RequestScope::begin(RequestId::made(number), trace)
+    }
+
+    #[test]
+    fn the_slowest_upstream_counts() {
+        let scope = begin(1);
+        assert_eq!(scope.slowest_upstream(), None);
+        for micros in [3, 9, 5] {
+            scope.waited_for_upstream(Duration::from_micros(micros));
+        }
+        assert_eq!(scope.slowest_upstream(), Some(Duration::from_micros(9)));
+    }
 
     /// The fields that a line with `own` gets.
     fn fields(own: &[(&str, &str)]) -> String {
@@ -192,9 +214,8 @@ mod tests {
     #[test]
     fn a_line_has_the_fields_of_its_request_once() {
         assert_eq!(fields(&[("a", "1")]), "a=1 ");
-        let scope = RequestScope::begin(0x1f);
+        let scope = begin(0x1f);
         assert_eq!(scope.id(), "000000000000001f");
-        assert_eq!(RequestScope::begin(u64::MAX - 5).id(), "fffffffffffffffa");
         let lines = scope.during(|| {
             let before = fields(&[]);
             scope.set_frontend("shop".into());
@@ -202,17 +223,18 @@ mod tests {
             scope.set_route("other".into());
             (before, fields(&[("a", "1"), ("frontend", "mine")]))
         });
-        assert_eq!(lines.0, "id=000000000000001f ");
+        let of_request = format!("id=000000000000001f trace={TRACE} ");
+        assert_eq!(lines.0, of_request);
         assert_eq!(
             lines.1,
-            "a=1 frontend=mine id=000000000000001f route=orders "
+            format!("a=1 frontend=mine {of_request}route=orders ")
         );
         assert_eq!(fields(&[]), "");
     }
 
     #[actix_web::test]
     async fn a_task_takes_the_request_along() {
-        let scope = RequestScope::begin(1);
+        let scope = begin(1);
         let (with, without) = scope
             .around(async {
                 let with = actix_web::rt::spawn(take_along(async { fields(&[]) }));
@@ -220,6 +242,7 @@ mod tests {
                 (with.await.unwrap(), without.await.unwrap())
             })
             .await;
-        assert_eq!((&*with, &*without), ("id=0000000000000001 ", ""));
+        let of_request = format!("id=0000000000000001 trace={TRACE} ");
+        assert_eq!((&*with, &*without), (&*of_request, ""));
     }
 }

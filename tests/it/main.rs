@@ -9,6 +9,7 @@
     reason = "tests fail by panicking, and their names are their documentation"
 )]
 
+mod access_log;
 mod admin;
 mod advisories;
 mod architecture;

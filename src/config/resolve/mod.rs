@@ -36,7 +36,7 @@ use super::resolved::{Config, KeysSettings};
 use super::written::Written;
 use crate::clock::Clock;
 use crate::frontend::Frontends;
-use crate::telemetry::LogFormat;
+use crate::telemetry::{LogFormat, Subject, Telling};
 
 impl Written {
     /// Gives every key its meaning, for serving and for `--check`.
@@ -49,14 +49,23 @@ impl Written {
             &self.settings.telemetry.log_format,
             &[("text", LogFormat::Text), ("json", LogFormat::Json)],
         );
+        let subject = resolver.choice(
+            &KeyPath::of(["telemetry", "log_subject"]),
+            &self.settings.telemetry.log_subject,
+            &[
+                ("none", Subject::None),
+                ("hash", Subject::Hash),
+                ("plain", Subject::Plain),
+            ],
+        );
         let upstreams = upstream::resolve(&mut resolver);
         let frontends = frontend::resolve(&mut resolver);
         let coordination = coordination::resolve(&mut resolver);
         assets::keep_apart(&mut resolver);
         environment::check_names(&mut resolver);
         let log_filter = environment::log_filter(&mut resolver);
-        let (Some(server), Some(log_format), Some(upstreams), Some(frontends)) =
-            (server, log_format, upstreams, frontends)
+        let (Some(server), Some(log_format), Some(subject), Some(upstreams), Some(frontends)) =
+            (server, log_format, subject, upstreams, frontends)
         else {
             return Err(resolver.errors());
         };
@@ -73,6 +82,10 @@ impl Written {
             upstreams: upstreams.into_iter().collect(),
             coordination,
             log_format,
+            telling: Telling {
+                access_log: self.settings.telemetry.access_log.0,
+                subject,
+            },
             log_filter,
             warnings,
             hints,

@@ -1,7 +1,7 @@
 //! For whom upstreams are called, and the call that does not mirror the client's request.
 
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use actix_web::HttpRequest;
 use actix_web::http::Version;
@@ -13,19 +13,12 @@ use crate::guard::CookieLines;
 use crate::names::{Origin, UpstreamName};
 use crate::problem::Problem;
 use crate::proxy::headers::request::UpstreamHeaders;
+use crate::telemetry::RequestScope;
 use crate::token::Permit;
 
 /// The client's headers that a [`get`](Proxy::get) reads. Of the cookies it carries those that the caller allows.
 /// `Connection` says which headers do not pass, and `Via` grows.
-const CARRIED: [&str; 7] = [
-    "accept-language",
-    "baggage",
-    "connection",
-    "cookie",
-    "traceparent",
-    "tracestate",
-    "via",
-];
+const CARRIED: [&str; 5] = ["accept-language", "baggage", "connection", "cookie", "via"];
 
 /// Calls upstreams on behalf of one client's request.
 #[derive(Clone, Copy, Debug)]
@@ -90,7 +83,12 @@ impl Proxy<'_> {
             client: self.client,
             limit: target.timeout.unwrap_or(upstream.settings.timeout),
         };
-        call.send(head).await
+        let asked_at = Instant::now();
+        let called = call.send(head).await;
+        if let (Ok(_), Some(scope)) = (&called, RequestScope::current()) {
+            scope.waited_for_upstream(asked_at.elapsed());
+        }
+        called
     }
 
     /// The header fields of the client's request, `cookies` among them.

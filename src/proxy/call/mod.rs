@@ -37,6 +37,7 @@ use hyper_util::client::legacy;
 use tokio::time::timeout;
 
 use crate::problem::Problem;
+use crate::proxy::headers::trace;
 use crate::token::Permit;
 use answer::Hold;
 use request_body::RequestBody;
@@ -237,6 +238,7 @@ impl Call<'_> {
     }
 
     fn authorized(&self, mut head: Request<()>) -> Request<()> {
+        trace::add(head.headers_mut());
         self.permit.credential().apply(&mut head);
         head
     }

@@ -13,6 +13,7 @@ mod identity;
 mod location;
 pub(super) mod request;
 pub(super) mod response;
+pub(super) mod trace;
 
 /// Whether a field belongs to one connection, whoever sends it (RFC 9110 §7.6.1, RFC 7540 §3.2.1).
 fn is_hop_by_hop(name: &str) -> bool {

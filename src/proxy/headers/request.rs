@@ -9,7 +9,7 @@ use http::HeaderMap;
 use http::header::{COOKIE, FORWARDED, HOST, HeaderName, HeaderValue, InvalidHeaderValue, VIA};
 
 use super::identity::is_claim;
-use super::{ConnectionOptions, is_hop_by_hop};
+use super::{ConnectionOptions, is_hop_by_hop, trace};
 use crate::names::Origin;
 use crate::problem::Problem;
 use crate::session::Jar;
@@ -138,6 +138,7 @@ impl UpstreamHeaders<'_> {
         !name.bytes().all(is_plain)
             || is_credential
             || is_framing
+            || trace::is_ours(name)
             || is_claim(name)
             || name == self.csrf_header
             || (is_method && self.restricts_methods)
@@ -292,7 +293,6 @@ mod tests {
             "range",
             "referer",
             "sec-fetch-site",
-            "traceparent",
             "upgrade-insecure-requests",
             "user-agent",
             "x-acme-user-agent",

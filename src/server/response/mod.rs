@@ -11,18 +11,20 @@ mod problem;
 
 use actix_web::{HttpRequest, HttpResponse};
 
-use crate::bff::Bff;
+use super::access_log;
+use crate::bff::{Bff, Configured};
 use crate::frontend::{Endpoint, Target};
 use crate::problem::Problem;
 use crate::request::{Arrival, Ctx};
+use crate::telemetry::AccessLine;
 
 /// What was asked, as far as it became known.
 #[derive(Clone, Copy)]
-struct Asked<'a> {
-    request: &'a HttpRequest,
-    arrival: &'a Arrival<'a>,
+pub(super) struct Asked<'a> {
+    pub(super) request: &'a HttpRequest,
+    pub(super) arrival: &'a Arrival<'a>,
     /// `None` if no frontend has this host.
-    ctx: Option<&'a Ctx<'a>>,
+    pub(super) ctx: Option<&'a Ctx<'a>>,
 }
 
 impl Asked<'_> {
@@ -39,14 +41,16 @@ impl Asked<'_> {
     }
 }
 
-/// Turns what the pipeline came to into the answer. Without a `ctx` no frontend was found.
+/// Turns what the pipeline came to into the answer, and gives the line for the access log. Without a `ctx` no frontend was
+/// found.
 pub(super) fn finish(
     request: &HttpRequest,
     arrival: &Arrival<'_>,
     ctx: Option<Ctx<'_>>,
     answer: Result<HttpResponse, Problem>,
+    configured: &Configured,
     bff: &Bff,
-) -> HttpResponse {
+) -> (HttpResponse, Option<AccessLine>) {
     let asked = Asked {
         request,
         arrival,
@@ -60,6 +64,9 @@ pub(super) fn finish(
             problem::answer(&problem, asked)
         }
     };
+    log::debug!(method = request.method().as_str(), path = access_log::path(asked), status = response.status().as_u16(),
+        outcome = outcome; "answer");
+    let line = access_log::line(asked, &response, outcome, configured);
     let headers = response.headers_mut();
     if asked.endpoint().is_some() {
         headers::of_our_own(headers);
@@ -69,11 +76,10 @@ pub(super) fn finish(
         headers::cookies(headers, &ctx.wallet.into_set_cookies());
     }
     headers::request_id(headers, arrival.scope.id());
-    log::debug!(status = response.status().as_u16(), outcome = outcome; "answer");
     let seconds = arrival.at.elapsed().as_secs_f64();
     let (frontend, route) = (arrival.scope.frontend(), arrival.scope.route());
     bff.metrics.request(frontend, route, outcome, seconds);
-    response
+    (response, line)
 }
 
 /// The label of `sealgate_requests_total`.

@@ -1,0 +1,36 @@
+//! The headers by which an upstream can find the request that it serves in our log, and its trace.
+
+use http::HeaderMap;
+use http::header::{HeaderName, HeaderValue};
+
+use crate::telemetry::RequestScope;
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The names that [`add`] decides about: what the client says under them does not pass.
+pub(super) fn is_ours(name: &str) -> bool {
+    [TRACEPARENT, TRACESTATE, X_REQUEST_ID]
+        .iter()
+        .any(|ours| ours == name)
+}
+
+/// Adds the id of the present request, and its place in the trace (W3C Trace Context §3.4).
+pub(in crate::proxy) fn add(headers: &mut HeaderMap) {
+    let Some(scope) = RequestScope::current() else {
+        return;
+    };
+    let trace = scope.trace();
+    let lines = [
+        (X_REQUEST_ID, HeaderValue::from_str(scope.id())),
+        (TRACEPARENT, HeaderValue::try_from(trace.traceparent())),
+    ];
+    let state = trace.tracestate();
+    let state = state.map(|state| (TRACESTATE, HeaderValue::from_str(state)));
+    for (name, value) in lines.into_iter().chain(state) {
+        if let Ok(value) = value {
+            headers.insert(name, value);
+        }
+    }
+}
