@@ -179,6 +179,7 @@ pub fn start(config: Config, clock: Clock, listeners: Listeners) -> Result<Runni
         config.keys.reload_interval,
     ));
     actix_web::rt::spawn(coordinate(Arc::clone(&bff)));
+    actix_web::rt::spawn(forget_exchanged_of_ended(Arc::clone(&bff)));
     actix_web::rt::spawn(discover(bff));
     Ok(running)
 }
@@ -333,6 +334,20 @@ async fn coordinate(bff: Arc<Bff>) {
         coordinator
             .run(&bff.keys, &bff.clock, &bff.revocations)
             .await;
+    }
+}
+
+/// Drops the exchanged tokens of sessions that were ended, by another replica or by the provider too.
+///
+/// A provider may end thousands of sessions in a row. So there is a pause after each look through the tokens.
+async fn forget_exchanged_of_ended(bff: Arc<Bff>) {
+    const PAUSE: Duration = Duration::from_secs(1);
+    let mut changes = bff.revocations.changes();
+    while changes.changed().await.is_ok() {
+        for frontend in bff.configured.load().frontends.iter() {
+            frontend.provider.forget_exchanged_of_ended();
+        }
+        tokio::time::sleep(PAUSE).await;
     }
 }
 

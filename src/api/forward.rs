@@ -61,7 +61,7 @@ pub(super) async fn serve(
             challenge: &challenge.0,
             is_replayable: proxy::is_replayable(request, forward, matched.websocket),
         };
-        let Some(renewed) = token::renew(refused, matched.route, ctx).await? else {
+        let Some(renewed) = token::renew(refused, matched.route.into(), ctx).await? else {
             break answer;
         };
         // Once more. The first answer gives its place at the upstream back before.

@@ -208,6 +208,18 @@ impl Revocations {
         }
     }
 
+    /// Asks about this session, whenever it is called and without the session at hand.
+    pub fn asker(&self, session: &Session) -> impl Fn() -> bool + Send + Sync + use<> {
+        let suspect = Suspect::new(session);
+        let table = self.clone();
+        move || !table.is_empty() && table.names(&suspect)
+    }
+
+    /// Tells of each new fact, from wherever it came.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.0.version.subscribe()
+    }
+
     /// How many facts are kept.
     pub fn len(&self) -> usize {
         self.0.len.load(Ordering::Acquire)
@@ -357,9 +369,10 @@ mod tests {
             let session = samples::session(NOW);
             let mut ended = std::pin::pin!(table.ended(&session));
             table.revoke(&Revocation::Session(SessionId([1; 16])), LATER, NOW);
-            assert!(!is_over(ended.as_mut()));
+            assert!(!is_over(ended.as_mut()) && !table.asker(&session)());
             table.revoke(&revocation, LATER, NOW);
             assert!(is_over(ended.as_mut()), "{revocation:?}");
+            assert!(table.asker(&session)());
             let late = std::pin::pin!(table.ended(&session));
             assert!(is_over(late), "and so is one that begins to wait later");
         }

@@ -28,6 +28,7 @@ impl Provider {
                 log::warn!("{:?}: no client token: {error}", self.settings().issuer);
             })
         };
-        self.client_tokens.get(scope, self.clock(), ask).await
+        let slot = self.client_tokens.slot(&(), scope, self.now());
+        slot.get(self.clock(), ask).await
     }
 }

@@ -1,7 +1,7 @@
 //! Lets one caller do some work while all others, on any worker, wait for it or do without.
 //!
-//! [`Provider`](super::Provider) has one for its metadata and one for its keys, [`TokenCache`](super::TokenCache) one for each
-//! key.
+//! [`Provider`](super::Provider) has one for its metadata and one for its keys, each token outside of a cookie one of
+//! its own.
 //!
 //! # Invariants
 //! - At most one [`Pass`] exists at a time. While the gate is closed, there is none.
@@ -20,7 +20,8 @@ use crate::clock::UnixTime;
 #[derive(Debug, Default)]
 pub(super) struct Gate {
     state: Mutex<State>,
-    left: watch::Sender<()>,
+    /// Why the last pass failed, if it did.
+    left: watch::Sender<Option<OidcError>>,
 }
 
 #[derive(Debug, Default)]
@@ -28,6 +29,8 @@ struct State {
     taken: bool,
     closed: Option<Closed>,
     failures: u32,
+    /// Why the present pass has failed.
+    failed: Option<OidcError>,
 }
 
 #[derive(Debug)]
@@ -58,13 +61,14 @@ pub(super) enum Turn<'g> {
 pub(super) struct Pass<'g>(&'g Gate);
 
 /// For those who wait until the pass is gone.
-pub(super) struct Waiting(watch::Receiver<()>);
+pub(super) struct Waiting(watch::Receiver<Option<OidcError>>);
 
 impl Waiting {
-    /// Returns when the other caller has finished or given up.
-    pub(super) async fn done(mut self) {
+    /// Returns when the other caller has finished or given up, and why it failed, if it did.
+    pub(super) async fn done(mut self) -> Option<OidcError> {
         // An error means that the gate is gone; there is nothing to wait for then either.
         let _ = self.0.changed().await;
+        self.0.borrow().clone()
     }
 }
 
@@ -102,7 +106,9 @@ impl Gate {
 impl Pass<'_> {
     /// Closes the gate for a fixed time.
     pub(super) fn close_for(&self, now: UnixTime, wait: Duration, why: OidcError) {
-        self.0.lock().closed = Some(Closed {
+        let mut state = self.0.lock();
+        state.failed = Some(why.clone());
+        state.closed = Some(Closed {
             since: now,
             until: now.plus(wait),
             why,
@@ -132,8 +138,12 @@ impl Pass<'_> {
 
 impl Drop for Pass<'_> {
     fn drop(&mut self) {
-        self.0.lock().taken = false;
-        self.0.left.send_replace(());
+        let failed = {
+            let mut state = self.0.lock();
+            state.taken = false;
+            state.failed.take()
+        };
+        self.0.left.send_replace(failed);
     }
 }
 
@@ -198,8 +208,16 @@ mod tests {
             panic!("two passes")
         };
         drop(pass);
-        tokio::time::timeout(Duration::from_secs(1), waiting.done())
-            .await
-            .unwrap();
+        let done = tokio::time::timeout(Duration::from_secs(1), waiting.done());
+        assert_eq!(done.await, Ok(None));
+        let Turn::Mine(pass) = gate.enter(NOW) else {
+            panic!("the gate is open")
+        };
+        let Turn::Taken(waiting) = gate.enter(NOW) else {
+            panic!("two passes")
+        };
+        pass.close_for(NOW, Duration::ZERO, outage());
+        drop(pass);
+        assert_eq!(waiting.done().await, Some(outage()));
     }
 }

@@ -9,7 +9,7 @@
 //! - its requests and answers: `client_auth`, `client_key` · `token_response` · `members` · `error_code` · `jwt`, `keys`,
 //!   `algorithm`
 //! - the provider: `provider` · `metadata` · `tenants` · `refetch` (how often) · `gate` (one at a time) · `drift` (its clock) · `http`
-//! - `token_cache`: access tokens that belong to no cookie
+//! - access tokens that belong to no cookie: `cached_token` · `token_slot`, where one comes to · `token_cache`, all of them
 //!
 //! # Invariants
 //! - Every endpoint comes from the metadata of the configured issuer, compared byte for byte.
@@ -33,6 +33,7 @@
 
 mod algorithm;
 mod authorize;
+mod cached_token;
 mod client_auth;
 mod client_key;
 mod client_token;
@@ -62,10 +63,12 @@ mod tests;
 mod token_cache;
 mod token_exchange;
 mod token_response;
+mod token_slot;
 mod userinfo;
 
 pub use self::algorithm::SigningAlgorithm;
 pub use self::authorize::{AuthorizationRequest, LoginParams};
+pub use self::cached_token::CachedToken;
 pub use self::client_key::{ClientKeyError, ClientKeys};
 pub use self::error::OidcError;
 pub use self::error_code::{OTHER, hits_every_session, known_code, quotable};
@@ -81,7 +84,7 @@ pub use self::settings::{
     RepeatRefresh, WithoutExp,
 };
 pub use self::tenants::{PLACEHOLDER, Tenants, is_tenant};
-pub use self::token_cache::{CachedToken, TokenCache};
-pub use self::token_exchange::{ExchangeGrant, ExchangeKey, Exchanged, Subject, TokenExchange};
+pub use self::token_cache::IsOver;
+pub use self::token_exchange::{ExchangeGrant, Exchanged, Subject, TokenExchange};
 pub use self::token_response::TokenResponse;
 pub use self::userinfo::{claims_of, unverified};

@@ -24,7 +24,9 @@ use super::jwt::{Claims, Jwt, Refusal};
 use super::logout_token::{self, LogoutToken, LogoutTokenError};
 use super::metadata::{Known, Metadata};
 use super::refetch::{Asker, Refetch};
-use super::{ClientSettings, ExchangeKey, Expectation, OidcError, RepeatRefresh, TokenCache};
+use super::token_cache::TokenCache;
+use super::token_exchange::ExchangeKey;
+use super::{ClientSettings, Expectation, OidcError, RepeatRefresh};
 use crate::clock::{Clock, UnixTime};
 use crate::telemetry::Seldom;
 
@@ -54,9 +56,9 @@ pub struct Provider {
     /// When the log last spoke of what a login at this provider lacks.
     pub reminders: Reminders,
     /// By scope.
-    pub(super) client_tokens: TokenCache<String>,
-    /// By session, its token, and what was wanted for it.
-    pub(super) exchanged: TokenCache<ExchangeKey>,
+    pub(super) client_tokens: TokenCache<(), String>,
+    /// By session, and then by its token and what was wanted for it.
+    pub(super) exchanged: TokenCache<[u8; 16], ExchangeKey>,
 }
 
 /// What the log says once an hour.

@@ -1,11 +1,11 @@
 //! Access tokens that belong to no cookie: asked for when a route needs one, kept in memory until shortly before their end.
 //!
-//! The client's own tokens are in one ([`Provider::client_token`](super::Provider::client_token)), by their scope. Any other
-//! key will do: what the token was asked for with must be in it.
+//! Each token has an owner and a key. The client's own tokens ([`Provider::client_token`](super::Provider::client_token)) have
+//! their scope for a key. An exchanged one belongs to a session, so that all of a session's go at once.
 //!
 //! # Invariants
 //! - One call at a time for each key, however many requests wait. After a failure there is no call for some seconds.
-//! - A token that lives is used although the provider is down.
+//! - What belongs to one owner is found without a look at the others.
 //! - Memory is bounded. Whatever the cache forgets costs a call, and never correctness.
 
 use std::borrow::Borrow;
@@ -15,274 +15,197 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
-use http::HeaderValue;
-
-use super::gate::{Gate, Turn};
-use super::{OidcError, TokenResponse};
-use crate::clock::{Clock, UnixTime};
-
-/// How long before its end a token is replaced; at most a fifth of its lifetime.
-const AHEAD: Duration = Duration::from_mins(1);
-
-/// What is left unused of an exchanged token's life; at most half of it.
-const LAST_SECONDS: Duration = Duration::from_secs(30);
+use super::CachedToken;
+use super::token_slot::Slot;
+use crate::clock::UnixTime;
 
 /// How often the entries that are over are looked for.
 const SWEEP: Duration = Duration::from_mins(1);
 
-/// An access token outside of any session, as it came from the token endpoint.
-pub struct CachedToken {
-    authorization: HeaderValue,
-    /// The granted scope.
-    pub scope: String,
-    asked_at: UnixTime,
-    expires_at: UnixTime,
-    /// How long before its end it is replaced at the earliest.
-    ahead: Duration,
-}
-
-impl CachedToken {
-    /// The token of an answer to a request for `asked_scope`, which was sent at `asked_at`.
-    pub(super) fn new(
-        response: TokenResponse,
-        asked_at: UnixTime,
-        asked_scope: &str,
-    ) -> Result<Self, OidcError> {
-        // RFC 6750 §2.1.
-        let value = format!("Bearer {}", response.access_token.secret());
-        let mut authorization = HeaderValue::try_from(value)
-            .map_err(|_| OidcError::Unusable("no header can carry the access token".to_owned()))?;
-        authorization.set_sensitive(true);
-        Ok(Self {
-            authorization,
-            // RFC 6749 §5.1: if the answer does not say, it is what was asked for.
-            scope: response.scope.unwrap_or_else(|| asked_scope.to_owned()),
-            asked_at,
-            expires_at: asked_at.plus(response.expires_in),
-            ahead: AHEAD,
-        })
-    }
-
-    /// The token that came in exchange for another one, which ends at `end`: never used later, and not in its last seconds,
-    /// so that it does not end on the way.
-    pub(super) fn exchanged(
-        response: TokenResponse,
-        asked_at: UnixTime,
-        asked_scope: &str,
-        end: UnixTime,
-    ) -> Result<Self, OidcError> {
-        let lifetime = response.expires_in;
-        let spared = LAST_SECONDS.min(lifetime / 2);
-        let token = Self::new(response, asked_at, asked_scope)?;
-        Ok(Self {
-            expires_at: token.expires_at.minus(spared).min(end),
-            ahead: Duration::ZERO,
-            ..token
-        })
-    }
-
-    /// The same, to be used no longer than this. The earliest of several ends counts.
-    #[must_use]
-    pub fn until(self, end: UnixTime) -> Self {
-        Self {
-            expires_at: self.expires_at.min(end),
-            ..self
-        }
-    }
-
-    /// The `Authorization` of this token, marked sensitive.
-    pub fn authorization(&self) -> HeaderValue {
-        self.authorization.clone()
-    }
-
-    /// When it is time to ask for the next one.
-    fn replace_from(&self) -> UnixTime {
-        let lifetime = self.expires_at.since(self.asked_at);
-        self.expires_at.minus(self.ahead.min(lifetime / 5))
-    }
-}
-
-impl fmt::Debug for CachedToken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CachedToken")
-            .field("scope", &self.scope)
-            .field("expires_at", &self.expires_at)
-            .finish_non_exhaustive()
-    }
-}
+/// Whether an owner is over: a session that was ended before its time, for instance.
+pub type IsOver = Box<dyn Fn() -> bool + Send + Sync>;
 
 /// A bounded cache of tokens.
 #[derive(Debug)]
-pub struct TokenCache<K> {
-    table: Mutex<Table<K>>,
+pub(super) struct TokenCache<O, K> {
+    table: Mutex<Table<O, K>>,
     most: usize,
 }
 
 #[derive(Debug)]
-struct Table<K> {
-    slots: HashMap<K, Arc<Slot>>,
+struct Table<O, K> {
+    owners: HashMap<O, Owned<K>>,
+    /// The slots of all owners.
+    len: usize,
     swept_at: UnixTime,
 }
 
-/// The place of one key.
-#[derive(Debug, Default)]
-struct Slot {
-    token: ArcSwapOption<CachedToken>,
-    gate: Gate,
+/// What belongs to one owner.
+struct Owned<K> {
+    slots: HashMap<K, Arc<Slot>>,
+    is_over: Option<IsOver>,
 }
 
-impl Slot {
-    fn alive(&self, now: UnixTime) -> Option<Arc<CachedToken>> {
-        let token = self.token.load_full();
-        token.filter(|token| now < token.expires_at)
-    }
-
-    /// When the slot has nothing to say any more, if it has anything to say now.
-    fn ends_at(&self, now: UnixTime) -> Option<UnixTime> {
-        let alive = self.alive(now).map(|token| token.expires_at);
-        alive.max(self.gate.closed_until(now))
+impl<K: fmt::Debug> fmt::Debug for Owned<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Owned")
+            .field("slots", &self.slots)
+            .finish_non_exhaustive()
     }
 }
 
-impl<K: Clone + Eq + Hash> TokenCache<K> {
+impl<O: Clone + Eq + Hash, K: Clone + Eq + Hash> TokenCache<O, K> {
     /// A cache of so many keys at the most.
-    pub fn new(most: usize) -> Self {
+    pub(super) fn new(most: usize) -> Self {
         Self {
             table: Mutex::new(Table {
-                slots: HashMap::new(),
+                owners: HashMap::new(),
+                len: 0,
                 swept_at: UnixTime::default(),
             }),
             most,
         }
     }
 
-    /// A live token of this key: the one at hand, or else the one that `ask` brings. `ask` is told when it is sent.
-    ///
-    /// An error is that of the last call, which may have been another request's.
-    pub async fn get<Q>(
-        &self,
-        key: &Q,
-        clock: &Clock,
-        ask: impl AsyncFn(UnixTime) -> Result<CachedToken, OidcError>,
-    ) -> Result<Arc<CachedToken>, OidcError>
+    /// The place of a key.
+    pub(super) fn slot<Q>(&self, owner: &O, key: &Q, now: UnixTime) -> Arc<Slot>
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
-        self.get_or(key, clock, ask, |_| None).await
+        self.slot_of(owner, key, now, || None)
     }
 
-    /// The same, where `refused_for` says how long an error is told again without a call. `None`: longer after each failure.
-    pub async fn get_or<Q>(
+    /// The place of a key whose owner may be over before its time. `is_over` makes what tells it, for a new owner.
+    pub(super) fn slot_of<Q>(
         &self,
+        owner: &O,
         key: &Q,
-        clock: &Clock,
-        ask: impl AsyncFn(UnixTime) -> Result<CachedToken, OidcError>,
-        refused_for: impl Fn(&OidcError) -> Option<Duration>,
-    ) -> Result<Arc<CachedToken>, OidcError>
-    where
-        K: Borrow<Q>,
-        Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
-    {
-        let slot = self.slot(key, clock.now());
-        loop {
-            let now = clock.now();
-            let alive = slot.alive(now);
-            if let Some(token) = alive.as_ref().filter(|token| now < token.replace_from()) {
-                return Ok(Arc::clone(token));
-            }
-            let failed = match (slot.gate.enter(now), &alive) {
-                (Turn::Taken(waiting), None) => {
-                    waiting.done().await;
-                    continue;
-                }
-                (Turn::Taken(_), Some(token)) => return Ok(Arc::clone(token)),
-                (Turn::Closed(why), _) => why,
-                (Turn::Mine(pass), _) => match ask(now).await {
-                    Ok(token) => {
-                        let token = Arc::new(token);
-                        slot.token.store(Some(Arc::clone(&token)));
-                        pass.succeeded();
-                        return Ok(token);
-                    }
-                    Err(error) => {
-                        match refused_for(&error) {
-                            Some(wait) => pass.close_for(clock.now(), wait, error.clone()),
-                            None => pass.failed(clock.now(), error.clone()),
-                        }
-                        error
-                    }
-                },
-            };
-            return alive.ok_or(failed);
-        }
-    }
-
-    /// Forgets the keys that `is_over` names: the tokens of a session that was ended, for instance. Whoever waits for one of
-    /// them still gets it.
-    pub fn forget(&self, is_over: impl Fn(&K) -> bool) {
-        let mut table = self.table();
-        if !table.slots.is_empty() {
-            table.slots.retain(|key, _| !is_over(key));
-        }
-    }
-
-    fn slot<Q>(&self, key: &Q, now: UnixTime) -> Arc<Slot>
+        now: UnixTime,
+        is_over: impl FnOnce() -> Option<IsOver>,
+    ) -> Arc<Slot>
     where
         K: Borrow<Q>,
         Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
     {
         let mut table = self.table();
-        if let Some(slot) = table.slots.get(key) {
+        if let Some(slot) = table.find(owner, key) {
             return Arc::clone(slot);
         }
         table.make_room(self.most, now);
         let slot = Arc::default();
-        table.slots.insert(key.to_owned(), Arc::clone(&slot));
+        let new = || Owned {
+            slots: HashMap::new(),
+            is_over: is_over(),
+        };
+        let owned = table.owners.entry(owner.clone()).or_insert_with(new);
+        owned.slots.insert(key.to_owned(), Arc::clone(&slot));
+        table.len += 1;
         slot
     }
 
-    fn table(&self) -> MutexGuard<'_, Table<K>> {
+    /// A token that can be used without a call.
+    pub(super) fn at_hand<Q>(&self, owner: &O, key: &Q, now: UnixTime) -> Option<Arc<CachedToken>>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        let slot = self.table().find(owner, key).cloned();
+        slot?.at_hand(now)
+    }
+
+    /// Forgets those of an owner's keys that are not to be kept. Whoever waits for one of them still gets it.
+    pub(super) fn retain(&self, owner: &O, keep: impl Fn(&K) -> bool) {
+        let mut table = self.table();
+        let Some(owned) = table.owners.get_mut(owner) else {
+            return;
+        };
+        let before = owned.slots.len();
+        owned.slots.retain(|key, _| keep(key));
+        let left = owned.slots.len();
+        if left == 0 {
+            table.owners.remove(owner);
+        }
+        table.len -= before - left;
+    }
+
+    /// Forgets all of the owners that are over.
+    pub(super) fn forget_ended(&self) {
+        self.table().retain(|owned| {
+            let is_over = owned.is_over.as_ref().is_some_and(|is_over| is_over());
+            if is_over {
+                owned.slots.clear();
+            }
+        });
+    }
+
+    /// How many keys have a place.
+    pub(super) fn len(&self) -> usize {
+        self.table().len
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table<O, K>> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<K: Eq + Hash> Table<K> {
+impl<O: Eq + Hash, K: Eq + Hash> Table<O, K> {
+    fn find<Q>(&self, owner: &O, key: &Q) -> Option<&Arc<Slot>>
+    where
+        K: Borrow<Q>,
+        Q: Eq + Hash + ?Sized,
+    {
+        self.owners.get(owner)?.slots.get(key)
+    }
+
+    /// Lets `thin` take slots away from each owner. Owners without any go too.
+    fn retain(&mut self, mut thin: impl FnMut(&mut Owned<K>)) {
+        self.len = 0;
+        self.owners.retain(|_, owned| {
+            thin(owned);
+            self.len += owned.slots.len();
+            !owned.slots.is_empty()
+        });
+    }
+
     /// Drops what is over, now and then. If the table is full all the same, it drops the half that ends first.
     fn make_room(&mut self, most: usize, now: UnixTime) {
-        let is_full = |slots: &HashMap<K, _>| slots.len() >= most;
-        if !is_full(&self.slots) && now.since(self.swept_at) < SWEEP {
+        if self.len < most && now.since(self.swept_at) < SWEEP {
             return;
         }
         self.swept_at = now;
         // Somebody waits at a slot that is held elsewhere.
         let in_use = |slot: &Arc<Slot>| Arc::strong_count(slot) > 1;
-        self.slots
-            .retain(|_, slot| in_use(slot) || slot.ends_at(now).is_some());
-        if is_full(&self.slots) && !self.slots.is_empty() {
-            let ends = self.slots.values().map(|slot| slot.ends_at(now));
-            let mut ends: Vec<_> = ends.collect();
-            let middle = ends.len() / 2;
-            let (_, &mut median, _) = ends.select_nth_unstable(middle);
-            let mut spare = middle.max(1);
-            self.slots.retain(|_, slot| {
-                let goes = spare > 0 && !in_use(slot) && slot.ends_at(now) <= median;
-                spare -= usize::from(goes);
-                !goes
-            });
+        let is_kept = |slot: &Arc<Slot>| in_use(slot) || slot.ends_at(now).is_some();
+        self.retain(|owned| owned.slots.retain(|_, slot| is_kept(slot)));
+        if self.len < most || self.len == 0 {
+            return;
         }
+        let slots = self.owners.values().flat_map(|owned| owned.slots.values());
+        let mut ends: Vec<_> = slots.map(|slot| slot.ends_at(now)).collect();
+        let middle = ends.len() / 2;
+        let (_, &mut median, _) = ends.select_nth_unstable(middle);
+        let mut spare = middle.max(1);
+        let mut goes = |slot: &Arc<Slot>| {
+            let goes = spare > 0 && !in_use(slot) && slot.ends_at(now) <= median;
+            spare -= usize::from(goes);
+            goes
+        };
+        self.retain(|owned| owned.slots.retain(|_, slot| !goes(slot)));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use openidconnect::AccessToken;
     use tokio::sync::Notify;
 
     use super::*;
+    use crate::clock::Clock;
+    use crate::oidc::{OidcError, TokenResponse};
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -310,7 +233,7 @@ mod tests {
 
     /// A cache that counts its calls; `answer` is what they bring.
     struct Counting {
-        cache: TokenCache<String>,
+        cache: TokenCache<char, String>,
         clock: Clock,
         calls: Cell<usize>,
         is_down: Cell<bool>,
@@ -326,6 +249,12 @@ mod tests {
             }
         }
 
+        /// What belongs to the owner that the key begins with.
+        fn slot(&self, key: &str) -> Arc<Slot> {
+            let owner = key.chars().next().unwrap();
+            self.cache.slot(&owner, key, self.clock.now())
+        }
+
         async fn get(&self, key: &str) -> Result<Arc<CachedToken>, OidcError> {
             let ask = async |now| {
                 self.calls.set(self.calls.get() + 1);
@@ -334,31 +263,13 @@ mod tests {
                 }
                 Ok(token(&format!("{key}-{}", self.calls.get()), now))
             };
-            self.cache.get(key, &self.clock, ask).await
+            self.slot(key).get(&self.clock, ask).await
         }
 
         async fn header(&self, key: &str) -> String {
             let token = self.get(key).await.unwrap();
             token.authorization().to_str().unwrap().to_owned()
         }
-    }
-
-    #[test]
-    fn a_token_ends_at_the_earliest_of_its_ends() {
-        let now = clock().now();
-        let after = |secs| now.plus(SECOND * secs);
-        let ends = |token: &CachedToken| (token.replace_from(), token.expires_at);
-        let token = token("at", now);
-        assert_eq!(token.scope, "a b", "as asked for");
-        assert!(token.authorization().is_sensitive());
-        assert!(!format!("{token:?}").contains("at\""));
-        assert_eq!(ends(&token), (after(240), after(300)));
-        let token = token.until(after(900));
-        assert_eq!(ends(&token), (after(240), after(300)));
-        let token = token.until(after(100)).until(after(200));
-        assert_eq!(ends(&token), (after(80), after(100)), "a fifth ahead");
-        let token = token.until(now.minus(SECOND));
-        assert!(now >= token.expires_at, "it is over");
     }
 
     #[tokio::test]
@@ -394,14 +305,14 @@ mod tests {
 
     #[tokio::test]
     async fn all_who_want_one_key_wait_for_one_call() {
-        let (cache, clock) = (TokenCache::<String>::new(10), clock());
+        let (cache, clock) = (TokenCache::<(), String>::new(10), clock());
         let (calls, go) = (Cell::new(0), Notify::new());
         let ask = async |now| {
             calls.set(calls.get() + 1);
             go.notified().await;
             Ok(token("at", now))
         };
-        let get = |key| cache.get(key, &clock, &ask);
+        let get = async |key| cache.slot(&(), key, clock.now()).get(&clock, &ask).await;
         let all = async { tokio::join!(get("a"), get("a"), get("b"), get("a")) };
         let release = async {
             // `join!` polls in order: all four have begun by now.
@@ -418,27 +329,78 @@ mod tests {
     async fn a_call_that_is_given_up_leaves_the_key_to_the_next() {
         let counting = Counting::new(10);
         let never = async |_| std::future::pending().await;
-        let given_up = counting.cache.get("a", &counting.clock, never);
+        let slot = counting.slot("a");
+        let given_up = slot.get(&counting.clock, never);
         let given_up = tokio::time::timeout(Duration::ZERO, given_up);
         assert!(given_up.await.is_err());
         assert_eq!(counting.header("a").await, "Bearer a-1");
     }
 
     #[tokio::test]
-    async fn what_belongs_to_an_ended_session_is_forgotten() {
+    async fn all_who_wait_hear_of_a_failure_that_is_not_remembered() {
+        let (cache, clock) = (TokenCache::<(), String>::new(10), clock());
+        let (calls, go) = (Cell::new(0), Notify::new());
+        let ask = async |_| {
+            calls.set(calls.get() + 1);
+            go.notified().await;
+            Err(outage())
+        };
+        let get = async || {
+            let slot = cache.slot(&(), "a", clock.now());
+            slot.get_or(&clock, &ask, |_| Some(Duration::ZERO)).await
+        };
+        let all = async { tokio::join!(get(), get(), get()) };
+        let release = async { go.notify_waiters() };
+        let ((one, two, three), ()) = tokio::join!(all, release);
+        for told in [one, two, three] {
+            assert_eq!(told.unwrap_err(), outage());
+        }
+        assert_eq!(calls.get(), 1);
+        let later = async { tokio::join!(get(), async { go.notify_waiters() }) };
+        later.await.0.unwrap_err();
+        assert_eq!(calls.get(), 2, "it may be asked at once");
+    }
+
+    #[tokio::test]
+    async fn what_belongs_to_an_owner_that_is_over_is_forgotten() {
         let counting = Counting::new(10);
-        for key in ["s1 orders", "s1 users", "s2 orders"] {
+        for key in ["a orders", "a users", "b orders"] {
             counting.get(key).await.unwrap();
         }
-        counting.cache.forget(|key| key.starts_with("s1 "));
-        assert_eq!(counting.header("s2 orders").await, "Bearer s2 orders-3");
-        assert_eq!(counting.header("s1 orders").await, "Bearer s1 orders-4");
+        let now = counting.clock.now();
+        assert!(counting.cache.at_hand(&'a', "a users", now).is_some());
+        counting.cache.retain(&'a', |key| key == "a users");
+        counting.cache.retain(&'c', |_| false);
+        assert_eq!(counting.cache.len(), 2);
+        assert_eq!(counting.header("a users").await, "Bearer a users-2");
+        assert_eq!(counting.header("a orders").await, "Bearer a orders-4");
+        counting.cache.retain(&'a', |_| false);
+        assert!(counting.cache.at_hand(&'a', "a users", now).is_none());
+        assert_eq!(counting.header("b orders").await, "Bearer b orders-3");
+        assert_eq!(counting.cache.len(), 1);
+    }
+
+    #[test]
+    fn an_owner_is_asked_whether_it_is_over() {
+        let cache = TokenCache::<char, String>::new(10);
+        let ends = Arc::new(AtomicBool::new(false));
+        let now = clock().now();
+        let ended = Arc::clone(&ends);
+        let is_over: IsOver = Box::new(move || ended.load(Ordering::Relaxed));
+        cache.slot_of(&'a', "1", now, || Some(is_over));
+        cache.slot_of(&'a', "2", now, || panic!("it is known"));
+        cache.slot(&'b', "1", now);
+        cache.forget_ended();
+        assert_eq!(cache.len(), 3);
+        ends.store(true, Ordering::Relaxed);
+        cache.forget_ended();
+        assert_eq!(cache.len(), 1);
     }
 
     #[tokio::test]
     async fn memory_is_bounded_and_what_is_over_goes_first() {
         let counting = Counting::new(10);
-        let len = || counting.cache.table().slots.len();
+        let len = || counting.cache.len();
         for n in 0..5 {
             counting.get(&format!("old {n}")).await.unwrap();
         }

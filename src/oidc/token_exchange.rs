@@ -14,7 +14,7 @@ use std::time::Duration;
 use openidconnect::AccessToken;
 use sha2::{Digest as _, Sha256};
 
-use super::{CachedToken, IdpClient, OidcError, Provider, TokenResponse};
+use super::{CachedToken, IdpClient, IsOver, OidcError, Provider, TokenResponse};
 use crate::clock::UnixTime;
 
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
@@ -44,10 +44,9 @@ pub enum ExchangeGrant {
     TokenExchange,
 }
 
-/// Whose token becomes which.
+/// Which token of a session becomes which.
 #[derive(Clone, Eq, Hash, PartialEq)]
-pub struct ExchangeKey {
-    session: [u8; 16],
+pub(super) struct ExchangeKey {
     /// A digest of the token that is exchanged.
     token: [u8; 32],
     wanted: Arc<TokenExchange>,
@@ -81,7 +80,17 @@ pub struct Exchanged {
 }
 
 impl Provider {
-    /// A token for one API, in exchange for the user's.
+    /// The token that was got in exchange before, if it still serves.
+    pub fn exchanged_at_hand(
+        &self,
+        subject: Subject<'_>,
+        wanted: &Arc<TokenExchange>,
+    ) -> Option<Arc<CachedToken>> {
+        let key = key(subject, wanted);
+        self.exchanged.at_hand(&subject.session, &key, self.now())
+    }
+
+    /// A token for one API, in exchange for the user's. `is_over` makes what tells later whether the session was ended.
     ///
     /// A refusal is [`OidcError::Rejected`] with the provider's code.
     pub async fn exchanged_token(
@@ -89,8 +98,8 @@ impl Provider {
         http: &IdpClient,
         subject: Subject<'_>,
         wanted: &Arc<TokenExchange>,
+        is_over: impl FnOnce() -> IsOver,
     ) -> Result<Exchanged, OidcError> {
-        let key = key(subject, wanted);
         let is_cached = Cell::new(true);
         let ask = async |asked_at| {
             is_cached.set(false);
@@ -106,10 +115,11 @@ impl Provider {
                 );
             })
         };
-        let token = self
+        let (key, is_over) = (key(subject, wanted), || Some(is_over()));
+        let slot = self
             .exchanged
-            .get_or(&key, self.clock(), ask, refused_for)
-            .await?;
+            .slot_of(&subject.session, &key, self.now(), is_over);
+        let token = slot.get_or(self.clock(), ask, refused_for).await?;
         Ok(Exchanged {
             token,
             is_cached: is_cached.get(),
@@ -119,20 +129,30 @@ impl Provider {
     /// Forgets a token that its API has refused.
     pub fn forget_exchanged(&self, subject: Subject<'_>, wanted: &Arc<TokenExchange>) {
         let refused = key(subject, wanted);
-        self.exchanged.forget(|key| *key == refused);
+        self.exchanged
+            .retain(&subject.session, |key| *key != refused);
     }
 
     /// Forgets what was exchanged for a session's earlier tokens. Each request that shares a refresh calls this, so what
     /// came for the new token stays.
     pub fn forget_exchanged_before(&self, session: [u8; 16], token: &AccessToken) {
         let token: [u8; 32] = Sha256::digest(token.secret()).into();
-        self.exchanged
-            .forget(|key| key.session == session && key.token != token);
+        self.exchanged.retain(&session, |key| key.token == token);
     }
 
     /// Forgets all that was exchanged for a session: it has ended.
     pub fn forget_exchanged_of(&self, session: [u8; 16]) {
-        self.exchanged.forget(|key| key.session == session);
+        self.exchanged.retain(&session, |_| false);
+    }
+
+    /// Forgets all that was exchanged for sessions that are over, wherever they were ended.
+    pub fn forget_exchanged_of_ended(&self) {
+        self.exchanged.forget_ended();
+    }
+
+    /// How many tokens that came in exchange are in memory, or are asked for.
+    pub fn exchanged_tokens(&self) -> usize {
+        self.exchanged.len()
     }
 
     async fn exchange(
@@ -176,7 +196,6 @@ impl Provider {
 
 fn key(subject: Subject<'_>, wanted: &Arc<TokenExchange>) -> ExchangeKey {
     ExchangeKey {
-        session: subject.session,
         token: Sha256::digest(subject.token.secret()).into(),
         wanted: Arc::clone(wanted),
     }

@@ -3,28 +3,31 @@
 //! # Invariants
 //! - The API never sees the user's own token where its route or part has an `exchange`.
 //! - For one request there is one refresh at the most, whatever the provider says to the token.
+//! - The exchange outlives the request that began it: what comes late serves the next one.
 
 use std::rc::Rc;
 use std::sync::Arc;
 
 use super::refresh::{self, Freshness};
-use super::{Bearer, Credential, Permit};
+use super::{Bearer, Callee, Credential, Permit};
+use crate::bff::Bff;
 use crate::frontend::{Frontend, Policy, Route};
-use crate::oidc::{IdpClient, OidcError, Subject, TokenExchange};
+use crate::oidc::{CachedToken, IdpClient, IsOver, OidcError, Subject, TokenExchange};
 use crate::problem::Problem;
 use crate::request::Ctx;
 use crate::session::{OpenSession, Session};
-use crate::telemetry::metrics::{ExchangeResult, Metrics};
+use crate::telemetry::metrics::ExchangeResult;
+use crate::telemetry::take_along;
 
 /// What an exchange needs, and nothing that a refresh could change meanwhile.
 #[derive(Clone)]
 pub struct Exchanging<'a> {
     /// The frontend of the session.
-    pub frontend: &'a Frontend,
+    pub frontend: &'a Arc<Frontend>,
     /// This worker's.
     pub idp: &'a IdpClient,
-    /// Counters.
-    pub metrics: &'a Metrics,
+    /// Counters, and which sessions were ended.
+    pub bff: &'a Arc<Bff>,
     /// Whose token it is.
     pub session: Rc<OpenSession>,
 }
@@ -47,26 +50,34 @@ impl Exchanging<'_> {
         policy: &Policy,
         bearer: Bearer,
     ) -> Result<Permit, NotExchanged> {
-        let provider = &self.frontend.provider;
-        let outcome = provider
-            .exchanged_token(self.idp, subject(&self.session), wanted)
-            .await;
-        let result = match &outcome {
-            Ok(exchanged) if exchanged.is_cached => ExchangeResult::Cached,
-            Ok(_) => ExchangeResult::Ok,
-            Err(OidcError::Rejected(code)) if is_refusal(code) => ExchangeResult::Refused,
-            Err(_) => ExchangeResult::Unavailable,
-        };
-        self.metrics.exchanged(&self.frontend.name, result);
-        let exchanged = outcome.map_err(|error| self.not_exchanged(&error))?;
+        let exchanged = self.token(wanted).await;
+        let token = exchanged.map_err(|error| self.not_exchanged(&error))?;
         policy
-            .check_scopes(&exchanged.token.scope)
+            .check_scopes(&token.scope)
             .map_err(NotExchanged::Problem)?;
         Ok(Permit {
-            credential: Credential::Bearer(exchanged.token.authorization()),
+            credential: Credential::Bearer(token.authorization()),
             bearer,
             is_private: true,
         })
+    }
+
+    /// The token at hand, or else what a task of its own brings.
+    async fn token(&self, wanted: &Arc<TokenExchange>) -> Result<Arc<CachedToken>, OidcError> {
+        let provider = &self.frontend.provider;
+        if let Some(token) = provider.exchanged_at_hand(subject(&self.session), wanted) {
+            let metrics = &self.bff.metrics;
+            metrics.exchanged(&self.frontend.name, ExchangeResult::Cached);
+            return Ok(token);
+        }
+        let (frontend, bff) = (Arc::clone(self.frontend), Arc::clone(self.bff));
+        let (session, idp) = (Rc::clone(&self.session), self.idp.clone());
+        let wanted = Arc::clone(wanted);
+        let task = actix_web::rt::spawn(take_along(async move {
+            ask(&frontend, &idp, &bff, (&session, &wanted)).await
+        }));
+        let given_up = |_| OidcError::Unavailable("the exchange was given up".to_owned());
+        task.await.map_err(given_up)?
     }
 
     /// Forgets the token that the API has refused.
@@ -96,6 +107,32 @@ impl Exchanging<'_> {
     }
 }
 
+/// Asks the provider, or waits for another request's call.
+async fn ask(
+    frontend: &Frontend,
+    idp: &IdpClient,
+    bff: &Bff,
+    (session, wanted): (&Session, &Arc<TokenExchange>),
+) -> Result<Arc<CachedToken>, OidcError> {
+    let provider = &frontend.provider;
+    let is_over = || -> IsOver { Box::new(bff.revocations.asker(session)) };
+    let outcome = provider
+        .exchanged_token(idp, subject(session), wanted, is_over)
+        .await;
+    if bff.revocations.is_revoked(session) {
+        // It was ended meanwhile, perhaps before the cache knew of it.
+        provider.forget_exchanged_of(session.id.0);
+    }
+    let result = match &outcome {
+        Ok(exchanged) if exchanged.is_cached => ExchangeResult::Cached,
+        Ok(_) => ExchangeResult::Ok,
+        Err(OidcError::Rejected(code)) if is_refusal(code) => ExchangeResult::Refused,
+        Err(_) => ExchangeResult::Unavailable,
+    };
+    bff.metrics.exchanged(&frontend.name, result);
+    outcome.map(|exchanged| exchanged.token)
+}
+
 /// Whether the provider refuses this user or this API. Other codes are about the client, so about everybody.
 fn is_refusal(code: &str) -> bool {
     matches!(
@@ -122,7 +159,7 @@ pub(super) async fn of_user(
     match exchanging(ctx)?.permit(wanted, policy, bearer).await {
         Ok(permit) => return Ok(permit),
         Err(NotExchanged::Problem(problem)) => return Err(problem),
-        Err(NotExchanged::Subject) if !renew_subject(route, ctx).await? => {
+        Err(NotExchanged::Subject) if !renew_subject(route.into(), ctx).await? => {
             return Err(ctx.frontend.login_required());
         }
         Err(NotExchanged::Subject) => {}
@@ -133,7 +170,7 @@ pub(super) async fn of_user(
     second.map_err(|why| match why {
         NotExchanged::Problem(problem) => problem,
         NotExchanged::Subject => {
-            note_refused_subject(route, ctx);
+            Callee::from(route).note_refused_again(ctx);
             ctx.frontend.login_required()
         }
     })
@@ -143,26 +180,11 @@ pub(super) async fn of_user(
 /// does not matter. Whether there are new tokens.
 ///
 /// A provider may never take this user's tokens for this API. So it is not tried again for a while after it was in vain.
-pub async fn renew_subject(route: &Route, ctx: &mut Ctx<'_>) -> Result<bool, Problem> {
-    if is_refused_again(route, ctx) {
+pub async fn renew_subject(callee: Callee<'_>, ctx: &mut Ctx<'_>) -> Result<bool, Problem> {
+    if callee.is_refused_again(ctx) {
         return Ok(false);
     }
     Ok(refresh::at_once(ctx).await? == Freshness::Renewed)
-}
-
-/// Notes that new tokens, or a new exchange, were refused like the old ones.
-pub fn note_refused_subject(route: &Route, ctx: &Ctx<'_>) {
-    if let Some(session) = ctx.caller.session() {
-        let failed_renewals = &ctx.bff.failed_renewals;
-        failed_renewals.note(session.id, &route.name, ctx.now);
-    }
-}
-
-/// Whether that happened lately.
-pub fn is_refused_again(route: &Route, ctx: &Ctx<'_>) -> bool {
-    let session = ctx.caller.session();
-    let failed_renewals = &ctx.bff.failed_renewals;
-    session.is_some_and(|session| failed_renewals.is_noted(session.id, &route.name, ctx.now))
 }
 
 /// What an exchange for this request needs.
@@ -170,7 +192,7 @@ pub fn exchanging<'c>(ctx: &Ctx<'c>) -> Result<Exchanging<'c>, Problem> {
     Ok(Exchanging {
         frontend: ctx.frontend,
         idp: ctx.idp,
-        metrics: &ctx.bff.metrics,
+        bff: ctx.bff,
         session: Rc::clone(ctx.caller.session().ok_or(Problem::Internal)?),
     })
 }

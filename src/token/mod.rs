@@ -9,7 +9,7 @@
 //! - `refresh`: keeps the user's token fresh · `decision`: what a request does before and after a refresh · `token_call`: the
 //!   call itself. The client's own token comes from [`Provider::client_token`](crate::oidc::Provider::client_token).
 //! - `exchange`: another token in its place, for one API alone
-//! - `refused`: what follows from an API's 401 · `challenge`: reads `WWW-Authenticate` · `step_up`: a stronger login
+//! - `refused`: what follows from an API's 401 · `callee`: which API that is · `challenge`: reads `WWW-Authenticate` · `step_up`: a stronger login
 //!
 //! # Invariants
 //! - Every upstream call needs a [`Permit`], and only this module makes one.
@@ -20,6 +20,7 @@
 //!   not help.
 
 mod anonymous;
+mod callee;
 mod challenge;
 mod credential;
 mod credentials;
@@ -36,11 +37,10 @@ use crate::guard::{Admitted, is_speculative};
 use crate::problem::Problem;
 use crate::request::Ctx;
 
+pub use callee::Callee;
 pub use credential::Credential;
 pub use credentials::renewed;
-pub use exchange::{
-    Exchanging, NotExchanged, exchanging, is_refused_again, note_refused_subject, renew_subject,
-};
+pub use exchange::{Exchanging, NotExchanged, exchanging, renew_subject};
 pub use permit::{Bearer, Permit};
 pub use refused::{Refused, renew, step_up};
 

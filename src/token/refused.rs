@@ -6,7 +6,7 @@
 //! - A permit with [`Bearer::RenewedUser`] is never renewed, and renewing gives only such permits. So each request has at most
 //!   one more try.
 //! - A request whose body has been read is not sent again.
-//! - If an API refuses a session's new tokens too, the session forces no refresh for this route for a while
+//! - If an API refuses a session's new tokens too, the session forces no refresh for this API for a while
 //!   ([`FailedRenewals`](crate::ledger::FailedRenewals)).
 //!
 //! # Spec
@@ -14,7 +14,7 @@
 
 use super::refresh::{self, Freshness};
 use super::step_up::{StepUp, Unusable};
-use super::{Bearer, Permit, credentials, exchange};
+use super::{Bearer, Callee, Permit, credentials, exchange};
 use crate::frontend::Route;
 use crate::problem::Problem;
 use crate::request::Ctx;
@@ -35,9 +35,10 @@ pub struct Refused<'a> {
 /// goes to the client as it is.
 pub async fn renew(
     refused: Refused<'_>,
-    route: &Route,
+    callee: Callee<'_>,
     ctx: &mut Ctx<'_>,
 ) -> Result<Option<Permit>, Problem> {
+    let route = callee.route;
     let session = ctx.caller.session().filter(|_| refused.bearer.is_users());
     let Some(session) = session else {
         return Ok(None);
@@ -45,12 +46,11 @@ pub async fn renew(
     if asks_for_step_up(refused.challenge, session, route, ctx)? {
         return Ok(None);
     }
-    let failed_renewals = &ctx.bff.failed_renewals;
     if refused.bearer == Bearer::RenewedUser {
-        failed_renewals.note(session.id, &route.name, ctx.now);
+        callee.note_refused_again(ctx);
         return Ok(None);
     }
-    if !refused.is_replayable || failed_renewals.is_noted(session.id, &route.name, ctx.now) {
+    if !refused.is_replayable || callee.is_refused_again(ctx) {
         return Ok(None);
     }
     if let Some(wanted) = &route.exchange {

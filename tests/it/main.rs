@@ -32,6 +32,7 @@ mod deploy;
 mod documents;
 mod errors_are_opaque;
 mod exchange;
+mod exchanged_tokens;
 mod explain;
 mod faults;
 mod foot_guns;

@@ -14,7 +14,7 @@ use crate::frontend::{Composition, Part, Route, TokenRequirement};
 use crate::oidc::TokenExchange;
 use crate::problem::Problem;
 use crate::request::Ctx;
-use crate::token::{self, Bearer, Exchanging, NotExchanged, Permit, Refused};
+use crate::token::{self, Bearer, Callee, Exchanging, NotExchanged, Permit, Refused};
 
 /// The permits of one request.
 pub(super) struct Permits<'a> {
@@ -135,16 +135,20 @@ impl<'a> Permits<'a> {
         route: &Route,
         ctx: &mut Ctx<'a>,
     ) -> Result<Again<'a>, Problem> {
+        let callee = Callee {
+            route,
+            part: Some(part),
+        };
         let is_renewed = match &setback {
             Setback::Failed(failure) => return Ok(Again::Not(failure.clone())),
-            Setback::NotExchanged => self.after_refused_exchange(tried, route, ctx).await,
+            Setback::NotExchanged => self.after_refused_exchange(tried, callee, ctx).await,
             Setback::Unauthorized(challenge) => {
                 let challenge = &challenge.0;
                 match &part.exchange {
                     Some(wanted) => {
-                        self.after_401_of_exchanged(challenge, wanted, tried, route, ctx)
+                        self.after_401_of_exchanged(challenge, wanted, tried, callee, ctx)
                     }
-                    None => self.after_401(challenge, part, tried, route, ctx).await,
+                    None => self.after_401(challenge, part, tried, callee, ctx).await,
                 }
             }
         };
@@ -160,18 +164,18 @@ impl<'a> Permits<'a> {
     async fn after_refused_exchange(
         &mut self,
         tried: Tried,
-        route: &Route,
+        callee: Callee<'_>,
         ctx: &mut Ctx<'a>,
     ) -> Result<bool, Problem> {
         if tried.is_second {
-            token::note_refused_subject(route, ctx);
+            callee.note_refused_again(ctx);
             return Ok(false);
         }
         if tried.generation < self.generation {
             return Ok(true);
         }
         // A token that was renewed for this request is not renewed again.
-        if self.generation > 0 || !token::renew_subject(route, ctx).await? {
+        if self.generation > 0 || !token::renew_subject(callee, ctx).await? {
             return Ok(false);
         }
         self.take_up(ctx)?;
@@ -184,15 +188,15 @@ impl<'a> Permits<'a> {
         challenge: &[http::HeaderValue],
         wanted: &Arc<TokenExchange>,
         tried: Tried,
-        route: &Route,
+        callee: Callee<'_>,
         ctx: &Ctx<'a>,
     ) -> Result<bool, Problem> {
-        token::step_up(challenge, route, ctx)?;
+        token::step_up(challenge, callee.route, ctx)?;
         if tried.is_second {
-            token::note_refused_subject(route, ctx);
+            callee.note_refused_again(ctx);
             return Ok(false);
         }
-        if token::is_refused_again(route, ctx) {
+        if callee.is_refused_again(ctx) {
             return Ok(false);
         }
         // Of several calls with one token the first refusal counts: what came since is another token.
@@ -211,7 +215,7 @@ impl<'a> Permits<'a> {
         challenge: &[http::HeaderValue],
         part: &Part,
         tried: Tried,
-        route: &Route,
+        callee: Callee<'_>,
         ctx: &mut Ctx<'a>,
     ) -> Result<bool, Problem> {
         let Ok(Leave { permit, .. }) = self.of(part) else {
@@ -219,7 +223,7 @@ impl<'a> Permits<'a> {
         };
         if tried.generation < self.generation {
             // Another part's 401 has renewed it meanwhile, and this part has not been tried with it.
-            token::step_up(challenge, route, ctx)?;
+            token::step_up(challenge, callee.route, ctx)?;
             return Ok(!tried.is_second);
         }
         let refused = Refused {
@@ -227,7 +231,7 @@ impl<'a> Permits<'a> {
             challenge,
             is_replayable: true,
         };
-        if token::renew(refused, route, ctx).await?.is_none() {
+        if token::renew(refused, callee, ctx).await?.is_none() {
             return Ok(false);
         }
         self.take_up(ctx)?;

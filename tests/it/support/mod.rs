@@ -19,12 +19,14 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use sealgate::app::{self, Listeners};
+use sealgate::bff::Bff;
 use sealgate::clock::{Clock, UnixTime};
 use sealgate::demo::api::Api;
 use sealgate::demo::idp::{
     DiscoveryFault, EndpointFault, Fault, Faults, Idp, IdpOptions, Rotation, Secret, TokenFormat,
 };
 use sealgate::keyring::{self, Alg};
+use sealgate::ledger::Revocation;
 
 pub use browser::{Browser, Initiator, Visit};
 pub use config_text::ConfigText;
@@ -106,6 +108,7 @@ pub struct TestBff {
 pub struct Replica {
     pub addr: SocketAddr,
     pub admin: SocketAddr,
+    bff: Arc<Bff>,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -233,6 +236,24 @@ impl TestBff {
             .unwrap_or(0)
     }
 
+    /// How many exchanged tokens are in its memory.
+    pub fn exchanged_tokens(&self) -> usize {
+        let serving = self.serving.as_ref().expect("it runs");
+        let configured = serving.bff.configured.load();
+        let frontends = configured.frontends.iter();
+        frontends
+            .map(|frontend| frontend.provider.exchanged_tokens())
+            .sum()
+    }
+
+    /// Sessions end as if another replica, or the provider, had ended them.
+    pub fn revoke(&self, revocation: &Revocation) {
+        let serving = self.serving.as_ref().expect("it runs");
+        let now = self.clock.now();
+        let until = now.plus(Duration::from_hours(1));
+        serving.bff.revocations.revoke(revocation, until, now);
+    }
+
     /// How many requests the API has seen.
     pub fn api_calls(&self) -> usize {
         self.api.requests().len()
@@ -286,15 +307,18 @@ impl Replica {
                 .unwrap_or_else(|mistakes| panic!("the test's configuration: {mistakes}"));
                 let running = app::start(config, of_server, Listeners { public, operator })
                     .unwrap_or_else(|error| panic!("{error}"));
-                ready.send(()).expect("the test waits");
+                ready
+                    .send(Arc::clone(&running.bff))
+                    .expect("the test waits");
                 let _ = stopped.await;
                 running.stop().await;
             });
         });
-        started.recv().expect("sealgate starts");
+        let bff = started.recv().expect("sealgate starts");
         Self {
             addr,
             admin,
+            bff,
             stop: Some(stop),
             thread: Some(thread),
         }
