@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use crate::clock::UnixTime;
+use crate::compose::probe as compose;
 use crate::frontend::{Action, Forward, Policy, Route, RoutePath, RouteTable, TokenRequirement};
 use crate::keyring::probe as key_file;
 use crate::keyring::{Alg, Key, KeyRing};
@@ -177,6 +178,32 @@ fn settings() -> Option<JarSettings> {
             compression: Compression::Zstd,
         },
     })
+}
+
+/// Reads `data` as one of three things, by its first byte. Whether it was accepted.
+///
+/// `t`: the path of a part, and on each further line a value for its next placeholder. `p`: a JSON pointer, and behind the
+/// first line break a document. `m`: documents between record separators (U+001E), which are put together.
+///
+/// # Panics
+/// If a value leaves its place in the URL, as a URL library reads it; or if `serde_json` reads a document, what a pointer
+/// finds in it, or the whole answer otherwise.
+pub fn compose(data: &[u8]) -> bool {
+    match data.split_first() {
+        Some((b't', text)) => {
+            let mut lines = std::str::from_utf8(text).unwrap_or_default().split('\n');
+            let template = lines.next().unwrap_or_default();
+            compose::template(template, &lines.collect::<Vec<_>>())
+        }
+        Some((b'p', text)) => {
+            let mut halves = text.splitn(2, |byte| *byte == b'\n');
+            let pointer = std::str::from_utf8(halves.next().unwrap_or_default());
+            let document = halves.next().unwrap_or_default();
+            pointer.is_ok_and(|pointer| compose::pointer(pointer, document))
+        }
+        Some((b'm', all)) => compose::answers(all.split(|byte| *byte == 0x1e)),
+        _ => false,
+    }
 }
 
 /// Text that cannot be compressed, so that three chunks stay three.

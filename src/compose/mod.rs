@@ -12,6 +12,8 @@
 pub mod answer;
 pub mod json;
 mod pointer;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod probe;
 mod shape;
 mod template;
 mod wanted;
