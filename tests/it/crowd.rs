@@ -14,7 +14,7 @@ const PARALLEL: usize = 20;
 /// Pages that come back in the same moment.
 const PAGES: usize = 3;
 
-fn sessions(usually: usize) -> usize {
+pub fn sessions(usually: usize) -> usize {
     std::env::var("SEALGATE_SESSIONS").map_or(usually, |count| count.parse().unwrap())
 }
 

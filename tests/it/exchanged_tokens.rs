@@ -1,4 +1,6 @@
 //! How long a token that came in exchange is kept, for whom, and what ends it.
+//!
+//! `SEALGATE_SESSIONS=1000 cargo test --release --test it exchanged_tokens` runs the full size.
 
 use std::time::Duration;
 
@@ -6,6 +8,7 @@ use sealgate::demo::idp::{Fault, TokenFault};
 use sealgate::ledger::Revocation;
 use serde_json::json;
 
+use crate::crowd;
 use crate::support::json_api::{Canned, JsonApi};
 use crate::support::process::eventually;
 use crate::support::{Browser, Initiator, TestBff};
@@ -118,29 +121,29 @@ fn tokens_of_sessions_that_were_ended_elsewhere_leave_the_memory() {
 
 #[test]
 fn many_sessions_and_apis_cost_one_exchange_a_pair_until_it_ends() {
-    const SESSIONS: u32 = 40;
+    let sessions = crowd::sessions(40);
     let audiences = ["a", "b", "c", "d"].map(|name| (name, exchange(name)));
     let parts: Vec<_> = audiences
         .iter()
         .map(|(name, line)| (*name, line.as_str()))
         .collect();
     let (bff, _api) = home("", &parts);
-    let mut browsers: Vec<_> = (0..SESSIONS).map(|_| bff.signed_in()).collect();
+    let mut browsers: Vec<_> = (0..sessions).map(|_| bff.signed_in()).collect();
     let round = |browsers: &mut Vec<Browser>| {
         for browser in browsers {
             let answer = browser.fetch("GET", "/api/home");
             assert_eq!(answer.json(), json!({"a": 1, "b": 1, "c": 1, "d": 1}));
         }
-        bff.token_calls(EXCHANGE)
+        bff.token_calls(EXCHANGE) as usize
     };
     for _ in 0..3 {
-        assert_eq!(round(&mut browsers), SESSIONS * 4);
+        assert_eq!(round(&mut browsers), sessions * 4);
     }
-    assert_eq!(bff.exchanged_tokens(), SESSIONS as usize * 4);
+    assert_eq!(bff.exchanged_tokens(), sessions * 4);
     // The user's own token is due for a refresh. What came in exchange for it goes with it.
     bff.clock.advance(Duration::from_secs(280));
     for _ in 0..2 {
-        assert_eq!(round(&mut browsers), SESSIONS * 8);
+        assert_eq!(round(&mut browsers), sessions * 8);
     }
-    assert_eq!(bff.exchanged_tokens(), SESSIONS as usize * 4);
+    assert_eq!(bff.exchanged_tokens(), sessions * 4);
 }
