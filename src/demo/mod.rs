@@ -1,4 +1,6 @@
-//! Everything behind `sealgate --demo`: an identity provider, an API, a single-page app and a configuration.
+//! Everything behind `sealgate --demo`: an identity provider, an API, two single-page apps and a configuration.
+//!
+//! The second app is the phone's: another frontend of the same process, whose home screen is one composed answer.
 //!
 //! [`Demo::prepare`] starts the neighbours and writes the configuration. The program itself then runs as with any other
 //! configuration file. The integration tests use the [`idp`] and the [`api`], too.
@@ -30,6 +32,7 @@ use self::witness::Witness;
 
 const TEMPLATE: &str = include_str!("sealgate.toml");
 const CLIENT_ID: &str = "sealgate-demo";
+const PHONE_CLIENT_ID: &str = "sealgate-demo-phone";
 /// Short, so that a visitor soon sees a refresh.
 const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_secs(20);
 /// Two tabs may refresh with the same cookie at the same time.
@@ -41,9 +44,19 @@ const APP: [(&str, &str); 4] = [
     ("index.html", include_str!("spa/index.html")),
 ];
 
+const PHONE: [(&str, &str); 5] = [
+    ("app.css", include_str!("spa/app.css")),
+    ("favicon.svg", include_str!("spa/favicon.svg")),
+    ("index.html", include_str!("phone/index.html")),
+    ("phone.css", include_str!("phone/phone.css")),
+    ("phone.js", include_str!("phone/phone.js")),
+];
+
 /// The running neighbours of the program. Dropped, they stop.
 pub struct Demo {
     origin: String,
+    /// The origin of the phone's app: another host name of loopback, so cookies of its own.
+    phone: String,
     idp: Idp,
     api: Api,
     witness: Witness,
@@ -64,13 +77,18 @@ impl Demo {
             rotation: ROTATION,
             ..IdpOptions::default()
         })?;
-        let secret = idp.random_client_secret();
-        idp.add_client(
-            CLIENT_ID,
-            &secret,
-            &[&format!("{origin}/bff/callback")],
-            &[&format!("{origin}/bff/logged-out")],
-        );
+        // Every browser finds this one, which is not true of names below `localhost`.
+        let phone = format!("http://127.0.0.1:{port}");
+        let secrets = [(CLIENT_ID, &origin), (PHONE_CLIENT_ID, &phone)].map(|(client, origin)| {
+            let secret = idp.random_client_secret();
+            idp.add_client(
+                client,
+                &secret,
+                &[&format!("{origin}/bff/callback")],
+                &[&format!("{origin}/bff/logged-out")],
+            );
+            secret
+        });
         let witness = Witness::default();
         let stage = Stage {
             origin: origin.clone(),
@@ -83,12 +101,13 @@ impl Demo {
             .tempdir()?;
         let demo = Self {
             origin,
+            phone,
             idp,
             api,
             witness,
             dir,
         };
-        demo.write(port, &secret)?;
+        demo.write(port, &secrets)?;
         Ok((demo, public))
     }
 
@@ -105,6 +124,11 @@ impl Demo {
     /// What to open in a browser.
     pub fn url(&self) -> String {
         format!("{}/", self.origin)
+    }
+
+    /// What to open for the phone's app.
+    pub fn phone_url(&self) -> String {
+        format!("{}/", self.phone)
     }
 
     /// The identity provider.
@@ -140,12 +164,14 @@ impl Demo {
              the first call: the access token reaches the API, never the page\n      \
              the attacks: each is a real request, and you see sealgate refuse it\n      \
              the token's lifetime: {lifetime} s; a call after that refreshes it first\n      \
-             the cookies: sealed and HttpOnly; nobody can read a token from them\n\n  \
+             the cookies: sealed and HttpOnly; nobody can read a token from them\n      \
+             a phone's home screen, three calls or one: {phone}\n\n  \
              Identity provider  {issuer}\n  \
              API                {api}\n  \
              Configuration      {config}\n\n  \
              Everything runs on this machine only. Ctrl-C ends it and deletes its files.\n",
             url = self.url(),
+            phone = self.phone_url(),
             lifetime = ACCESS_TOKEN_LIFETIME.as_secs(),
             issuer = self.idp.issuer(),
             api = self.api.url(),
@@ -153,20 +179,26 @@ impl Demo {
         )
     }
 
-    fn write(&self, port: u16, secret: &str) -> io::Result<()> {
+    fn write(&self, port: u16, [secret, phone_secret]: &[String; 2]) -> io::Result<()> {
         let dir = self.dir.path();
         fs::DirBuilder::new().mode(0o700).create(self.keys_dir())?;
-        fs::create_dir(dir.join("spa"))?;
-        for (name, content) in APP {
-            let content = content.replace("${elsewhere}", &self.elsewhere());
-            fs::write(dir.join("spa").join(name), content)?;
+        for (assets, files) in [("spa", &APP[..]), ("phone", &PHONE)] {
+            let assets = dir.join(assets);
+            fs::create_dir(&assets)?;
+            for (name, content) in files {
+                let content = content.replace("${elsewhere}", &self.elsewhere());
+                let content = content.replace("${phone}", &self.phone_url());
+                fs::write(assets.join(name), content)?;
+            }
         }
         write_private(&dir.join("client-secret"), secret.as_bytes())?;
+        write_private(&dir.join("phone-secret"), phone_secret.as_bytes())?;
         let text = render(&[
             ("port", &port.to_string()),
             ("dir", &dir.display().to_string()),
             ("api", &self.api.url()),
             ("origin", &self.origin),
+            ("phone", &self.phone),
             ("issuer", self.idp.issuer()),
         ]);
         fs::write(self.config_file(), text)
@@ -250,21 +282,23 @@ mod tests {
     #[test]
     fn the_app_needs_nothing_that_its_content_security_policy_forbids() {
         let page = include_str!("spa/index.html");
-        for forbidden in [
-            "<style",
-            "style=",
-            "onclick",
-            "onload",
-            "javascript:",
-            "http://",
-            "https://",
-        ] {
-            assert!(!page.contains(forbidden), "{forbidden}");
+        for page in [page, include_str!("phone/index.html")] {
+            for forbidden in [
+                "<style",
+                "style=",
+                "onclick",
+                "onload",
+                "javascript:",
+                "http://",
+                "https://",
+            ] {
+                assert!(!page.contains(forbidden), "{forbidden}");
+            }
+            assert_eq!(
+                page.matches("<script").count(),
+                page.matches("<script src=\"/").count()
+            );
         }
-        assert_eq!(
-            page.matches("<script").count(),
-            page.matches("<script src=\"/").count()
-        );
         for id in [
             "headline",
             "login",

@@ -91,7 +91,8 @@ impl Log for Witness {
                     outcome: text("outcome"),
                 });
             }
-            Some("cookie") => {
+            // Those of the phone's frontend are none of this page's.
+            Some("cookie") if !text("cookie").starts_with("sealgate-phone") => {
                 let attributes = text("attributes");
                 heard.cookie(Cookie {
                     name: text("cookie"),

@@ -98,8 +98,8 @@ impl<O: Clone + Eq + Hash, K: Clone + Eq + Hash> TokenCache<O, K> {
             slots: HashMap::new(),
             is_over: is_over(),
         };
-        let owned = table.owners.entry(owner.clone()).or_insert_with(new);
-        owned.slots.insert(key.to_owned(), Arc::clone(&slot));
+        let group = table.owners.entry(owner.clone()).or_insert_with(new);
+        group.slots.insert(key.to_owned(), Arc::clone(&slot));
         table.len += 1;
         slot
     }
@@ -117,12 +117,12 @@ impl<O: Clone + Eq + Hash, K: Clone + Eq + Hash> TokenCache<O, K> {
     /// Forgets those of an owner's keys that are not to be kept. Whoever waits for one of them still gets it.
     pub(super) fn retain(&self, owner: &O, keep: impl Fn(&K) -> bool) {
         let mut table = self.table();
-        let Some(owned) = table.owners.get_mut(owner) else {
+        let Some(group) = table.owners.get_mut(owner) else {
             return;
         };
-        let before = owned.slots.len();
-        owned.slots.retain(|key, _| keep(key));
-        let left = owned.slots.len();
+        let before = group.slots.len();
+        group.slots.retain(|key, _| keep(key));
+        let left = group.slots.len();
         if left == 0 {
             table.owners.remove(owner);
         }
@@ -131,10 +131,10 @@ impl<O: Clone + Eq + Hash, K: Clone + Eq + Hash> TokenCache<O, K> {
 
     /// Forgets all of the owners that are over.
     pub(super) fn forget_ended(&self) {
-        self.table().retain(|owned| {
-            let is_over = owned.is_over.as_ref().is_some_and(|is_over| is_over());
+        self.table().retain(|group| {
+            let is_over = group.is_over.as_ref().is_some_and(|is_over| is_over());
             if is_over {
-                owned.slots.clear();
+                group.slots.clear();
             }
         });
     }
@@ -161,10 +161,10 @@ impl<O: Eq + Hash, K: Eq + Hash> Table<O, K> {
     /// Lets `thin` take slots away from each owner. Owners without any go too.
     fn retain(&mut self, mut thin: impl FnMut(&mut Owned<K>)) {
         self.len = 0;
-        self.owners.retain(|_, owned| {
-            thin(owned);
-            self.len += owned.slots.len();
-            !owned.slots.is_empty()
+        self.owners.retain(|_, group| {
+            thin(group);
+            self.len += group.slots.len();
+            !group.slots.is_empty()
         });
     }
 
@@ -177,11 +177,11 @@ impl<O: Eq + Hash, K: Eq + Hash> Table<O, K> {
         // Somebody waits at a slot that is held elsewhere.
         let in_use = |slot: &Arc<Slot>| Arc::strong_count(slot) > 1;
         let is_kept = |slot: &Arc<Slot>| in_use(slot) || slot.ends_at(now).is_some();
-        self.retain(|owned| owned.slots.retain(|_, slot| is_kept(slot)));
+        self.retain(|group| group.slots.retain(|_, slot| is_kept(slot)));
         if self.len < most || self.len == 0 {
             return;
         }
-        let slots = self.owners.values().flat_map(|owned| owned.slots.values());
+        let slots = self.owners.values().flat_map(|group| group.slots.values());
         let mut ends: Vec<_> = slots.map(|slot| slot.ends_at(now)).collect();
         let middle = ends.len() / 2;
         let (_, &mut median, _) = ends.select_nth_unstable(middle);
@@ -191,7 +191,7 @@ impl<O: Eq + Hash, K: Eq + Hash> Table<O, K> {
             spare -= usize::from(goes);
             goes
         };
-        self.retain(|owned| owned.slots.retain(|_, slot| !goes(slot)));
+        self.retain(|group| group.slots.retain(|_, slot| !goes(slot)));
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::process::{Place, Process, Server};
 use crate::support::{Browser, Initiator, Request};
@@ -316,4 +316,89 @@ fn the_demo_tells_the_whole_story_on_loopback_and_leaves_nothing_behind() {
     assert!(!outcome.stderr.contains("panicked"), "{}", outcome.stderr);
     let left: Vec<_> = std::fs::read_dir(place.path(".")).unwrap().collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn the_demos_phone_gets_one_screen_in_one_call_and_what_is_left_when_an_api_fails() {
+    let place = Place::new();
+    let (server, _) = demo(&place);
+    let origin = format!("http://127.0.0.1:{}", server.addr.port());
+    assert!(server.process.stdout.text().contains(&format!("{origin}/")));
+    let mut phone = Browser::new(&origin, server.addr, Arc::default());
+    let page = phone.navigate("/", Initiator::User).response;
+    assert!(page.text().contains("<script src=\"/phone.js\""));
+    for file in ["/app.css", "/phone.css", "/phone.js", "/favicon.svg"] {
+        assert_eq!(phone.fetch("GET", file).status, 200, "{file}");
+    }
+    assert_eq!(phone.fetch("GET", "/api/home").status, 401);
+    phone.log_in("/bff/login");
+    let names = phone.cookie_names();
+    assert!(names.contains(&"sealgate-phone".to_owned()), "{names:?}");
+
+    // A small answer from a large one.
+    let me = phone.fetch("GET", "/api/me").json();
+    assert_eq!(me, json!({ "sub": "8f2c1d7e-alice" }));
+
+    // Three calls, each with what the one before has said.
+    let get = |phone: &mut Browser, path: &str| {
+        let answer = phone.fetch("GET", path);
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        (answer.json(), answer.body.len())
+    };
+    let (user, first) = get(&mut phone, "/api/shop/users/8f2c1d7e-alice");
+    let customer = user["id"].as_str().unwrap();
+    let path = format!("/api/shop/orders?customer={customer}&limit=3");
+    let (orders, second) = get(&mut phone, &path);
+    let orders = orders["data"].as_array().unwrap();
+    let skus: Vec<_> = orders
+        .iter()
+        .map(|order| order["line"]["sku"].as_str().unwrap())
+        .collect();
+    let (prices, third) = get(
+        &mut phone,
+        &format!("/api/shop/prices?sku={}", skus.join(",")),
+    );
+    let net = |price: &Value| json!({ "net": price["net"] });
+    let screen = json!({
+        "me": { "id": user["id"], "name": user["profile"]["displayName"] },
+        "orders": orders.iter().map(|order| json!({
+            "id": order["id"], "sku": order["line"]["sku"], "total": order["amount"]["total"],
+        })).collect::<Vec<_>>(),
+        "prices": prices["data"].as_array().unwrap().iter().map(net).collect::<Vec<_>>(),
+    });
+
+    // The same as one.
+    let home = phone.fetch("GET", "/api/home?limit=3");
+    assert_eq!((home.status, home.json()), (200, screen.clone()));
+    assert!(
+        home.text().contains("\"total\":34.50"),
+        "the digits as sent"
+    );
+    assert_eq!(home.header("sealgate-partial"), None);
+    let (one, three) = (home.body.len(), first + second + third);
+    assert!(one * 5 < three, "{one} bytes beside {three}");
+
+    // An API fails, and comes back.
+    let switch = |phone: &mut Browser, is_down: bool| {
+        let path = format!("/api/shop/outage?prices={is_down}");
+        let request = Request::new("POST", &path).header("x-csrf", "1");
+        assert_eq!(phone.send(request).status, 200);
+    };
+    switch(&mut phone, true);
+    assert_eq!(phone.fetch("GET", "/api/shop/prices?sku=x").status, 503);
+    let partial = phone.fetch("GET", "/api/home?limit=3");
+    assert_eq!(partial.status, 200);
+    assert_eq!(partial.header("sealgate-partial"), Some("prices"));
+    let partial = partial.json();
+    assert_eq!(
+        (&partial["me"], &partial["orders"], &partial["prices"]),
+        (&screen["me"], &screen["orders"], &json!([null, null, null]))
+    );
+    let failed = |index| json!({ "index": index, "status": 503, "code": "upstream-status" });
+    assert_eq!(
+        partial["_errors"],
+        json!({ "prices": { "failed": [failed(0), failed(1), failed(2)] } })
+    );
+    switch(&mut phone, false);
+    assert_eq!(phone.fetch("GET", "/api/home?limit=3").json(), screen);
 }

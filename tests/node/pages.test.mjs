@@ -152,6 +152,60 @@ test('the demo tells its story', { timeout: 180_000 }, async (t) => {
   assert.deepEqual(heard, [], 'no script error, no breach of a content security policy');
 });
 
+test('the demo’s phone gets its screen in one call', { timeout: 120_000 }, async (t) => {
+  const browser = await startChromium(t);
+  const { url } = await startDemo(t);
+  const { context } = await openProfile(browser);
+  const page = await context.newPage();
+  const heard = complaints(page);
+  const number = async (id) => Number(await page.textContent(`#${id}`));
+  const looksRight = async (what) => {
+    await assertAccessible(page, what);
+    await page.setViewportSize({ width: 360, height: 740 });
+    assert.equal(await page.evaluate(() => document.scrollingElement.scrollWidth), 360, `${what} is as wide as the phone`);
+  };
+  const orders = () => page.$$eval('#orders li', (all) => all.map((one) => one.innerText));
+  const pressed = async (id, shown) => {
+    await page.click(`#as-${id}`);
+    await page.waitForFunction(([trips, wanted]) => document.getElementById(trips).textContent === wanted, [`${id}-trips`, shown]);
+  };
+
+  await page.goto(url);
+  await page.click('#login');
+  await page.fill('#username', 'alice');
+  await page.fill('#password', 'wonderland');
+  await page.click('#sign-in');
+  await page.waitForSelector('#signed-in:not([hidden])');
+  await page.click('#phone');
+  await page.waitForSelector('#signed-out:not([hidden])');
+  await looksRight('the first screen');
+  // Who is signed in at the provider comes back at once.
+  await page.click('#login');
+  await page.waitForSelector('#orders li');
+  assert.equal(await page.textContent('#name'), 'Alice Liddell');
+  assert.equal((await orders()).length, 3);
+  await looksRight('the home screen');
+
+  const asOne = await orders();
+  await pressed('three', '3');
+  assert.deepEqual(await orders(), asOne, 'the same screen');
+  assert.equal(await number('one-trips'), 1);
+  assert.ok(await number('one-bytes') * 5 < await number('three-bytes'));
+
+  await page.click('#as-one');
+  await page.check('#outage');
+  await page.waitForFunction(() => /^HTTP 200\s+Sealgate-Partial: prices/.test(document.getElementById('said').textContent));
+  assert.match(await page.textContent('#said'), /"code": "upstream-status"/);
+  assert.ok((await orders()).every((one) => /today no price/.test(one)), 'the rest is there');
+  await looksRight('the screen without prices');
+  await page.uncheck('#outage');
+  await page.waitForFunction(() => !/Sealgate-Partial/.test(document.getElementById('said').textContent));
+  assert.deepEqual(await orders(), asOne);
+  await page.click('#logout');
+  await page.waitForSelector('#signed-out:not([hidden])');
+  assert.deepEqual(heard, [], 'no script error, no breach of a content security policy');
+});
+
 test('the program’s own pages', { timeout: 120_000 }, async (t) => {
   const browser = await startChromium(t);
   const dir = await scratch();

@@ -7,11 +7,12 @@
 mod echo;
 mod elsewhere;
 mod paths;
+mod shop;
 mod websocket;
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use actix_web::web::{self, Data, Payload, ServiceConfig};
@@ -80,6 +81,7 @@ impl Api {
             received: Mutex::default(),
             streams: Arc::default(),
             sockets: Arc::default(),
+            prices_are_down: AtomicBool::new(false),
         });
         let data = Data::from(Arc::clone(&shared));
         let server = Loopback::serve("demo-api", Loopback::bind(0)?, move |config| {
@@ -129,6 +131,8 @@ struct Shared {
     received: Mutex<VecDeque<Received>>,
     streams: Arc<AtomicUsize>,
     sockets: Arc<AtomicUsize>,
+    /// The phone's page has asked the price API to fail.
+    prices_are_down: AtomicBool,
 }
 
 impl Shared {
@@ -154,6 +158,7 @@ fn services(services: &mut ServiceConfig) {
         .route("/set-cookie", web::to(paths::set_cookie))
         .route("/html", web::to(paths::html))
         .route("/big", web::to(paths::big))
+        .configure(shop::services)
         .default_service(web::to(echo::echo));
 }
 

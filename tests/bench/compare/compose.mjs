@@ -1,9 +1,11 @@
-// What a composed answer costs: three parts of 1 KiB in one answer, beside one plain call and so beside three.
+// What a composed answer costs: three parts of 1 KiB in one answer, beside one plain call and so beside three. And what
+// answers of parts of 1 MiB take of memory while many of them are under way at once, and afterwards.
 //
 // One sealgate process, both routes in turn, so that what the machine does besides hits both alike. Every part of a
 // composed answer must have reached the upstream.
 import { freePorts } from '../../node/lib/ports.mjs';
 import { sealgateSession } from './contestants/sealgate.mjs';
+import { holdAnswers } from './lib/held.mjs';
 import { openLane } from './lib/lane.mjs';
 import { measure } from './lib/load.mjs';
 import { cores as findCores, describeMachine } from './lib/machine.mjs';
@@ -13,6 +15,11 @@ import { figure, median, table } from './lib/table.mjs';
 import { SIZES, startUpstream } from './lib/upstream.mjs';
 
 const PARTS = 3;
+/** Composed answers of large parts that are under way at once. */
+const HELD = 100;
+const LARGE_MIB = 1;
+/** What memory may be in proportion to the bytes in flight. */
+const MOST = 1.5;
 const given = options({ rounds: 5, seconds: 3, quick: false }, `\
 usage: run compose [--rounds N] [--seconds S] [--quick]
 
@@ -42,6 +49,16 @@ await bounded(120 + (rounds + 1) * 4 * (seconds + 5), async ({ processes, dir, e
     console.error(`round ${round + 1} of ${rounds} done`);
   }
   await lane.lookBack();
+  const idle = lane.rss();
+  const held = [];
+  for (let round = 0; round < Math.max(rounds, 3); round += 1) {
+    const answers = await holdAnswers(lane, '/large', HELD);
+    const during = lane.rss();
+    const lengths = await answers.read();
+    if (lengths.some((bytes) => bytes <= PARTS * LARGE_MIB * 1024 * 1024)) throw new Error(`an answer is too short: ${lengths}`);
+    held.push({ during, after: lane.rss() });
+  }
+  const inFlight = HELD * PARTS * LARGE_MIB;
 
   const of = (turn, metric) => median(turn.results.map((result) => result[metric]));
   const [plain1, composed1, plain32, composed32] = turns;
@@ -58,5 +75,10 @@ await bounded(120 + (rounds + 1) * 4 * (seconds + 5), async ({ processes, dir, e
       ['CPU beside three plain calls', `${figure(of(composed32, 'micros') / (PARTS * of(plain32, 'micros')))} ×`],
       ['p50 more, at one connection', `${figure(of(composed1, 'p50') - of(plain1, 'p50'))} ms`],
     ]),
+    `${HELD} composed answers of ${PARTS} parts of ${LARGE_MIB} MiB, all under way at once: ${inFlight} MiB in flight; idle ${figure(idle)} MiB`,
+    table(['round', 'during MiB', 'over idle, × in flight', `at most ${MOST} ×`, 'afterwards MiB'], held.map(({ during, after }, round) => {
+      const ratio = (during - idle) / inFlight;
+      return [String(round + 1), figure(during), figure(ratio), ratio <= MOST ? 'yes' : 'no', figure(after)];
+    })),
   ].join('\n\n'));
 });

@@ -53,6 +53,12 @@ path = "/home"
 ${['a', 'b', 'c'].map((part) => `[frontend.shop.route.home.part.${part}]
 upstream = "api"
 path     = "/1k.json"
+`).join('')}
+[frontend.shop.route.large]
+path = "/large"
+${['a', 'b', 'c'].map((part) => `[frontend.shop.route.large.part.${part}]
+upstream = "api"
+path     = "/1m.json"
 `).join('')}${streams ? `
 [upstream.streams]
 url = "${streams.url}/streams"
