@@ -8,7 +8,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use awc::http::header::HttpDate;
+use actix_http::header::HttpDate;
 use openidconnect::HttpResponse;
 
 use super::ClientSettings;

@@ -1,13 +1,12 @@
-//! The HTTP client for identity providers: awc.
+//! The HTTP client for identity providers: hyper, with a connection for each call.
 //!
 //! Each worker has one [`IdpClient`]. `Provider` borrows it for each call, as a [`Channel`] that reaches only what that provider may
 //! be reached by.
 //!
 //! # Invariants
-//! - A connection carries one request. awc takes a 1xx for the final answer and leaves the real one, somebody's tokens, in the
-//!   connection. From a pool, it would go to the next caller. So a 1xx is a failure, and its connection is closed.
+//! - A connection carries one request, so no answer can reach another caller.
 //! - The client follows no redirect, decompresses nothing and keeps no cookie.
-//! - One time limit covers a whole call with its body (awc's own ends with the head). An answer is at most [`BODY_LIMIT`] long.
+//! - One time limit covers a whole call with its body. An answer is at most [`BODY_LIMIT`] long.
 //! - Plain HTTP goes to loopback only, and only if the issuer itself is configured so.
 //!
 //! # Why
@@ -16,17 +15,25 @@
 //! OpenSSL's name for it, so what already runs beside sealgate understands it too.
 
 use std::error::Error;
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use awc::error::{PayloadError, SendRequestError};
+use bytes::Bytes;
+use http::header::{
+    ACCEPT_ENCODING, CONNECTION, CONTENT_ENCODING, HOST, PROXY_AUTHORIZATION, USER_AGENT,
+};
+use http::{HeaderName, HeaderValue, Request};
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
 use openidconnect::{HttpRequest, HttpResponse};
 use rustls::{ClientConfig, RootCertStore};
 use url::Url;
 
 use super::OidcError;
+use super::egress::{Egress, HttpProxy};
+use super::transport;
 use crate::names::is_loopback_host;
 use crate::telemetry::RequestScope;
 use crate::tls;
@@ -61,10 +68,11 @@ impl PlainHttp {
     }
 }
 
-/// Per-worker HTTP client for identity providers (awc: not `Send`).
+/// Per-worker HTTP client for identity providers.
 #[derive(Clone)]
 pub struct IdpClient {
-    http: awc::Client,
+    tls: Arc<ClientConfig>,
+    egress: Egress,
     timeout: Duration,
 }
 
@@ -72,25 +80,23 @@ impl IdpClient {
     /// A client with a time limit for each call.
     pub fn new(timeout: Duration) -> Self {
         let further_roots = std::env::var_os("SSL_CERT_FILE");
-        Self::trusting(further_roots.as_deref().map(Path::new), timeout)
+        let further_roots = further_roots.as_deref().map(Path::new);
+        Self::trusting(further_roots, Egress::from_env(), timeout)
     }
 
-    pub(super) fn trusting(further_roots: Option<&Path>, timeout: Duration) -> Self {
-        // awc's default connector panics where two providers are compiled in and none is chosen. An
-        // error means that one has been chosen already.
+    pub(super) fn trusting(
+        further_roots: Option<&Path>,
+        egress: Egress,
+        timeout: Duration,
+    ) -> Self {
+        // The builder below panics where two providers are compiled in and none is chosen. An error means that one has been
+        // chosen already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        // Shorter than the whole, so that a provider that cannot be reached is told from one that does not answer.
-        let connector = awc::Connector::new()
-            .timeout(timeout / 3)
-            .handshake_timeout(timeout / 3)
-            .rustls_0_23(Arc::new(tls_config(further_roots)));
-        let http = awc::Client::builder()
-            .connector(connector)
-            .disable_redirects()
-            .disable_timeout()
-            .no_default_headers()
-            .finish();
-        Self { http, timeout }
+        Self {
+            tls: Arc::new(tls_config(further_roots)),
+            egress,
+            timeout,
+        }
     }
 
     /// This client, for one provider's endpoints.
@@ -101,61 +107,89 @@ impl IdpClient {
         }
     }
 
-    async fn exchange(&self, request: HttpRequest) -> Result<HttpResponse, OidcError> {
-        let (head, body) = request.into_parts();
-        let method = awc::http::Method::from_bytes(head.method.as_str().as_bytes())
-            .map_err(|_| invalid("no such method"))?;
-        let mut call = self
-            .http
-            .request(method, head.uri.to_string())
-            .insert_header(("accept-encoding", "identity"))
-            .insert_header((
-                "user-agent",
-                concat!("sealgate/", env!("CARGO_PKG_VERSION")),
-            ))
-            .force_close()
-            .no_decompress();
-        if let Some(scope) = RequestScope::current() {
-            call = call
-                .insert_header(("x-request-id", scope.id()))
-                .insert_header(("traceparent", scope.trace().traceparent()));
-            if let Some(state) = scope.trace().tracestate() {
-                call = call.insert_header(("tracestate", state));
-            }
+    async fn exchange(
+        &self,
+        request: HttpRequest,
+        target: &Url,
+    ) -> Result<HttpResponse, OidcError> {
+        let proxy = self.egress.proxy_for(target);
+        let connecting = transport::connect(target, proxy, &self.tls);
+        // Shorter than the whole, so that a provider that cannot be reached is told from one that does not answer.
+        let stream = tokio::time::timeout(self.timeout * 2 / 3, connecting)
+            .await
+            .map_err(|_| unavailable("no connection in time"))??;
+        let request = outgoing(request, target, proxy)?;
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| unavailable(error.to_string()))?;
+        // It ends with the answer, or when this call is given up.
+        tokio::spawn(connection);
+        let answer = sender
+            .send_request(request)
+            .await
+            .map_err(|error| not_answered(&error))?;
+        let (head, body) = answer.into_parts();
+        if head.status.as_u16() < 200 {
+            return Err(lost("it wants to speak another protocol"));
         }
-        for (name, value) in &head.headers {
-            call = call.append_header((name.as_str(), value.as_bytes()));
-        }
-        let sending = if body.is_empty() {
-            call.send()
-        } else {
-            call.send_body(body)
-        };
-        let mut answer = sending.await.map_err(not_sent)?;
-        let status = answer.status().as_u16();
-        if status < 200 {
-            return Err(lost(format!("it sent an interim answer ({status})")));
-        }
-        if answer.headers().contains_key("content-encoding") {
+        if head.headers.contains_key(CONTENT_ENCODING) {
             return Err(invalid("the answer is compressed, which was not asked for"));
         }
-        let mut response = http::Response::builder().status(status);
-        for (name, value) in answer.headers() {
-            response = response.header(name.as_str(), value.as_bytes());
-        }
-        let announced = header_number(answer.headers().get("content-length"));
-        let body = answer
-            .body()
-            .limit(BODY_LIMIT)
-            .await
-            .map_err(|error| not_read(&error))?;
-        if announced.is_some_and(|length| length > body.len()) {
-            return Err(lost("the answer was cut off"));
-        }
-        response
-            .body(body.to_vec())
-            .map_err(|_| invalid("unreadable head"))
+        let body = Limited::new(body, BODY_LIMIT).collect().await;
+        let body = body.map_err(|error| not_read(&*error))?.to_bytes();
+        Ok(http::Response::from_parts(head, body.to_vec()))
     }
+}
+
+/// The request as it goes over the wire.
+fn outgoing(
+    request: HttpRequest,
+    target: &Url,
+    proxy: Option<&HttpProxy>,
+) -> Result<Request<Full<Bytes>>, OidcError> {
+    let unusable = |_| invalid("the request could not be made");
+    let (head, body) = request.into_parts();
+    let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
+    // RFC 9112 §3.2.2: a proxy that is to send the request on itself wants the whole address.
+    let relay = proxy.filter(|_| target.scheme() == "http");
+    let uri = match relay {
+        Some(_) => head.uri.to_string(),
+        None => path.to_owned(),
+    };
+    let host = head
+        .uri
+        .authority()
+        .map_or("", |authority| authority.as_str());
+    let host = HeaderValue::from_str(host).map_err(|_| invalid("no host in its address"))?;
+    let mut outgoing = Request::builder()
+        .method(head.method)
+        .uri(uri)
+        .body(Full::new(Bytes::from(body)))
+        .map_err(unusable)?;
+    let headers = outgoing.headers_mut();
+    *headers = head.headers;
+    headers.insert(HOST, host);
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    let agent = concat!("sealgate/", env!("CARGO_PKG_VERSION"));
+    headers.insert(USER_AGENT, HeaderValue::from_static(agent));
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    if let Some(scope) = RequestScope::current() {
+        let mut tell = |name, text: &str| {
+            // What a client's header held can stand in a header.
+            if let Ok(value) = HeaderValue::from_str(text) {
+                headers.insert(HeaderName::from_static(name), value);
+            }
+        };
+        tell("x-request-id", scope.id());
+        tell("traceparent", &scope.trace().traceparent());
+        if let Some(state) = scope.trace().tracestate() {
+            tell("tracestate", state);
+        }
+    }
+    if let Some(authorization) = relay.and_then(|proxy| proxy.authorization.as_ref()) {
+        headers.insert(PROXY_AUTHORIZATION, authorization.clone());
+    }
+    Ok(outgoing)
 }
 
 /// An [`IdpClient`] that reaches one provider's endpoints.
@@ -180,7 +214,7 @@ impl Channel<'_> {
             .filter(|url| self.plain_http.allows(url))
             .ok_or_else(|| invalid("an endpoint is not https://"))?;
         let limit = self.client.timeout;
-        tokio::time::timeout(limit, self.client.exchange(request))
+        tokio::time::timeout(limit, self.client.exchange(request, &target))
             .await
             .unwrap_or_else(|_| Err(lost(format!("no whole answer within {limit:?}"))))
             .map_err(|error| at(target.host_str().unwrap_or_default(), error))
@@ -209,38 +243,26 @@ fn tls_config(further_roots: Option<&Path>) -> ClientConfig {
     let mut config = ClientConfig::builder()
         .with_root_certificates(roots)
         .with_no_client_auth();
-    // `force_close` means something to HTTP/1.1 only.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config
 }
 
-fn header_number(value: Option<&awc::http::header::HeaderValue>) -> Option<usize> {
-    value?.to_str().ok()?.parse().ok()
-}
-
-fn not_sent(error: SendRequestError) -> OidcError {
-    use awc::error::ConnectError;
-    match error {
-        SendRequestError::Connect(ConnectError::Timeout) => unavailable("no connection in time"),
-        // awc's name for a connection that was closed instead of an answer.
-        SendRequestError::Connect(ConnectError::Disconnected) => lost("no answer came"),
-        SendRequestError::Connect(error) => unavailable(error.to_string()),
-        SendRequestError::Timeout => lost("no answer in time"),
-        SendRequestError::Send(error) => lost(error.to_string()),
-        SendRequestError::Response(error) => match error.source() {
-            Some(cause) if cause.is::<io::Error>() => lost(cause.to_string()),
-            _ => invalid(format!("not HTTP: {error}")),
-        },
-        _ => invalid("the request could not be made"),
+/// What a request that went out may have done, nobody knows.
+fn not_answered(error: &hyper::Error) -> OidcError {
+    if error.is_parse() || error.is_parse_too_large() {
+        return invalid(format!("not HTTP: {error}"));
+    }
+    match error.source() {
+        Some(cause) => lost(format!("no answer came: {cause}")),
+        None => lost("no answer came"),
     }
 }
 
-fn not_read(error: &PayloadError) -> OidcError {
-    match error {
-        PayloadError::Overflow => invalid(format!("longer than {BODY_LIMIT} bytes")),
-        PayloadError::Io(_) | PayloadError::Incomplete(_) => lost("the answer was cut off"),
-        _ => invalid("unreadable body"),
+fn not_read(error: &(dyn Error + Send + Sync + 'static)) -> OidcError {
+    if error.is::<LengthLimitError>() {
+        return invalid(format!("longer than {BODY_LIMIT} bytes"));
     }
+    lost("the answer was cut off")
 }
 
 fn at(host: &str, error: OidcError) -> OidcError {

@@ -8,7 +8,8 @@
 //!   `client_token` · `token_exchange`
 //! - its requests and answers: `client_auth`, `client_key` · `token_response` · `members` · `error_code` · `jwt`, `keys`,
 //!   `algorithm`
-//! - the provider: `provider` · `metadata` · `tenants` · `refetch` (how often) · `gate` (one at a time) · `drift` (its clock) · `http`
+//! - the provider: `provider` · `metadata` · `tenants` · `refetch` (how often) · `gate` (one at a time) · `drift` (its clock) ·
+//!   `http`, `transport`, `egress`
 //! - access tokens that belong to no cookie: `cached_token` · `token_slot`, where one comes to · `token_cache`, all of them
 //!
 //! # Invariants
@@ -38,6 +39,7 @@ mod client_auth;
 mod client_key;
 mod client_token;
 mod drift;
+mod egress;
 mod error;
 mod error_code;
 mod gate;
@@ -64,6 +66,7 @@ mod token_cache;
 mod token_exchange;
 mod token_response;
 mod token_slot;
+mod transport;
 mod userinfo;
 
 pub use self::algorithm::SigningAlgorithm;

@@ -29,12 +29,8 @@ fn refresh_once(bff: &TestBff, browser: &mut Browser) {
 }
 
 /// Answers after which nobody knows whether the refresh token is spent. With each of them it is.
-fn lost() -> [TokenFault; 3] {
-    [
-        TokenFault::DropConnection,
-        TokenFault::TruncatedJson,
-        TokenFault::EarlyHints,
-    ]
+fn lost() -> [TokenFault; 2] {
+    [TokenFault::DropConnection, TokenFault::TruncatedJson]
 }
 
 /// A refresh that is due, whose answer is lost: what the request is told that wanted it.

@@ -31,6 +31,7 @@ mod csrf;
 mod demo;
 mod deploy;
 mod documents;
+mod egress;
 mod errors_are_opaque;
 mod exchange;
 mod exchanged_tokens;

@@ -9,6 +9,7 @@ use rustls::{ServerConfig, ServerConnection};
 use rustls_pki_types::PrivateKeyDer;
 use serde_json::{Value, json};
 
+use super::super::egress::Egress;
 use super::super::http::PlainHttp;
 use super::super::{IdpClient, OidcError, Provider, TokenResponse};
 use super::hostile::{Hostile, Reply, SigningKey};
@@ -29,19 +30,20 @@ async fn refresh(provider: &Provider, http: &IdpClient) -> Result<TokenResponse,
 
 #[test]
 fn an_interim_answer_never_hands_one_users_tokens_to_another() {
-    // B23, F14: awc takes a 103 for the answer; the real one must not reach the next caller.
+    // B23, F14
     run(async {
         let idp = idp().await;
         let (provider, _) = provider(&idp);
         let http = client();
         provider.discover(&http).await.unwrap();
         for interim in ["103 Early Hints", "102 Processing", "100 Continue"] {
-            // Apart, so that the real answer comes when awc has let go of the connection.
+            // Apart, so that the real answer comes when somebody may have taken the first for it.
             let mut reply = Reply::raw(format!("HTTP/1.1 {interim}\r\n\r\n"));
             let real = Reply::json(200, &tokens("alices")).after(Duration::from_millis(50));
             reply.parts.extend(real.parts);
             idp.reply("/token", reply);
-            assert_lost(refresh(&provider, &http).await, interim);
+            let alices = refresh(&provider, &http).await.unwrap();
+            assert_eq!(alices.access_token.secret(), "alices", "{interim}");
             idp.reply("/token", Reply::json(200, &tokens("bobs")));
             for _ in 0..3 {
                 let bobs = refresh(&provider, &http).await.unwrap();
@@ -222,54 +224,120 @@ fn plain_http_is_for_loopback_under_a_loopback_issuer() {
     });
 }
 
+/// Answers `hi` as `localhost`, so many times.
+struct TlsServer {
+    uri: String,
+    roots: std::path::PathBuf,
+    thread: std::thread::JoinHandle<()>,
+    dir: tempfile::TempDir,
+}
+
+impl TlsServer {
+    fn start(times: usize) -> Self {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let roots = dir.path().join("roots.pem");
+        std::fs::write(&roots, made.cert.pem()).unwrap();
+        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let config = Arc::new(config);
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let thread = std::thread::spawn(move || {
+            for _ in 0..times {
+                let (mut tcp, _) = listener.accept().unwrap();
+                let mut tls = ServerConnection::new(Arc::clone(&config)).unwrap();
+                let mut stream = rustls::Stream::new(&mut tls, &mut tcp);
+                if stream.read(&mut [0; 1024]).is_ok_and(|n| n > 0) {
+                    stream
+                        .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi")
+                        .unwrap();
+                    assert_eq!(tls.alpn_protocol(), Some(&b"http/1.1"[..]));
+                }
+            }
+        });
+        Self {
+            uri: format!("https://localhost:{port}/"),
+            roots,
+            thread,
+            dir,
+        }
+    }
+}
+
 #[test]
 fn a_private_authority_is_trusted_if_its_root_is_given_and_not_else() {
     // Documented at http.rs: SSL_CERT_FILE.
-    let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-    let dir = tempfile::tempdir().unwrap();
-    let roots = dir.path().join("roots.pem");
-    std::fs::write(&roots, made.cert.pem()).unwrap();
-    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key)
-        .unwrap();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let config = Arc::new(config);
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let uri = format!(
-        "https://localhost:{}/",
-        listener.local_addr().unwrap().port()
-    );
-    let server = std::thread::spawn(move || {
-        for _ in 0..3 {
-            let (mut tcp, _) = listener.accept().unwrap();
-            let mut tls = ServerConnection::new(Arc::clone(&config)).unwrap();
-            let mut stream = rustls::Stream::new(&mut tls, &mut tcp);
-            if stream.read(&mut [0; 1024]).is_ok_and(|n| n > 0) {
-                stream
-                    .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi")
-                    .unwrap();
-                assert_eq!(tls.alpn_protocol(), Some(&b"http/1.1"[..]));
-            }
-        }
-    });
+    let server = TlsServer::start(3);
     run(async {
         let limit = Duration::from_secs(5);
-        let get = || http::Request::get(&uri).body(Vec::new()).unwrap();
-        let trusting = IdpClient::trusting(Some(&roots), limit);
-        let answer = trusting.within(PlainHttp::Never).send(get()).await;
+        let get = || http::Request::get(&server.uri).body(Vec::new()).unwrap();
+        let trusting = |roots| IdpClient::trusting(roots, Egress::default(), limit);
+        let answer = trusting(Some(&server.roots))
+            .within(PlainHttp::Never)
+            .send(get())
+            .await;
         assert_eq!(answer.unwrap().body(), b"hi");
-        for not_trusting in [
-            IdpClient::trusting(None, limit),
-            IdpClient::trusting(Some(&dir.path().join("missing.pem")), limit),
-        ] {
+        let missing = server.dir.path().join("missing.pem");
+        for not_trusting in [trusting(None), trusting(Some(&missing))] {
             let refused = not_trusting.within(PlainHttp::Never).send(get()).await;
             assert_unavailable(refused, "an unknown authority");
         }
     });
-    server.join().unwrap();
+    server.thread.join().unwrap();
+}
+
+#[test]
+fn an_https_call_goes_through_the_tunnel_of_a_proxy_and_tls_reaches_to_its_end() {
+    // RFC 9110 §9.3.6
+    let server = TlsServer::start(1);
+    let proxy = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = proxy.local_addr().unwrap();
+    let relay = std::thread::spawn(move || {
+        let (mut client, _) = proxy.accept().unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            client.read_exact(&mut byte).unwrap();
+            head.extend(byte);
+        }
+        let head = String::from_utf8(head).unwrap();
+        let target = head.split(' ').nth(1).unwrap();
+        let mut server = std::net::TcpStream::connect(target).unwrap();
+        client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+        let (mut up, mut down) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+        let copying = std::thread::spawn(move || std::io::copy(&mut up, &mut down));
+        std::io::copy(&mut server, &mut client).unwrap();
+        client.shutdown(std::net::Shutdown::Both).unwrap();
+        let _ = copying.join();
+        head
+    });
+    run(async {
+        let variable =
+            |name: &str| (name == "https_proxy").then(|| format!("http://user:canary@{at}"));
+        let limit = Duration::from_secs(5);
+        let client = IdpClient::trusting(Some(&server.roots), Egress::read(variable), limit);
+        let get = http::Request::get(&server.uri).body(Vec::new()).unwrap();
+        let answer = client.within(PlainHttp::Never).send(get).await;
+        assert_eq!(answer.unwrap().body(), b"hi");
+    });
+    let head = relay.join().unwrap();
+    let authority = server
+        .uri
+        .trim_start_matches("https://")
+        .trim_end_matches('/');
+    assert!(
+        head.starts_with(&format!("CONNECT {authority} HTTP/1.1\r\n")),
+        "{head}"
+    );
+    let shown = "proxy-authorization: basic dxnlcjpjyw5hcnk=\r\n";
+    assert!(head.to_lowercase().contains(shown), "{head}");
+    server.thread.join().unwrap();
 }

@@ -3,6 +3,7 @@
 pub mod browser;
 pub mod config_text;
 pub mod http;
+pub mod http_proxy;
 pub mod json_api;
 pub mod logs;
 mod person;

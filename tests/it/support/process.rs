@@ -65,7 +65,8 @@ impl Place {
             .env("TMPDIR", self.0.path())
             .stdin(Stdio::null());
         for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("SEALGATE") {
+            let shown = name.to_string_lossy().to_uppercase();
+            if shown.starts_with("SEALGATE") || shown.ends_with("_PROXY") {
                 command.env_remove(name);
             }
         }

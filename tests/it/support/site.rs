@@ -29,6 +29,15 @@ impl Site {
 
     /// With an origin, lines for `[server]`, and tables.
     pub fn with(origin: &str, server: &str, tables: &str) -> Self {
+        Self::made(origin, None, server, tables)
+    }
+
+    /// With another issuer in the configuration.
+    pub fn with_issuer(issuer: &str) -> Self {
+        Self::made(ORIGIN, Some(issuer), "", "")
+    }
+
+    fn made(origin: &str, issuer: Option<&str>, server: &str, tables: &str) -> Self {
         let idp = Idp::start(IdpOptions::default()).expect("the provider starts");
         let (callback, landing) = (
             format!("{origin}/bff/callback"),
@@ -38,7 +47,7 @@ impl Site {
         let api = Api::start().expect("the API starts");
         let place = Place::new();
         place.write("shop.secret", &format!("{SECRET}\n"));
-        let config = ConfigText::shop(origin, idp.issuer(), "shop.secret")
+        let config = ConfigText::shop(origin, issuer.unwrap_or(idp.issuer()), "shop.secret")
             .lines("server", "workers = 1")
             .lines("server", server)
             .lines("keys", "reload_interval = \"1h\"")
