@@ -55,7 +55,8 @@ upstream = "api"
 path     = "/1k.json"
 `).join('')}
 [frontend.shop.route.large]
-path = "/large"
+path     = "/large"
+deadline = "1m"
 ${['a', 'b', 'c'].map((part) => `[frontend.shop.route.large.part.${part}]
 upstream = "api"
 path     = "/1m.json"

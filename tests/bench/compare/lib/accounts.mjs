@@ -1,6 +1,6 @@
 // What the kernel says a program has used: CPU time and resident memory of its whole process tree.
 import { execFileSync } from 'node:child_process';
-import { readFileSync, readdirSync } from 'node:fs';
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 
 const TICKS = Number(execFileSync('getconf', ['CLK_TCK']));
 
@@ -55,4 +55,14 @@ export function watchRss(root) {
     clearInterval(timer);
     return Math.max(peak, rssMiB(root));
   };
+}
+
+/** Forgets how much memory a process has had resident at the most (`/proc/<pid>/clear_refs`, proc_pid_clear_refs(5)). */
+export function forgetPeak(pid) {
+  writeFileSync(`/proc/${pid}/clear_refs`, '5');
+}
+
+/** MiB that a process has had resident at the most since then (`VmHWM`). */
+export function peakMiB(pid) {
+  return Number(readFileSync(`/proc/${pid}/status`, 'utf8').match(/^VmHWM:\s+(\d+) kB$/m)[1]) / 1024;
 }
