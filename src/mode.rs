@@ -78,11 +78,12 @@ pub(crate) fn serve(files: Vec<PathBuf>) -> Result<(), Failure> {
         .map(|file| file.display().to_string())
         .collect();
     let names = names.join(", ");
-    let config = Sources::of_process(files).read()?.resolve(&clock)?;
+    let sources = Sources::of_process(files);
+    let config = sources.clone().read()?.resolve(&clock)?;
     begin(&config, None);
     log::info!(version = env!("CARGO_PKG_VERSION"), configuration = names; "sealgate");
     let listeners = app::listen(&config, &clock)?;
-    run(config, clock, listeners)
+    run(config, sources, clock, listeners)
 }
 
 /// Starts the log, which also goes to `listener`.
@@ -94,8 +95,13 @@ fn begin(config: &Config, listener: Option<Box<dyn log::Log>>) {
     }
 }
 
-fn run(config: Config, clock: Clock, listeners: Listeners) -> Result<(), Failure> {
-    actix_web::rt::System::new().block_on(app::serve(config, clock, listeners))?;
+fn run(
+    config: Config,
+    sources: Sources,
+    clock: Clock,
+    listeners: Listeners,
+) -> Result<(), Failure> {
+    actix_web::rt::System::new().block_on(app::serve(config, sources, clock, listeners))?;
     Ok(())
 }
 
@@ -113,15 +119,15 @@ pub(crate) fn demo() -> Result<(), Failure> {
     };
     keyring::rotate(&demo.keys_dir(), &options, clock.now())?;
     // The environment is left out: a variable for another sealgate must not change the demo.
-    let config = config::load(
-        &[demo.config_file()],
-        config::Environment::default(),
-        &clock,
-    )?;
+    let sources = Sources {
+        files: vec![demo.config_file()],
+        ..Sources::default()
+    };
+    let config = sources.clone().read()?.resolve(&clock)?;
     begin(&config, Some(demo.witness()));
     let listeners = Listeners::beside(public, &config)?;
     print(&demo.banner())?;
-    run(config, clock, listeners)
+    run(config, sources, clock, listeners)
 }
 
 /// Reports every mistake in configuration and key ring; with `online`, also what cannot be reached.

@@ -12,6 +12,8 @@ use std::sync::Arc;
 
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::ResolvesServerCert;
+use rustls::sign::CertifiedKey;
 use rustls::{RootCertStore, ServerConfig};
 use zeroize::Zeroizing;
 
@@ -73,8 +75,18 @@ pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, PemErro
     Ok(certificates)
 }
 
+/// Certificates that vouch for others. Clones share them.
+#[derive(Clone, Debug)]
+pub struct TrustAnchors(pub Arc<RootCertStore>);
+
+impl PartialEq for TrustAnchors {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.roots == other.0.roots
+    }
+}
+
 /// The certificates of a file as trust anchors; at least one, and none that cannot be used.
-pub fn trust_anchors(path: &Path) -> Result<RootCertStore, PemError> {
+pub fn trust_anchors(path: &Path) -> Result<TrustAnchors, PemError> {
     let mut anchors = RootCertStore::empty();
     for certificate in certificates(path)? {
         anchors
@@ -84,11 +96,11 @@ pub fn trust_anchors(path: &Path) -> Result<RootCertStore, PemError> {
                 error,
             })?;
     }
-    Ok(anchors)
+    Ok(TrustAnchors(Arc::new(anchors)))
 }
 
 /// What a listener shows: the certificate chain of one file, proved with the private key of another.
-pub fn server_config(cert: &Path, key: &Path) -> Result<ServerConfig, PemError> {
+pub fn certified(cert: &Path, key: &Path) -> Result<CertifiedKey, PemError> {
     let unusable = |error| PemError::UnusablePair {
         cert: cert.to_owned(),
         key: key.to_owned(),
@@ -98,12 +110,18 @@ pub fn server_config(cert: &Path, key: &Path) -> Result<ServerConfig, PemError> 
     let pem = Zeroizing::new(read(key)?);
     let private =
         PrivateKeyDer::from_pem_slice(&pem).map_err(|_| PemError::NoKey(key.to_owned()))?;
-    ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(unusable)?
+    let provider = rustls::crypto::ring::default_provider();
+    CertifiedKey::from_der(chain, private, &provider).map_err(unusable)
+}
+
+/// A listener that asks at each handshake what to show.
+pub fn listener(shows: Arc<dyn ResolvesServerCert>) -> Result<ServerConfig, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(provider);
+    Ok(builder
+        .with_safe_default_protocol_versions()?
         .with_no_client_auth()
-        .with_single_cert(chain, private)
-        .map_err(unusable)
+        .with_cert_resolver(shows))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, PemError> {

@@ -1,8 +1,11 @@
 //! What the configuration says and a request needs.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use ipnet::IpNet;
+use rustls::sign::CertifiedKey;
 
 use crate::frontend::{Frontends, UpstreamSettings};
 use crate::names::UpstreamName;
@@ -22,4 +25,23 @@ pub struct Configured {
     pub admin_hosts: Vec<String>,
     /// What the log says of requests.
     pub telling: Telling,
+    /// What the public listener shows, if it speaks TLS.
+    pub certificate: Option<Arc<CertifiedKey>>,
+    /// How long readiness fails before the listeners close.
+    pub shutdown_delay: Duration,
+    /// How often the files of the configuration are looked at.
+    pub reload_interval: Duration,
+    /// How often the key directory is read.
+    pub keys_reload_interval: Duration,
+}
+
+/// How long a client may read nothing of its answers, unless an upstream allows longer.
+pub const PATIENCE: Duration = Duration::from_mins(5);
+
+impl Configured {
+    /// How long a client of the public listener may read nothing of its answers.
+    pub fn patience(&self) -> Duration {
+        let longest = self.upstreams.values().map(|one| one.idle_timeout).max();
+        longest.unwrap_or(PATIENCE)
+    }
 }

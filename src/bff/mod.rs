@@ -17,7 +17,7 @@ use crate::ledger::{Ends, FailedRenewals, Redemptions, Refreshes, Replicas, Revo
 use crate::telemetry::Seldom;
 use crate::telemetry::metrics::Metrics;
 
-pub use configured::Configured;
+pub use configured::{Configured, PATIENCE};
 pub use draining::Draining;
 
 /// The shared state of the process: what the configuration says, as one value, and what requests must know of one another,

@@ -24,6 +24,7 @@ mod secret;
 mod settings;
 mod units;
 mod variable;
+mod watched;
 mod written;
 
 use std::path::PathBuf;
@@ -36,6 +37,7 @@ pub use mistake::{ConfigErrors, Mistake};
 pub use resolved::{Config, KeysSettings, ServerSettings, TlsFiles};
 pub use units::parse_duration;
 pub use variable::Environment;
+pub use watched::FileStates;
 pub use written::{Override, Sources, Written};
 
 /// Reads files and variables, and resolves them.

@@ -3,10 +3,13 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use rustls::sign::CertifiedKey;
 
+use crate::clock::UnixTime;
 use crate::coordination::CoordinationSettings;
 use crate::frontend::Frontends;
 use crate::frontend::UpstreamSettings;
@@ -30,6 +33,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// What the log says of requests.
     pub telling: Telling,
+    /// Every file and directory that it was read from or names.
+    pub files: Vec<PathBuf>,
     /// Which log lines are written.
     pub log_filter: LogFilter,
     /// What works, but should be known: for the log at start, and for `--check`.
@@ -55,17 +60,23 @@ pub struct ServerSettings {
     pub shutdown_delay: Duration,
     /// How long requests in flight may go on after that.
     pub shutdown_grace: Duration,
-    /// Certificate and key; `tls::server_config` reads them.
+    /// What the public listener shows, if it speaks TLS.
     pub tls: Option<TlsFiles>,
+    /// How often the files of the configuration are looked at.
+    pub reload_interval: Duration,
 }
 
-/// `server.tls`, resolved: both files have been read once.
+/// `server.tls`, resolved.
 #[derive(Clone, Debug)]
 pub struct TlsFiles {
     /// PEM: the certificate, then its intermediates.
     pub cert: PathBuf,
     /// PEM: the private key.
     pub key: PathBuf,
+    /// What both held.
+    pub pair: Arc<CertifiedKey>,
+    /// The earliest end of the chain's certificates.
+    pub expires_at: Option<UnixTime>,
 }
 
 /// `[keys]`, resolved.

@@ -52,6 +52,8 @@ pub(super) struct Server {
     pub(super) shutdown_delay: Span,
     /// How long requests in flight may take after that.
     pub(super) shutdown_grace: Span,
+    /// How often sealgate looks whether files of the configuration have changed.
+    pub(super) reload_interval: Span,
     /// Certificate and key, to speak HTTPS without a proxy in front.
     pub(super) tls: Option<Tls>,
 }

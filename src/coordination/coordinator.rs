@@ -46,7 +46,8 @@ pub struct Coordinator {
     pub(super) store: Store,
     pub(super) metrics: CoordinationMetrics,
     on_failure: OnFailure,
-    longest_session: Duration,
+    /// In seconds.
+    longest_session: AtomicU64,
     began_at: Instant,
     /// Milliseconds from `began_at` until the feed was last known to be complete; 0 for never.
     heard: AtomicU64,
@@ -70,7 +71,7 @@ impl Coordinator {
             store: store.map_err(|error| BadUrl(error.to_string()))?,
             metrics,
             on_failure: settings.on_failure,
-            longest_session,
+            longest_session: AtomicU64::new(longest_session.as_secs()),
             began_at: Instant::now(),
             heard: AtomicU64::new(0),
             is_stale: watch::Sender::new(settings.on_failure == OnFailure::Closed),
@@ -175,8 +176,14 @@ impl Coordinator {
     }
 
     /// How long a session can live at most, and so how long a revocation counts.
-    pub const fn longest_session(&self) -> Duration {
-        self.longest_session
+    pub fn longest_session(&self) -> Duration {
+        Duration::from_secs(self.longest_session.load(Ordering::Relaxed))
+    }
+
+    /// From now on sessions may live so long. Those that began earlier may have a later end, so this never shrinks.
+    pub fn allow_sessions_of(&self, longest: Duration) {
+        let longest = longest.as_secs();
+        self.longest_session.fetch_max(longest, Ordering::Relaxed);
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use zeroize::Zeroizing;
 
 /// Where the store is, and what happens to sessions while it does not answer.
-#[derive(Clone)]
+#[derive(Clone, Eq, PartialEq)]
 pub struct CoordinationSettings {
     /// `redis://…`, `rediss://…` or `unix://…`. It may hold a password.
     pub url: Zeroizing<String>,

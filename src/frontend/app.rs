@@ -1,6 +1,7 @@
 //! A frontend: one single-page app and all that belongs to it.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::assets::AssetsSettings;
 use super::claims::ClaimRules;
@@ -29,6 +30,8 @@ pub struct Frontend {
     pub error_page: Option<ReturnTo>,
     /// Lifetimes, sizes and claims of its sessions.
     pub session: SessionSettings,
+    /// The longest `absolute_timeout` under which sessions may have begun that still live.
+    pub longest_session: Duration,
     /// Where the claims of its sessions come from.
     pub claims: ClaimRules,
     /// Claims that routes require: sealed into sessions like those of `session.claims`, but shown to nobody.
@@ -46,6 +49,16 @@ pub struct Frontend {
 }
 
 impl Frontend {
+    /// Takes over from the frontend of this name in an earlier configuration what still applies.
+    pub(super) fn take_over(&mut self, old: &Self) {
+        self.provider.take_over(&old.provider);
+        self.routes.take_over(&old.routes);
+        if let (Some(limit), Some(spent)) = (&mut self.login_rate_limit, &old.login_rate_limit) {
+            limit.take_over(spent);
+        }
+        self.longest_session = self.longest_session.max(old.longest_session);
+    }
+
     /// What a path and method mean here. A path that is neither endpoint nor route is the app's.
     pub fn resolve<'f, 'r>(
         &'f self,

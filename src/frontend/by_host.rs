@@ -30,6 +30,22 @@ impl Frontends {
         }
     }
 
+    /// Takes over from an earlier configuration what still applies: what is known of providers, what was spent of limits.
+    ///
+    /// For frontends that are not in use yet.
+    #[must_use]
+    pub fn taking_over(self, old: &Self) -> Self {
+        let Self { mut all, by_host } = self;
+        drop(by_host);
+        for frontend in &mut all {
+            let before = old.iter().find(|old| old.name == frontend.name);
+            if let (Some(frontend), Some(before)) = (Arc::get_mut(frontend), before) {
+                frontend.take_over(before);
+            }
+        }
+        Self::new(all)
+    }
+
     /// The frontend whose origin a `Host` value names. Case does not matter, nor does a default port (RFC 9110 §4.2.3).
     pub fn select(&self, host: &str) -> Result<&Arc<Frontend>, Problem> {
         let found = self.by_host.get(host).or_else(|| {

@@ -78,6 +78,13 @@ impl RateLimit {
         Self::with(self.quota, self.by, clock.clone())
     }
 
+    /// Goes on with what was spent of the `old` limit, if that is the same limit.
+    pub(super) fn take_over(&mut self, old: &Self) {
+        if self.by == old.by && self.quota == old.quota {
+            self.buckets = Arc::clone(&old.buckets);
+        }
+    }
+
     fn with(quota: Quota, by: CountedBy, clock: Clock) -> Self {
         let buckets = RateLimiter::new(quota, Buckets::default(), Monotonic(clock));
         Self {

@@ -57,6 +57,18 @@ impl RouteTable {
         Some((self.routes.get(found.route)?, found.rest))
     }
 
+    /// Goes on with what was spent of the limits of `old` routes.
+    pub(super) fn take_over(&mut self, old: &Self) {
+        for route in &mut self.routes {
+            let mut before = old.iter().filter(|old| old.name == route.name);
+            if let Some(limit) = &mut route.rate_limit
+                && let Some(spent) = before.next().and_then(|old| old.rate_limit.as_ref())
+            {
+                limit.take_over(spent);
+            }
+        }
+    }
+
     /// Every route.
     pub fn iter(&self) -> impl Iterator<Item = &Route> {
         self.routes.iter()

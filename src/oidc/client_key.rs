@@ -96,6 +96,13 @@ impl ClientKeyError {
     }
 }
 
+impl PartialEq for ClientKeys {
+    /// A public key names its private one. The first of them signs.
+    fn eq(&self, other: &Self) -> bool {
+        self.jwks == other.jwks
+    }
+}
+
 impl ClientKeys {
     /// Reads the private keys of a PEM file, in order. Other blocks, such as certificates beside a key, are passed over.
     pub fn from_pem(pem: &str) -> Result<Self, ClientKeyError> {

@@ -44,21 +44,21 @@ const MAX_EXCHANGED_TOKENS: usize = 20_000;
 pub struct Provider {
     settings: ClientSettings,
     clock: Clock,
-    known: ArcSwapOption<Known>,
-    discovery: Gate,
-    rotation: Gate,
-    refetch: Refetch,
+    known: Arc<ArcSwapOption<Known>>,
+    discovery: Arc<Gate>,
+    rotation: Arc<Gate>,
+    refetch: Arc<Refetch>,
     /// What signed the last ID token that was believed.
-    signed_by: Mutex<Option<SigningAlgorithm>>,
-    has_rotated: AtomicBool,
-    is_failing: AtomicBool,
-    drift: Drift,
+    signed_by: Arc<Mutex<Option<SigningAlgorithm>>>,
+    has_rotated: Arc<AtomicBool>,
+    is_failing: Arc<AtomicBool>,
+    drift: Arc<Drift>,
     /// When the log last spoke of what a login at this provider lacks.
-    pub reminders: Reminders,
+    pub reminders: Arc<Reminders>,
     /// By scope.
-    pub(super) client_tokens: TokenCache<(), String>,
+    pub(super) client_tokens: Arc<TokenCache<(), String>>,
     /// By session, and then by its token and what was wanted for it.
-    pub(super) exchanged: TokenCache<[u8; 16], ExchangeKey>,
+    pub(super) exchanged: Arc<TokenCache<[u8; 16], ExchangeKey>>,
 }
 
 /// What the log says once an hour.
@@ -78,17 +78,40 @@ impl Provider {
         Self {
             settings,
             clock,
-            known: ArcSwapOption::empty(),
-            discovery: Gate::default(),
-            rotation: Gate::default(),
-            refetch: Refetch::default(),
-            signed_by: Mutex::default(),
-            has_rotated: AtomicBool::new(false),
-            is_failing: AtomicBool::new(false),
-            drift: Drift::default(),
-            reminders: Reminders::default(),
-            client_tokens: TokenCache::new(MAX_CLIENT_TOKENS),
-            exchanged: TokenCache::new(MAX_EXCHANGED_TOKENS),
+            known: Arc::default(),
+            discovery: Arc::default(),
+            rotation: Arc::default(),
+            refetch: Arc::default(),
+            signed_by: Arc::default(),
+            has_rotated: Arc::default(),
+            is_failing: Arc::default(),
+            drift: Arc::default(),
+            reminders: Arc::default(),
+            client_tokens: Arc::new(TokenCache::new(MAX_CLIENT_TOKENS)),
+            exchanged: Arc::new(TokenCache::new(MAX_EXCHANGED_TOKENS)),
+        }
+    }
+
+    /// Takes over from an earlier configuration what still applies, and learns on together with requests that began under it.
+    ///
+    /// What the provider is stays known if its addresses are the same. Tokens stay if all settings are: others might bring
+    /// others, and a refusal of the old secret says nothing about the new one.
+    pub fn take_over(&mut self, old: &Self) {
+        self.reminders = Arc::clone(&old.reminders);
+        if !self.settings.has_same_provider(&old.settings) {
+            return;
+        }
+        self.known = Arc::clone(&old.known);
+        self.discovery = Arc::clone(&old.discovery);
+        self.rotation = Arc::clone(&old.rotation);
+        self.refetch = Arc::clone(&old.refetch);
+        self.signed_by = Arc::clone(&old.signed_by);
+        self.has_rotated = Arc::clone(&old.has_rotated);
+        self.is_failing = Arc::clone(&old.is_failing);
+        self.drift = Arc::clone(&old.drift);
+        if self.settings == old.settings {
+            self.client_tokens = Arc::clone(&old.client_tokens);
+            self.exchanged = Arc::clone(&old.exchanged);
         }
     }
 

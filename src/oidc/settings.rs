@@ -10,7 +10,7 @@ use url::Url;
 use super::{ClientKeys, SigningAlgorithm, Tenants};
 
 /// `[frontend.<name>.oidc]`, resolved.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ClientSettings {
     /// Exactly as configured; compared byte for byte (OpenID Connect Discovery §4.3).
     pub issuer: String,
@@ -63,10 +63,18 @@ impl ClientSettings {
     pub fn scope(&self) -> String {
         self.scopes.join(" ")
     }
+
+    /// Whether metadata and keys that were fetched under the other settings count under these too.
+    pub(super) fn has_same_provider(&self, other: &Self) -> bool {
+        self.issuer == other.issuer
+            && self.discovery_url == other.discovery_url
+            && self.endpoints == other.endpoints
+            && self.allow_http == other.allow_http
+    }
 }
 
 /// How authorization requests and their answers travel.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct AuthorizationSettings {
     /// Whether requests are pushed (RFC 9126).
     pub par: Par,
@@ -86,7 +94,7 @@ pub enum Par {
 }
 
 /// Addresses of a provider that are configured. Each counts in place of the member of its metadata.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Endpoints {
     /// `authorization_endpoint`
     pub authorization: Option<Url>,
@@ -105,7 +113,7 @@ pub struct Endpoints {
 }
 
 /// How a provider wants to be told of a logout, where it is not RP-initiated logout as specified.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ProviderLogout {
     /// In place of `end_session_endpoint`.
     pub url: Option<Url>,
@@ -137,6 +145,19 @@ pub enum ClientAuth {
     ClientSecretPost(ClientSecret),
     /// RFC 7523 §2.2: an assertion that the first of the client's keys has signed.
     PrivateKeyJwt(Arc<ClientKeys>),
+}
+
+impl PartialEq for ClientAuth {
+    /// Both are of this process's own configuration, so how long it takes tells nobody anything.
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::PrivateKeyJwt(ours), Self::PrivateKeyJwt(theirs)) => ours == theirs,
+            (ours, theirs) => {
+                let ours = (ours.as_str(), ours.secret().map(ClientSecret::secret));
+                ours == (theirs.as_str(), theirs.secret().map(ClientSecret::secret))
+            }
+        }
+    }
 }
 
 impl ClientAuth {

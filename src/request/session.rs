@@ -94,7 +94,7 @@ impl Ctx<'_> {
     /// For as long as any of them could: an older cookie may name a later end than the newest.
     pub fn revoke(&self, session: SessionId) {
         let revocation = Revocation::Session(session);
-        let until = self.now.plus(self.frontend.session.absolute_timeout);
+        let until = self.now.plus(self.frontend.longest_session);
         self.bff.revocations.revoke(&revocation, until, self.now);
         self.frontend.provider.forget_exchanged_of(session.0);
         if let Some(coordinator) = &self.bff.coordinator {

@@ -26,34 +26,24 @@ use actix_service::map_config;
 use actix_web::dev::AppConfig;
 use actix_web::{App, web};
 
-use self::connection::{Closing, Connections};
+use self::connection::{Closing, Connections, Patience, limit_unread};
 use self::view::Views;
-use crate::bff::Bff;
-use crate::oidc::IdpClient;
+use crate::bff::{Bff, PATIENCE};
 use crate::proxy::Upstreams;
 use crate::session::OpenedSessions;
 
-/// How long a whole call to an identity provider may take, body included.
-const IDP_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long a client may read nothing of its answers, unless an upstream allows longer.
-const PATIENCE: Duration = Duration::from_mins(5);
-
 /// How the listeners are run.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// Threads that serve requests.
     pub workers: usize,
     /// How long requests in flight may take to end once the server stops.
     pub shutdown_grace: Duration,
-    /// TLS for the public listener.
-    pub tls: Option<rustls::ServerConfig>,
 }
 
 /// What one worker has for itself.
 struct Worker {
     bff: Arc<Bff>,
-    idp: IdpClient,
     views: Views,
     opened: RefCell<OpenedSessions>,
 }
@@ -61,17 +51,16 @@ struct Worker {
 /// The public listener. The caller handles signals.
 pub fn public(bff: &Arc<Bff>, listener: TcpListener, options: Options) -> std::io::Result<Server> {
     let configured = bff.configured.load();
-    let upstreams = &configured.upstreams;
     // Each worker makes its own later. Mistakes must show now.
-    Upstreams::new(upstreams).map_err(std::io::Error::other)?;
-    let longest = upstreams.values().map(|upstream| upstream.idle_timeout);
-    let patience = longest.max().unwrap_or(PATIENCE);
-    limit_unread(&listener, patience);
+    Upstreams::new(&configured.upstreams).map_err(std::io::Error::other)?;
+    let speaks_tls = configured.certificate.is_some();
+    let tls = speaks_tls.then(|| connection::acceptor(bff)).transpose();
+    let patience = Patience::of_configuration(bff);
+    limit_unread(&listener, patience.now());
     let of_app = Arc::clone(bff);
     let app = move || {
         let worker = Rc::new(Worker {
             bff: Arc::clone(&of_app),
-            idp: IdpClient::new(IDP_TIMEOUT),
             views: Views::new(&of_app),
             opened: RefCell::default(),
         });
@@ -82,7 +71,7 @@ pub fn public(bff: &Arc<Bff>, listener: TcpListener, options: Options) -> std::i
     };
     let connections = Connections {
         app,
-        tls: options.tls.map(|tls| connection::acceptor(tls, bff)),
+        tls: tls.map_err(std::io::Error::other)?,
         patience,
         closing: Closing(Arc::clone(bff)),
     };
@@ -92,17 +81,6 @@ pub fn public(bff: &Arc<Bff>, listener: TcpListener, options: Options) -> std::i
         .disable_signals()
         .listen("public", listener, move || connections.clone())?;
     Ok(server.run())
-}
-
-/// Ends connections whose client reads nothing for `limit` although something was sent. While a client does not read, the
-/// answer's body is not polled, so only the kernel can know. Accepted connections inherit the limit from the listener.
-fn limit_unread(listener: &TcpListener, limit: Duration) {
-    #[cfg(target_os = "linux")]
-    if let Err(error) = socket2::SockRef::from(listener).set_tcp_user_timeout(Some(limit)) {
-        log::warn!("clients that stop reading are not timed out: {error}");
-    }
-    #[cfg(not(target_os = "linux"))]
-    let _ = (listener, limit);
 }
 
 /// The operator's listener.
@@ -118,7 +96,7 @@ pub fn operator(bff: &Arc<Bff>, listener: TcpListener) -> std::io::Result<Server
     let connections = Connections {
         app,
         tls: None,
-        patience: PATIENCE,
+        patience: Patience::default(),
         closing: Closing(Arc::clone(bff)),
     };
     let server = actix_server::Server::build()

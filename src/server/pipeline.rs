@@ -10,12 +10,14 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use super::view::View;
 use super::{Worker, client_addr, host, response, scope, sent};
 use crate::api::{self, ApiCall};
+use crate::bff::Bff;
 use crate::frontend::{SessionUse, Target, WebSocket};
 use crate::guard;
 use crate::problem::Problem;
@@ -38,7 +40,7 @@ pub(super) async fn handle(request: HttpRequest, body: web::Payload) -> HttpResp
     let served = async {
         log::debug!(method = request.method().as_str(); "request");
         let arrival = Arrival::of(&request, scope.clone());
-        let (ctx, answer) = match enter(&request, &arrival, &worker, &view) {
+        let (ctx, answer) = match enter(&request, &arrival, bff, &view) {
             Ok(mut ctx) => {
                 let answer = serve(&mut ctx, body, &worker.opened, &view.upstreams).await;
                 (Some(ctx), answer)
@@ -56,10 +58,9 @@ pub(super) async fn handle(request: HttpRequest, body: web::Payload) -> HttpResp
 fn enter<'r>(
     request: &'r HttpRequest,
     arrival: &'r Arrival<'r>,
-    worker: &'r Worker,
+    bff: &'r Arc<Bff>,
     view: &'r View,
 ) -> Result<Ctx<'r>, Problem> {
-    let bff = &worker.bff;
     // 1 Who is calling.
     let client = client_addr::of(request, &view.configured.trusted_proxies);
     // 2 Which frontend: 421 if none has this Host.
@@ -73,7 +74,7 @@ fn enter<'r>(
         request,
         client,
         bff,
-        idp: &worker.idp,
+        idp: &view.idp,
         frontend,
         target: None,
         now,

@@ -1,16 +1,27 @@
 //! What a request takes once, when it begins: the configuration, and this worker's connections for it.
+//!
+//! # Invariants
+//! - A request sees one configuration, whatever is reloaded while it runs.
+//! - A reload closes only connections that the new configuration would not have made.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::bff::{Bff, Configured};
+use crate::oidc::IdpClient;
 use crate::proxy::Upstreams;
+
+/// How long a whole call to an identity provider may take, body included.
+const IDP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The configuration, and the connections to its upstreams.
 pub(super) struct View {
     pub(super) configured: Arc<Configured>,
     pub(super) upstreams: Upstreams,
+    /// It keeps no connection, but trusts what it read when it was made.
+    pub(super) idp: IdpClient,
 }
 
 /// The view of one worker. It follows a reload with the next request.
@@ -18,7 +29,10 @@ pub(super) struct Views(RefCell<Rc<View>>);
 
 impl Views {
     pub(super) fn new(bff: &Bff) -> Self {
-        Self(RefCell::new(Rc::new(View::of(bff.configured.load_full()))))
+        Self(RefCell::new(Rc::new(View::of(
+            bff.configured.load_full(),
+            &Upstreams::default(),
+        ))))
     }
 
     /// The view for a request that begins now.
@@ -26,22 +40,24 @@ impl Views {
         let mut view = self.0.borrow_mut();
         let configured = bff.configured.load();
         if !Arc::ptr_eq(&view.configured, &configured) {
-            *view = Rc::new(View::of(Arc::clone(&configured)));
+            *view = Rc::new(View::of(Arc::clone(&configured), &view.upstreams));
         }
         Rc::clone(&view)
     }
 }
 
 impl View {
-    fn of(configured: Arc<Configured>) -> Self {
+    fn of(configured: Arc<Configured>, before: &Upstreams) -> Self {
         // They were made once before this configuration came into use, so this does not fail.
-        let upstreams = Upstreams::new(&configured.upstreams).unwrap_or_else(|error| {
+        let upstreams = before.renewed(&configured.upstreams);
+        let upstreams = upstreams.unwrap_or_else(|error| {
             log::error!("a worker is without upstreams: {error}");
             Upstreams::default()
         });
         Self {
             configured,
             upstreams,
+            idp: IdpClient::new(IDP_TIMEOUT),
         }
     }
 }

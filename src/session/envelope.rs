@@ -160,6 +160,11 @@ impl Place {
         }
     }
 
+    /// What tells this frontend's seals from those of another, or of another configuration.
+    pub(super) fn parts(&self) -> &[u8] {
+        &self.parts
+    }
+
     /// The envelope of the cookie, or chunks of cookies, called `name`.
     pub(super) const fn envelope<S: State>(&self, name: String, layout: Layout) -> Envelope<'_, S> {
         Envelope {

@@ -61,14 +61,14 @@ impl Wallet<'_> {
         if !self.received.has_session() {
             return (OpenResult::Anonymous, None);
         }
-        let base = &self.jar.names.base;
-        let (opened, seen) = match cache.find(base, &self.received, &self.keys, self.now) {
+        let place = self.jar.place.parts();
+        let (opened, seen) = match cache.find(place, &self.received, &self.keys, self.now) {
             Some(opened) => (opened, Ok(())),
             None => match self.open(stale) {
                 Ok((opened, seen)) => {
                     // A `-seen` that does not open must be deleted each time, and may open later.
                     if seen.is_ok() {
-                        cache.keep(base, &self.received, opened.clone(), self.now);
+                        cache.keep(place, &self.received, opened.clone(), self.now);
                     }
                     (opened, seen)
                 }

@@ -3,8 +3,8 @@
 //! [`Wallet::load_cached`](super::Wallet::load_cached) asks here first. One per worker: no lock on the way of a request.
 //!
 //! # Invariants
-//! - What is found is what opening the cookies once more would give: the whole text is compared, the frontend's name with
-//!   it, and the keys must still be in the ring (G17).
+//! - What is found is what opening the cookies once more would give: the whole text is compared, with all that is
+//!   sealed about the frontend, and the keys must still be in the ring (G17).
 //! - Time is not remembered: expiry, idleness, the `-out` mark and revocation are judged on every request.
 //! - Only what opened is kept, so strangers put nothing in. Memory is bounded; what nobody asks for is forgotten by the
 //!   second request that comes a minute after the one before.
@@ -122,7 +122,7 @@ impl OpenedSessions {
     /// What these cookies held, if they are remembered and their keys are still there.
     pub(super) fn find(
         &mut self,
-        base: &str,
+        place: &[u8],
         received: &Received<'_>,
         keys: &KeyRing,
         now: UnixTime,
@@ -134,7 +134,7 @@ impl OpenedSessions {
             hash_map::Entry::Vacant(room) => room.insert(self.older.remove(prefix)?),
         };
         let mut rest = &*known.text;
-        for part in parts(base, known.opened.chunks, received) {
+        for part in parts(place, known.opened.chunks, received) {
             rest = rest.strip_prefix(part)?;
         }
         let is_known = rest.is_empty() && known.opened.has_its_keys(keys);
@@ -147,13 +147,13 @@ impl OpenedSessions {
     /// Remembers what these cookies held.
     pub(super) fn keep(
         &mut self,
-        base: &str,
+        place: &[u8],
         received: &Received<'_>,
         opened: Opened,
         now: UnixTime,
     ) {
         if let Some(prefix) = prefix(received) {
-            let parts = || parts(base, opened.chunks, received);
+            let parts = || parts(place, opened.chunks, received);
             let mut text = Erased::with_capacity(parts().map(<[u8]>::len).sum());
             parts().for_each(|part| text.push(part));
             self.recent.insert(*prefix, Entry { text, opened });
@@ -180,13 +180,17 @@ fn prefix<'r>(received: &Received<'r>) -> Option<&'r Prefix> {
     received.value(Kind::Session(0))?.first_chunk()
 }
 
-/// All that decides what opening gives, but for the keys: the name, `-seen`, and `chunks` cookies of the session.
+/// All that decides what opening gives, but for the keys: the place, `-seen`, and `chunks` cookies of the session.
 ///
 /// A cookie's value holds no `;`, so no two lists of values make one text.
-fn parts<'a>(base: &'a str, chunks: u8, received: &Received<'a>) -> impl Iterator<Item = &'a [u8]> {
+fn parts<'a>(
+    place: &'a [u8],
+    chunks: u8,
+    received: &Received<'a>,
+) -> impl Iterator<Item = &'a [u8]> {
     let seen = received.value(Kind::Seen);
     let seen_mark: &[u8] = if seen.is_some() { b";1" } else { b";0" };
-    let front = [base.as_bytes(), seen_mark, seen.unwrap_or_default()];
+    let front = [place, seen_mark, seen.unwrap_or_default()];
     let chunks = (0..chunks).map_while(|index| received.value(Kind::Session(index)));
     front
         .into_iter()

@@ -197,15 +197,12 @@ impl CoordinationMetrics {
 
 #[cfg(test)]
 mod tests {
-    use super::super::metrics::{Known, Metrics};
+    use super::super::metrics::Metrics;
     use super::*;
 
     #[test]
     fn every_metric_has_its_published_name() {
-        let metrics = Metrics::new(&Known {
-            coordination: true,
-            ..Known::default()
-        });
+        let metrics = Metrics::new(true);
         let coordination = &metrics.coordination;
         coordination.reached(true);
         coordination.called(StoreCall::LogoutToken, StoreResult::Skipped);

@@ -19,6 +19,7 @@ use prometheus_client::registry::Registry;
 
 use super::coordination::CoordinationMetrics;
 use super::label::{Label, Outcome, words};
+use crate::clock::UnixTime;
 use crate::names::{FrontendName, PartName, RouteName, UpstreamName};
 
 /// `Content-Type` of what [`Metrics::encode`] gives.
@@ -54,14 +55,14 @@ pub enum LoginResult {
     Started,
 }
 
-/// How reading the key directory again ended.
+/// How reading the key directory or the configuration again ended.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum ReloadResult {
-    /// There is a new ring.
+    /// There is a new one.
     Ok,
-    /// It found a mistake: the old ring stays.
+    /// It found a mistake: the old one stays.
     Rejected,
-    /// It found the keys that are in use.
+    /// It found what is in use.
     Unchanged,
 }
 
@@ -138,11 +139,12 @@ struct Fingerprint {
     fingerprint: String,
 }
 
+/// For a number that may be absent.
+type NoLabels = [(&'static str, &'static str); 0];
+
 /// The labels that are known before anything is counted.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Known<'k> {
-    /// Whether there is a section `[coordination]`.
-    pub coordination: bool,
     /// Every frontend.
     pub frontends: &'k [&'k FrontendName],
     /// What can be found in session cookies.
@@ -164,7 +166,7 @@ pub enum ExchangeResult {
     Unavailable,
 }
 
-/// Counts readings of the key directory. Clones count together.
+/// Counts readings of the key directory, or of the configuration. Clones count together.
 #[derive(Clone, Debug, Default)]
 pub struct Reloads(Family<Outcome, Counter>);
 
@@ -198,17 +200,21 @@ pub struct Metrics {
     /// Readings of the key directory.
     pub reloads: Reloads,
     keyring_fingerprint: Family<Fingerprint, Gauge>,
+    /// Readings of the configuration.
+    pub config_reloads: Reloads,
+    /// Without a certificate it has no series.
+    certificate_expires: Family<NoLabels, Gauge>,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
-        Self::new(&Known::default())
+        Self::new(false)
     }
 }
 
 impl Metrics {
-    /// All metrics at zero.
-    pub fn new(known: &Known<'_>) -> Self {
+    /// All metrics at zero; those of coordination if there is a section `[coordination]`.
+    pub fn new(has_coordination: bool) -> Self {
         let metrics = Self {
             registry: Registry::with_prefix("sealgate"),
             coordination: CoordinationMetrics::default(),
@@ -227,6 +233,8 @@ impl Metrics {
             keyring_primary_age: Gauge::default(),
             reloads: Reloads::default(),
             keyring_fingerprint: Family::default(),
+            config_reloads: Reloads::default(),
+            certificate_expires: Family::default(),
         };
         // A series that appears with its first event hides that event from `rate()`.
         for result in RefreshResult::ALL {
@@ -236,35 +244,46 @@ impl Metrics {
         for result in ReloadResult::ALL {
             let result = result.as_str();
             let _ = metrics.reloads.0.get_or_create(&Outcome { result });
+            let _ = metrics.config_reloads.0.get_or_create(&Outcome { result });
         }
+        if has_coordination {
+            metrics.coordination.begin();
+        }
+        metrics.register(has_coordination)
+    }
+
+    /// Begins the series of these labels. Those that have begun before go on.
+    pub fn begin(&self, known: &Known<'_>) {
         for frontend in known.frontends {
             for result in LoginResult::ALL {
                 let (frontend, result) = ((*frontend).into(), result.as_str());
-                let _ = metrics.logins.get_or_create(&Login { frontend, result });
+                let _ = self.logins.get_or_create(&Login { frontend, result });
             }
             for result in ExchangeResult::ALL {
                 let (frontend, result) = ((*frontend).into(), result.as_str());
-                let _ = metrics.exchange.get_or_create(&Login { frontend, result });
+                let _ = self.exchange.get_or_create(&Login { frontend, result });
             }
         }
         for result in known.sessions {
-            let _ = metrics.session_open.get_or_create(&Outcome { result });
+            let _ = self.session_open.get_or_create(&Outcome { result });
         }
         for (frontend, route, outcomes) in known.answers {
             for outcome in *outcomes {
                 let frontend = (*frontend).into();
                 let route = route.clone();
-                let _ = metrics.requests.get_or_create(&Answer {
+                let _ = self.requests.get_or_create(&Answer {
                     frontend,
                     route,
                     outcome,
                 });
             }
         }
-        if known.coordination {
-            metrics.coordination.begin();
-        }
-        metrics.register(known.coordination)
+    }
+
+    /// When the certificate of the public listener ends to be valid.
+    pub fn certificate_expires(&self, at: UnixTime) {
+        let at = i64::try_from(at.as_secs()).unwrap_or(i64::MAX);
+        self.certificate_expires.get_or_create(&[]).set(at);
     }
 
     /// One answer: `route` is a route's or endpoint's name, `outcome` a class of status, a problem code, or `ok`.
@@ -452,6 +471,16 @@ impl Metrics {
             "The ring in use; replicas with equal fingerprints have equal rings",
             self.keyring_fingerprint.clone(),
         );
+        r.register(
+            "config_reload",
+            "Readings of the configuration by result",
+            self.config_reloads.0.clone(),
+        );
+        r.register(
+            "tls_certificate_expires_seconds",
+            "When the certificate of the public listener ends, in Unix time",
+            self.certificate_expires.clone(),
+        );
         self
     }
 }
@@ -469,7 +498,11 @@ fn prometheus_text(open_metrics: &str) -> String {
             .strip_prefix("# TYPE ")
             .and_then(|rest| rest.split_once(' '));
         let written = match declared {
-            None => writeln!(out, "{line}"),
+            None => match line.split_once("{} ") {
+                // A family without labels.
+                Some((name, value)) if !name.contains('{') => writeln!(out, "{name} {value}"),
+                _ => writeln!(out, "{line}"),
+            },
             Some((name, kind)) => {
                 let total = if kind == "counter" { "_total" } else { "" };
                 let text = help.take().map_or("", |(_, text)| text);
@@ -565,8 +598,8 @@ mod tests {
         // N14
         let shop = FrontendName::parse("shop").unwrap();
         let orders = (&shop, "orders".into(), &["2xx", "5xx"][..]);
-        let metrics = Metrics::new(&Known {
-            coordination: false,
+        let metrics = Metrics::default();
+        metrics.begin(&Known {
             frontends: &[&shop],
             sessions: &["ok", "rejected"],
             answers: &[orders],

@@ -63,6 +63,7 @@ mod refresh;
 mod refused_refresh;
 mod refused_token;
 mod release;
+mod reload;
 mod repeats;
 mod replicas;
 mod request_ids;

@@ -242,8 +242,19 @@ fn every_metric_in_it_exists_and_no_other() {
          [frontend.shop.route.home]\npath = \"/api/home\"\n\
          [frontend.shop.route.home.part.me]\nupstream = \"api\"\npath = \"/me\"\n"
     );
-    let bff = TestBff::with(|setup| setup.tables = section);
-    let mut browser = bff.signed_in();
+    // With TLS there is one more.
+    let pair = rcgen::generate_simple_self_signed(["shop.test".to_owned()]).unwrap();
+    let bff = TestBff::with(|setup| {
+        setup.tables = section;
+        setup.server = "tls = { cert = \"tls.crt\", key = \"tls.key\" }".to_owned();
+        setup.files = vec![
+            ("tls.crt", pair.cert.pem()),
+            ("tls.key", pair.signing_key.serialize_pem()),
+        ];
+    });
+    let mut browser = bff.browser();
+    browser.speak_tls(crate::tls::client_trusting(pair.cert.der()));
+    bff.log_in(&mut browser, "/bff/login");
     browser.fetch("GET", "/api/echo/x");
     browser.fetch("GET", "/api/home");
     let answer = crate::support::Request::new("GET", "/metrics")

@@ -34,11 +34,21 @@ pub fn client_of(
     site: &Site,
     versions: &[&'static rustls::SupportedProtocolVersion],
 ) -> Arc<ClientConfig> {
-    let mut roots = RootCertStore::empty();
     let pem = std::fs::read(site.place.path("tls.crt")).unwrap();
-    roots
-        .add(CertificateDer::from_pem_slice(&pem).unwrap())
-        .unwrap();
+    client(&CertificateDer::from_pem_slice(&pem).unwrap(), versions)
+}
+
+/// A client that trusts this certificate.
+pub fn client_trusting(certificate: &CertificateDer<'static>) -> Arc<ClientConfig> {
+    client(certificate, rustls::ALL_VERSIONS)
+}
+
+fn client(
+    certificate: &CertificateDer<'static>,
+    versions: &[&'static rustls::SupportedProtocolVersion],
+) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate.clone()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let client = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(versions)

@@ -12,7 +12,6 @@ use webpki::EndEntityCert;
 use crate::clock::UnixTime;
 use crate::config::resolved::TlsFiles;
 use crate::names::Origin;
-use crate::tls;
 
 /// Warns of certificates that are not valid now or not for an origin, and of a key that others can read.
 pub(super) fn doubts<'o>(
@@ -21,7 +20,7 @@ pub(super) fn doubts<'o>(
     now: UnixTime,
 ) -> Vec<String> {
     let mut doubts = Vec::new();
-    let chain = tls::certificates(&files.cert).unwrap_or_default();
+    let chain = &files.pair.cert;
     let cert = files.cert.display().to_string();
     let cert = cert.escape_debug();
     for (index, certificate) in chain.iter().enumerate() {
@@ -61,6 +60,12 @@ pub(super) fn doubts<'o>(
         ));
     }
     doubts
+}
+
+/// The earliest end of these certificates.
+pub(super) fn expires_at(chain: &[CertificateDer<'_>]) -> Option<UnixTime> {
+    let ends = chain.iter().filter_map(validity).map(|(_, until)| until);
+    ends.min()
 }
 
 fn is_for(leaf: &CertificateDer<'_>, origin: &Origin) -> bool {

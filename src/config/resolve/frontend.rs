@@ -100,6 +100,7 @@ fn one(
         base_path,
         csrf_header: csrf_header?,
         error_page,
+        longest_session: session.absolute_timeout,
         session,
         claims: claims?,
         required_claims,

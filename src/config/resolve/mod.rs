@@ -26,7 +26,7 @@ mod session;
 mod upstream;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use resolver::Resolver;
 
@@ -74,6 +74,7 @@ impl Written {
             let doubts = certificate::doubts(tls, origins, clock.now());
             resolver.warnings.extend(doubts);
         }
+        let files = self.all_files(&mut resolver);
         let (warnings, hints) = resolver.finish()?;
         Ok(Config {
             server,
@@ -86,10 +87,22 @@ impl Written {
                 access_log: self.settings.telemetry.access_log.0,
                 subject,
             },
+            files,
             log_filter,
             warnings,
             hints,
         })
+    }
+
+    /// All files that decide what this configuration means.
+    fn all_files(&self, resolver: &mut Resolver<'_>) -> Vec<PathBuf> {
+        let mut files = std::mem::take(&mut resolver.files);
+        files.extend(self.files().map(Path::to_owned));
+        // Further roots for identity providers.
+        files.extend(self.environment.get("SSL_CERT_FILE").map(PathBuf::from));
+        files.sort();
+        files.dedup();
+        files
     }
 
     /// `[keys]` alone, for `--rotate-keys`: a machine that rotates keys does not need the clients' secrets.

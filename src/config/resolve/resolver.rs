@@ -21,6 +21,8 @@ pub(super) struct Resolver<'w> {
     hints: Vec<String>,
     /// Files and directories that only this process may read, each with what it is.
     pub(super) private: Vec<(String, PathBuf)>,
+    /// Every file and directory that a key names.
+    pub(super) files: Vec<PathBuf>,
     /// Variables that hold secrets, by name.
     pub(super) secret_variables: Vec<String>,
 }
@@ -34,6 +36,7 @@ impl<'w> Resolver<'w> {
             mistakes: written.mistakes.clone(),
             hints: Vec::new(),
             private: Vec::new(),
+            files: Vec::new(),
             secret_variables: Vec::new(),
         }
     }
@@ -160,8 +163,10 @@ impl<'w> Resolver<'w> {
     }
 
     /// Where a path of the file system leads.
-    pub(super) fn path(&self, at: &KeyPath, text: &str) -> PathBuf {
-        self.written.file_path(at, text)
+    pub(super) fn path(&mut self, at: &KeyPath, text: &str) -> PathBuf {
+        let path = self.written.file_path(at, text);
+        self.files.push(path.clone());
+        path
     }
 }
 

@@ -1,10 +1,12 @@
 //! `[server]` and `[keys]`.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::certificate;
 use super::resolver::{DAY, HOUR, Noted, Resolver, SECOND};
 use crate::config::key_path::KeyPath;
 use crate::config::resolved::{KeysSettings, ServerSettings, TlsFiles};
@@ -56,6 +58,8 @@ pub(super) fn resolve(resolver: &mut Resolver<'_>) -> Option<ServerSettings> {
         Duration::ZERO,
         HOUR,
     );
+    let reload_interval = settings.reload_interval.0;
+    resolver.within(&at.child("reload_interval"), reload_interval, SECOND, DAY);
     let tls = tls_files(resolver, &at.child("tls"));
     let is_https = |frontend: &settings::Frontend| {
         let origin = frontend.origin.as_ref();
@@ -78,6 +82,7 @@ pub(super) fn resolve(resolver: &mut Resolver<'_>) -> Option<ServerSettings> {
         shutdown_delay,
         shutdown_grace,
         tls: tls.ok()?,
+        reload_interval,
     })
 }
 
@@ -261,12 +266,15 @@ fn tls_files(resolver: &mut Resolver<'_>, at: &KeyPath) -> Result<Option<TlsFile
     let cert = resolver.required(&at.child("cert"), tls.cert.as_ref(), remedy);
     let key = resolver.required(&at.child("key"), tls.key.as_ref(), remedy);
     let (cert, key) = cert.zip(key).ok_or(Noted)?;
-    let files = TlsFiles {
-        cert: resolver.path(&at.child("cert"), cert),
-        key: resolver.private_path(&at.child("key"), key),
-    };
-    match tls::server_config(&files.cert, &files.key) {
-        Ok(_) => Ok(Some(files)),
+    let cert = resolver.path(&at.child("cert"), cert);
+    let key = resolver.private_path(&at.child("key"), key);
+    match tls::certified(&cert, &key) {
+        Ok(pair) => Ok(Some(TlsFiles {
+            cert,
+            key,
+            expires_at: certificate::expires_at(&pair.cert),
+            pair: Arc::new(pair),
+        })),
         Err(error) => {
             resolver.wrong(
                 at,

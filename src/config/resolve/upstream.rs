@@ -74,16 +74,13 @@ fn one(
         "out of bounds",
         "write a number from 1 to 65535",
     );
-    let ca = upstream.ca.as_ref().map(|text| {
+    let ca = upstream.ca.as_ref().and_then(|text| {
         let ca_at = at.child("ca");
         let path = resolver.path(&ca_at, text);
-        if let Err(error) = tls::trust_anchors(&path) {
-            resolver.wrong(
-                &ca_at,
-                error.to_string(),
-                "name a PEM file of CA certificates",
-            );
-        }
+        let anchors = tls::trust_anchors(&path).map_err(|error| {
+            let remedy = "name a PEM file of CA certificates";
+            resolver.wrong(&ca_at, error.to_string(), remedy);
+        });
         if url.as_ref().is_some_and(|url| url.scheme() == "http") {
             resolver.wrong(
                 &ca_at,
@@ -91,7 +88,7 @@ fn one(
                 "make url begin with https://, or remove ca",
             );
         }
-        path
+        anchors.ok()
     });
     let settings = UpstreamSettings {
         url: url?,

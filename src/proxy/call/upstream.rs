@@ -12,7 +12,6 @@ use std::error::Error as _;
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,7 +30,7 @@ use crate::frontend::UpstreamSettings;
 use crate::guard::{MAX_HEADER_BYTES, spender};
 use crate::names::UpstreamName;
 use crate::problem::Problem;
-use crate::tls;
+use crate::tls::TrustAnchors;
 
 /// Time for name resolution, TCP and TLS. An upstream that needs longer is down.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -49,15 +48,28 @@ pub(super) const RETRY_AFTER: u64 = 1;
 
 /// The upstreams of one worker, each with its own pool of connections.
 #[derive(Debug, Default)]
-pub struct Upstreams(HashMap<UpstreamName, Upstream>);
+pub struct Upstreams(HashMap<UpstreamName, Arc<Upstream>>);
 
 impl Upstreams {
-    /// Builds the clients, and reads the CA files.
+    /// Builds the clients.
     pub fn new(settings: &HashMap<UpstreamName, UpstreamSettings>) -> Result<Self, String> {
+        Self::default().renewed(settings)
+    }
+
+    /// The upstreams of other settings. Where these change nothing about an upstream's connections, it keeps them.
+    pub fn renewed(
+        &self,
+        settings: &HashMap<UpstreamName, UpstreamSettings>,
+    ) -> Result<Self, String> {
         let mut upstreams = HashMap::with_capacity(settings.len());
         let mut mistakes = Vec::new();
         for (name, settings) in settings {
-            match Upstream::new(name.clone(), settings.clone()) {
+            let upstream = match self.0.get(name) {
+                Some(old) if old.settings == *settings => Ok(Arc::clone(old)),
+                Some(old) => old.renewed(settings.clone()).map(Arc::new),
+                None => Upstream::new(name.clone(), settings.clone()).map(Arc::new),
+            };
+            match upstream {
                 Ok(upstream) => {
                     upstreams.insert(name.clone(), upstream);
                 }
@@ -74,7 +86,7 @@ impl Upstreams {
 
     /// The upstream with this name. `config` has made sure that there is one.
     pub(in crate::proxy) fn find(&self, name: &UpstreamName) -> Result<&Upstream, Problem> {
-        self.0.get(name).ok_or_else(|| {
+        self.0.get(name).map(Arc::as_ref).ok_or_else(|| {
             log::error!("upstream {name} is not configured");
             Problem::Internal
         })
@@ -106,7 +118,7 @@ impl fmt::Debug for Upstream {
 impl Upstream {
     fn new(name: UpstreamName, settings: UpstreamSettings) -> Result<Self, String> {
         let base = Base::of(&settings.url).map_err(|error| format!("url: {error}"))?;
-        let tls = tls_config(settings.ca.as_deref())?;
+        let tls = tls_config(settings.ca.as_ref())?;
         let connector = Connector::new(tls, CONNECT_LIMIT);
         // This client knows no proxy from the environment, no redirects and no decompression.
         let mut builder = Client::builder(TokioExecutor::new());
@@ -128,6 +140,19 @@ impl Upstream {
             places,
             tunnels,
         })
+    }
+
+    /// The same upstream under other settings.
+    fn renewed(&self, settings: UpstreamSettings) -> Result<Self, String> {
+        let keeps_connections = settings.has_same_connections(&self.settings);
+        let mut renewed = Self::new(self.name.clone(), settings)?;
+        if keeps_connections {
+            renewed.pooled = self.pooled.clone();
+            renewed.fresh = self.fresh.clone();
+            renewed.places = self.places.clone();
+            renewed.tunnels = self.tunnels.clone();
+        }
+        Ok(renewed)
     }
 
     /// A place among the tunnels. They last, so nobody waits for one.
@@ -216,60 +241,76 @@ pub(super) fn met_stale_connection(failure: &legacy::Error) -> bool {
     !failure.is_connect() && extras.get::<Heard>().is_some_and(Heard::is_stale)
 }
 
-/// TLS to an upstream. The roots are Mozilla's, or those of one file and no others.
-fn tls_config(ca: Option<&Path>) -> Result<ClientConfig, String> {
+/// TLS to an upstream. The roots are Mozilla's, or its own and no others.
+fn tls_config(ca: Option<&TrustAnchors>) -> Result<ClientConfig, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| format!("TLS cannot be set up: {error}"))?;
     let builder = match ca {
         None => builder.with_webpki_roots(),
-        Some(path) => {
-            let anchors = tls::trust_anchors(path).map_err(|error| format!("ca: {error}"))?;
-            builder.with_root_certificates(anchors)
-        }
+        Some(TrustAnchors(anchors)) => builder.with_root_certificates(Arc::clone(anchors)),
     };
     Ok(builder.with_no_client_auth())
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use url::Url;
 
     use super::*;
+    use crate::tls;
 
-    fn mistake(pem: &[u8]) -> Option<String> {
-        let dir = tempfile::tempdir().unwrap();
-        let ca = dir.path().join("ca.pem");
-        fs::write(&ca, pem).unwrap();
-        let settings = UpstreamSettings {
-            url: Url::parse("https://orders.internal").unwrap(),
-            timeout: Duration::from_secs(1),
+    fn settings(url: &str, seconds: u64, ca: Option<TrustAnchors>) -> UpstreamSettings {
+        UpstreamSettings {
+            url: Url::parse(url).unwrap(),
+            timeout: Duration::from_secs(seconds),
             idle_timeout: Duration::from_secs(1),
-            max_connections: 1,
-            ca: Some(ca),
-        };
-        let name = UpstreamName::parse("orders").unwrap();
-        Upstreams::new(&HashMap::from([(name, settings)])).err()
+            max_connections: 4,
+            ca,
+        }
     }
 
-    #[test]
-    fn a_bad_ca_file_is_a_mistake_that_names_upstream_and_file() {
-        // D15
-        let bad_der = b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-        for (pem, says) in [
-            (&b""[..], "holds no certificate"),
-            (&b"no PEM at all"[..], "holds no certificate"),
-            (&bad_der[..], "is unusable"),
-        ] {
-            let mistake = mistake(pem).unwrap();
-            assert!(mistake.starts_with("upstream.orders: ca: "), "{mistake}");
-            assert!(mistake.contains("ca.pem"), "{mistake}");
-            assert!(mistake.contains(says), "{mistake}");
-        }
+    fn anchors() -> TrustAnchors {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ca.pem");
         let good = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-        assert_eq!(mistake(good.cert.pem().as_bytes()), None);
+        std::fs::write(&path, good.cert.pem()).unwrap();
+        tls::trust_anchors(&path).unwrap()
+    }
+
+    /// A place taken before is missing afterwards if the places were kept.
+    #[tokio::test]
+    async fn other_settings_keep_what_they_do_not_change() {
+        let url = "https://orders.internal/v1";
+        let (ca, other_ca) = (anchors(), anchors());
+        let name = UpstreamName::parse("orders").unwrap();
+        let one = |settings| HashMap::from([(name.clone(), settings)]);
+        let before = Upstreams::new(&one(settings(url, 1, Some(ca.clone())))).unwrap();
+        let client = IpAddr::from([10, 0, 0, 1]);
+        let limit = Duration::from_secs(1);
+        let _place = before.find(&name).unwrap().place(client, limit).await;
+        for (what, settings, keeps) in [
+            ("nothing", settings(url, 1, Some(ca.clone())), true),
+            ("the time", settings(url, 9, Some(ca.clone())), true),
+            (
+                "the path",
+                settings("https://orders.internal/v2", 1, Some(ca)),
+                true,
+            ),
+            (
+                "the host",
+                settings("https://other.internal/v1", 1, None),
+                false,
+            ),
+            ("the anchors", settings(url, 1, Some(other_ca)), false),
+            ("no anchors", settings(url, 1, None), false),
+        ] {
+            let after = before.renewed(&one(settings.clone())).unwrap();
+            let after = after.find(&name).unwrap();
+            assert_eq!(after.settings, settings, "{what}");
+            assert_eq!(after.places.taken() == 1, keeps, "{what}");
+        }
+        assert!(before.renewed(&HashMap::new()).unwrap().0.is_empty());
     }
 }

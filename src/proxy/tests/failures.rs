@@ -101,6 +101,7 @@ async fn tls_is_verified_against_the_configured_roots_only() {
     let dir = tempfile::tempdir().unwrap();
     let ca = dir.path().join("ca.pem");
     std::fs::write(&ca, own.cert.pem()).unwrap();
+    let ca = crate::tls::trust_anchors(&ca).unwrap();
     for (host, ca, expect) in [
         ("127.0.0.1", Some(ca.clone()), "over TLS"),
         ("127.0.0.1", None, "upstream-unavailable"),

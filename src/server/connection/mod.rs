@@ -2,7 +2,8 @@
 //!
 //! actix's server accepts connections and runs the workers. hyper speaks HTTP. actix's application answers.
 //!
-//! - [`Acceptor`] takes a connection: `handshakes` limits the TLS handshakes of a worker, `tickets` lets clients resume.
+//! - [`Acceptor`] takes a connection: `handshakes` limits the TLS handshakes of a worker, `certificate` is what they
+//!   show, `tickets` lets clients resume, `patience` limits how long a client may read nothing.
 //! - `http1` and `http2` drive hyper, and limit what a client can hold and for how long.
 //! - `exchange` answers one request. `message` and `body` carry it between hyper's types and actix's.
 //! - `stream` is the connection's bytes under hyper, and `wire` is what the parts above know of them. `head` reads what hyper
@@ -22,12 +23,14 @@
 //! deadline for the first head only. Its HTTP/2 is h2 0.3 (RUSTSEC-2026-0258).
 
 mod body;
+mod certificate;
 mod exchange;
 mod handshakes;
 mod head;
 mod http1;
 mod http2;
 mod message;
+mod patience;
 mod room;
 mod stream;
 mod tickets;
@@ -48,8 +51,10 @@ use tokio_rustls::TlsAcceptor;
 
 use self::exchange::Application;
 use self::handshakes::Handshakes;
+pub(super) use self::patience::{Patience, limit_unread};
 use self::room::Room;
 use crate::bff::Bff;
+use crate::tls;
 
 /// From the first byte of a request's head to its last. Also from the start of a connection to the end of its handshake.
 const HEAD_TIME: Duration = Duration::from_secs(10);
@@ -68,16 +73,17 @@ pub(super) struct Connections<A> {
     /// TLS, if this listener speaks it.
     pub(super) tls: Option<TlsAcceptor>,
     /// How long a client may go without reading its answers.
-    pub(super) patience: Duration,
+    pub(super) patience: Patience,
     /// Says when to close.
     pub(super) closing: Closing,
 }
 
-/// Adds the versions of HTTP that we offer, and tickets that every replica opens.
-pub(super) fn acceptor(mut tls: rustls::ServerConfig, bff: &Arc<Bff>) -> TlsAcceptor {
+/// TLS with the configured certificate, the versions of HTTP that we offer, and tickets that every replica opens.
+pub(super) fn acceptor(bff: &Arc<Bff>) -> Result<TlsAcceptor, rustls::Error> {
+    let mut tls = tls::listener(Arc::new(certificate::OfConfiguration(Arc::clone(bff))))?;
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     tls.ticketer = Arc::new(tickets::Tickets(Arc::clone(bff)));
-    TlsAcceptor::from(Arc::new(tls))
+    Ok(TlsAcceptor::from(Arc::new(tls)))
 }
 
 /// Tells connections that the process ends.
@@ -110,7 +116,7 @@ where
     fn new_service(&self, (): ()) -> Self::Future {
         let app = (self.app)().new_service(());
         let (tls, closing) = (self.tls.clone(), self.closing.clone());
-        let patience = self.patience;
+        let patience = self.patience.clone();
         Box::pin(async move {
             let app = app.await.map_err(|_| ())?;
             Ok(Acceptor {
@@ -131,7 +137,7 @@ pub(super) struct Acceptor<S> {
     room: Rc<Room>,
     handshakes: Rc<Handshakes>,
     tls: Option<TlsAcceptor>,
-    patience: Duration,
+    patience: Patience,
     closing: Closing,
 }
 
@@ -146,7 +152,8 @@ impl<S: Application> Service<TcpStream> for Acceptor<S> {
 
     fn call(&self, tcp: TcpStream) -> Self::Future {
         let (app, tls) = (Rc::clone(&self.app), self.tls.clone());
-        let (patience, closing) = (self.patience, self.closing.clone());
+        let patience = self.patience.of(&tcp);
+        let closing = self.closing.clone();
         let (room, handshakes) = (Rc::clone(&self.room), Rc::clone(&self.handshakes));
         Box::pin(async move {
             // Nagle's algorithm keeps back an answer's last segment until the client acknowledges the one before. Clients

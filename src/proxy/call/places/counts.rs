@@ -53,6 +53,11 @@ impl Counts {
         held.saturating_mul(4) > self.most
     }
 
+    #[cfg(test)]
+    pub(super) const fn taken(&self) -> usize {
+        self.most.saturating_sub(self.free)
+    }
+
     pub(super) const fn has_free(&self) -> bool {
         self.free > 0
     }

@@ -89,6 +89,12 @@ impl Places {
         given.ok().and_then(Result::ok).ok_or(NoPlace::TooLate)
     }
 
+    /// How many are in use.
+    #[cfg(test)]
+    pub(in crate::proxy::call) fn taken(&self) -> usize {
+        self.table().counts.taken()
+    }
+
     fn table(&self) -> MutexGuard<'_, Table> {
         // The table is consistent after every statement, so a panic elsewhere leaves nothing half-done.
         self.0.table.lock().unwrap_or_else(PoisonError::into_inner)

@@ -2,9 +2,13 @@
 //!
 //! # Life of the process
 //! Before it binds a socket, `config` has checked everything and the key ring is loaded. Then it starts the admin listener,
-//! the public listener, and a task that reloads the key ring. On SIGTERM, readiness fails first; load balancers have
-//! `shutdown_delay` to notice, requests in flight have `shutdown_grace` to end, and the process exits. Ctrl-C skips the
-//! delay.
+//! the public listener, and tasks that read the key ring and the configuration again (`reload`). On SIGTERM, readiness fails
+//! first; load balancers have `shutdown_delay` to notice, requests in flight have `shutdown_grace` to end, and the process
+//! exits. Ctrl-C skips the delay.
+
+mod fixed;
+mod known;
+mod reload;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -14,19 +18,18 @@ use actix_web::dev::ServerHandle;
 use arc_swap::ArcSwap;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use self::reload::Reload;
 use crate::bff::{Bff, Configured, Draining};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Sources};
 use crate::coordination::{BadUrl, CoordinationSettings, Coordinator};
-use crate::frontend::{Endpoint, Frontends, RateLimit};
+use crate::frontend::{Frontends, RateLimit};
 use crate::keyring::{KeyRing, KeyRingError, SharedRing};
 use crate::ledger::{Ends, FailedRenewals, Redemptions, Refreshes, Replicas, Revocations};
 use crate::oidc::IdpClient;
 use crate::server;
-use crate::session::OpenResult;
-use crate::telemetry::metrics::{Known, Metrics};
-use crate::telemetry::{Label, Seldom};
-use crate::tls;
+use crate::telemetry::Seldom;
+use crate::telemetry::metrics::Metrics;
 
 /// How often, and at which interval, a stop checks whether the workers have dropped the requests that they cut off.
 const LOOKS: u32 = 100;
@@ -82,7 +85,6 @@ pub struct Running {
     pub bff: Arc<Bff>,
     public: ServerHandle,
     operator: ServerHandle,
-    shutdown_delay: Duration,
     shutdown_grace: Duration,
 }
 
@@ -93,14 +95,21 @@ pub fn listen(config: &Config, clock: &Clock) -> Result<Listeners, StartError> {
     Listeners::bind(config)
 }
 
-/// Serves until a signal ends it.
-pub async fn serve(config: Config, clock: Clock, listeners: Listeners) -> Result<(), StartError> {
+/// Serves until a signal ends it. Reads `sources` again when they change.
+pub async fn serve(
+    config: Config,
+    sources: Sources,
+    clock: Clock,
+    listeners: Listeners,
+) -> Result<(), StartError> {
     // Operators send these signals to other servers, to reopen logs or to upgrade. Unhandled, they would end the process.
     for kind in [SignalKind::user_defined1(), SignalKind::user_defined2()] {
         let signals = signal(kind).map_err(StartError::System)?;
         actix_web::rt::spawn(say_that_it_does_nothing(kind, signals));
     }
+    let reload = Reload::of(&config, sources);
     let running = start(config, clock, listeners)?;
+    actix_web::rt::spawn(reload.keep_fresh(Arc::clone(&running.bff)));
     running.until_signalled().await.map_err(StartError::System)
 }
 
@@ -115,17 +124,16 @@ fn say_what_is_served(bff: &Bff) {
 /// Starts listeners and tasks on the current actix system. Returns at once.
 pub fn start(config: Config, clock: Clock, listeners: Listeners) -> Result<Running, StartError> {
     let now = clock.now();
-    let metrics = metrics(&config);
+    let metrics = Metrics::new(config.coordination.is_some());
+    known::begin(&metrics, &config);
     let keys = SharedRing::load(&config.keys.dir, now, metrics.reloads.clone())?;
+    let options = server::Options {
+        workers: config.server.workers,
+        shutdown_grace: config.server.shutdown_grace,
+    };
     let coordinator = coordinator(config.coordination.as_ref(), &config.frontends, &metrics)?;
     let bff = Arc::new(Bff {
-        configured: ArcSwap::from_pointee(Configured {
-            frontends: config.frontends,
-            upstreams: config.upstreams,
-            trusted_proxies: config.server.trusted_proxies,
-            admin_hosts: config.server.admin_hosts,
-            telling: config.telling,
-        }),
+        configured: ArcSwap::from_pointee(configured(config)),
         keys,
         redemptions: Redemptions::default(),
         refreshes: Refreshes::default(),
@@ -140,18 +148,6 @@ pub fn start(config: Config, clock: Clock, listeners: Listeners) -> Result<Runni
         unknown_hosts: Seldom::every(Duration::from_mins(1)),
         draining: Draining::default(),
     });
-    let tls = config
-        .server
-        .tls
-        .as_ref()
-        .map(|files| tls::server_config(&files.cert, &files.key))
-        .transpose();
-    let tls = tls.map_err(|error| StartError::System(std::io::Error::other(error)))?;
-    let options = server::Options {
-        workers: config.server.workers,
-        shutdown_grace: config.server.shutdown_grace,
-        tls,
-    };
     let public_addr = listeners.public.local_addr().map_err(StartError::System)?;
     let operator_addr = listeners
         .operator
@@ -168,16 +164,12 @@ pub fn start(config: Config, clock: Clock, listeners: Listeners) -> Result<Runni
     let running = Running {
         public: public.handle(),
         operator: operator.handle(),
-        shutdown_delay: config.server.shutdown_delay,
-        shutdown_grace: config.server.shutdown_grace,
+        shutdown_grace: options.shutdown_grace,
         bff: Arc::clone(&bff),
     };
     actix_web::rt::spawn(public);
     actix_web::rt::spawn(operator);
-    actix_web::rt::spawn(keep_keys_fresh(
-        Arc::clone(&bff),
-        config.keys.reload_interval,
-    ));
+    actix_web::rt::spawn(keep_keys_fresh(Arc::clone(&bff)));
     actix_web::rt::spawn(coordinate(Arc::clone(&bff)));
     actix_web::rt::spawn(forget_exchanged_of_ended(Arc::clone(&bff)));
     actix_web::rt::spawn(discover(bff));
@@ -190,7 +182,7 @@ impl Running {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
         let delay = tokio::select! {
-            _ = terminate.recv() => self.shutdown_delay,
+            _ = terminate.recv() => self.bff.configured.load().shutdown_delay,
             _ = interrupt.recv() => Duration::ZERO,
         };
         log::info!("shutting down");
@@ -238,28 +230,52 @@ impl Running {
 
 async fn say_that_it_does_nothing(kind: SignalKind, mut signals: Signal) {
     while signals.recv().await.is_some() {
-        log::info!(signal = kind.as_raw_value(); "this signal does nothing; SIGHUP reads the keys again");
+        log::info!(signal = kind.as_raw_value(); "this signal does nothing; SIGHUP reads keys and configuration again");
     }
 }
 
-/// Reloads the key ring every `interval` and on SIGHUP. A key ring that does not load adds no key.
-async fn keep_keys_fresh(bff: Arc<Bff>, interval: Duration) {
+/// What a request needs of the configuration.
+fn configured(config: Config) -> Configured {
+    let Config { server, keys, .. } = config;
+    Configured {
+        frontends: config.frontends,
+        upstreams: config.upstreams,
+        trusted_proxies: server.trusted_proxies,
+        admin_hosts: server.admin_hosts,
+        telling: config.telling,
+        certificate: server.tls.map(|files| files.pair),
+        shutdown_delay: server.shutdown_delay,
+        reload_interval: server.reload_interval,
+        keys_reload_interval: keys.reload_interval,
+    }
+}
+
+/// Waits for SIGHUP; for ever if that cannot be noticed.
+async fn hung_up(signals: &mut Option<Signal>) {
+    match signals {
+        Some(signals) => {
+            let _ = signals.recv().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// Reloads the key ring at the configured interval and on SIGHUP. A key ring that does not load adds no key.
+async fn keep_keys_fresh(bff: Arc<Bff>) {
     let mut signals = signal(SignalKind::hangup()).ok();
-    let mut ticks = tokio::time::interval(interval);
-    ticks.tick().await;
     loop {
-        let hung_up = async {
-            match &mut signals {
-                Some(signals) => signals.recv().await,
-                None => std::future::pending().await,
-            }
-        };
+        let interval = bff.configured.load().keys_reload_interval;
         tokio::select! {
-            _ = ticks.tick() => {}
-            _ = hung_up => log::info!("SIGHUP: looking at the key directory"),
+            () = tokio::time::sleep(interval) => {}
+            () = hung_up(&mut signals) => log::info!("SIGHUP: looking at the key directory"),
         }
         bff.keys.reload(bff.clock.now()).await;
     }
+}
+
+fn longest_session(frontends: &Frontends) -> Duration {
+    let timeouts = frontends.iter().map(|frontend| frontend.longest_session);
+    timeouts.max().unwrap_or_default()
 }
 
 fn coordinator(
@@ -267,65 +283,10 @@ fn coordinator(
     frontends: &Frontends,
     metrics: &Metrics,
 ) -> Result<Option<Coordinator>, BadUrl> {
-    let timeouts = frontends
-        .iter()
-        .map(|frontend| frontend.session.absolute_timeout);
-    let longest = timeouts.max().unwrap_or_default();
+    let longest = longest_session(frontends);
     settings
         .map(|settings| Coordinator::new(settings, longest, metrics.coordination.clone()))
         .transpose()
-}
-
-/// The common outcomes of requests on a route. The counter of a rare one appears with its first answer.
-const OF_ROUTES: [&str; 11] = [
-    "2xx",
-    "3xx",
-    "4xx",
-    "5xx",
-    "forbidden",
-    "identity-provider-unavailable",
-    "internal",
-    "login-required",
-    "rate-limited",
-    "upstream-timeout",
-    "upstream-unavailable",
-];
-
-/// The common outcomes at an endpoint.
-const OF_ENDPOINTS: [&str; 4] = [
-    "identity-provider-unavailable",
-    "internal",
-    "login-failed",
-    "ok",
-];
-
-/// All metrics. Those whose labels are known begin at zero.
-fn metrics(config: &Config) -> Metrics {
-    let names: Vec<_> = config
-        .frontends
-        .iter()
-        .map(|frontend| &frontend.name)
-        .collect();
-    let mut answers = Vec::new();
-    for frontend in config.frontends.iter() {
-        for route in frontend.routes.iter() {
-            answers.push((&frontend.name, Label::from(&route.name), &OF_ROUTES[..]));
-        }
-        for endpoint in Endpoint::ALL {
-            answers.push((
-                &frontend.name,
-                endpoint.rules().name.into(),
-                &OF_ENDPOINTS[..],
-            ));
-        }
-    }
-    let sessions: Vec<_> = OpenResult::ALL.iter().map(|found| found.as_str()).collect();
-    Metrics::new(&Known {
-        coordination: config.coordination.is_some(),
-        frontends: &names,
-        sessions: &sessions,
-        answers: &answers,
-    })
 }
 
 /// With `[coordination]`, shares facts with the other replicas.
@@ -351,12 +312,14 @@ async fn forget_exchanged_of_ended(bff: Arc<Bff>) {
     }
 }
 
-/// Contacts each identity provider early, so that the first login does not wait. A failure does not stop the start.
+/// Contacts each identity provider that is not known yet, so that the first login does not wait. A failure stops nothing.
 async fn discover(bff: Arc<Bff>) {
     let idp = IdpClient::new(Duration::from_secs(10));
     let configured = bff.configured.load_full();
     for frontend in configured.frontends.iter() {
-        if let Err(error) = frontend.provider.discover(&idp).await {
+        if !frontend.provider.is_known()
+            && let Err(error) = frontend.provider.discover(&idp).await
+        {
             log::warn!(frontend = frontend.name.as_str(); "identity provider not reached: {error}");
         }
     }
