@@ -4,7 +4,7 @@ import pathlib
 import struct
 
 HERE = pathlib.Path(__file__).parent / "corpus/envelope_body"
-KINDS = {"session": 0, "login": 1, "hint": 2, "seen": 3, "out": 4, "logout-state": 5, "login-state": 6}
+KINDS = {"session": 0, "login": 1, "hint": 2, "seen": 3, "out": 4, "logout-state": 5, "login-state": 6, "device": 7}
 ID = b"\x07" * 16
 SECTIONS = 0x80
 
@@ -90,6 +90,9 @@ def seeds():
     yield "refused-frame-huge", plain("session", bytes.fromhex("28b52ffde0ffffffffffffffff0100000a"), small[1], packing=1)
     yield "refused-frame-without-size", plain("session", bytes.fromhex("28b52ffd000819000061 6263".replace(" ", "")), small[1], packing=1)
     yield "refused-frame-skippable", plain("session", bytes.fromhex("502a4d1800000000"), small[1], packing=1)
+    yield "valid-device", plain("device", b"", ID + NOW + NOW)
+    yield "refused-device-padded", plain("device", b"", ID + NOW + NOW, pad_to=64)[:-1]
+    yield "refused-device-without-end", plain("device", b"", ID + NOW)
     yield "refused-frame-in-seen", plain("seen", bytes.fromhex("28b52ffd2000010000"), ID + NOW, packing=1)
     yield "refused-packing-2", plain("session", *small, packing=2)
     yield "refused-empty", b""

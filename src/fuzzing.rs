@@ -21,10 +21,11 @@ use crate::keyring::probe as key_file;
 use crate::keyring::{Alg, Key, KeyRing};
 use crate::names::{FrontendName, Origin, RequestPath, ReturnTo, RouteName, UpstreamName};
 use crate::oidc::probe as oidc;
+use crate::proof::{self, Proof, PublicKey};
 use crate::session::probe::{Chosen, Probed};
 use crate::session::{
-    Compression, Jar, JarSettings, OpenResult, OpenSession, SameSite, Session, SessionId,
-    SessionSettings, TokenSet, Wallet,
+    Compression, DeviceBinding, Jar, JarSettings, OpenResult, OpenSession, SameSite, Session,
+    SessionId, SessionSettings, TokenSet, Wallet,
 };
 
 const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
@@ -176,6 +177,7 @@ fn settings() -> Option<JarSettings> {
             pad_to: 64,
             not_before: None,
             compression: Compression::Zstd,
+            device_binding: DeviceBinding::Off,
         },
     })
 }
@@ -228,6 +230,7 @@ fn session() -> Session {
         ends_at: NOW.plus(HOUR),
         last_seen: NOW,
         claims: Map::new(),
+        device: None,
         tokens: TokenSet {
             access_token: AccessToken::new(noise(8000)),
             refresh_token: None,
@@ -237,6 +240,46 @@ fn session() -> Session {
             scope: String::new(),
         },
     }
+}
+
+/// A key whose private half nobody has any more, and a proof that it signed: a registration in Chromium's form.
+const REGISTRATION: &str = "eyJhbGciOiJFUzI1NiIsImp3ayI6eyJjcnYiOiJQLTI1NiIsImt0eSI6IkVDIiwieCI6InhNTGMydFJXQ1dsZE9EX3BfaGdXeVozTGdMRmlISVp1akdXazFJWDVjeWsiLCJ5IjoiQ3FpcXdMLWF3ekNfTlc4ZE4wYmtWbUw3MWVJRHEzaml0Mm9ZT0lERVNTVSJ9LCJ0eXAiOiJkYnNjK2p3dCJ9.eyJqdGkiOiJjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjIn0.UnCPRYO-1uWqswY0V8CwfIIatXcK5S7j2LYmr0YdpZFXhs1uI-M7T0qNZrcPYDkCkN88NYeVUXrXZa--EFluQg";
+
+/// Reads `data` as a proof that brings its key, as one of a known key, and as a change to a genuine one (two bytes of position,
+/// then bytes to write there). Whether the first is accepted.
+///
+/// # Panics
+/// If a change to what was signed, or a proof that names another key than the known one, is believed.
+pub fn device_proof(data: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(data);
+    let read = |text: &str| Proof::read(text, "dbsc+jwt");
+    let Ok(genuine) = read(REGISTRATION) else {
+        return false;
+    };
+    let is_genuine = |text: &str| text == REGISTRATION;
+    let by_known = proof::claims_of(&text, "dbsc+jwt", &genuine.key);
+    if let (Ok(_), Ok(named)) = (&by_known, read(&text)) {
+        assert_eq!(named.key, genuine.key, "signed by another key");
+    }
+    assert!(Proof::read(&text, "dpop+jwt").is_err() || !is_genuine(&text));
+    if let Some((at, change)) = data.split_first_chunk() {
+        let mut bytes = REGISTRATION.as_bytes().to_vec();
+        let at = usize::from(u16::from_be_bytes(*at)) % bytes.len();
+        for (to, from) in bytes.iter_mut().skip(at).zip(change) {
+            *to = *from;
+        }
+        let changed = String::from_utf8_lossy(&bytes);
+        let believed = read(&changed).is_ok_and(|proof| proof.key == genuine.key);
+        assert!(!believed || is_genuine(&changed), "a change is believed");
+    }
+    let Ok(proof) = read(&text) else {
+        return false;
+    };
+    // What says its key is verified by that key, and by no other reading of it.
+    let again = proof::claims_of(&text, "dbsc+jwt", &proof.key);
+    assert!(again.is_ok_and(|claims| claims == proof.claims));
+    assert_eq!(PublicKey::from_bytes(*proof.key.as_bytes()), proof.key);
+    true
 }
 
 static PROBE: LazyLock<Option<oidc::Probe>> = LazyLock::new(|| oidc::Probe::new(NOW));
@@ -513,6 +556,7 @@ static TABLE: LazyLock<RouteTable> = LazyLock::new(|| {
             exchange: None,
             policy: Policy::default(),
             rate_limit: None,
+            require_fresh_device: false,
             action: Action::Forward(Forward {
                 upstream: UpstreamName::parse("fuzz").ok()?,
                 strip_prefix: true,

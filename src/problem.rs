@@ -15,6 +15,11 @@ pub enum Problem {
     BodyTooLarge,
     /// The request does not prove that it comes from the frontend's own origin. The text says which proof is missing.
     CrossSiteRequest(&'static str),
+    /// The session is bound to a device that has not proved lately, or is not bound and must be.
+    DeviceProofRequired {
+        /// Path of the login endpoint: a device that has lost its key needs a new login.
+        login_url: String,
+    },
     /// `Expect` asks for something other than `100-continue`.
     ExpectationFailed,
     /// The session lacks a claim that the route requires. The text names the claim, never its value.
@@ -168,9 +173,9 @@ impl Problem {
     /// Where a browser can sign in, for the problems that a login solves.
     pub fn login_url(&self) -> Option<&str> {
         match self {
-            Self::LoginRequired { login_url, .. } | Self::StepUpRequired { login_url } => {
-                Some(login_url)
-            }
+            Self::DeviceProofRequired { login_url }
+            | Self::LoginRequired { login_url, .. }
+            | Self::StepUpRequired { login_url } => Some(login_url),
             _ => None,
         }
     }
@@ -213,6 +218,11 @@ impl Problem {
                 "cross-site-request",
                 403,
                 "The request does not come from this application",
+            ),
+            Self::DeviceProofRequired { .. } => (
+                "device-proof-required",
+                401,
+                "The session needs a proof of its device",
             ),
             // It has a status of its own: RFC 9110 §15.5.18.
             Self::ExpectationFailed => ("bad-request", 417, "The expectation cannot be met"),

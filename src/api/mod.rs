@@ -5,6 +5,7 @@
 
 mod compose;
 mod forward;
+mod fresh_device;
 mod page;
 
 use actix_web::{HttpResponse, web};
@@ -29,6 +30,9 @@ pub struct ApiCall<'a> {
 
 /// Answers one request to an API route.
 pub async fn serve(call: ApiCall<'_>, ctx: &mut Ctx<'_>) -> Result<HttpResponse, Problem> {
+    if let Some(answer) = fresh_device::prove_first(call.matched, ctx)? {
+        return Ok(answer);
+    }
     match &call.matched.route.action {
         Action::Compose(plan) => compose::serve(plan, call, ctx).await,
         Action::Forward(forward) => match forward.documents {

@@ -253,6 +253,8 @@ pub(super) struct Session {
     pub(super) pad_to: Count,
     /// `zstd` or `none`.
     pub(super) compression: String,
+    /// `off`, `preferred` or `required`: whether sessions are bound to the browser's device.
+    pub(super) device_binding: String,
     /// Ends the sessions that began earlier.
     pub(super) not_before: Option<Moment>,
 }
@@ -283,6 +285,8 @@ pub(super) struct Route {
     pub(super) require_claims: BTreeMap<String, Vec<String>>,
     /// Limit on the requests of one session or client address; none by default.
     pub(super) rate_limit: Option<RateLimit>,
+    /// Whether to ask for a proof of the session's device of the last minute.
+    pub(super) require_fresh_device: Switch,
     /// The allowed methods; by default all but `CONNECT` and `TRACE`.
     pub(super) methods: Option<Vec<String>>,
     /// Longest request body.

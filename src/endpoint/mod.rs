@@ -6,6 +6,8 @@ mod audit;
 mod authorization_response;
 mod backchannel;
 mod callback;
+mod device;
+mod device_messages;
 mod failure;
 mod form;
 mod jwks;
@@ -35,6 +37,8 @@ pub async fn serve(
     match endpoint {
         Endpoint::Backchannel => backchannel::serve(&admitted, ctx, body).await,
         Endpoint::Callback => callback::serve(ctx, body).await,
+        Endpoint::Device => device::register(ctx).await,
+        Endpoint::DeviceRefresh => device::refresh(ctx).await,
         Endpoint::Jwks => jwks::serve(ctx),
         Endpoint::LoggedOut => Ok(logout::landing(ctx)),
         Endpoint::Login => login::serve(ctx).await,

@@ -248,6 +248,7 @@ impl Exchange {
             last_seen: self.now,
             tokens,
             claims: kept,
+            device: None,
         };
         if session.is_expired(self.now) {
             log::warn!("no session: it would be over already");

@@ -3,6 +3,7 @@
 use actix_web::HttpResponse;
 use serde_json::{Map, json};
 
+use super::device_messages::offer;
 use super::times::Times;
 use crate::request::Ctx;
 
@@ -17,7 +18,7 @@ pub(super) fn serve(ctx: &Ctx<'_>) -> HttpResponse {
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
     let idle_ends_at = session.last_seen.plus(ctx.frontend.session.idle_timeout);
-    HttpResponse::Ok().json(json!({
+    let mut answer = HttpResponse::Ok().json(json!({
         "active": true,
         "server_now": ctx.now,
         "session_ends_at": times.over_at,
@@ -25,5 +26,7 @@ pub(super) fn serve(ctx: &Ctx<'_>) -> HttpResponse {
         "access_token_expires_at": session.tokens.expires_at,
         "refresh_possible": times.is_refresh_possible,
         "claims": claims,
-    }))
+    }));
+    offer(&mut answer, ctx);
+    answer
 }

@@ -8,6 +8,7 @@
 use actix_web::HttpResponse;
 use serde_json::{Value, json};
 
+use super::device_messages::offer;
 use super::form::{query, single};
 use super::logout;
 use super::times::{Times, nobody};
@@ -35,10 +36,12 @@ pub(super) fn serve(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Problem> {
     {
         claims.extend(texts(state).map(|text| json!({"type": "bff:session_state", "value": text})));
     }
+    let mut answer = HttpResponse::Ok().json(claims);
+    offer(&mut answer, ctx);
     if slides && !guard::is_speculative(ctx.request.headers()) {
         ctx.touch();
     }
-    Ok(HttpResponse::Ok().json(claims))
+    Ok(answer)
 }
 
 /// The values of a claim.

@@ -157,6 +157,13 @@ impl Frontend {
         self.login_is_required(Some(detail))
     }
 
+    /// The problem where a session is bound to a device that has not proved, or is not bound where it must be.
+    pub fn device_proof_required(&self) -> Problem {
+        Problem::DeviceProofRequired {
+            login_url: format!("{}/login", self.base_path),
+        }
+    }
+
     fn login_is_required(&self, detail: Option<&'static str>) -> Problem {
         Problem::LoginRequired {
             login_url: format!("{}/login", self.base_path),

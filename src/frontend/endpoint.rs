@@ -15,6 +15,10 @@ pub enum Endpoint {
     Backchannel,
     /// The identity provider's answer to a login arrives here.
     Callback,
+    /// A browser binds the session to its device here.
+    Device,
+    /// A browser proves here that the session is still on its device.
+    DeviceRefresh,
     /// The client's public keys.
     Jwks,
     /// The identity provider's logout ends here.
@@ -36,7 +40,7 @@ pub enum Endpoint {
 /// What an endpoint is.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
-    /// The last segment of its path, and its name in logs and metrics.
+    /// Its path below `base_path`, and its name in logs and metrics.
     pub name: &'static str,
     /// As `Allow` lists them (RFC 9110 §10.2.1).
     pub methods: &'static str,
@@ -63,6 +67,8 @@ pub enum Proof {
     Navigation(&'static str),
     /// The signature of the token in the body.
     Signature,
+    /// Metadata of a browser that sends a request of its own for a page of the application: no script could add a header.
+    Browser,
     /// The sealed `state` that comes back from the identity provider.
     State,
 }
@@ -109,9 +115,11 @@ pub enum Limit {
 
 impl Endpoint {
     /// Every one.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Backchannel,
         Self::Callback,
+        Self::Device,
+        Self::DeviceRefresh,
         Self::Jwks,
         Self::LoggedOut,
         Self::Login,
@@ -130,7 +138,7 @@ impl Endpoint {
     pub const fn rules(self) -> Rules {
         use self::Ahead::{Refused, Served};
         use self::Limit::{Logins, Unlimited};
-        use self::Proof::{CsrfHeader, Navigation, Nothing, Signature, State};
+        use self::Proof::{Browser, CsrfHeader, Navigation, Nothing, Signature, State};
         use self::Reader::{Person, Provider, Script};
         use self::SessionUse::{Ignores, Opens, ReliesOn};
         const LOGIN: Proof = Navigation("a login is begun by the application itself");
@@ -139,6 +147,8 @@ impl Endpoint {
             //                            name, methods                  proof       ahead    session   reader    limit
             Self::Backchannel    => row(("backchannel",  "POST"),      Signature,  Served,  Ignores,  Provider, Unlimited),
             Self::Callback       => row(("callback",     "GET, POST"), State,      Refused, Opens,    Person,   Logins),
+            Self::Device         => row(("device",       "POST"),      Browser,    Refused, Opens,    Script,   Unlimited),
+            Self::DeviceRefresh  => row(("device/refresh", "POST"),    Browser,    Refused, Opens,    Script,   Unlimited),
             Self::Jwks           => row(("jwks",         "GET"),       Nothing,    Served,  Ignores,  Provider, Unlimited),
             Self::LoggedOut      => row(("logged-out",   "GET"),       State,      Refused, Opens,    Person,   Unlimited),
             Self::Login          => row(("login",        "GET"),       LOGIN,      Refused, Opens,    Person,   Logins),
@@ -148,6 +158,11 @@ impl Endpoint {
             Self::SilentLogin    => row(("silent-login", "GET"),       LOGIN,      Served,  Opens,    Person,   Logins),
             Self::User           => row(("user",         "GET"),       CsrfHeader, Served,  ReliesOn, Script,   Unlimited),
         }
+    }
+
+    /// Whether a session that is bound to a device must come with the device's proof, as on API routes.
+    pub const fn asks_for_device(self) -> bool {
+        matches!(self, Self::Session | Self::User)
     }
 
     /// The endpoint at `<base_path>/<name>` for a method: 404 if there is none, 405 if it has other methods.

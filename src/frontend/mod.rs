@@ -10,6 +10,7 @@ mod assets;
 mod by_host;
 mod claims;
 mod composition;
+mod device;
 mod documents;
 mod endpoint;
 mod path;

@@ -80,6 +80,15 @@ impl RoutePath {
         &self.text
     }
 
+    /// The path down to the first segment that is not fixed, without a slash at its end.
+    pub fn fixed_front(&self) -> &str {
+        let front = self
+            .text
+            .split_once("/{")
+            .map_or(&*self.text, |(front, _)| front);
+        if front.is_empty() { "/" } else { front }
+    }
+
     /// What follows this path in that of a request: empty, or beginning with `/`. `None` if it is not below.
     pub fn rest<'r>(&self, path: RequestPath<'r>) -> Option<&'r str> {
         if self.segments.is_empty() {

@@ -27,6 +27,8 @@ pub struct Route {
     pub policy: Policy,
     /// How many requests it takes of one session or address.
     pub rate_limit: Option<RateLimit>,
+    /// Whether it asks for a proof of the session's device of the last minute.
+    pub require_fresh_device: bool,
     /// What it does with a request that it lets in.
     pub action: Action,
 }

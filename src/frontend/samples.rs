@@ -15,6 +15,7 @@ pub(crate) fn route(path: &str) -> Route {
         exchange: None,
         policy: Policy::default(),
         rate_limit: None,
+        require_fresh_device: false,
         action: Action::Forward(Forward {
             upstream: UpstreamName::parse("orders").unwrap(),
             strip_prefix: true,

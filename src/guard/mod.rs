@@ -122,6 +122,7 @@ fn check_endpoint(
     }
     match rules.proof {
         Proof::CsrfHeader => check_csrf(request, frontend, None),
+        Proof::Browser => check_browser(headers, frontend),
         Proof::Navigation(whose) => check_navigation(headers, whose),
         // A signature or a state is for the endpoint itself to read: it does nothing without them.
         Proof::Nothing | Proof::Signature | Proof::State => Ok(()),
@@ -175,6 +176,20 @@ fn check_navigation(headers: &HeaderMap, whose: &'static str) -> Result<(), Prob
         ));
     }
     Ok(())
+}
+
+/// What a browser sends by itself for a page names the page's origin twice.
+fn check_browser(headers: &HeaderMap, frontend: &Frontend) -> Result<(), Problem> {
+    let origin = headers
+        .get(header::ORIGIN)
+        .map(header::HeaderValue::as_bytes);
+    let is_own = origin == Some(frontend.origin.as_str().as_bytes());
+    if is_own && site(headers) == Some(b"same-origin") {
+        return Ok(());
+    }
+    Err(Problem::CrossSiteRequest(
+        "a browser sends this by itself, with Origin and Sec-Fetch-Site",
+    ))
 }
 
 fn check_csrf(

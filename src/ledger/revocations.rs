@@ -52,6 +52,14 @@ pub enum Revocation {
         /// Sessions that began earlier are over.
         not_before: UnixTime,
     },
+    /// Copies of one of our sessions from before it was bound to a device. A request asks for it by
+    /// [`bound_since`](Revocations::bound_since).
+    Unbound {
+        /// The session.
+        session: SessionId,
+        /// When it was bound.
+        bound_at: UnixTime,
+    },
     /// All sessions of a user that began before a point in time.
     Subject {
         /// The issuer.
@@ -67,6 +75,7 @@ impl Revocation {
     pub(crate) fn key(&self) -> RevocationKey {
         match self {
             Self::Session(id) => RevocationKey::session(id),
+            Self::Unbound { session, .. } => RevocationKey::unbound(session),
             Self::ProviderSession { issuer, sid } => RevocationKey::provider_session(issuer, sid),
             Self::WithoutSid {
                 issuer, subject, ..
@@ -81,6 +90,7 @@ impl Revocation {
     pub(crate) const fn not_before(&self) -> UnixTime {
         match self {
             Self::Subject { not_before, .. } | Self::WithoutSid { not_before, .. } => *not_before,
+            Self::Unbound { bound_at, .. } => *bound_at,
             Self::Session(_) | Self::ProviderSession { .. } => UnixTime::from_secs(u64::MAX),
         }
     }
@@ -93,6 +103,10 @@ pub(crate) struct RevocationKey(pub(crate) [u8; 16]);
 impl RevocationKey {
     fn session(id: &SessionId) -> Self {
         Self::of("session", &[&id.0])
+    }
+
+    fn unbound(id: &SessionId) -> Self {
+        Self::of("unbound", &[&id.0])
     }
 
     fn provider_session(issuer: &str, sid: &str) -> Self {
@@ -194,6 +208,16 @@ impl Revocations {
     /// Whether this session was ended.
     pub fn is_revoked(&self, session: &Session) -> bool {
         !self.is_empty() && self.names(&Suspect::new(session))
+    }
+
+    /// Since when this session is bound to a device, if that was announced.
+    pub fn bound_since(&self, session: &SessionId) -> Option<UnixTime> {
+        if self.is_empty() {
+            return None;
+        }
+        let table = self.0.table.read().unwrap_or_else(PoisonError::into_inner);
+        let fact = table.facts.get(&RevocationKey::unbound(session));
+        fact.map(|fact| fact.not_before)
     }
 
     /// Waits until this session is revoked. A stream needs it, because it outlives the check of its request.

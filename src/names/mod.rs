@@ -27,7 +27,7 @@ use std::sync::Arc;
 pub struct InvalidName(&'static str);
 
 /// Endings sealgate gives to its own cookie names; a frontend called `shop-seen` would share one with `shop`.
-const COOKIE_SUFFIXES: [&str; 4] = ["-seen", "-login", "-out", "-hint"];
+const COOKIE_SUFFIXES: [&str; 5] = ["-seen", "-login", "-out", "-hint", "-device"];
 
 fn parse_name(text: &str) -> Result<Arc<str>, InvalidName> {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
@@ -120,7 +120,7 @@ impl FrontendName {
     pub fn parse(text: &str) -> Result<Self, InvalidName> {
         if COOKIE_SUFFIXES.iter().any(|suffix| text.ends_with(suffix)) {
             return Err(InvalidName(
-                ", and a frontend's must not end in -seen, -login, -out or -hint (sealgate's own cookies do)",
+                ", and a frontend's must not end in -seen, -login, -out, -hint or -device (sealgate's own cookies do)",
             ));
         }
         parse_name(text).map(Self)

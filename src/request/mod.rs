@@ -3,10 +3,12 @@
 //! `server::pipeline` makes both. `endpoint`, `api` and `token` work with a [`Ctx`], and `server::response` answers with what
 //! they leave in it.
 //!
-//! - `caller`: who calls · `opening`: the session behind the request's cookies · `session`: writes and ends it
+//! - `caller`: who calls · `opening`: the session behind the request's cookies · `device`: whether it comes from its device ·
+//!   `session`: writes and ends it
 
 mod caller;
 mod ctx;
+mod device;
 mod opening;
 mod session;
 

@@ -3,9 +3,11 @@
 //! # Invariants
 //! - Counted is what a browser sends to an API route: names, `=`, values and the `; ` between cookies (C3).
 //! - A session over budget is refused before it is sealed, never written to be dropped by the browser (C2).
-//! - Room for `-seen`, `-out` and one login is kept free, whether they are there or not. So no other cookie of ours ever
+//! - Room for `-seen`, `-out`, `-device` where sessions are bound, and one login is kept free, whether they are there or not. So no other cookie of ours ever
 //!   costs a session its refresh, and more logins than one live only in room that nobody else needs.
 
+use super::base64url;
+use super::binding::{Binding, Proved};
 use super::claims;
 use super::codec::Writer;
 use super::cookies::Received;
@@ -14,9 +16,11 @@ use super::jar::Jar;
 use super::kind::Kind;
 use super::names::login_id;
 use super::outcome::TooLarge;
+use super::settings::DeviceBinding;
 use super::state::{EndedMark, EndedMarks, LoginAttempt, Seen, Session, SessionId};
 use super::token_text;
 use crate::clock::UnixTime;
+use crate::proof::{KEY_BYTES, PublicKey};
 
 /// How many parts an error names.
 const PARTS: usize = 5;
@@ -65,6 +69,30 @@ impl Jar {
         self.cookie_bytes(Kind::Ended, &ended)
     }
 
+    /// Bytes of `-device`, where sessions are bound.
+    fn device_bytes(&self) -> usize {
+        if self.settings.session.device_binding == DeviceBinding::Off {
+            return 0;
+        }
+        let key = PublicKey::from_bytes([0; KEY_BYTES]);
+        let proved = Proved {
+            binding: Binding::of(SessionId([0; 16]), &key),
+            at: SOME_TIME,
+            until: SOME_TIME,
+        };
+        self.cookie_bytes(Kind::Device, &proved)
+    }
+
+    /// By how many characters a session grows when it is bound.
+    fn growth(&self, session: &Session) -> usize {
+        if self.settings.session.device_binding == DeviceBinding::Off || session.device.is_some() {
+            return 0;
+        }
+        // The number of the field, the key, and padding that the key makes necessary.
+        let bytes = (1 + KEY_BYTES).next_multiple_of(self.settings.session.pad_to);
+        base64url::encoded_len(bytes)
+    }
+
     /// Bytes of a login that keeps nothing of where it leads.
     fn login_bytes(&self) -> usize {
         let random = || "r".repeat(RANDOM_LEN);
@@ -99,7 +127,7 @@ impl Jar {
         // No separator behind the last cookie.
         (self.settings.session.max_bytes + "; ".len())
             .saturating_sub(self.session_bytes(text_len))
-            .saturating_sub(self.seen_bytes() + self.ended_bytes())
+            .saturating_sub(self.seen_bytes() + self.ended_bytes() + self.device_bytes())
     }
 
     /// The `Cookie` header of most API requests: a session of this many characters, and its `-seen`. More comes along
@@ -120,6 +148,7 @@ impl Jar {
 
 /// Refuses a session beside which `-seen`, `-out` and one login would not fit.
 pub(super) fn check(jar: &Jar, session: &Session, text_len: usize) -> Result<(), TooLarge> {
+    let text_len = text_len.saturating_add(jar.growth(session));
     if jar.room_for_logins(text_len) < jar.login_bytes() {
         return Err(too_large(jar, session, text_len));
     }
@@ -128,7 +157,7 @@ pub(super) fn check(jar: &Jar, session: &Session, text_len: usize) -> Result<(),
 
 /// The error for a session of this many characters.
 pub(super) fn too_large(jar: &Jar, session: &Session, text_len: usize) -> TooLarge {
-    let others = jar.seen_bytes() + jar.ended_bytes() + jar.login_bytes();
+    let others = jar.seen_bytes() + jar.ended_bytes() + jar.device_bytes() + jar.login_bytes();
     let mut parts = parts(session);
     parts.push(("other cookies".to_owned(), others));
     biggest_first(&mut parts);

@@ -17,12 +17,16 @@ use super::{claims, token_text};
 use crate::clock::UnixTime;
 use crate::keyring::Erased;
 use crate::names::ReturnTo;
+use crate::proof::PublicKey;
 
 /// Longest text that is not a token or a claim.
 const TEXT: usize = 4096;
 
 /// The further field of a session that says when its refresh token ends.
 const REFRESH_ENDS_AT: u64 = 1;
+
+/// The further field of a session that is bound to a device: its public key.
+const DEVICE: u64 = 2;
 
 /// Something that is sealed. The purpose belongs to the type, so one kind of cookie never decodes as another.
 pub(super) trait State: Sized {
@@ -197,6 +201,10 @@ impl State for Session {
             w.number(REFRESH_ENDS_AT);
             w.time(ends);
         }
+        if let Some(key) = &self.device {
+            w.number(DEVICE);
+            w.loose(key.as_bytes());
+        }
     }
 
     fn read(r: &mut Reader<'_>) -> Result<Self, Malformed> {
@@ -224,12 +232,16 @@ impl State for Session {
                 scope: r.text(TEXT)?.to_owned(),
             },
             claims: claims::read(r)?,
+            device: None,
         };
         let mut last = 0;
         while !r.is_packed_used_up() {
             let field = r.number()?;
             match field {
                 REFRESH_ENDS_AT if last < field => session.tokens.refresh_ends_at = Some(r.time()?),
+                DEVICE if last < field => {
+                    session.device = Some(PublicKey::from_bytes(r.loose_array()?));
+                }
                 _ => return Err(Malformed),
             }
             last = field;

@@ -218,6 +218,13 @@ impl Scene<'_> {
         };
         report.line("state", state);
         report.line("session", session.id.short());
+        match &session.device {
+            Some(key) => {
+                let name: String = key.thumbprint().chars().take(8).collect();
+                report.line("device", format_args!("bound to the key {name}…"));
+            }
+            None => report.line("device", "not bound"),
+        }
         report.line("issuer", &session.issuer);
         report.line("sealed", self.at(session.last_seen));
         report.line("started", self.at(session.started_at));

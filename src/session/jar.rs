@@ -61,13 +61,18 @@ impl Jar {
         let max_age = match kind.row().lifetime {
             Lifetime::Session => Some(seconds).filter(|_| self.settings.session.is_persistent),
             Lifetime::Login => Some(self.settings.login_timeout.as_secs()),
-            Lifetime::Marks => Some(seconds),
+            Lifetime::Marks | Lifetime::Proof => Some(seconds),
         };
         out.set(self.names.name(kind), value, self.attributes(kind), max_age);
     }
 
     pub(super) fn delete(&self, kind: Kind<'_>, out: &mut SetCookies) {
         out.delete(self.names.name(kind), self.attributes(kind));
+    }
+
+    /// A cookie's attributes in words, but for how long it lives.
+    pub(super) fn attributes_of(&self, kind: Kind<'_>) -> String {
+        self.attributes(kind).to_string()
     }
 
     fn attributes(&self, kind: Kind<'_>) -> Attributes<'_> {

@@ -3,12 +3,14 @@
 //! A new kind begins here. What it holds has a file of its own, with its `State` and what a [`Wallet`](super::Wallet) does
 //! with it; the [module head](super) specifies it; and `names` keeps its ending from the names of frontends.
 
+use super::binding::Proved;
 use super::encode::State;
 use super::state::{EndedMarks, LoginAttempt, LogoutHint, Seen, Session};
 
 /// Which of a frontend's cookies.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Kind<'n> {
+    Device,
     Ended,
     Hint,
     /// With the part of its `state` that names it.
@@ -32,6 +34,9 @@ pub(super) struct Row {
 /// What the browser checks by a name's prefix.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Prefix {
+    /// `__Host-`: as the next, but for `HttpOnly`, which it has all the same. Browsers take no other prefix of ours for the
+    /// cookie of a device.
+    Host,
     /// `__Host-Http-`: this host alone, `Path=/`, `Secure`, `HttpOnly`.
     HostHttp,
     /// `__Http-`: the same with a path.
@@ -63,6 +68,8 @@ pub(super) enum Lifetime {
     Login,
     /// Until the last of its marks is over; whoever sets it says when.
     Marks,
+    /// Until a device must prove again; whoever sets it says when.
+    Proof,
 }
 
 /// What most kinds are: for all requests, with the `SameSite` and the lifetime of the session.
@@ -76,7 +83,7 @@ const PLAIN: Row = Row {
 
 impl Kind<'static> {
     /// Those that a frontend has at most one cookie of, under a fixed name.
-    pub(super) const FIXED: [Self; 3] = [Self::Ended, Self::Hint, Self::Seen];
+    pub(super) const FIXED: [Self; 4] = [Self::Device, Self::Ended, Self::Hint, Self::Seen];
 }
 
 impl Kind<'_> {
@@ -86,6 +93,12 @@ impl Kind<'_> {
             Self::Session(_) => PLAIN,
             Self::Seen => Row {
                 ending: "-seen",
+                ..PLAIN
+            },
+            Self::Device => Row {
+                prefix: Prefix::Host,
+                ending: "-device",
+                lifetime: Lifetime::Proof,
                 ..PLAIN
             },
             Self::Ended => Row {
@@ -120,6 +133,7 @@ impl Kind<'_> {
     pub(super) fn visit<V: Visitor>(self, visitor: V) -> V::Output {
         match self {
             Self::Session(_) => visitor.visit::<Session>(),
+            Self::Device => visitor.visit::<Proved>(),
             Self::Seen => visitor.visit::<Seen>(),
             Self::Ended => visitor.visit::<EndedMarks>(),
             Self::Login(_) => visitor.visit::<LoginAttempt>(),

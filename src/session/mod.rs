@@ -11,6 +11,7 @@
 //!   the two headers
 //! - `jar`: what all cookies of a frontend have in common · `wallet`: the cookies of one request, to `load`, to `store` (with
 //!   its `budget`), for `login` and `logout`, and to `explain`
+//! - `binding`: a session and the key of its device · `device`: the cookie that tells of the device's proof
 //!
 //! # Cookies
 //!
@@ -23,6 +24,7 @@
 //! | `<p><f>-out` | `out` | ids of ended sessions and names of refused refreshes, until when | the same, Max-Age |
 //! | `<p><f>-login.<id>` | `login` | [`LoginAttempt`]; `<id>`: the first 8 characters of its `state` | Path=/, `login_same_site`, Max-Age=`login_timeout` |
 //! | `__Http-<f>-hint` | `hint` | [`LogoutHint`] | Path=`<base_path>/logout`, `same_site` |
+//! | `__Host-<f>-device` (`sealgate-<f>-device` on such an origin) | `device` | that the device has proved, and until when that counts | Path=/, `same_site`, Max-Age |
 //! | none: a part of the `state` parameter | `login-state` | [`LoginState`]: where to go after login, as far as there is room | |
 //! | none: a `state` parameter | `logout-state` | where to go after logout, when it was sealed | |
 //!
@@ -77,7 +79,7 @@
 //! With packing 1, the packed section stands here as one zstd frame (RFC 8878) made with the dictionary. The frame states its
 //! content size, which is at most 65536; a reader refuses what states more or nothing before it takes memory for it. No checksum,
 //! no dictionary id (the file's own is 65537), nothing behind the frame: readers refuse what has them. Only `session` and `hint` may have packing 1. Writers
-//! use it if it makes the section shorter. `seen` and `out`, whose length says nothing of the user, are padded to 1, all others to `pad_to`.
+//! use it if it makes the section shorter. `seen`, `out` and `device`, whose length says nothing of the user, are padded to 1, all others to `pad_to`.
 //!
 //! ## From the sections to the state
 //!
@@ -92,10 +94,12 @@
 //! | login | state(text) · nonce(text) · verifier(text) · issuer(text) · rest of return to(text) · begun at(time) · silent(flag) · `max_age`(number?) · `acr_values`(text?) · replaced session(id?) |
 //! | login-state | beginning of return to(text) · whether the login has the rest(flag) · begun at(time) · 0 ordinary, 1 without prompt, 2 silent(number) · whether a newer sign-on or a class was asked for(flag) · whether it is a second try(flag) |
 //! | hint | session(id) · ID token(token) |
+//! | device | binding(id) · proved at(time) · counts until(time) |
 //! | logout-state | return to(text) · begun at(time) |
 //!
 //! In `out` the place of a session's id may be taken by the name of a refresh that was refused: the first 16 bytes of
-//! SHA-256 of the session's id and the SHA-256 of its refresh token and of its access token.
+//! SHA-256 of the session's id and the SHA-256 of its refresh token and of its access token. The binding in `device` is the
+//! first 16 bytes of SHA-256 of `sealgate binding 1`, a zero byte, the session's id and the key of its device.
 //!
 //! | field | bytes |
 //! |---|---|
@@ -110,7 +114,7 @@
 //! | token | the number of parts that its dots divide it into, 1 to 5, and the parts; if there are more, 0 and loose bytes that are UTF-8; at most 65536 bytes in all |
 //! | part | 0 and loose bytes: the part as it is, UTF-8 that is not base64url (as above). 1 and bytes: what it decodes to, which begins with `{`. 2 and loose bytes: what it decodes to, which begins otherwise or is empty. 3, loose bytes and loose bytes: a part that would be of kind 0, but that its whole groups of four characters, one at least, are base64url: what these decode to, and the one to three bytes behind them |
 //! | members | number of members, then name(text) and value of each, names ascending by bytes and different |
-//! | further fields | none, or for each its number, then itself; numbers ascending and different. 1: when the refresh token ends(time). Others are refused |
+//! | further fields | none, or for each its number, then itself; numbers ascending and different. 1: when the refresh token ends(time). 2: the public key of the device that the session is bound to, loose: x and y on P-256, 32 bytes each. Others are refused |
 //! | value | 0 null · 1 false · 2 true · 3 number · 4 number n below 2^63, for -1-n · 5 IEEE 754 double, big-endian, neither infinite nor NaN · 6 text · 7 number of values, values · 8 members; in at most 127 others |
 //!
 //! Texts and bytes in tokens and members have at most 65536 bytes. A *return to* is a local path, and a reader refuses what a
@@ -146,11 +150,13 @@
 //! - Two sections: signatures among text would spoil the entropy coding of both, and cost time to copy through zstd.
 
 mod base64url;
+mod binding;
 mod budget;
 mod chunk;
 mod claims;
 mod codec;
 mod cookies;
+mod device;
 mod encode;
 mod envelope;
 mod explain;
@@ -178,12 +184,13 @@ pub(crate) mod samples;
 #[cfg(test)]
 mod tests;
 
+pub use binding::Binding;
 pub use explain::Explained;
 pub use jar::Jar;
 pub use opened::{OpenSession, OpenedSessions};
 pub use outcome::{Loaded, OpenResult, StoreError, TooLarge};
 pub use set_cookie::SetCookies;
-pub use settings::{Compression, JarSettings, SameSite, SessionSettings};
+pub use settings::{Compression, DeviceBinding, JarSettings, SameSite, SessionSettings};
 pub use state::{LoginAttempt, LoginState, LogoutHint, Manner, Session, SessionId};
 pub use token_set::TokenSet;
 pub use wallet::Wallet;

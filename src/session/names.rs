@@ -10,6 +10,9 @@ use crate::names::FrontendName;
 /// The prefixes of all cookies that sealgate sets.
 const PREFIXES: [&str; 3] = ["__Host-Http-", "__Http-", "sealgate-"];
 
+/// A prefix that other cookies share: ours have their ending, too.
+const SHARED_PREFIX: &str = "__Host-";
+
 /// Characters of `state` in the name of a login cookie.
 const LOGIN_ID: usize = 8;
 
@@ -20,16 +23,23 @@ pub(super) struct Names {
     pub(super) base: String,
     /// How those begin that have a path.
     with_path: String,
+    /// How that of a device begins.
+    of_device: String,
 }
 
 impl Names {
     /// `secure`: whether prefixes that need `Secure` can be used.
     pub(super) fn new(frontend: &FrontendName, secure: bool) -> Self {
         let [host, path, plain] = PREFIXES;
-        let (host, path) = if secure { (host, path) } else { (plain, plain) };
+        let (host, path, device) = if secure {
+            (host, path, SHARED_PREFIX)
+        } else {
+            (plain, plain, plain)
+        };
         Self {
             base: format!("{host}{frontend}"),
             with_path: format!("{path}{frontend}"),
+            of_device: format!("{device}{frontend}"),
         }
     }
 
@@ -38,6 +48,7 @@ impl Names {
         match prefix {
             Prefix::HostHttp => &self.base,
             Prefix::Http => &self.with_path,
+            Prefix::Host => &self.of_device,
         }
     }
 
@@ -54,7 +65,7 @@ impl Names {
 
     /// Which cookie has this name.
     pub(super) fn kind<'n>(&self, name: &'n [u8]) -> Option<Kind<'n>> {
-        [Prefix::HostHttp, Prefix::Http]
+        [Prefix::HostHttp, Prefix::Http, Prefix::Host]
             .into_iter()
             .find_map(|prefix| {
                 let rest = name.strip_prefix(self.front(prefix).as_bytes())?;
@@ -64,7 +75,10 @@ impl Names {
 
     /// Whether a pair of name and value may be one of ours: enough for a first look.
     pub(super) fn may_begin(&self, pair: &[u8]) -> bool {
-        pair.starts_with(self.base.as_bytes()) || pair.starts_with(self.with_path.as_bytes())
+        let fronts = [&self.base, &self.with_path, &self.of_device];
+        fronts
+            .into_iter()
+            .any(|front| pair.starts_with(front.as_bytes()))
     }
 }
 
@@ -114,10 +128,18 @@ pub(super) const fn is_base64url(byte: u8) -> bool {
 /// Whether a cookie's name begins as ours do, in any case: some upstream may not care about case.
 pub(super) fn is_ours(name: &str) -> bool {
     let name = name.trim_ascii().as_bytes();
-    PREFIXES.iter().any(|prefix| {
+    let begins = |prefix: &str| {
         name.get(..prefix.len())
             .is_some_and(|front| front.eq_ignore_ascii_case(prefix.as_bytes()))
-    })
+    };
+    let ending = Kind::Device.row().ending.as_bytes();
+    let is_device = || {
+        let rest = name.get(SHARED_PREFIX.len()..).unwrap_or_default();
+        let at = rest.len().checked_sub(ending.len());
+        at.and_then(|at| rest.get(at..))
+            .is_some_and(|end| end.eq_ignore_ascii_case(ending))
+    };
+    PREFIXES.iter().any(|prefix| begins(prefix)) || (begins(SHARED_PREFIX) && is_device())
 }
 
 #[cfg(test)]
@@ -139,6 +161,7 @@ mod tests {
             (Kind::Ended, "__Host-Http-shop-out"),
             (Kind::Login("a-B_9xyz"), "__Host-Http-shop-login.a-B_9xyz"),
             (Kind::Hint, "__Http-shop-hint"),
+            (Kind::Device, "__Host-shop-device"),
         ] {
             assert_eq!(names.name(kind), name);
             assert_eq!(names.kind(name.as_bytes()), Some(kind));
@@ -156,6 +179,9 @@ mod tests {
             "__Host-Http-shop-login.toolongid",
             "__Host-Http-sho",
             "__Host-Http-shop-hint",
+            "__Host-Http-shop-device",
+            "__Host-shop",
+            "__Host-shop-seen",
         ] {
             assert_eq!(names.kind(other.as_bytes()), None, "{other}"); // C12
         }
@@ -177,9 +203,11 @@ mod tests {
         for kind in Kind::FIXED.into_iter().chain(kinds) {
             let row = kind.row();
             let is_root = matches!(row.path, CookiePath::Root);
-            assert_eq!(is_root, row.prefix == Prefix::HostHttp, "{kind:?}");
+            assert_eq!(is_root, row.prefix != Prefix::Http, "{kind:?}");
             let is_mark = matches!(row.lifetime, Lifetime::Marks);
             assert_eq!(is_mark, kind == Kind::Ended);
+            let is_shared = row.prefix == Prefix::Host;
+            assert_eq!(is_shared, kind == Kind::Device, "`is_ours` knows one");
         }
     }
 
@@ -194,6 +222,7 @@ mod tests {
             Kind::Ended,
             Kind::Login("a"),
             Kind::Hint,
+            Kind::Device,
         ] {
             assert_eq!(shop.kind(second.name(kind).as_bytes()), None);
             assert_eq!(second.kind(shop.name(kind).as_bytes()), None);
@@ -207,6 +236,8 @@ mod tests {
         assert_eq!(names.name(Kind::Session(1)), "sealgate-shop.1");
         assert_eq!(names.name(Kind::Hint), "sealgate-shop-hint");
         assert_eq!(names.kind(b"sealgate-shop-hint"), Some(Kind::Hint));
+        assert_eq!(names.name(Kind::Device), "sealgate-shop-device");
+        assert_eq!(names.kind(b"sealgate-shop-device"), Some(Kind::Device));
     }
 
     #[test]
@@ -220,6 +251,9 @@ mod tests {
             ("sealgate-shop", true),
             ("Sealgate-shop-out", true),
             ("theme", false),
+            ("__Host-shop-device", true),
+            ("__host-SHOP-Device", true),
+            ("__Host-device", false),
             ("__Host-theme", false),
             ("__Secure-x", false),
             ("sealgate", false),

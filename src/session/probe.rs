@@ -38,13 +38,14 @@ impl Jar {
             keys,
             chosen,
         };
-        match kind % 7 {
+        match kind % 8 {
             0 => probe.cookie(Kind::Session(0)),
             1 => probe.cookie(Kind::Login("login")),
             2 => probe.cookie(Kind::Hint),
             3 => probe.cookie(Kind::Seen),
             4 => probe.cookie(Kind::Ended),
             5 => probe.seal(&self.parameter::<LogoutState>("logout-state".to_owned())),
+            7 => probe.cookie(Kind::Device),
             _ => probe.seal(&self.parameter::<LoginState>("login-state.r".to_owned())),
         }
     }

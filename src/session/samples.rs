@@ -7,7 +7,7 @@ use openidconnect::{AccessToken, Nonce, PkceCodeVerifier, RefreshToken};
 use serde_json::json;
 
 use super::jar::Jar;
-use super::settings::{Compression, JarSettings, SameSite, SessionSettings};
+use super::settings::{Compression, DeviceBinding, JarSettings, SameSite, SessionSettings};
 use super::state::{LoginAttempt, Session, SessionId};
 use super::token_set::TokenSet;
 use crate::clock::UnixTime;
@@ -45,6 +45,7 @@ pub(super) fn settings() -> JarSettings {
             pad_to: 64,
             not_before: None,
             compression: Compression::Zstd,
+            device_binding: DeviceBinding::Off,
         },
     }
 }
@@ -76,6 +77,7 @@ pub(crate) fn session(at: UnixTime) -> Session {
             .as_object()
             .unwrap()
             .clone(),
+        device: None,
         tokens: TokenSet {
             access_token: AccessToken::new("canary-access-token".to_owned()),
             refresh_token: Some(RefreshToken::new("canary-refresh-token".to_owned())),

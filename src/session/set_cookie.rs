@@ -6,6 +6,8 @@
 //!   browser would refuse them for a prefixed name (C7, C16).
 //! - Values are base64url: nothing in a line comes from a request as it is.
 
+use std::fmt;
+
 use super::settings::SameSite;
 
 /// The `Set-Cookie` lines of one answer: at most one for each name (RFC 6265 §4.1.1).
@@ -96,19 +98,22 @@ impl SetCookies {
     }
 }
 
-impl std::fmt::Debug for SetCookies {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for SetCookies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.names()).finish()
     }
 }
 
 fn begin(name: &str, value: &str, attributes: Attributes<'_>) -> String {
-    let secure = if attributes.secure { "; Secure" } else { "" };
-    format!(
-        "{name}={value}; Path={}{secure}; HttpOnly; SameSite={}",
-        attributes.path,
-        attributes.same_site.as_str()
-    )
+    format!("{name}={value}; {attributes}")
+}
+
+impl fmt::Display for Attributes<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let secure = if self.secure { "; Secure" } else { "" };
+        let (path, same_site) = (self.path, self.same_site.as_str());
+        write!(f, "Path={path}{secure}; HttpOnly; SameSite={same_site}")
+    }
 }
 
 #[cfg(test)]

@@ -28,6 +28,19 @@ pub struct SessionSettings {
     pub pad_to: usize,
     /// Whether what compresses is compressed.
     pub compression: Compression,
+    /// Whether its sessions are bound to the browser's device.
+    pub device_binding: DeviceBinding,
+}
+
+/// Whether sessions are bound to a device.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum DeviceBinding {
+    /// No: nothing is offered, and nothing asked for.
+    Off,
+    /// Where the browser can.
+    Preferred,
+    /// A session that is not bound soon after its login is of no use.
+    Required,
 }
 
 /// What sessions are compressed with when they are sealed. Whatever was sealed opens under either.

@@ -23,6 +23,7 @@ use super::token_set::TokenSet;
 use crate::clock::UnixTime;
 use crate::keyring::SealError;
 use crate::names::ReturnTo;
+use crate::proof::PublicKey;
 
 /// 16 random bytes, new at each login. Knowing it allows nothing but to end the session by a link.
 #[derive(Clone, Copy, Eq, Hash, PartialEq)]
@@ -90,6 +91,8 @@ pub struct Session {
     pub last_seen: UnixTime,
     /// The claims that the configuration keeps.
     pub claims: Map<String, Value>,
+    /// The key of the device that it is bound to.
+    pub device: Option<PublicKey>,
     /// What the APIs are called with.
     pub tokens: TokenSet,
 }

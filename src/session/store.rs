@@ -74,6 +74,10 @@ impl Wallet<'_> {
         // Even if they did not come: a request from another site does not show them (SameSite).
         self.delete(Kind::Session(0));
         self.delete(Kind::Seen);
+        let has_device = session.is_some_and(|session| session.device.is_some());
+        if has_device || self.received.values(Kind::Device).next().is_some() {
+            self.delete(Kind::Device);
+        }
         if let Some(session) = session {
             self.mark(session.id, mark_until(session, self.now));
         }
@@ -119,7 +123,7 @@ impl Wallet<'_> {
     }
 
     /// Seals what always fits. A failure goes to the log only: the answer is right without the cookie.
-    fn seal_small<S: State>(&self, kind: Kind<'_>, state: &S) -> Option<String> {
+    pub(super) fn seal_small<S: State>(&self, kind: Kind<'_>, state: &S) -> Option<String> {
         let envelope = self.jar.envelope(kind);
         let draft = envelope.draft(state).ok()?;
         envelope

@@ -42,6 +42,7 @@ pub use credential::Credential;
 pub use credentials::renewed;
 pub use exchange::{Exchanging, NotExchanged, exchanging, renew_subject};
 pub use permit::{Bearer, Permit};
+pub use refresh::{before as refresh_before, catch_up};
 pub use refused::{Refused, renew, step_up};
 
 /// Decides whether the request may go to its upstream, and with whose token.

@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 
 use super::decision::{self, Ended, Next, Situation, Start};
 use super::token_call;
+use crate::clock::UnixTime;
 use crate::frontend::{Frontend, Said};
 use crate::guard::is_speculative;
 use crate::ledger::{Begin, Fingerprint, Flight, Landed, Outcome, Renewal};
@@ -47,6 +48,25 @@ pub(super) async fn when_due(ctx: &mut Ctx<'_>) -> Result<Freshness, Problem> {
     match ctx.caller.session() {
         Some(session) if session.refresh_due(ctx.now, ahead) => at_once(ctx).await,
         _ => Ok(Freshness::Kept),
+    }
+}
+
+/// The same for all requests before `until`, if they are to wait for this one.
+pub async fn before(until: UnixTime, ctx: &mut Ctx<'_>) -> Result<(), Problem> {
+    let ahead = ctx.frontend.session.refresh_ahead;
+    match ctx.caller.session() {
+        Some(session) if session.refresh_due(until, ahead) => at_once(ctx).await.map(drop),
+        _ => Ok(()),
+    }
+}
+
+/// Takes over the tokens of a refresh that other requests have begun here.
+pub async fn catch_up(ctx: &mut Ctx<'_>) -> Result<(), Problem> {
+    let session = ctx.caller.session();
+    let tokens = session.and_then(|session| Fingerprint::of(session));
+    match tokens.and_then(|tokens| ctx.bff.refreshes.join(tokens, ctx.now)) {
+        Some(_) => at_once(ctx).await.map(drop),
+        None => Ok(()),
     }
 }
 
@@ -152,6 +172,11 @@ fn adopt(ctx: &mut Ctx<'_>, renewal: &Renewal, has_ended: bool) -> Result<Freshn
         ctx.bff.metrics.refreshed(RefreshResult::Ended);
         ctx.end_session();
         return Err(ctx.frontend.login_required());
+    }
+    if ctx.was_bound_meanwhile(session) {
+        // The browser has the bound session now. This one, written later, would take its place.
+        ctx.caller = Caller::browser(renewed);
+        return Ok(Freshness::Renewed);
     }
     match ctx.store(&renewed) {
         Ok(()) => {

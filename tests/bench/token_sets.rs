@@ -11,7 +11,8 @@ use openidconnect::{AccessToken, RefreshToken};
 use sealgate::clock::UnixTime;
 use sealgate::names::{FrontendName, Origin};
 use sealgate::session::{
-    Compression, JarSettings, SameSite, Session, SessionId, SessionSettings, TokenSet,
+    Compression, DeviceBinding, JarSettings, SameSite, Session, SessionId, SessionSettings,
+    TokenSet,
 };
 use serde_json::{Map, Value, json};
 
@@ -61,6 +62,7 @@ impl Tokens {
             ends_at: NOW.plus(Duration::from_hours(8)),
             last_seen: NOW,
             claims,
+            device: None,
             tokens: TokenSet {
                 access_token: AccessToken::new(self.access_token.clone()),
                 refresh_token: Some(RefreshToken::new(self.refresh_token.clone())),
@@ -93,6 +95,7 @@ impl Tokens {
                 pad_to: 64,
                 not_before: None,
                 compression,
+                device_binding: DeviceBinding::Off,
             },
         }
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use sealgate::demo::idp::{Secret, TokenFault};
 use serde_json::json;
 
+use crate::support::device::{Device, offered};
 use crate::support::process::{Place, eventually};
 use crate::support::slow_directory::SlowDirectory;
 use crate::support::store::Store;
@@ -25,6 +26,11 @@ struct Fleet {
 impl Fleet {
     /// `None` where there is no store to start.
     fn start(on_failure: &str) -> Option<Self> {
+        Self::with(on_failure, "")
+    }
+
+    /// With lines for `[frontend.shop.session]`.
+    fn with(on_failure: &str, session: &str) -> Option<Self> {
         let store = Store::start()?;
         let place = Place::new();
         let url = place.write("store.url", &store.url());
@@ -32,7 +38,10 @@ impl Fleet {
             "[coordination]\nurl = {{ file = \"{}\" }}\non_failure = \"{on_failure}\"\nprefix = \"story\"\n",
             url.display()
         );
-        let bff = TestBff::with(|setup| setup.tables = section);
+        let bff = TestBff::with(|setup| {
+            setup.tables = section;
+            setup.session = session.to_owned();
+        });
         let other = bff.replica();
         let fleet = Self {
             bff,
@@ -316,4 +325,43 @@ fn a_key_directory_that_hangs_holds_up_neither_the_feed_nor_signals() {
     assert_eq!(ask(behind.addr, &copied).status, 200, "not yet");
     slow.answer();
     eventually_refused(behind.addr, &copied);
+}
+
+#[test]
+fn a_copy_from_before_the_session_was_bound_is_refused_at_every_replica() {
+    let Some(fleet) = Fleet::with("open", "device_binding = \"preferred\"") else {
+        return;
+    };
+    let bff = &fleet.bff;
+    let mut browser = bff.signed_in();
+    let challenge = offered(&browser.fetch("GET", "/bff/session")).unwrap();
+    let copy = |from: &Browser| {
+        let mut copy = bff.browser();
+        copy.jar.clone_from(&from.jar);
+        copy
+    };
+    let (mut early, mut elsewhere) = (copy(&browser), copy(&browser));
+    elsewhere.resolve("shop.test", fleet.other.addr);
+    let mut device = Device::new();
+    assert_eq!(device.register(&mut browser, &challenge).status, 200);
+    // Requests that were under way are served.
+    assert_eq!(early.fetch("GET", "/api/echo").status, 200);
+    bff.clock.advance(Duration::from_secs(3));
+    for copy in [&mut early, &mut elsewhere] {
+        eventually("the announcement", || {
+            let answer = copy.fetch("GET", "/api/echo");
+            (answer.status == 401).then(|| assert_eq!(answer.problem(), "device-proof-required"))
+        });
+        assert_eq!(
+            copy.fetch("GET", "/bff/user").problem(),
+            "device-proof-required"
+        );
+        let refused = Device::new().register(copy, &challenge);
+        assert_eq!(refused.problem(), "bad-request", "it takes one key");
+    }
+    for addr in [bff.addr, fleet.other.addr] {
+        browser.resolve("shop.test", addr);
+        assert_eq!(browser.fetch("GET", "/api/echo").status, 200);
+        assert_eq!(device.prove(&mut browser).status, 200);
+    }
 }

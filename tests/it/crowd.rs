@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use sealgate::demo::idp::Rotation;
 
-use crate::support::{Request, TestBff};
+use crate::support::device::Device;
+use crate::support::{Browser, Request, TestBff};
 
 /// What one page sends at once.
 const PARALLEL: usize = 20;
@@ -124,4 +125,60 @@ fn each_of_many_sessions_exchanges_its_token_once_for_each_api() {
     bff.clock.advance(Duration::from_secs(101));
     assert_eq!(round(), 2 * pairs);
     assert_eq!(bff.token_calls("refresh_token") as usize, sessions);
+}
+
+/// Browsers whose sessions are bound to their devices.
+const BOUND: usize = 30;
+
+#[test]
+fn bound_sessions_are_refreshed_by_one_call_whatever_replica_answers() {
+    // Three replicas that share the keys alone, and strict rotation: a second call for one token would end the session. A
+    // browser holds its requests until it has proved.
+    let bff = TestBff::with(|setup| {
+        setup.rotation = Rotation::Rotate;
+        setup.session = "device_binding = \"preferred\"".to_owned();
+    });
+    let others = [bff.replica(), bff.replica()];
+    let addrs = [bff.addr, others[0].addr, others[1].addr];
+    let mut clients: Vec<(Browser, Device)> = (0..BOUND)
+        .map(|_| {
+            let mut browser = bff.signed_in();
+            let device = Device::bind(&mut browser);
+            (browser, device)
+        })
+        .collect();
+    for round in 1..=3 {
+        bff.clock.advance(Duration::from_secs(301));
+        std::thread::scope(|scope| {
+            for (n, (browser, device)) in clients.iter_mut().enumerate() {
+                scope.spawn(move || {
+                    browser.resolve("shop.test", addrs[(n + round) % addrs.len()]);
+                    let answer = device.prove(browser);
+                    assert_eq!(answer.status, 200, "{}", answer.text());
+                    assert_eq!(answer.json()["continue"], true);
+                    let cookies = browser.api_cookie_line("/api/echo");
+                    std::thread::scope(|scope| {
+                        for addr in addrs.iter().cycle().take(PARALLEL / 2) {
+                            let cookies = &cookies;
+                            scope.spawn(move || {
+                                let answer = Request::new("GET", "/api/echo")
+                                    .header("host", "shop.test")
+                                    .header("x-csrf", "1")
+                                    .header("cookie", cookies)
+                                    .send(*addr);
+                                assert_eq!(answer.status, 200, "{}", answer.text());
+                                assert!(answer.headers("set-cookie").is_empty());
+                            });
+                        }
+                    });
+                });
+            }
+        });
+        let calls = bff.token_calls("refresh_token") as usize;
+        assert_eq!(
+            calls,
+            BOUND * round,
+            "one an expiry, and no session is lost"
+        );
+    }
 }

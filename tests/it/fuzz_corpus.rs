@@ -72,6 +72,11 @@ fn every_template_pointer_and_answer_of_the_corpus_is_accepted_or_refused_as_its
     ends_as_named("compose", fuzzing::compose);
 }
 
+#[test]
+fn every_proof_of_the_corpus_is_accepted_or_refused_as_its_name_says() {
+    ends_as_named("device_proof", fuzzing::device_proof);
+}
+
 fn ends_as_named(target: &str, accepts: fn(&[u8]) -> bool) {
     let inputs = corpus(target).unwrap();
     assert!(inputs.len() >= 20, "only {} inputs", inputs.len());

@@ -30,6 +30,7 @@ mod crowd;
 mod csrf;
 mod demo;
 mod deploy;
+mod device;
 mod documents;
 mod egress;
 mod errors_are_opaque;

@@ -257,6 +257,7 @@ STATES = {
     "session": "id:id sealed_at:time started_at:time ends_at:time auth_time:time? access_token:token refresh_token:token? "
                "received_at:time expires_at:time issuer:text subject:text sid:text? scope:text claims:members further",
     "seen": "session:id activity:time",
+    "device": "binding:id proved_at:time until:time",
     "out": "session:id until:time",
     "login": "state:text nonce:text verifier:text issuer:text return_to:text begun_at:time silent:flag max_age:number? acr_values:text? "
              "replaces:id?",
@@ -266,7 +267,7 @@ STATES = {
 }
 
 
-FURTHER = {1: ("refresh_ends_at", Reader.time)}
+FURTHER = {1: ("refresh_ends_at", Reader.time), 2: ("device", lambda reader: reader.loose(64).hex())}
 
 
 def further(reader):

@@ -76,6 +76,12 @@ fn one(
             login_same_site = SameSite::None;
         }
     }
+    if !origin.is_secure() && frontend.session.device_binding == "required" {
+        resolver.warn(
+            &at.child("session").child("device_binding"),
+            "browsers bind no session without TLS, so each ends two minutes after its login",
+        );
+    }
     let (name, base_path, client, session) = (parsed.ok()?, base_path?, client?, session?);
     let jar = Jar::new(JarSettings {
         frontend: name.clone(),

@@ -81,6 +81,7 @@ fn one(
     };
     let required = policy::resolve(resolver, at, route);
     let rate_limit = policy::rate_limit(resolver, &at.child("rate_limit"), route);
+    check_fresh_device(resolver, &at.child("require_fresh_device"), frontend, route);
     let route = Route {
         name: parsed.ok()?,
         path: path?,
@@ -88,10 +89,35 @@ fn one(
         exchange: exchange.ok()?,
         policy: required,
         rate_limit: rate_limit.ok()?,
+        require_fresh_device: route.require_fresh_device.0,
         action: action?,
     };
     policy::check_token(resolver, at, &route);
     Some(route)
+}
+
+/// A proof is of a device, and a device that of a session.
+fn check_fresh_device(
+    resolver: &mut Resolver<'_>,
+    at: &KeyPath,
+    frontend: &settings::Frontend,
+    route: &settings::Route,
+) {
+    if !route.require_fresh_device.0 {
+        return;
+    }
+    resolver.ensure(
+        frontend.session.device_binding != "off",
+        at,
+        "the frontend's sessions are not bound to devices, so that every request would be refused",
+        "set session.device_binding to \"preferred\" or \"required\", or remove this",
+    );
+    resolver.ensure(
+        !matches!(route.token.as_str(), "none" | "client"),
+        at,
+        "the route does without a session, and only a session has a device",
+        "write token = \"user\", or remove this",
+    );
 }
 
 fn path(resolver: &mut Resolver<'_>, at: &KeyPath, route: &settings::Route) -> Option<RoutePath> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::resolver::{DAY, Resolver, SECOND};
 use crate::config::key_path::KeyPath;
 use crate::config::settings;
-use crate::session::{Compression, SameSite, SessionSettings};
+use crate::session::{Compression, DeviceBinding, SameSite, SessionSettings};
 
 /// RFC 6265bis §5.5: browsers do not keep a cookie longer than 400 days.
 const LONGEST: Duration = DAY.saturating_mul(400);
@@ -60,6 +60,15 @@ pub(super) fn resolve(
         &session.compression,
         &[("zstd", Compression::Zstd), ("none", Compression::None)],
     );
+    let device_binding = resolver.choice(
+        &at.child("device_binding"),
+        &session.device_binding,
+        &[
+            ("off", DeviceBinding::Off),
+            ("preferred", DeviceBinding::Preferred),
+            ("required", DeviceBinding::Required),
+        ],
+    );
     let claims_at = at.child("claims");
     let mut claims: Vec<String> = Vec::new();
     for claim in &session.claims {
@@ -83,6 +92,7 @@ pub(super) fn resolve(
         not_before: session.not_before.map(|moment| moment.0),
         pad_to: session.pad_to.0,
         compression: compression?,
+        device_binding: device_binding?,
     })
 }
 

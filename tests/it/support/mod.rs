@@ -2,6 +2,7 @@
 
 pub mod browser;
 pub mod config_text;
+pub mod device;
 pub mod http;
 pub mod http_proxy;
 pub mod json_api;

@@ -25,7 +25,28 @@ export async function startChromium(t) {
  * `settled()` waits until the bodies are read, and must be called before the answers are searched.
  */
 export async function openProfile(browser) {
-  const context = await browser.newContext({ ignoreHTTPSErrors: true });
+  return observe(await browser.newContext({ ignoreHTTPSErrors: true }));
+}
+
+/**
+ * A Chromium that binds sessions to its device, with keys in software; it ends with the test `t`.
+ *
+ * It binds nothing over a connection with errors, so it must trust the certificate with this hash of its public key.
+ */
+export async function openDevice(t, profile, spki) {
+  const context = await chromium.launchPersistentContext(profile, {
+    executablePath: program('chromium'),
+    args: [
+      ...FLAGS, `--ignore-certificate-errors-spki-list=${spki}`,
+      '--enable-features=DeviceBoundSessions:RefreshQuota/false,EnableBoundSessionCredentialsSoftwareKeysForManualTesting',
+    ],
+    timeout: 30_000,
+  });
+  t.after(() => context.close());
+  return observe(context);
+}
+
+function observe(context) {
   context.setDefaultTimeout(15_000);
   const pending = [];
   const answers = [];

@@ -16,10 +16,11 @@ export function cookieNames(frontend, { tls }) {
     login: new RegExp(`^${escaped}-login\\.[A-Za-z0-9_-]+$`),
     out: new RegExp(`^${escaped}-out$`),
     hint: new RegExp(`^${tls ? '__Http' : 'sealgate'}-${frontend}-hint$`),
+    device: new RegExp(`^${tls ? '__Host' : 'sealgate'}-${frontend}-device$`),
   };
 }
 
-/** Which kind of cookie a name is: `session`, `seen`, `login`, `out`, `hint` or nothing. */
+/** Which kind of cookie a name is: `session`, `seen`, `login`, `out`, `hint`, `device` or nothing. */
 export const kindOf = (names, name) => Object.keys(names).find((kind) => names[kind].test(name));
 
 /** The cookies of an answer as `{ kind, deleted, … }`. */

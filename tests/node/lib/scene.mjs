@@ -19,9 +19,9 @@ const SPA = fileURLToPath(new URL('../spa', import.meta.url));
  * The application is on `localhost`, the provider on `127.0.0.1`: two sites, so SameSite is at work.
  *
  * @param {object} options `tls`: whether sealgate speaks TLS; `provider`: options of {@link startOp};
- *   `oidc`, `session`: more keys of the frontend's tables; `log`: the value of `RUST_LOG`
+ *   `oidc`, `session`: more keys of the frontend's tables; `tables`: more tables; `log`: the value of `RUST_LOG`
  */
-export async function setScene(t, { tls = false, provider = {}, oidc = {}, session = {}, log } = {}) {
+export async function setScene(t, { tls = false, provider = {}, oidc = {}, session = {}, tables = '', log } = {}) {
   const ends = [];
   t.after(async () => {
     const failures = [];
@@ -39,13 +39,13 @@ export async function setScene(t, { tls = false, provider = {}, oidc = {}, sessi
   const api = await startApi({ accepts: op.accessTokenLives });
   ends.push(() => api.stop());
   const sealgate = await startSealgate({
-    dir, origin, port, adminPort, op, api, tls: certificate, assets: SPA, oidc, session, ...(log ? { log } : {}),
+    dir, origin, port, adminPort, op, api, tls: certificate, assets: SPA, oidc, session, tables, ...(log ? { log } : {}),
   });
   ends.push(() => sealgate.stop());
   const browser = new Browser({ ca: certificate?.pem });
   ends.push(() => browser.close());
 
-  return { tls, origin, certificate, op, api, sealgate, browser, names: cookieNames('shop', { tls }) };
+  return { tls, keys: `${dir}/keys`, origin, certificate, op, api, sealgate, browser, names: cookieNames('shop', { tls }) };
 }
 
 /** The refresh tokens that were presented, in order, with the provider's verdicts. */

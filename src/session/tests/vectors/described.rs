@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::hex;
 use crate::clock::UnixTime;
+use crate::session::binding::Proved;
 use crate::session::encode::State;
 use crate::session::state::{EndedMark, EndedMarks, LogoutState, Seen};
 use crate::session::{LoginAttempt, LoginState, LogoutHint, Manner, Session};
@@ -28,6 +29,9 @@ impl Described for Session {
         // A further field is in the files where it is in the cookie.
         if let Some(ends) = tokens.refresh_ends_at {
             described["refresh_ends_at"] = json!(ends.as_secs());
+        }
+        if let Some(key) = &self.device {
+            described["device"] = json!(hex(key.as_bytes()));
         }
         described
     }
@@ -67,6 +71,14 @@ impl Described for LogoutHint {
 impl Described for Seen {
     fn described(&self) -> Value {
         json!({ "session": hex(&self.session.0), "activity": self.at.as_secs() })
+    }
+}
+
+impl Described for Proved {
+    fn described(&self) -> Value {
+        json!({
+            "binding": hex(self.binding.as_bytes()), "proved_at": self.at.as_secs(), "until": self.until.as_secs(),
+        })
     }
 }
 

@@ -18,6 +18,7 @@ use self::described::Described;
 use super::*;
 use crate::keyring::OpenError;
 use crate::names::{FrontendName, Origin};
+use crate::session::binding::Proved;
 use crate::session::envelope::Envelope;
 use crate::session::kind::Kind;
 use crate::session::state::{EndedMarks, LogoutState, Seen};
@@ -36,6 +37,7 @@ fn cases() -> Vec<Value> {
         "further.json",
         "marks.json",
         "login-state.json",
+        "device.json",
     ] {
         let text = fs::read_to_string(dir().join(file)).unwrap();
         let Value::Array(of_file) = serde_json::from_str(&text).unwrap() else {
@@ -105,6 +107,7 @@ fn open(case: &Value) -> Result<(Value, u8), OpenError> {
     match case["purpose"].as_str().unwrap() {
         "login-state" => through(&jar.parameter::<LoginState>(name()), case, &keys),
         "session" => through(&jar.envelope::<Session>(Kind::Session(0)), case, &keys),
+        "device" => through(&jar.envelope::<Proved>(Kind::Device), case, &keys),
         "seen" => through(&jar.envelope::<Seen>(Kind::Seen), case, &keys),
         "out" => through(&jar.envelope::<EndedMarks>(Kind::Ended), case, &keys),
         "hint" => through(&jar.envelope::<LogoutHint>(Kind::Hint), case, &keys),
@@ -138,6 +141,7 @@ fn what_version_1_sealed_opens_for_ever() {
         "login-state",
         "hint",
         "logout-state",
+        "device",
     ];
     for purpose in purposes {
         for alg in ["XAES-256-GCM", "XChaCha20-Poly1305"] {

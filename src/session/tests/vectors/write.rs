@@ -9,6 +9,8 @@ use super::described::Described;
 use super::must_fail::must_fail;
 use super::{dir, hex, ring_of};
 use crate::keyring::KeyRing;
+use crate::proof::PublicKey;
+use crate::session::binding::{Binding, Proved};
 use crate::session::encode::{self, Plaintext, State};
 use crate::session::envelope::Envelope;
 use crate::session::kind::Kind;
@@ -454,5 +456,85 @@ fn write_login_states() {
     let frame = pack::pack(&b"/orders".repeat(20), Compression::Zstd).unwrap();
     fails("compressed", sealed(&frame, Packing::Zstd1));
     let mut file = fs::File::create_new(dir().join("login-state.json")).unwrap();
+    writeln!(file, "{}", serde_json::to_string_pretty(&cases).unwrap()).unwrap();
+}
+
+#[test]
+fn the_file_of_devices_is_there_and_is_never_written_again() {
+    let is_missing = !dir().join("device.json").exists();
+    if is_missing {
+        write_devices();
+    }
+    assert!(!is_missing, "it was missing: it is written anew now");
+}
+
+/// Sessions that are bound to a device, and the cookie that tells of its proof.
+fn write_devices() {
+    let secret = "KW2rcBuNOD9N2xjVTdW936YhcjlgB-YKVJC2OwluLSE";
+    let key = PublicKey::from_bytes(std::array::from_fn(|at| u8::try_from(at).unwrap()));
+    let mut session = vector_session();
+    session.device = Some(key);
+    let mut with_end = session.clone();
+    with_end.tokens.refresh_ends_at = Some(samples::after(1_800));
+    let proved = Proved {
+        binding: Binding::of(session.id, &key),
+        at: now(),
+        until: samples::after(300),
+    };
+    let base = Some(Kind::Session(0));
+    let mut cases = Vec::new();
+    for alg in ["XAES-256-GCM", "XChaCha20-Poly1305"] {
+        for compression in [Compression::None, Compression::Zstd] {
+            let place = Place::new(alg, secret, "c71c73a79f9ff946", compression);
+            let envelope = place.jar.envelope(Kind::Session(0));
+            cases.push(place.case("a bound session", base, &envelope, &session));
+        }
+        let place = Place::new(alg, secret, "c71c73a79f9ff946", Compression::None);
+        let envelope = place.jar.envelope(Kind::Session(0));
+        let about = "a bound session, whose refresh token ends";
+        cases.push(place.case(about, base, &envelope, &with_end));
+        let kind = Some(Kind::Device);
+        let envelope = place.jar.envelope(Kind::Device);
+        cases.push(place.case("a device's proof", kind, &envelope, &proved));
+    }
+    let place = Place::new(
+        "XAES-256-GCM",
+        secret,
+        "c71c73a79f9ff946",
+        Compression::None,
+    );
+    let mut fails = |about: &str, mut case: Value| {
+        case["about"] = json!(about);
+        case["fails"] = json!("rejected");
+        case.as_object_mut().unwrap().remove("state");
+        cases.push(case);
+    };
+    let sections = encode::sections(&session).unwrap();
+    let envelope = place.jar.envelope::<Session>(Kind::Session(0));
+    let sealed = |packed: &[u8], loose: &[u8]| {
+        let plaintext = Plaintext {
+            bytes: encode::assemble(packed, loose, 64),
+            packing: Packing::Plain,
+        };
+        place.sealed("", base, &envelope, plaintext)
+    };
+    let (packed, loose) = (&sections.packed[..], &sections.loose[..]);
+    let twice = [packed, &[2]].concat();
+    fails(
+        "a device that comes twice",
+        sealed(&twice, &[loose, key.as_bytes()].concat()),
+    );
+    let late = [packed, &[1]].concat();
+    fails(
+        "the end of a refresh token behind a device",
+        sealed(&late, &[loose, &[0x80, 0xa4, 0xa8, 0xda, 6]].concat()),
+    );
+    // Without padding that could be taken for the rest of the key.
+    let short = Plaintext {
+        bytes: encode::assemble(packed, &loose[..loose.len() - 1], 1),
+        packing: Packing::Plain,
+    };
+    fails("half a key", place.sealed("", base, &envelope, short));
+    let mut file = fs::File::create_new(dir().join("device.json")).unwrap();
     writeln!(file, "{}", serde_json::to_string_pretty(&cases).unwrap()).unwrap();
 }
