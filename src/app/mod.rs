@@ -25,7 +25,7 @@ use crate::config::{Config, Sources};
 use crate::coordination::{BadUrl, CoordinationSettings, Coordinator};
 use crate::frontend::{Frontends, RateLimit};
 use crate::keyring::{KeyRing, KeyRingError, SharedRing};
-use crate::ledger::{Ends, FailedRenewals, Redemptions, Refreshes, Replicas, Revocations};
+use crate::ledger::{Ends, FailedRenewals, News, Redemptions, Refreshes, Replicas, Revocations};
 use crate::oidc::IdpClient;
 use crate::server;
 use crate::telemetry::Seldom;
@@ -142,6 +142,7 @@ pub fn start(config: Config, clock: Clock, listeners: Listeners) -> Result<Runni
         coordinator: coordinator.map(Arc::new),
         failed_renewals: FailedRenewals::default(),
         ends: Ends::default(),
+        news: News::default(),
         bad_logout_tokens: RateLimit::of_bad_logout_tokens(&clock),
         clock,
         metrics,

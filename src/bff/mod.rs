@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::coordination::Coordinator;
 use crate::frontend::RateLimit;
 use crate::keyring::SharedRing;
-use crate::ledger::{Ends, FailedRenewals, Redemptions, Refreshes, Replicas, Revocations};
+use crate::ledger::{Ends, FailedRenewals, News, Redemptions, Refreshes, Replicas, Revocations};
 use crate::telemetry::Seldom;
 use crate::telemetry::metrics::Metrics;
 
@@ -38,6 +38,8 @@ pub struct Bff {
     pub revocations: Revocations,
     /// Ends of sessions that streams wait for.
     pub ends: Ends,
+    /// What happens to sessions while pages listen.
+    pub news: News,
     /// What replicas share of refreshes and revocations, with `[coordination]`.
     pub coordinator: Option<Arc<Coordinator>>,
     /// Sessions whose new tokens an API refused like the old ones.

@@ -6,8 +6,10 @@ mod audit;
 mod authorization_response;
 mod backchannel;
 mod callback;
+mod client;
 mod device;
 mod device_messages;
+mod events;
 mod failure;
 mod form;
 mod jwks;
@@ -39,6 +41,9 @@ pub async fn serve(
         Endpoint::Callback => callback::serve(ctx, body).await,
         Endpoint::Device => device::register(ctx).await,
         Endpoint::DeviceRefresh => device::refresh(ctx).await,
+        Endpoint::ClientModule => Ok(client::module(ctx)),
+        Endpoint::ClientTypes => Ok(client::types(ctx)),
+        Endpoint::Events => events::serve(ctx),
         Endpoint::Jwks => jwks::serve(ctx),
         Endpoint::LoggedOut => Ok(logout::landing(ctx)),
         Endpoint::Login => login::serve(ctx).await,

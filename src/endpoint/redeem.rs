@@ -59,6 +59,7 @@ pub(super) async fn redeem(
     }
     deliver(ctx, &redeemed)?;
     if let (Some(replaced), Some(session)) = (attempt.replaces, ctx.caller.session()) {
+        ctx.bff.news.replaced(replaced, session);
         ctx.wallet.mark_replaced(replaced, session);
         // Copies of its cookies, and its open streams, end with it.
         ctx.revoke(replaced);

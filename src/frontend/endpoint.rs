@@ -19,6 +19,12 @@ pub enum Endpoint {
     Device,
     /// A browser proves here that the session is still on its device.
     DeviceRefresh,
+    /// The module for scripts of the app.
+    ClientModule,
+    /// Its types.
+    ClientTypes,
+    /// What becomes of the session, as server-sent events.
+    Events,
     /// The client's public keys.
     Jwks,
     /// The identity provider's logout ends here.
@@ -115,11 +121,14 @@ pub enum Limit {
 
 impl Endpoint {
     /// Every one.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::Backchannel,
         Self::Callback,
         Self::Device,
         Self::DeviceRefresh,
+        Self::ClientModule,
+        Self::ClientTypes,
+        Self::Events,
         Self::Jwks,
         Self::LoggedOut,
         Self::Login,
@@ -149,6 +158,9 @@ impl Endpoint {
             Self::Callback       => row(("callback",     "GET, POST"), State,      Refused, Opens,    Person,   Logins),
             Self::Device         => row(("device",       "POST"),      Browser,    Refused, Opens,    Script,   Unlimited),
             Self::DeviceRefresh  => row(("device/refresh", "POST"),    Browser,    Refused, Opens,    Script,   Unlimited),
+            Self::ClientModule   => row(("client.js",    "GET"),       Nothing,    Served,  Ignores,  Script,   Unlimited),
+            Self::ClientTypes    => row(("client.d.ts",  "GET"),       Nothing,    Served,  Ignores,  Script,   Unlimited),
+            Self::Events         => row(("events",       "GET"),       CsrfHeader, Refused, ReliesOn, Script,   Unlimited),
             Self::Jwks           => row(("jwks",         "GET"),       Nothing,    Served,  Ignores,  Provider, Unlimited),
             Self::LoggedOut      => row(("logged-out",   "GET"),       State,      Refused, Opens,    Person,   Unlimited),
             Self::Login          => row(("login",        "GET"),       LOGIN,      Refused, Opens,    Person,   Logins),

@@ -5,6 +5,7 @@
 //!
 //! - `redemptions`: one token call for each login · `refreshes`: one token call for each refresh token
 //! - `revocations`: which sessions were ended · `ends`: where the end of a session moves while a stream is open
+//! - `news`: what happens to a session while somebody listens
 //! - `failed_renewals`: where a forced refresh did not help · `replicas`: whether this process is the only one
 //! - `digest`: names that do not reveal whom they are about · `bounded`: how a full table makes room
 //!
@@ -17,6 +18,7 @@ mod bounded;
 mod digest;
 mod ends;
 mod failed_renewals;
+mod news;
 mod redemptions;
 mod refreshes;
 mod replicas;
@@ -25,6 +27,7 @@ mod revocations;
 pub(crate) use digest::digest_text;
 pub use ends::{Ends, Watched};
 pub use failed_renewals::FailedRenewals;
+pub use news::{Listener, News, State as NewsState};
 pub use redemptions::{Landing, REDEMPTION_MEMORY, Redeemed, Redemption, Redemptions, Ticket};
 pub(crate) use refreshes::SPENT_MEMORY;
 pub use refreshes::{Begin, Fingerprint, Flight, Join, Landed, Outcome, Refreshes, Renewal};

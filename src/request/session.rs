@@ -17,6 +17,9 @@ impl Ctx<'_> {
             Err(StoreError::TooLarge(error)) => self.measure(session, error.needed),
             Err(StoreError::Seal(_)) => {}
         }
+        if stored.is_ok() {
+            self.bff.news.refreshed(session);
+        }
         if stored.is_ok()
             && self.bff.coordinator.is_none()
             && let Some(tokens) = Fingerprint::of(session)
@@ -66,8 +69,10 @@ impl Ctx<'_> {
 
     /// Notes that the session was used, at most every tenth of its idle timeout.
     pub fn touch(&mut self) {
-        if let Some(session) = self.caller.session() {
-            self.wallet.touch(session);
+        if let Some(session) = self.caller.session()
+            && self.wallet.touch(session)
+        {
+            self.bff.news.used(session.id, self.now);
         }
     }
 

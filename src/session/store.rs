@@ -54,18 +54,20 @@ impl Wallet<'_> {
     }
 
     /// Writes `-seen` if the last write is over a tenth of the idle timeout ago.
-    pub fn touch(&mut self, session: &Session) {
+    pub fn touch(&mut self, session: &Session) -> bool {
         let jar = self.jar;
         if self.now.since(session.last_seen) < jar.settings.session.idle_timeout / 10 {
-            return;
+            return false;
         }
         let seen = Seen {
             session: session.id,
             at: self.now,
         };
-        if let Some(text) = self.seal_small(Kind::Seen, &seen) {
-            self.set(Kind::Seen, &text, session.latest_end());
-        }
+        let Some(text) = self.seal_small(Kind::Seen, &seen) else {
+            return false;
+        };
+        self.set(Kind::Seen, &text, session.latest_end());
+        true
     }
 
     /// Deletes the session cookies, and leaves the `-out` mark if there was a session.

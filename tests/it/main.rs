@@ -17,6 +17,7 @@ mod assets;
 mod backchannel;
 mod claims;
 mod cli;
+mod client;
 mod client_keys;
 mod client_token;
 mod compose;

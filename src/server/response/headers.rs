@@ -7,7 +7,10 @@ use crate::session::SetCookies;
 
 /// Headers of an answer that is ours from the first to the last byte.
 pub(super) fn of_our_own(headers: &mut HeaderMap) {
-    set(headers, header::CACHE_CONTROL, "no-store");
+    // The client module says itself how long it may be kept.
+    if !headers.contains_key(header::CACHE_CONTROL) {
+        set(headers, header::CACHE_CONTROL, "no-store");
+    }
     set(headers, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     set(headers, header::REFERRER_POLICY, "no-referrer");
     set(

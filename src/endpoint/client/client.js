@@ -1,0 +1,165 @@
+// sealgate's client module, from <base path>/client.js. Types: client.d.ts beside it.
+
+const base = new URL('.', import.meta.url).pathname;
+const CSRF = { '{csrf_header}': '1' };
+/** The session that this page belongs to, once an answer has named it. */
+let page;
+const listeners = new Set();
+
+class Problem extends Error {
+  constructor(body, status) {
+    super(body.title ?? `status ${status}`);
+    Object.assign(this, body, { status, code: body.code });
+    this.name = 'Problem';
+  }
+}
+
+const ask = (path) => fetch(base + path, { headers: CSRF, credentials: 'same-origin', cache: 'no-store' });
+
+async function problemOf(answer) {
+  const isProblem = answer.headers.get('content-type')?.startsWith('application/problem+json');
+  return new Problem(isProblem ? await answer.clone().json() : {}, answer.status);
+}
+
+export async function user() {
+  const answer = await ask('user');
+  if (answer.ok) return answer.json();
+  if (answer.status === 401) return null;
+  throw await problemOf(answer);
+}
+
+export async function session() {
+  const answer = await ask('session');
+  if (answer.ok) return answer.json();
+  throw await problemOf(answer);
+}
+
+const here = () => location.pathname + location.search + location.hash;
+
+/** Leaves the page, so it never ends for whoever waits. */
+function leaveFor(address) {
+  location.assign(address);
+  return new Promise(() => {});
+}
+
+export function login(returnUrl = here()) {
+  return leaveFor(`${base}login?returnUrl=${encodeURIComponent(returnUrl)}`);
+}
+
+export async function logout() {
+  const answer = await fetch(`${base}logout`, { method: 'POST', headers: CSRF, credentials: 'same-origin' });
+  if (!answer.ok) throw await problemOf(answer);
+  return leaveFor((await answer.json()).logout_url);
+}
+
+export async function api(path, init = {}) {
+  const request = new Request(new URL(path, location.href), { credentials: 'same-origin', ...init });
+  for (const [name, value] of Object.entries(CSRF)) request.headers.set(name, value);
+  if (page) request.headers.set('X-Sealgate-Session', page);
+  const again = request.clone();
+  let answer = await fetch(request);
+  let problem = await refusal(answer);
+  if (problem?.code === 'session-refresh-conflict') {
+    answer = await fetch(again);
+    problem = await refusal(answer);
+  }
+  if (problem?.code === 'session-changed') {
+    tell({ reason: 'replaced', endsAt: null });
+    throw problem;
+  }
+  // A step-up asks for a login of its own kind, which the address names.
+  if (answer.status === 401 && problem?.login_url) {
+    const address = new URL(problem.login_url, location.href);
+    address.searchParams.set('returnUrl', here());
+    return leaveFor(address.href);
+  }
+  page ??= answer.headers.get('X-Sealgate-Session') ?? undefined;
+  return answer;
+}
+
+/** The problem of sealgate's own in an answer; those of APIs are for the app. */
+async function refusal(answer) {
+  if (answer.status !== 401 && answer.status !== 409) return undefined;
+  const problem = await problemOf(answer);
+  return problem.type?.startsWith('urn:sealgate:problem:') ? problem : undefined;
+}
+
+function tell(end) {
+  for (const { callback } of [...listeners]) callback(end);
+}
+
+export function connect() {
+  const target = new EventTarget();
+  let source;
+  let isClosed = false;
+  const say = (type, detail) => target.dispatchEvent(new CustomEvent(type, { detail }));
+  const open = () => {
+    if (isClosed) return;
+    source = new EventSource(`${base}events`);
+    source.onopen = () => say('open');
+    for (const type of ['refreshed', 'ending', 'ended', 'replaced']) {
+      source.addEventListener(type, ({ data }) => {
+        const { at, ends_at: endsAt } = JSON.parse(data);
+        if (type === 'ended') check(endsAt);
+        else say(type, { at, endsAt });
+      });
+    }
+    // The browser tries again by itself, unless it was refused: then somebody must look why.
+    source.onerror = () => source.readyState === EventSource.CLOSED && check(null);
+  };
+  // Another replica may have seen the user meanwhile.
+  const check = async (endsAt) => {
+    source.close();
+    const state = await session().catch(() => undefined);
+    if (isClosed) return;
+    if (state?.active === false) say('ended', { at: state.server_now ?? Math.floor(Date.now() / 1000), endsAt });
+    else setTimeout(open, 5000);
+  };
+  target.close = () => {
+    isClosed = true;
+    source.close();
+  };
+  open();
+  return target;
+}
+
+export function onSessionEnd(callback, { warn = 60 } = {}) {
+  const listener = { callback };
+  listeners.add(listener);
+  let timer;
+  const schedule = async () => {
+    clearTimeout(timer);
+    const state = await session().catch(() => undefined);
+    if (!state?.active || !listeners.has(listener)) return;
+    const endsAt = Math.min(state.session_ends_at, state.idle_ends_at);
+    const wait = Math.max(0, endsAt - warn - state.server_now) * 1000;
+    // A use of the session may have moved the end: ask again before the warning. A timer holds at most 24 days.
+    timer = setTimeout(async () => {
+      const now = await session().catch(() => undefined);
+      if (!now?.active || !listeners.has(listener)) return;
+      const end = Math.min(now.session_ends_at, now.idle_ends_at);
+      if (end - warn > now.server_now) schedule();
+      else callback({ reason: 'ending', endsAt: end });
+    }, Math.min(wait, 2 ** 31 - 1));
+  };
+  const events = connect();
+  events.addEventListener('refreshed', schedule);
+  events.addEventListener('ended', ({ detail }) => end({ reason: 'ended', endsAt: detail.endsAt }));
+  events.addEventListener('replaced', ({ detail }) => end({ reason: 'replaced', endsAt: detail.endsAt }));
+  const stop = () => {
+    listeners.delete(listener);
+    clearTimeout(timer);
+    events.close();
+  };
+  const end = (what) => {
+    stop();
+    callback(what);
+  };
+  schedule();
+  return stop;
+}
+
+// A page out of the back-forward cache shows what was true when it was left, perhaps to somebody else.
+addEventListener('pageshow', ({ persisted }) => {
+  if (persisted) location.reload();
+});

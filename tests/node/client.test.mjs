@@ -1,0 +1,139 @@
+// The client module in a real browser, against the program and a certified provider.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { openProfile, startChromium } from './lib/chromium.mjs';
+import { ACCOUNT } from './lib/op.mjs';
+import { assertCleanEnd, setScene } from './lib/scene.mjs';
+import { eventually } from './lib/waiting.mjs';
+
+test('an app that uses /bff/client.js', { timeout: 120_000 }, async (t) => {
+  const browser = await startChromium(t);
+  const scene = await setScene(t, { tls: true, provider: { accessTokens: 'jwt' } });
+  const { origin, op, api } = scene;
+  const { context } = await openProfile(browser);
+  const page = await context.newPage();
+  const errors = [];
+  page.on('pageerror', (error) => errors.push(error.message));
+  await context.addInitScript(() => {
+    globalThis.story = { heard: [] };
+  });
+  const inPage = (where, body) => where.evaluate(body);
+  const signIn = async () => {
+    await page.waitForURL(`${op.issuer}/**`);
+    await page.fill('input[name=login]', 'ada');
+    await page.fill('input[name=password]', 'any');
+    await page.click('button[type=submit]');
+    await page.click('text=Continue');
+  };
+
+  await t.test('nobody is signed in', async () => {
+    await page.goto(`${origin}/`);
+    const found = await inPage(page, async () => {
+      const { session, user } = await import('/bff/client.js');
+      return [await user(), await session()];
+    });
+    assert.deepEqual(found, [null, { active: false }]);
+  });
+
+  await t.test('login() comes back to the page, with query and fragment', async () => {
+    await page.goto(`${origin}/?page=2&q=gr%C3%BCn#part`);
+    await inPage(page, async () => {
+      const { login } = await import('/bff/client.js');
+      login();
+    });
+    await signIn();
+    await page.waitForURL(`${origin}/?page=2&q=gr%C3%BCn#part`);
+    const claims = await inPage(page, async () => (await import('/bff/client.js')).user());
+    assert.equal(claims.find(({ type }) => type === 'name').value, ACCOUNT.name);
+  });
+
+  await t.test('api() sends the header and what it was given', async () => {
+    const answer = await inPage(page, async () => {
+      const { api: call } = await import('/bff/client.js');
+      const got = await call('/api/echo', { method: 'POST', body: '{"a":1}', headers: { 'content-type': 'application/json' } });
+      return [got.status, await got.json()];
+    });
+    assert.equal(answer[0], 200);
+    assert.equal(answer[1].body, '{"a":1}');
+    assert.equal(api.last().headers['content-type'], 'application/json');
+  });
+
+  await t.test('api() repeats once after a conflict, body and all', async () => {
+    let conflicts = 1;
+    await page.route('**/api/echo', (route) => {
+      if (conflicts === 0) return route.continue();
+      conflicts -= 1;
+      return route.fulfill({
+        status: 401, contentType: 'application/problem+json',
+        body: JSON.stringify({ type: 'urn:sealgate:problem:session-refresh-conflict', code: 'session-refresh-conflict', login_url: '/bff/login' }),
+      });
+    });
+    const answer = await inPage(page, async () => {
+      const got = await (await import('/bff/client.js')).api('/api/echo', { method: 'PUT', body: 'again' });
+      return [got.status, (await got.json()).body];
+    });
+    assert.deepEqual(answer, [200, 'again']);
+    await page.unroute('**/api/echo');
+  });
+
+  await t.test('api() rejects when another account has signed in, and onSessionEnd hears of it', async () => {
+    await page.route('**/api/echo', (route) => route.fulfill({
+      status: 409, contentType: 'application/problem+json',
+      body: JSON.stringify({ type: 'urn:sealgate:problem:session-changed', code: 'session-changed', title: 'changed' }),
+    }));
+    const found = await inPage(page, async () => {
+      const { api: call, onSessionEnd } = await import('/bff/client.js');
+      const heard = [];
+      const stop = onSessionEnd((end) => heard.push(end.reason));
+      const refused = await call('/api/echo').catch((problem) => [problem.status, problem.code, problem instanceof Error]);
+      stop();
+      return [refused, heard];
+    });
+    assert.deepEqual(found, [[409, 'session-changed', true], ['replaced']]);
+    await page.unroute('**/api/echo');
+  });
+
+  await t.test('api() leaves for a step-up with what the API asks for', async () => {
+    await page.route('**/api/echo', (route) => route.fulfill({
+      status: 401, contentType: 'application/problem+json',
+      body: JSON.stringify({ type: 'urn:sealgate:problem:step-up-required', code: 'step-up-required', login_url: '/bff/login?max_age=300' }),
+    }));
+    let asked;
+    await page.route('**/bff/login?**', (route) => {
+      asked = new URL(route.request().url());
+      return route.fulfill({ status: 200, contentType: 'text/html', body: 'a login' });
+    });
+    await page.goto(`${origin}/?at=1#x`);
+    await inPage(page, async () => {
+      const { api: call } = await import('/bff/client.js');
+      call('/api/echo');
+    });
+    await eventually('the login', () => asked);
+    assert.deepEqual(Object.fromEntries(asked.searchParams), { max_age: '300', returnUrl: '/?at=1#x' });
+    await page.unroute('**/api/echo');
+    await page.unroute('**/bff/login?**');
+  });
+
+  await t.test('every tab hears of the end when one signs out', async () => {
+    const other = await context.newPage();
+    other.on('pageerror', (error) => errors.push(error.message));
+    await other.goto(`${origin}/`);
+    await inPage(other, async () => {
+      const { connect, onSessionEnd } = await import('/bff/client.js');
+      onSessionEnd(({ reason }) => globalThis.story.heard.push(reason));
+      await new Promise((resolve) => { connect().addEventListener('open', resolve); });
+    });
+    await page.goto(`${origin}/`);
+    await inPage(page, async () => {
+      (await import('/bff/client.js')).logout();
+    });
+    await eventually('the end', () => other.evaluate(() => globalThis.story.heard.length > 0));
+    assert.deepEqual(await other.evaluate(() => globalThis.story.heard), ['ended']);
+    assert.equal(await inPage(other, async () => (await import('/bff/client.js')).user()), null);
+  });
+
+  assert.deepEqual(errors, []);
+  await context.close();
+  await assertCleanEnd(scene);
+});
