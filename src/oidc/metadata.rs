@@ -17,6 +17,7 @@ use http::{Method, Request};
 use url::Url;
 
 use super::algorithm::SigningAlgorithm;
+use super::gaps::{self, Gap};
 use super::http::{Channel, IdpClient, PlainHttp, is_outage};
 use super::keys::KeySet;
 use super::members::{Members, NotUnderstood};
@@ -53,6 +54,8 @@ pub(super) struct Metadata {
     pub(super) iss_parameter: bool,
     /// What may sign an ID token: what is configured, else what is offered there and accepted here.
     pub(super) algorithms: Vec<SigningAlgorithm>,
+    /// What an operator should know of it.
+    pub(super) gaps: Vec<Gap>,
     pub(super) plain_http: PlainHttp,
 }
 
@@ -121,12 +124,16 @@ impl Metadata {
             Par::Auto => optional(PAR_ENDPOINT, &endpoints.par)?,
             Par::Never => None,
         };
+        let end_session_endpoint = optional("end_session_endpoint", &endpoints.end_session)?;
+        let revocation_endpoint = optional("revocation_endpoint", &endpoints.revocation)?;
+        let has_logout = end_session_endpoint.is_some() || settings.logout.url.is_some();
         Ok(Self {
+            gaps: gaps::of(document, revocation_endpoint.is_some(), has_logout),
             authorization_endpoint: required("authorization_endpoint", &endpoints.authorization)?,
             token_endpoint: required("token_endpoint", &endpoints.token)?,
             jwks_uri: required("jwks_uri", &endpoints.jwks)?,
-            end_session_endpoint: optional("end_session_endpoint", &endpoints.end_session)?,
-            revocation_endpoint: optional("revocation_endpoint", &endpoints.revocation)?,
+            end_session_endpoint,
+            revocation_endpoint,
             // Few need it, so one that is odd keeps nobody out.
             userinfo_endpoint: optional("userinfo_endpoint", &endpoints.userinfo)
                 .unwrap_or_default(),

@@ -8,8 +8,8 @@
 //!   `client_token` · `token_exchange`
 //! - its requests and answers: `client_auth`, `client_key` · `token_response` · `members` · `error_code` · `jwt`, `keys`,
 //!   `algorithm`
-//! - the provider: `provider` · `metadata` · `tenants` · `refetch` (how often) · `gate` (one at a time) · `drift` (its clock) ·
-//!   `http`, `transport`, `egress`
+//! - the provider: `provider` · `metadata` · `gaps` (what it lacks) · `tenants` · `refetch` (how often) · `gate` (one at a
+//!   time) · `drift` (its clock) · `http`, `transport`, `egress`
 //! - access tokens that belong to no cookie: `cached_token` · `token_slot`, where one comes to · `token_cache`, all of them
 //!
 //! # Invariants
@@ -42,6 +42,7 @@ mod drift;
 mod egress;
 mod error;
 mod error_code;
+mod gaps;
 mod gate;
 mod grants;
 mod http;
@@ -75,6 +76,7 @@ pub use self::cached_token::CachedToken;
 pub use self::client_key::{ClientKeyError, ClientKeys};
 pub use self::error::OidcError;
 pub use self::error_code::{OTHER, hits_every_session, known_code, quotable};
+pub use self::gaps::Gap;
 pub use self::http::IdpClient;
 pub use self::id_token::Expectation;
 pub use self::jwt::Claims;

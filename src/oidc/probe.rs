@@ -71,6 +71,7 @@ impl Probe {
             par_endpoint: None,
             iss_parameter: false,
             algorithms: ALGORITHMS.to_vec(),
+            gaps: Vec::new(),
             plain_http: PlainHttp::Never,
         };
         Some(Self {

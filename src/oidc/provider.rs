@@ -17,6 +17,7 @@ use url::Url;
 
 use super::algorithm::SigningAlgorithm;
 use super::drift::Drift;
+use super::gaps::Gap;
 use super::gate::{Gate, Turn};
 use super::http::{IdpClient, is_outage};
 use super::id_token;
@@ -166,6 +167,13 @@ impl Provider {
         if let Ok(answer) = answer {
             self.drift.note(answer, &self.settings, self.now());
         }
+    }
+
+    /// What the provider lacks or insists on, as far as its metadata is known.
+    pub fn gaps(&self) -> Vec<Gap> {
+        let known = self.known.load();
+        let known = known.as_ref();
+        known.map_or_else(Vec::new, |known| known.metadata.gaps.clone())
     }
 
     /// Fetches metadata if there is none, or none recent (readiness, `--check --online`).
@@ -319,7 +327,12 @@ impl Provider {
         let mut signed_by = self.signed_by();
         // The provider signs with it no longer.
         *signed_by = signed_by.filter(is_listed);
-        self.known.store(Some(Arc::clone(&known)));
+        let before = self.known.swap(Some(Arc::clone(&known)));
+        if before.is_none() && !known.metadata.gaps.is_empty() {
+            let gaps = known.metadata.gaps.iter();
+            let gaps: Vec<String> = gaps.map(Gap::to_string).collect();
+            log::info!("{:?}: {}", self.settings.issuer, gaps.join("; "));
+        }
         known
     }
 

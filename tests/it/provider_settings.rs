@@ -4,7 +4,7 @@ use sealgate::demo::idp::{DiscoveryFault, Fault, Faults, IdTokenFault};
 use serde_json::json;
 use url::Url;
 
-use crate::support::{Browser, Initiator, Request, TestBff};
+use crate::support::{Browser, Initiator, Request, TestBff, logs};
 
 fn bff(oidc: &str) -> TestBff {
     TestBff::with(|setup| setup.oidc = oidc.to_owned())
@@ -199,6 +199,51 @@ fn a_hint_that_makes_the_address_too_long_is_left_out() {
             "{policy} {padding}"
         );
         assert!(parameter(&url, "state").is_some());
+    }
+}
+
+#[test]
+fn the_log_says_once_what_the_provider_lacks() {
+    let lines_of = |begun, issuer: &str| -> Vec<String> {
+        logs::search(begun, |lines| {
+            let about = format!("{issuer:?}: ");
+            let is_gap = |line: &&str| line.contains(&about) && line.contains("back-channel");
+            lines.lines().filter(is_gap).map(str::to_owned).collect()
+        })
+    };
+    let begun = logs::install();
+    let full = bff("");
+    drop(full.signed_in());
+    full.clock.advance(std::time::Duration::from_secs(7_200));
+    drop(full.signed_in());
+    let said = lines_of(begun, full.idp.issuer());
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(
+        !said[0].contains("revocation") && !said[0].contains("RFC 9207"),
+        "{said:?}"
+    );
+
+    let begun = logs::install();
+    let lacking = TestBff::with(|setup| setup.provider_is_down = true);
+    let faults = lacking.idp.faults();
+    faults.clear();
+    for name in [
+        "revocation_endpoint",
+        "end_session_endpoint",
+        "authorization_response_iss_parameter_supported",
+    ] {
+        faults.inject(Faults::ALWAYS, DiscoveryFault::Without(name));
+    }
+    let required = DiscoveryFault::With("require_pushed_authorization_requests", json!(true));
+    faults.inject(Faults::ALWAYS, required);
+    lacking.clock.advance(std::time::Duration::from_secs(60));
+    lacking
+        .browser()
+        .navigate("/bff/login", Initiator::SameOrigin);
+    let said = lines_of(begun, lacking.idp.issuer());
+    assert_eq!(said.len(), 1, "{said:?}");
+    for gap in ["revocation", "end of session", "RFC 9207", "RFC 9126"] {
+        assert!(said[0].contains(gap), "{said:?}");
     }
 }
 
