@@ -52,7 +52,7 @@ pub async fn permit(
     ctx: &mut Ctx<'_>,
 ) -> Result<Permit, Problem> {
     let route = matched.route;
-    check_policy(&admitted, matched, ctx)?;
+    check_policy(&admitted, matched, ctx).await?;
     let permit = permit_as(route.token, route, ctx).await?;
     if !permit.bearer().is_users() {
         return Ok(permit);
@@ -64,16 +64,24 @@ pub async fn permit(
     Ok(permit)
 }
 
-/// Checks all that the route requires before anything could cost a call: a session, its rate, its claims.
-pub fn check_policy(
+/// Checks all that the route requires before a call: a session, its rate, its claims.
+///
+/// A refresh reads claims again. Where the access token has ended and claims decide, the refresh comes first: else a role
+/// that was taken away would count once more, and one that was granted would never count on its own route.
+pub async fn check_policy(
     admitted: &Admitted,
     matched: Matched<'_, '_>,
-    ctx: &Ctx<'_>,
+    ctx: &mut Ctx<'_>,
 ) -> Result<(), Problem> {
     if ctx.caller.is_nobody() {
         anonymous::check(matched.route.token, matched.route, ctx)?;
     }
     spend(admitted, matched.route, ctx)?;
+    let session = ctx.caller.session();
+    let has_ended = session.is_some_and(|session| session.tokens.is_expired(ctx.now));
+    if has_ended && matched.route.requires_claims() {
+        credentials::users(matched.route.token, ctx).await?;
+    }
     check_claims(matched, ctx)
 }
 

@@ -158,6 +158,34 @@ fn a_role_that_was_taken_away_counts_from_the_next_refresh() {
 }
 
 #[test]
+fn the_request_that_refreshes_is_judged_by_the_claims_that_the_refresh_brings() {
+    // Seen at Keycloak: a role that was taken away counted once more.
+    let bff = bff("[\"sub\"]", "", REQUIRED);
+    let mut browser = bff.signed_in();
+    assert_eq!(browser.fetch("GET", "/api/buyers").status, 200);
+    let calls = bff.api_calls();
+    bff.idp.faults().inject(
+        Faults::ALWAYS,
+        IdTokenFault::Claim("roles", json!(["guest"])),
+    );
+    bff.clock.advance(SECOND * 301);
+    let refused = browser.fetch("GET", "/api/buyers");
+    assert_eq!((refused.status, &*refused.problem()), (403, "forbidden"));
+    assert_eq!(bff.api_calls(), calls, "nothing was sent");
+    assert_eq!(bff.token_calls("refresh_token"), 1);
+    // Granted again: the app may call nothing but this route.
+    bff.idp.faults().clear();
+    assert_eq!(
+        browser.fetch("GET", "/api/buyers").status,
+        403,
+        "until then"
+    );
+    bff.clock.advance(SECOND * 301);
+    assert_eq!(browser.fetch("GET", "/api/buyers").status, 200);
+    assert_eq!(bff.token_calls("refresh_token"), 2);
+}
+
+#[test]
 fn an_absent_claim_and_a_wrong_one_are_told_apart() {
     // V4
     let tables = "[frontend.shop.route.a]\npath = \"/api/a\"\nupstream = \"api\"\nrequire_claims = { roles = [\"root\"] }\n\

@@ -65,8 +65,14 @@ pub(super) async fn serve(
     };
     let route = matched.route;
     // May it be asked for, and as whom: 401, 403, 429, 503.
-    token::check_policy(&admitted, matched, ctx)?;
-    let permits = tokio::time::timeout_at(deadline, Permits::get(plan, route, ctx)).await;
+    let allowed = token::check_policy(&admitted, matched, ctx);
+    let permits = match tokio::time::timeout_at(deadline, allowed).await {
+        Ok(allowed) => {
+            allowed?;
+            tokio::time::timeout_at(deadline, Permits::get(plan, route, ctx)).await
+        }
+        Err(late) => Err(late),
+    };
     // What the request itself has to say: 400.
     let values = Values::of(plan, matched, ctx)?;
     let run = Run {
