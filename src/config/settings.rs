@@ -179,6 +179,10 @@ pub(super) struct Oidc {
     pub(super) logout: ProviderLogout,
     /// `auto`, `always` or `never`: whether authorization requests are pushed (RFC 9126).
     pub(super) par: String,
+    /// Whether authorization requests are signed (RFC 9101).
+    pub(super) request_object: Switch,
+    /// `query`, `form_post` or `jwt`: how the provider's answers come.
+    pub(super) response_mode: String,
     /// The scopes to ask for; `openid` among them.
     pub(super) scopes: Vec<String>,
     /// Resource indicators (RFC 8707).

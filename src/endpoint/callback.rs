@@ -4,29 +4,24 @@
 //! then the code is redeemed (`redeem`). `way_back` says where the person goes when that fails.
 //!
 //! # Spec
-//! RFC 6749 §4.1.2, RFC 9207 §2.4, RFC 9700 §4.
+//! RFC 6749 §4.1.2, RFC 9207 §2.4, RFC 9700 §4, JARM §2.4.
 
 use actix_web::http::Method;
 use actix_web::{HttpResponse, web};
 
-use super::authorization_response::AuthorizationResponse;
+use super::authorization_response::{Answer, AuthorizationResponse};
 use super::failure::{failed, unavailable};
-use super::form::{self, Repeated, query};
+use super::form::{self, query};
 use super::way_back::{self, Way};
 use super::{redeem, silent};
 use crate::names::ReturnTo;
-use crate::oidc::OidcError;
+use crate::oidc::{OidcError, ResponseMode};
 use crate::problem::{LoginFailure, Problem};
 use crate::request::Ctx;
 use crate::session::{LoginAttempt, Manner};
 
 pub(super) async fn serve(ctx: &mut Ctx<'_>, body: web::Payload) -> Result<HttpResponse, Problem> {
-    let params = params(ctx, body).await?;
-    let parsed = AuthorizationResponse::parse(&params);
-    let state = match &parsed {
-        Ok(response) => response.state.clone(),
-        Err(Repeated) => None,
-    };
+    let Answer { state, said } = answer(ctx, body).await?;
     let (way, attempt) = match state {
         Some(state) => take_login(ctx, state).await,
         None => (None, None),
@@ -34,8 +29,8 @@ pub(super) async fn serve(ctx: &mut Ctx<'_>, body: web::Payload) -> Result<HttpR
     if let Some(way) = &way {
         ctx.leads_to(&way.return_to);
     }
-    let result = match (&parsed, &attempt) {
-        (Err(Repeated), _) => Err(failed(LoginFailure::InvalidResponse)),
+    let result = match (&said, &attempt) {
+        (Err(problem), _) => Err(problem.clone()),
         (Ok(_), None) => Err(failed(LoginFailure::NoLoginAttempt)),
         (Ok(response), Some(attempt)) => complete(ctx, response, attempt).await,
     };
@@ -48,22 +43,18 @@ pub(super) async fn serve(ctx: &mut Ctx<'_>, body: web::Payload) -> Result<HttpR
             Ok(way_back::go(ctx, &return_to))
         }
         (Err(problem), way) => {
-            let response = parsed.unwrap_or_default();
+            let response = said.unwrap_or_default();
             way_back::find(ctx, problem, &response, way, attempt).await
         }
     }
 }
 
-/// Takes the configured response mode only: `query` by GET, `form_post` by POST. A second look comes by GET in both.
-async fn params(ctx: &Ctx<'_>, body: web::Payload) -> Result<Vec<(String, String)>, Problem> {
-    let extra = &ctx.frontend.provider.settings().extra_params;
-    let expects_form = extra
-        .get("response_mode")
-        .is_some_and(|mode| mode == "form_post");
-    let expected = if expects_form {
-        Method::POST
-    } else {
-        Method::GET
+/// Takes the configured response mode only: `query` and `jwt` by GET, `form_post` by POST. A second look comes by GET, unsigned.
+async fn answer(ctx: &Ctx<'_>, body: web::Payload) -> Result<Answer, Problem> {
+    let mode = ctx.frontend.provider.settings().authorization.response_mode;
+    let expected = match mode {
+        ResponseMode::FormPost => Method::POST,
+        ResponseMode::Jwt | ResponseMode::Query => Method::GET,
     };
     let method = ctx.request.method();
     let asked = query(ctx);
@@ -73,10 +64,12 @@ async fn params(ctx: &Ctx<'_>, body: web::Payload) -> Result<Vec<(String, String
             allow: expected.to_string(),
         });
     }
-    if *method == Method::GET {
-        return Ok(asked);
-    }
-    Ok(form::read(body).await?)
+    Ok(match mode {
+        _ if is_second_look => Answer::plain(&asked),
+        ResponseMode::FormPost => Answer::plain(&form::read(body).await?),
+        ResponseMode::Jwt => Answer::signed(ctx, &asked).await,
+        ResponseMode::Query => Answer::plain(&asked),
+    })
 }
 
 /// What the answer's `state` says, and the attempt that it belongs to. The attempt is over, whatever comes of it.

@@ -62,7 +62,8 @@ impl Provider {
         CsrfToken::new_random_len(RANDOM_BYTES).into_secret()
     }
 
-    /// An authorization code request with PKCE S256, nonce and this `state`. It is pushed if the provider takes that.
+    /// An authorization code request with PKCE S256, nonce and this `state`. It is signed if that is configured, and pushed if the
+    /// provider takes that.
     pub async fn authorize(
         &self,
         http: &IdpClient,
@@ -74,7 +75,7 @@ impl Provider {
         let nonce = Nonce::new_random_len(RANDOM_BYTES);
         let settings = self.settings();
         let scope = settings.scope();
-        let ours = [
+        let mut ours = vec![
             ("response_type", "code"),
             ("client_id", &settings.client_id),
             ("redirect_uri", &settings.redirect_uri),
@@ -84,12 +85,14 @@ impl Provider {
             ("code_challenge", challenge.as_str()),
             ("code_challenge_method", challenge.method()),
         ];
+        let response_mode = settings.authorization.response_mode.parameter();
+        ours.extend(response_mode.map(|mode| ("response_mode", mode)));
         let asked = asked_for(params);
         let resources = settings
             .resources
             .iter()
             .map(|uri| ("resource", uri.as_str()));
-        let mut all: Vec<(&str, &str)> = ours.into_iter().chain(resources).collect();
+        let mut all: Vec<(&str, &str)> = ours.iter().copied().chain(resources).collect();
         all.extend(asked.iter().map(|(name, value)| (*name, value.as_str())));
         let fixed = settings.extra_params.iter().filter(|(name, _)| {
             // RFC 6749 §3.1: a parameter comes once. What this login asks for has precedence.
@@ -97,17 +100,26 @@ impl Provider {
                 && !asked.iter().any(|(asked, _)| asked == name)
         });
         all.extend(fixed.map(|(name, value)| (name.as_str(), value.as_str())));
+        let signing = settings.authorization.request_object.as_ref();
+        let signed = signing.map(|keys| self.request_object(keys, &all));
+        let signed = signed.transpose()?;
+        let client = ("client_id", settings.client_id.as_str());
+        if let Some(request) = &signed {
+            all = vec![client, ("request", request)];
+        }
         let mut url = known.metadata.authorization_endpoint.clone();
         if let Some(endpoint) = &known.metadata.par_endpoint {
             let reference = self.push(http, &known, endpoint, &all).await?;
             // RFC 9126 §4
-            let carried = [
-                ("client_id", settings.client_id.as_str()),
-                ("request_uri", &reference),
-            ];
+            let carried = [client, ("request_uri", &reference)];
             url.query_pairs_mut().extend_pairs(carried);
         } else {
             url.query_pairs_mut().extend_pairs(all);
+            if signed.is_some() {
+                // OpenID Connect Core §6.1 wants these outside, too.
+                let outside = [("response_type", "code"), ("scope", &scope)];
+                url.query_pairs_mut().extend_pairs(outside);
+            }
         }
         Ok(AuthorizationRequest {
             url,

@@ -76,18 +76,24 @@ impl Provider {
     /// RFC 7523 §3: what the client signs to say who it is.
     fn assertion(&self, keys: &ClientKeys) -> Result<Zeroizing<String>, Unspecified> {
         let settings = self.settings();
-        let mut jti = [0; 16];
-        SystemRandom::new().fill(&mut jti)?;
         let now = self.now().as_secs();
-        keys.sign(&json!({
+        let claims = json!({
             "iss": settings.client_id,
             "sub": settings.client_id,
-            "aud": settings.issuer,
-            "jti": URL_SAFE_NO_PAD.encode(jti),
+            "aud": settings.issuer_address(),
+            "jti": fresh_jti()?,
             "iat": now,
             "exp": now.saturating_add(ASSERTION_LIFETIME),
-        }))
+        });
+        keys.sign(None, &claims)
     }
+}
+
+/// 128 random bits, so that no JWT of ours is taken for another.
+pub(super) fn fresh_jti() -> Result<String, Unspecified> {
+    let mut jti = [0; 16];
+    SystemRandom::new().fill(&mut jti)?;
+    Ok(URL_SAFE_NO_PAD.encode(jti))
 }
 
 /// RFC 6749 §2.3.1: identifier and secret are form-urlencoded, each by itself, before Basic joins them.

@@ -34,8 +34,6 @@ pub struct ClientKeys {
 /// One key.
 struct ClientKey {
     pair: Pair,
-    /// The header of all that it signs, in base64url.
-    header: String,
     kid: String,
 }
 
@@ -156,11 +154,17 @@ impl ClientKeys {
         self.signing.pair.algorithm()
     }
 
-    /// A JWS with these claims, in compact serialization (RFC 7515 §7.1).
-    pub(super) fn sign(&self, claims: &Value) -> Result<Zeroizing<String>, Unspecified> {
+    /// A JWS with these claims, in compact serialization (RFC 7515 §7.1). `typ` says what it is, if a specification has a name for
+    /// that.
+    pub(super) fn sign(
+        &self,
+        typ: Option<&str>,
+        claims: &Value,
+    ) -> Result<Zeroizing<String>, Unspecified> {
         let key = &self.signing;
+        let header = URL_SAFE_NO_PAD.encode(key.header(typ).to_string());
         let claims = URL_SAFE_NO_PAD.encode(claims.to_string());
-        let mut jws = Zeroizing::new(format!("{}.{claims}", key.header));
+        let mut jws = Zeroizing::new(format!("{header}.{claims}"));
         let signature = key.pair.sign(jws.as_bytes())?;
         jws.push('.');
         URL_SAFE_NO_PAD.encode_string(signature, &mut jws);
@@ -175,12 +179,17 @@ impl ClientKey {
         // RFC 7638 §3: the required members alone, in the order of their names, without spaces.
         let thumbprint = Sha256::digest(pair.public().to_string());
         let kid = URL_SAFE_NO_PAD.encode(thumbprint);
-        let header = json!({ "alg": pair.algorithm().as_str(), "kid": kid });
-        Ok(Self {
-            header: URL_SAFE_NO_PAD.encode(header.to_string()),
-            kid,
-            pair,
-        })
+        Ok(Self { pair, kid })
+    }
+
+    /// The header of what it signs.
+    fn header(&self, typ: Option<&str>) -> Value {
+        let alg = self.pair.algorithm().as_str();
+        let mut header = json!({ "alg": alg, "kid": self.kid });
+        if let (Some(typ), Some(members)) = (typ, header.as_object_mut()) {
+            members.insert("typ".to_owned(), typ.into());
+        }
+        header
     }
 
     /// The public key, with what it is for.

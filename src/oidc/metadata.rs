@@ -21,7 +21,7 @@ use super::gaps::{self, Gap};
 use super::http::{Channel, IdpClient, PlainHttp, is_outage};
 use super::keys::KeySet;
 use super::members::{Members, NotUnderstood};
-use super::{ClientAuth, ClientSettings, OidcError, Par};
+use super::{ClientAuth, ClientSettings, OidcError, Par, ResponseMode};
 use crate::clock::UnixTime;
 
 /// OpenID Connect Discovery §4.1: behind the issuer, with one slash between.
@@ -56,6 +56,8 @@ pub(super) struct Metadata {
     pub(super) algorithms: Vec<SigningAlgorithm>,
     /// What an operator should know of it.
     pub(super) gaps: Vec<Gap>,
+    /// What may sign an authorization response, if responses are signed.
+    pub(super) response_algorithms: Vec<SigningAlgorithm>,
     pub(super) plain_http: PlainHttp,
 }
 
@@ -142,6 +144,7 @@ impl Metadata {
                 .flag("authorization_response_iss_parameter_supported")
                 .map_err(odd)?,
             algorithms: algorithms(document, settings)?,
+            response_algorithms: response_algorithms(document, settings)?,
             plain_http,
         })
     }
@@ -195,6 +198,24 @@ fn algorithms(
     Ok(algorithms)
 }
 
+/// JARM §4. A provider that does not list them may sign with any that is accepted here.
+fn response_algorithms(
+    document: &Members,
+    settings: &ClientSettings,
+) -> Result<Vec<SigningAlgorithm>, OidcError> {
+    if settings.authorization.response_mode != ResponseMode::Jwt {
+        return Ok(Vec::new());
+    }
+    let offered = document
+        .list("authorization_signing_alg_values_supported")
+        .map_err(|member| invalid("discovery", &member))?;
+    let accepted = SigningAlgorithm::ALL.into_iter();
+    let is_offered =
+        |name: &str| offered.is_none_or(|offered| offered.iter().any(|one| one == name));
+    let algorithms = accepted.filter(|(name, _)| is_offered(name));
+    Ok(algorithms.map(|(_, algorithm)| algorithm).collect())
+}
+
 /// Where the metadata is, if nothing else is configured.
 fn well_known(issuer: &str) -> Result<Url, OidcError> {
     let slash = if issuer.ends_with('/') { "" } else { "/" };
@@ -239,6 +260,11 @@ fn warn_of_mismatch(document: &Members, settings: &ClientSettings) {
     if lacks("code_challenge_methods_supported", "S256") {
         log::warn!("{issuer:?} does not list the PKCE method S256");
     }
+    if let Some(mode) = settings.authorization.response_mode.parameter()
+        && lacks("response_modes_supported", mode)
+    {
+        log::warn!("{issuer:?} does not list the response mode {mode}");
+    }
     let client_auth = settings.client_auth.as_str();
     if lacks("token_endpoint_auth_methods_supported", client_auth) {
         log::warn!("{issuer:?} does not list the client authentication {client_auth}");
@@ -251,6 +277,14 @@ fn warn_of_mismatch(document: &Members, settings: &ClientSettings) {
         ) {
             log::warn!("{issuer:?} does not list {algorithm}, with which the client's key signs");
         }
+    }
+    if let Some(keys) = &settings.authorization.request_object {
+        let algorithm = keys.algorithm().as_str();
+        if lacks("request_object_signing_alg_values_supported", algorithm) {
+            log::warn!("{issuer:?} does not list {algorithm} for request objects");
+        }
+    } else if document.flag("require_signed_request_object") == Ok(true) {
+        log::warn!("{issuer:?} requires signed requests (RFC 9101): set request_object = true");
     }
     let is_pushed = settings.authorization.par != Par::Never
         && (settings.endpoints.par.is_some() || document.has(PAR_ENDPOINT));

@@ -4,7 +4,7 @@
 //! provider, and all workers share it. An [`IdpClient`] is one worker's way to reach it. The path of a login:
 //! [`Provider::authorize`] → browser → [`Provider::check_iss`] → [`Provider::exchange_code`] → [`Provider::verify_id_token`].
 //!
-//! - the protocol: `authorize`, `pushed` · `grants` · `revocation` · `logout_token` · `id_token`, `refreshed` · `userinfo` ·
+//! - the protocol: `authorize`, `request_object`, `pushed`, `jarm` · `grants` · `revocation` · `logout_token` · `id_token`, `refreshed` · `userinfo` ·
 //!   `client_token` · `token_exchange`
 //! - its requests and answers: `client_auth`, `client_key` · `token_response` · `members` · `error_code` · `jwt`, `keys`,
 //!   `algorithm`
@@ -21,8 +21,8 @@
 //! - An [`OidcError`] holds no token, no code, no secret and no text of the provider's choosing.
 //!
 //! # Spec
-//! OpenID Connect Core 1.0, Discovery 1.0, RP-Initiated Logout 1.0, Back-Channel Logout 1.0; RFC 6749, 7009, 7636, 8707, 9126,
-//! 9207, 9700.
+//! OpenID Connect Core 1.0, Discovery 1.0, RP-Initiated Logout 1.0, Back-Channel Logout 1.0; RFC 6749, 7009, 7636, 8707, 9101,
+//! 9126, 9207, 9700.
 //!
 //! # Why
 //! - After a refresh, everything is compared that the session knows of its first ID token; the nonce is not (`refreshed`).
@@ -47,6 +47,7 @@ mod gate;
 mod grants;
 mod http;
 mod id_token;
+mod jarm;
 mod jwt;
 mod keys;
 mod logout_token;
@@ -58,6 +59,7 @@ mod provider;
 mod pushed;
 mod refetch;
 mod refreshed;
+mod request_object;
 mod revocation;
 mod settings;
 mod tenants;
@@ -86,7 +88,7 @@ pub use self::refreshed::Original;
 pub use self::revocation::Revoked;
 pub use self::settings::{
     AuthorizationSettings, ClientAuth, ClientSettings, Endpoints, IdTokenHint, Par, ProviderLogout,
-    RepeatRefresh, WithoutExp,
+    RepeatRefresh, ResponseMode, WithoutExp,
 };
 pub use self::tenants::{PLACEHOLDER, Tenants, is_tenant};
 pub use self::token_cache::IsOver;

@@ -72,6 +72,7 @@ impl Probe {
             iss_parameter: false,
             algorithms: ALGORITHMS.to_vec(),
             gaps: Vec::new(),
+            response_algorithms: Vec::new(),
             plain_http: PlainHttp::Never,
         };
         Some(Self {

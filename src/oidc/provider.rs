@@ -243,23 +243,34 @@ impl Provider {
         raw: &str,
         from: IpAddr,
     ) -> Result<LogoutToken, LogoutTokenError> {
-        let known = self.known(http).await?;
         let verify = |known: &Known| {
             let algorithms = self.logout_algorithms(known);
             logout_token::verify(&self.settings, known, &algorithms, self.now(), raw)
         };
-        let mut verdict = verify(&known);
-        if let Err(refusal) = &verdict
-            && let Some(outdated) = Outdated::may_explain(refusal)
-        {
-            let token = Jwt::read(raw).ok();
-            let kid = token.as_ref().and_then(Jwt::kid).unwrap_or_default();
-            let asker = Asker::LogoutToken { kid, from };
-            // If there is no fetch now, that says nothing about this token: forged ones may have used it up.
-            let newer = self.newer(http, known, outdated, asker).await?;
-            verdict = verify(&newer);
-        }
+        let verdict = self.judge_anybodys(http, raw, from, verify).await?;
         verdict.map_err(|refusal| LogoutTokenError::Refused(refusal.to_string()))
+    }
+
+    /// What the keys say of a token that anybody may have sent; the outer error is that they cannot be had.
+    pub(super) async fn judge_anybodys<T>(
+        &self,
+        http: &IdpClient,
+        raw: &str,
+        from: IpAddr,
+        verify: impl Fn(&Known) -> Result<T, Refusal>,
+    ) -> Result<Result<T, Refusal>, OidcError> {
+        let known = self.known(http).await?;
+        let verdict = verify(&known);
+        let outdated = verdict.as_ref().err().and_then(Outdated::may_explain);
+        let Some(outdated) = outdated else {
+            return Ok(verdict);
+        };
+        let token = Jwt::read(raw).ok();
+        let kid = token.as_ref().and_then(Jwt::kid).unwrap_or_default();
+        let asker = Asker::Anybody { kid, from };
+        // If there is no fetch now, that says nothing about this token: forged ones may have used it up.
+        let newer = self.newer(http, known, outdated, asker).await?;
+        Ok(verify(&newer))
     }
 
     /// What may sign a logout token: what signs ID tokens (OpenID Connect Back-Channel Logout §2.6), as far as is known.
@@ -370,7 +381,7 @@ impl Provider {
                 self.refetch.failed(error);
             })?;
             let missing = match asker {
-                Asker::LogoutToken { kid, .. } if !newer.keys.has(kid) => Some(kid),
+                Asker::Anybody { kid, .. } if !newer.keys.has(kid) => Some(kid),
                 _ => None,
             };
             self.refetch.came(missing, now);

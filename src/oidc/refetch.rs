@@ -3,8 +3,8 @@
 //!
 //! # Invariants
 //! - Two fetches at once, and then one in each [`WINDOW`]: a provider may change its keys twice in a short time.
-//! - Anybody can send logout tokens. They never hold back the ID tokens that came from the token endpoint over TLS: both kinds have
-//!   fetches of their own. Each address has fetches of its own for its logout tokens, within a bound for all addresses.
+//! - Anybody can send logout tokens and signed authorization responses. They never hold back the ID tokens that came from the token
+//!   endpoint over TLS: both kinds have fetches of their own. Each address has fetches of its own, within a bound for all addresses.
 //! - If the last fetch did not bring a key of some name, that name causes no further fetch in the window.
 //! - Memory is bounded.
 
@@ -24,7 +24,7 @@ const ONE: Rate = Rate {
     each: WINDOW,
 };
 
-/// For the logout tokens of all addresses.
+/// For the tokens of all addresses.
 const ALL_ADDRESSES: Rate = Rate {
     burst: 10,
     each: Duration::from_secs(3),
@@ -38,8 +38,8 @@ const MAX_KEPT: usize = 1_000;
 pub(super) enum Asker<'t> {
     /// An ID token from the token endpoint.
     IdToken,
-    /// A logout token, from anybody.
-    LogoutToken {
+    /// A token that anybody may have sent: a logout token, or a signed authorization response.
+    Anybody {
         /// The name of the key that it wants.
         kid: &'t str,
         /// Where it came from.
@@ -54,7 +54,7 @@ pub(super) struct Refetch(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     id_tokens: Bucket,
-    logout_tokens: Bucket,
+    all_addresses: Bucket,
     addresses: HashMap<IpAddr, Bucket>,
     missing: HashMap<String, UnixTime>,
     failure: Option<OidcError>,
@@ -97,7 +97,7 @@ impl State {
     fn take(&mut self, asker: Asker<'_>, now: UnixTime) -> bool {
         let (kid, from) = match asker {
             Asker::IdToken => return self.id_tokens.take(ONE, now),
-            Asker::LogoutToken { kid, from } => (kid, from),
+            Asker::Anybody { kid, from } => (kid, from),
         };
         let is_missing = |since: &UnixTime| *since <= now && now.since(*since) < WINDOW;
         if self.missing.get(kid).is_some_and(is_missing) {
@@ -105,7 +105,7 @@ impl State {
         }
         make_room(&mut self.addresses, |bucket| bucket.full_at > now);
         let bucket = self.addresses.entry(from).or_default();
-        bucket.take(ONE, now) && self.logout_tokens.take(ALL_ADDRESSES, now)
+        bucket.take(ONE, now) && self.all_addresses.take(ALL_ADDRESSES, now)
     }
 }
 
@@ -151,9 +151,9 @@ mod tests {
 
     const NOW: UnixTime = UnixTime::from_secs(1_000_000);
 
-    fn logout_token(kid: &str, host: u8) -> Asker<'_> {
+    fn from_host(kid: &str, host: u8) -> Asker<'_> {
         let from = Ipv4Addr::new(192, 0, 2, host).into();
-        Asker::LogoutToken { kid, from }
+        Asker::Anybody { kid, from }
     }
 
     /// How many of a hundred fetches there are.
@@ -188,25 +188,22 @@ mod tests {
     fn logout_tokens_take_from_nobody_but_their_own_address() {
         // Row R: junk closes the window for itself alone.
         let refetch = Refetch::default();
-        assert_eq!(taken(&refetch, logout_token("a", 1), NOW), 2);
-        assert_eq!(taken(&refetch, logout_token("b", 1), NOW), 0);
-        assert_eq!(taken(&refetch, logout_token("a", 2), NOW), 2);
+        assert_eq!(taken(&refetch, from_host("a", 1), NOW), 2);
+        assert_eq!(taken(&refetch, from_host("b", 1), NOW), 0);
+        assert_eq!(taken(&refetch, from_host("a", 2), NOW), 2);
         assert_eq!(taken(&refetch, Asker::IdToken, NOW), 2);
-        let all = (3..=255).map(|host| taken(&refetch, logout_token("a", host), NOW));
+        let all = (3..=255).map(|host| taken(&refetch, from_host("a", host), NOW));
         assert_eq!(all.sum::<usize>(), 6, "ten in all");
     }
 
     #[test]
     fn a_name_that_did_not_come_is_not_looked_for_again() {
         let refetch = Refetch::default();
-        refetch.spend(logout_token("junk", 1), NOW).unwrap();
+        refetch.spend(from_host("junk", 1), NOW).unwrap();
         refetch.came(Some("junk"), NOW);
-        assert_eq!(taken(&refetch, logout_token("junk", 2), NOW), 0);
-        assert_eq!(taken(&refetch, logout_token("good", 1), NOW), 1);
-        assert_eq!(
-            taken(&refetch, logout_token("junk", 2), NOW.plus(WINDOW)),
-            2
-        );
+        assert_eq!(taken(&refetch, from_host("junk", 2), NOW), 0);
+        assert_eq!(taken(&refetch, from_host("good", 1), NOW), 1);
+        assert_eq!(taken(&refetch, from_host("junk", 2), NOW.plus(WINDOW)), 2);
     }
 
     #[test]
@@ -214,7 +211,7 @@ mod tests {
         let refetch = Refetch::default();
         for n in 0..3_000_u32 {
             let from = Ipv4Addr::from_bits(n).into();
-            let asker = Asker::LogoutToken { kid: "", from };
+            let asker = Asker::Anybody { kid: "", from };
             drop(refetch.spend(asker, NOW));
             refetch.came(Some(&n.to_string()), NOW);
         }

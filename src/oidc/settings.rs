@@ -70,14 +70,45 @@ impl ClientSettings {
             && self.discovery_url == other.discovery_url
             && self.endpoints == other.endpoints
             && self.allow_http == other.allow_http
+            // What is kept of the metadata depends on these.
+            && self.authorization.par == other.authorization.par
+            && self.authorization.response_mode == other.authorization.response_mode
+            && self.id_token_signed_response_alg == other.id_token_signed_response_alg
     }
 }
 
 /// How authorization requests and their answers travel.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct AuthorizationSettings {
     /// Whether requests are pushed (RFC 9126).
     pub par: Par,
+    /// How answers come.
+    pub response_mode: ResponseMode,
+    /// The keys that sign requests, if they are signed (RFC 9101).
+    pub request_object: Option<Arc<ClientKeys>>,
+}
+
+/// How the provider sends its answer to an authorization request.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum ResponseMode {
+    /// The browser posts it, from the provider's page (OAuth 2.0 Form Post Response Mode).
+    FormPost,
+    /// Signed, in the query of the redirect URI (JARM).
+    Jwt,
+    /// In the query of the redirect URI.
+    #[default]
+    Query,
+}
+
+impl ResponseMode {
+    /// The value of `response_mode`, unless it is what the provider does anyway.
+    pub const fn parameter(self) -> Option<&'static str> {
+        match self {
+            Self::FormPost => Some("form_post"),
+            Self::Jwt => Some("jwt"),
+            Self::Query => None,
+        }
+    }
 }
 
 /// Whether the parameters of an authorization request go to the provider directly, so that the browser carries a reference

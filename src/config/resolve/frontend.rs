@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::resolver::{Noted, Resolver};
-use super::{assets, claim, csrf_header, documents, oidc, policy, route, session};
+use super::{
+    assets, authorization, claim, csrf_header, documents, oidc, policy, route, session,
+};
 use crate::config::key_path::KeyPath;
 use crate::config::settings;
 use crate::frontend::{Frontend, Route, RouteTable};
@@ -69,8 +71,8 @@ fn one(
     documents::refuse_assets(resolver, &at, frontend);
     let origin = origin?;
     let mut login_same_site = SameSite::Lax;
-    if oidc::posts_its_answer(&frontend.oidc) {
-        oidc::warn_of_form_post(resolver, &oidc_at, &origin);
+    if authorization::posts_its_answer(&frontend.oidc) {
+        authorization::warn_of_form_post(resolver, &oidc_at, &origin);
         // Browsers refuse SameSite=None without Secure (RFC 6265bis §5.7).
         if origin.is_secure() {
             login_same_site = SameSite::None;

@@ -11,7 +11,7 @@ use super::provider;
 use super::resolver::{DAY, HOUR, MINUTE, Noted, Resolver, SECOND};
 use crate::config::key_path::KeyPath;
 use crate::config::settings;
-use crate::names::{Origin, is_loopback_host};
+use crate::names::is_loopback_host;
 use crate::oidc::{ClientSettings, RepeatRefresh, SigningAlgorithm, WithoutExp};
 
 /// Parameters that sealgate sets itself for each login.
@@ -85,7 +85,7 @@ pub(super) fn resolve(
             ("by-iat", WithoutExp::ByIat),
         ],
     );
-    let authorization = authorization::resolve(resolver, at, oidc);
+    let authorization = authorization::resolve(resolver, at, oidc, &client_keys);
     let endpoints = provider::endpoints(resolver, &at.child("endpoints"), oidc);
     let discovery_url = provider::discovery_url(resolver, &at.child("discovery_url"), oidc);
     let logout = provider::logout(resolver, &at.child("logout"), oidc);
@@ -131,23 +131,6 @@ pub(super) fn resolve(
         repeat_refresh: repeat_refresh?,
         redirect_uri: redirect_uri?,
     })
-}
-
-/// Whether the identity provider answers with a cross-site `POST`, for which the login cookie needs `SameSite=None`.
-pub(super) fn posts_its_answer(oidc: &settings::Oidc) -> bool {
-    oidc.extra_params
-        .get("response_mode")
-        .is_some_and(|mode| mode == "form_post")
-}
-
-/// Warns that a plain-HTTP origin cannot have cookies with `SameSite=None`.
-pub(super) fn warn_of_form_post(resolver: &mut Resolver<'_>, at: &KeyPath, origin: &Origin) {
-    if !origin.is_secure() {
-        resolver.warn(
-            &at.child("extra_params").child("response_mode"),
-            "without https:// a browser sends the login cookie with form_post only if the identity provider is on the same site",
-        );
-    }
 }
 
 fn issuer(resolver: &mut Resolver<'_>, at: &KeyPath, oidc: &settings::Oidc) -> Option<String> {
@@ -233,8 +216,8 @@ fn extra_param(resolver: &mut Resolver<'_>, at: &KeyPath, name: &str, value: &st
     resolver.ensure(
         !response_mode,
         at,
-        "sealgate reads the answer from the query or from a form_post",
-        "write \"query\" or \"form_post\", or remove it",
+        "sealgate reads the answer from the query or from a form_post here",
+        "write oidc.response_mode = \"query\", \"form_post\" or \"jwt\" in its place",
     );
     resolver.ensure(
         (name, value) != ("prompt", "none"),

@@ -35,6 +35,9 @@ fn all_mistakes_are_reported_at_once_with_place_origin_and_remedy() {
         id_token_signed_response_alg = "HS256"
         logout_token_without_exp = "never"
         parr = "auto"
+        par = "sometimes"
+        response_mode = "fragment"
+        request_object = true
 
         [frontend.shop.session]
         absolute_timeout = "500d"
@@ -86,6 +89,9 @@ fn all_mistakes_are_reported_at_once_with_place_origin_and_remedy() {
         ("frontend.shop.oidc.id_token_signed_response_alg", "256"),
         ("frontend.shop.oidc.logout_token_without_exp", "by-iat"),
         ("frontend.shop.oidc.parr", "no such key"),
+        ("frontend.shop.oidc.par", "write one of"),
+        ("frontend.shop.oidc.response_mode", "form_post"),
+        ("frontend.shop.oidc.request_object", "client_key"),
         ("frontend.shop.session.absolute_timeout", "to 400d"),
         ("frontend.shop.session.idle_timeout", "absolute_timeout"),
         ("frontend.shop.session.max_bytes", "32KiB"),
@@ -157,6 +163,21 @@ fn one_mistake_is_one_mistake() {
             "frontend.shop.oidc.extra_params.response_mode = \"fragment\"",
             "frontend.shop.oidc.extra_params.response_mode",
             "form_post",
+        ),
+        (
+            "frontend.shop.oidc = { response_mode = \"jwt\", extra_params = { response_mode = \"form_post\" } }",
+            "frontend.shop.oidc.extra_params.response_mode",
+            "says otherwise",
+        ),
+        (
+            "frontend.shop.oidc = { response_mode = \"form_post\", extra_params = { response_mode = \"form_post\" } }",
+            "",
+            "",
+        ),
+        (
+            "frontend.shop.oidc.request_object = true",
+            "frontend.shop.oidc.request_object",
+            "set client_key",
         ),
         (
             "frontend.shop.oidc.extra_params.max_age = \"60\"",

@@ -26,13 +26,10 @@ pub(super) fn verify(
     if params.one("client_assertion_type") != Some(JWT_BEARER) {
         return Err("client_assertion_type is another one");
     }
-    let malformed = "the assertion is no JWS";
-    let (input, signature) = assertion.rsplit_once('.').ok_or(malformed)?;
-    let (header, claims) = input.split_once('.').ok_or(malformed)?;
-    let (header, claims) = decoded(header).zip(decoded(claims)).ok_or(malformed)?;
-    let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| malformed)?;
-    let client_id = text(&claims, "sub").ok_or("it has no sub")?;
-    if text(&claims, "iss") != Some(client_id) || params.one("client_id") != Some(client_id) {
+    let signed = Jws::read(assertion).ok_or("the assertion is no JWS")?;
+    let claims = &signed.claims;
+    let client_id = text(claims, "sub").ok_or("it has no sub")?;
+    if text(claims, "iss") != Some(client_id) || params.one("client_id") != Some(client_id) {
         return Err("iss, sub and client_id are not the same");
     }
     let mut store = idp.store();
@@ -40,17 +37,8 @@ pub(super) fn verify(
     let Proof::Keys(jwks) = &client.proof else {
         return Err("the client has no keys here");
     };
-    let keys = jwks.get("keys").and_then(Value::as_array);
-    let is_named = |key: &&Value| {
-        ["kid", "alg"]
-            .iter()
-            .all(|name| text(key, name) == text(&header, name))
-    };
-    let key = keys.into_iter().flatten().find(is_named);
-    if !is_signed(key.ok_or("the key is unknown")?, input, &signature) {
-        return Err("the signature is wrong");
-    }
-    if text(&claims, "aud") != Some(&idp.issuer) {
+    signed.check(jwks)?;
+    if text(claims, "aud") != Some(&idp.issuer) {
         return Err("aud is not the issuer");
     }
     let second = |name: &str| claims.get(name).and_then(Value::as_u64);
@@ -61,19 +49,59 @@ pub(super) fn verify(
     if exp <= now || iat > now || exp.saturating_sub(iat) > LIFETIME {
         return Err("it is not of this minute");
     }
-    let jti = text(&claims, "jti").ok_or("jti is missing")?;
+    let jti = text(claims, "jti").ok_or("jti is missing")?;
     if !store.take_assertion(client_id, jti) {
         return Err("it was presented before");
     }
     Ok(client_id.to_owned())
 }
 
-fn text<'j>(json: &'j Value, name: &str) -> Option<&'j str> {
+pub(super) fn text<'j>(json: &'j Value, name: &str) -> Option<&'j str> {
     json.get(name).and_then(Value::as_str)
 }
 
 fn decoded(part: &str) -> Option<Value> {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()
+}
+
+/// What a client has signed.
+pub(super) struct Jws<'j> {
+    pub(super) header: Value,
+    pub(super) claims: Value,
+    input: &'j str,
+    signature: Vec<u8>,
+}
+
+impl<'j> Jws<'j> {
+    pub(super) fn read(jws: &'j str) -> Option<Self> {
+        let (input, signature) = jws.rsplit_once('.')?;
+        let (header, claims) = input.split_once('.')?;
+        Some(Self {
+            header: decoded(header)?,
+            claims: decoded(claims)?,
+            input,
+            signature: URL_SAFE_NO_PAD.decode(signature).ok()?,
+        })
+    }
+
+    /// Whether one of these keys has signed it, a JWK Set.
+    pub(super) fn check(&self, jwks: &Value) -> Result<(), &'static str> {
+        let keys = jwks.get("keys").and_then(Value::as_array);
+        let is_named = |key: &&Value| {
+            ["kid", "alg"]
+                .iter()
+                .all(|name| text(key, name) == text(&self.header, name))
+        };
+        let key = keys.into_iter().flatten().find(is_named);
+        if !is_signed(
+            key.ok_or("the key is unknown")?,
+            self.input,
+            &self.signature,
+        ) {
+            return Err("the signature is wrong");
+        }
+        Ok(())
+    }
 }
 
 /// Whether the key's owner has signed this. The algorithm is that of the key, whatever the header says.

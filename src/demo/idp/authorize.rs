@@ -9,7 +9,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use super::params::{Params, cookie};
 use super::request::{ACR_PASSWORD, ACR_STEP_UP, AuthorizationRequest, ResponseMode};
 use super::store::SignOn;
-use super::{PushedRequests, Shared, answer, login, pages};
+use super::{PushedRequests, Shared, answer, login, pages, request_object};
 
 pub(super) async fn by_query(request: HttpRequest, idp: Data<Shared>) -> HttpResponse {
     authorize(&request, request.query_string().as_bytes(), &idp)
@@ -39,7 +39,10 @@ fn authorize(request: &HttpRequest, params: &[u8], idp: &Shared) -> HttpResponse
         None if idp.options.pushed == PushedRequests::Required => {
             return pages::error("Authorization requests must be pushed here.");
         }
-        None => carried,
+        None => match request_object::unwrap(carried, idp) {
+            Ok(params) => params,
+            Err(refusal) => return pages::error(refusal),
+        },
     };
     let asked = match AuthorizationRequest::parse(&params, idp) {
         Ok(asked) => asked,
@@ -85,7 +88,8 @@ impl AuthorizationRequest {
         let response_mode = match params.one("response_mode") {
             None | Some("query") => ResponseMode::Query,
             Some("form_post") => ResponseMode::FormPost,
-            Some(_) => return Err("response_mode must be query or form_post."),
+            Some("jwt" | "query.jwt") => ResponseMode::Jwt,
+            Some(_) => return Err("response_mode must be query, form_post or jwt."),
         };
         Ok(Self {
             client_id: client_id.to_owned(),

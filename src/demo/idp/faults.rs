@@ -18,6 +18,8 @@ pub enum Fault {
     Discovery(DiscoveryFault),
     /// In ID tokens.
     IdToken(IdTokenFault),
+    /// In signed authorization responses, which are forged as ID tokens are.
+    SignedResponse(IdTokenFault),
     /// At the JWKS endpoint.
     Jwks(EndpointFault),
     /// A member is set in each published key.
@@ -88,6 +90,8 @@ pub enum IdTokenFault {
 pub enum AuthorizationFault {
     /// `error=access_denied`, with markup in `error_description`, instead of a code.
     AccessDenied,
+    /// A parameter stands beside a signed response.
+    Beside(&'static str, &'static str),
     /// Another error code, instead of a code.
     Error(&'static str),
     /// `iss` is left out (RFC 9207).

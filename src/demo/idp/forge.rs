@@ -1,4 +1,4 @@
-//! ID tokens, signed as they should be or as a test wants them.
+//! ID tokens and authorization responses, signed as they should be or as a test wants them.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,18 +10,32 @@ use super::faults::{Fault, IdTokenFault};
 use super::keys::{KeyFailure, signing_input};
 use super::store::Proof;
 
-pub(super) fn id_token(
-    idp: &Shared,
-    client_id: &str,
-    mut claims: Value,
-) -> Result<String, KeyFailure> {
+pub(super) fn id_token(idp: &Shared, client_id: &str, claims: Value) -> Result<String, KeyFailure> {
     let faults = idp.faults.take(|fault| match fault {
         Fault::IdToken(fault) => Some(fault.clone()),
         _ => None,
     });
+    signed(idp, client_id, claims, &faults)
+}
+
+/// A signed authorization response (JARM §2.1).
+pub(super) fn response(idp: &Shared, client_id: &str, claims: Value) -> Result<String, KeyFailure> {
+    let faults = idp.faults.take(|fault| match fault {
+        Fault::SignedResponse(fault) => Some(fault.clone()),
+        _ => None,
+    });
+    signed(idp, client_id, claims, &faults)
+}
+
+fn signed(
+    idp: &Shared,
+    client_id: &str,
+    mut claims: Value,
+    faults: &[IdTokenFault],
+) -> Result<String, KeyFailure> {
     let keys = idp.keys();
     let mut header = json!({ "alg": keys.algorithm().as_str(), "kid": keys.kid(), "typ": "JWT" });
-    for fault in &faults {
+    for fault in faults {
         match fault {
             IdTokenFault::Claim(name, value) => set(&mut claims, name, value.clone()),
             IdTokenFault::WithoutClaim(name) => unset(&mut claims, name),

@@ -64,7 +64,7 @@ fn metadata(issuer: &str) -> Value {
         "end_session_endpoint": at("/end_session"),
         "scopes_supported": ["openid", "profile", "email", "roles", "offline_access"],
         "response_types_supported": ["code"],
-        "response_modes_supported": ["query", "form_post"],
+        "response_modes_supported": ["query", "form_post", "jwt", "query.jwt"],
         "grant_types_supported": ["authorization_code", "client_credentials", "refresh_token"],
         "acr_values_supported": [ACR_PASSWORD, ACR_STEP_UP],
         "subject_types_supported": ["public"],
@@ -73,13 +73,15 @@ fn metadata(issuer: &str) -> Value {
         "token_endpoint_auth_signing_alg_values_supported": signing_algorithms,
         "revocation_endpoint_auth_methods_supported": auth_methods,
         "revocation_endpoint_auth_signing_alg_values_supported": signing_algorithms,
+        "authorization_signing_alg_values_supported": ["ES256", "ES384"],
         "claims_supported": [
             "sub", "iss", "aud", "iat", "exp", "auth_time", "nonce", "acr", "sid", "at_hash",
             "name", "email", "roles",
         ],
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": true,
-        "request_parameter_supported": false,
+        "request_object_signing_alg_values_supported": signing_algorithms,
+        "request_parameter_supported": true,
         "request_uri_parameter_supported": false,
     })
 }

@@ -8,7 +8,7 @@
 //! - A request with an unknown client or redirect URI is never answered by a redirect (RFC 9700 §4.11.2).
 //!
 //! # Spec
-//! OpenID Connect Core 1.0, Discovery 1.0, RP-Initiated Logout 1.0; RFC 6749, 7009, 7636, 9068, 9126, 9207.
+//! OpenID Connect Core 1.0, Discovery 1.0, RP-Initiated Logout 1.0; RFC 6749, 7009, 7636, 9068, 9101, 9126, 9207.
 //!
 //! # Why we have our own
 //! The quick start and the tests need no download, start in milliseconds, and can misbehave on request. Other tests run against a
@@ -31,6 +31,7 @@ mod pages;
 mod params;
 mod pushed;
 mod request;
+mod request_object;
 mod store;
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 /// What the provider has been asked so far.
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
@@ -13,10 +15,12 @@ pub struct Observed {
     pub authorize: u32,
     /// The names of the parameters that browsers carried there, request by request.
     pub carried: Vec<Vec<String>>,
-    /// Pushed authorization requests that were accepted: names and values.
+    /// Pushed authorization requests of clients that proved who they are: names and values.
     pub pushed: Vec<Vec<(String, String)>>,
     /// Requests at the token endpoint, by `grant_type`.
     pub token: BTreeMap<String, u32>,
+    /// Request objects that were accepted: header and claims.
+    pub request_objects: Vec<(Value, Value)>,
     /// Requests for userinfo.
     pub userinfo: u32,
     /// Tokens that clients wanted revoked, in that order, known or not.

@@ -2,6 +2,7 @@
 
 use actix_web::HttpRequest;
 use actix_web::http::header;
+use serde_json::Value;
 
 /// Parameters that come at most once each (RFC 6749 §3.1), but for `resource` (RFC 8707 §2).
 #[derive(Clone, Debug, Default)]
@@ -26,6 +27,23 @@ impl Params {
     /// A parameter without value counts as left out (RFC 6749 §3.1).
     pub(super) fn one(&self, name: &str) -> Option<&str> {
         self.all(name).next()
+    }
+
+    /// The members of a JSON object. A list is a parameter that comes several times.
+    pub(super) fn of<'m>(members: impl Iterator<Item = (&'m String, &'m Value)>) -> Self {
+        let mut params = Vec::new();
+        for (name, value) in members {
+            let values = value
+                .as_array()
+                .map_or(std::slice::from_ref(value), Vec::as_slice);
+            params.extend(values.iter().map(|value| {
+                let text = value
+                    .as_str()
+                    .map_or_else(|| value.to_string(), str::to_owned);
+                (name.clone(), text)
+            }));
+        }
+        Self(params)
     }
 
     /// The names of all parameters, in order.

@@ -10,7 +10,7 @@ use super::faults::{Fault, PushedFault};
 use super::params::Params;
 use super::request::AuthorizationRequest;
 use super::store::PUSHED_LIFETIME;
-use super::{PushedRequests, Shared, metadata, mint};
+use super::{PushedRequests, Shared, metadata, mint, request_object};
 
 pub(super) async fn push(request: HttpRequest, body: Bytes, idp: Data<Shared>) -> HttpResponse {
     if idp.options.pushed == PushedRequests::No {
@@ -47,9 +47,12 @@ fn accept(request: &HttpRequest, params: Params, idp: &Shared) -> Result<String,
     if params.one("client_id") != Some(&client_id) {
         return Err(invalid("client_id is missing"));
     }
+    idp.observed().pushed.push(params.pairs());
     if params.one("request_uri").is_some() {
         return Err(invalid("a reference cannot be pushed"));
     }
+    let params = request_object::unwrap(params, idp)
+        .map_err(|why| OAuthError("invalid_request_object", why))?;
     let asked = AuthorizationRequest::parse(&params, idp).map_err(invalid)?;
     asked
         .check(&params)
@@ -58,7 +61,6 @@ fn accept(request: &HttpRequest, params: Params, idp: &Shared) -> Result<String,
         "urn:ietf:params:oauth:request_uri:{}",
         mint::random_text(32)
     );
-    idp.observed().pushed.push(params.pairs());
     idp.store().add_pushed(&reference, params, idp.now());
     Ok(reference)
 }

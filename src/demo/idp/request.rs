@@ -12,6 +12,8 @@ pub(super) const ACR_STEP_UP: &str = "urn:demo:step-up";
 pub(super) enum ResponseMode {
     /// OAuth 2.0 Form Post Response Mode.
     FormPost,
+    /// Signed, in the redirect URI's query (JARM).
+    Jwt,
     /// In the redirect URI's query.
     Query,
 }

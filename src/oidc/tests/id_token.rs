@@ -51,6 +51,7 @@ pub(super) fn known(keys: &[Value]) -> Known {
             iss_parameter: false,
             algorithms: ALGORITHMS.to_vec(),
             gaps: Vec::new(),
+            response_algorithms: Vec::new(),
             plain_http: PlainHttp::Never,
         }),
         keys: KeySet::read(keys),
