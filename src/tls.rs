@@ -1,19 +1,21 @@
-//! PEM files: certificates, trust anchors, and what a TLS listener shows.
+//! PEM files: certificates, trust anchors, and what a TLS listener or client shows.
 //!
 //! `config` checks files with the functions that later read them, so that a file that passes the check also works.
 //!
 //! # Invariants
 //! - No error quotes a file. Each names it.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::client::ResolvesClientCert;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::ResolvesServerCert;
-use rustls::sign::CertifiedKey;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{RootCertStore, ServerConfig};
 use zeroize::Zeroizing;
 
@@ -107,11 +109,48 @@ pub fn certified(cert: &Path, key: &Path) -> Result<CertifiedKey, PemError> {
         error,
     };
     let chain = certificates(cert)?;
-    let pem = Zeroizing::new(read(key)?);
-    let private =
-        PrivateKeyDer::from_pem_slice(&pem).map_err(|_| PemError::NoKey(key.to_owned()))?;
+    let private = private_key(key)?;
     let provider = rustls::crypto::ring::default_provider();
     CertifiedKey::from_der(chain, private, &provider).map_err(unusable)
+}
+
+/// What we show to servers that ask for a certificate (RFC 8446 §4.3.2), and what proves it. Clones share them.
+#[derive(Clone)]
+pub struct ClientCertificate(Arc<CertifiedKey>);
+
+impl ClientCertificate {
+    /// Reads the certificate chain of one file, and its private key from another or from the same.
+    pub fn read(cert: &Path, key: &Path) -> Result<Self, PemError> {
+        Ok(Self(Arc::new(certified(cert, key)?)))
+    }
+
+    /// It, for a TLS client.
+    pub fn resolver(&self) -> Arc<dyn ResolvesClientCert> {
+        Arc::new(SingleCertAndKey::from(Arc::clone(&self.0)))
+    }
+}
+
+impl PartialEq for ClientCertificate {
+    /// A certificate names its key.
+    fn eq(&self, other: &Self) -> bool {
+        self.0.cert == other.0.cert
+    }
+}
+
+impl fmt::Debug for ClientCertificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ClientCertificate(..)")
+    }
+}
+
+/// Whether a file holds a private key.
+pub fn has_private_key(path: &Path) -> bool {
+    private_key(path).is_ok()
+}
+
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, PemError> {
+    let pem = Zeroizing::new(read(path)?);
+    PrivateKeyDer::from_pem_slice(&pem).map_err(|_| PemError::NoKey(path.to_owned()))
 }
 
 /// A listener that asks at each handshake what to show.

@@ -158,10 +158,12 @@ pub(super) struct Oidc {
     pub(super) client_id: Option<String>,
     /// Where its secret is. Required, unless it authenticates by a key.
     pub(super) client_secret: Option<SecretReference>,
-    /// `client_secret_basic`, `client_secret_post` or `private_key_jwt`.
+    /// `client_secret_basic`, `client_secret_post`, `private_key_jwt`, `tls_client_auth` or `self_signed_tls_client_auth`.
     pub(super) client_auth: String,
     /// Where its private keys are.
     pub(super) client_key: Option<SecretReference>,
+    /// The certificate that it shows to the provider.
+    pub(super) client_cert: Option<ClientCert>,
     /// `never`, `missing` or `always`: when the `UserInfo` endpoint is asked.
     pub(super) userinfo: String,
     /// Further values that may stand in the ID token's `aud`.
@@ -201,6 +203,21 @@ pub(super) struct Oidc {
     pub(super) logout_token_without_exp: String,
     /// `auto`, `always` or `never`: whether to present a refresh token again that may be spent.
     pub(super) repeat_refresh: String,
+}
+
+/// `frontend.<name>.oidc.client_cert`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table { cert = …, key = … } or { file = … }"
+)]
+pub(super) struct ClientCert {
+    /// PEM file: the certificate, then its intermediates.
+    pub(super) cert: Option<String>,
+    /// PEM file: its private key.
+    pub(super) key: Option<String>,
+    /// PEM file: both. Without a key in it, `client_key` is the key.
+    pub(super) file: Option<String>,
 }
 
 /// `frontend.<name>.oidc.endpoints`

@@ -5,7 +5,7 @@
 //! - Each request that a key authenticates has an assertion of its own, so that the provider can refuse a repeated one.
 //!
 //! # Spec
-//! RFC 6749 §2.3.1; RFC 7523 §2.2, §3; RFC 8707 §2.2; OpenID Connect Core §9; FAPI 2.0 Security Profile §5.3.3.
+//! RFC 6749 §2.3.1; RFC 7523 §2.2, §3; RFC 8705 §2; RFC 8707 §2.2; OpenID Connect Core §9; FAPI 2.0 Security Profile §5.3.3.
 //!
 //! # Why the audience is the issuer
 //! An assertion for an address could be presented elsewhere by whoever made us believe in that address. The issuer is
@@ -23,7 +23,9 @@ use url::Url;
 use url::form_urlencoded::{Serializer, byte_serialize};
 use zeroize::Zeroizing;
 
-use super::{ClientAuth, ClientKeys, OidcError, Provider};
+use super::http::Channel;
+use super::metadata::Metadata;
+use super::{ClientAuth, ClientKeys, IdpClient, OidcError, Provider};
 
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
@@ -31,6 +33,12 @@ const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer
 const ASSERTION_LIFETIME: u64 = 60;
 
 impl Provider {
+    /// The way to the provider's endpoints for what the client asks in its own name: with its certificate, if it has one.
+    pub(super) fn channel<'h>(&self, http: &'h IdpClient, metadata: &Metadata) -> Channel<'h> {
+        let certificate = self.settings().certificate.clone();
+        http.within(metadata.plain_http).showing(certificate)
+    }
+
     /// A request with these parameters, and one `resource` for each of `resources`.
     pub(super) fn client_request(
         &self,
@@ -60,6 +68,8 @@ impl Provider {
             ClientAuth::ClientSecretPost(secret) => {
                 form.append_pair("client_secret", secret.secret());
             }
+            // RFC 8705 §2: the connection proves it.
+            ClientAuth::SelfSignedTls | ClientAuth::Tls => {}
             ClientAuth::PrivateKeyJwt(keys) => {
                 let assertion = self
                     .assertion(keys)

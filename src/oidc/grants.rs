@@ -96,7 +96,7 @@ impl Provider {
         let known = self.known(http).await?;
         let endpoint = &known.metadata.token_endpoint;
         let request = self.client_request(endpoint, grant, &[])?;
-        let answer = http.within(known.metadata.plain_http).send(request).await;
+        let answer = self.channel(http, &known.metadata).send(request).await;
         self.heard(&answer);
         token_response::read_and_erase(self.settings(), answer?, grant)
     }
@@ -109,7 +109,7 @@ impl Provider {
         let known = self.known(http).await?;
         let endpoint = &known.metadata.token_endpoint;
         let request = self.client_request(endpoint, grant, &self.settings().resources)?;
-        Ok((http.within(known.metadata.plain_http), request))
+        Ok((self.channel(http, &known.metadata), request))
     }
 }
 

@@ -36,7 +36,7 @@ use super::egress::{Egress, HttpProxy};
 use super::transport;
 use crate::names::is_loopback_host;
 use crate::telemetry::RequestScope;
-use crate::tls;
+use crate::tls::{self, ClientCertificate};
 
 /// Longest answer, in bytes. Metadata and key sets take some tens of KiB.
 const BODY_LIMIT: usize = 1024 * 1024;
@@ -71,6 +71,7 @@ impl PlainHttp {
 /// Per-worker HTTP client for identity providers.
 #[derive(Clone)]
 pub struct IdpClient {
+    roots: Arc<RootCertStore>,
     tls: Arc<ClientConfig>,
     egress: Egress,
     timeout: Duration,
@@ -92,8 +93,10 @@ impl IdpClient {
         // The builder below panics where two providers are compiled in and none is chosen. An error means that one has been
         // chosen already.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        let roots = Arc::new(roots(further_roots));
         Self {
-            tls: Arc::new(tls_config(further_roots)),
+            tls: Arc::new(tls_config(Arc::clone(&roots), None)),
+            roots,
             egress,
             timeout,
         }
@@ -104,6 +107,7 @@ impl IdpClient {
         Channel {
             client: self,
             plain_http,
+            certificate: None,
         }
     }
 
@@ -111,9 +115,16 @@ impl IdpClient {
         &self,
         request: HttpRequest,
         target: &Url,
+        certificate: Option<&ClientCertificate>,
     ) -> Result<HttpResponse, OidcError> {
         let proxy = self.egress.proxy_for(target);
-        let connecting = transport::connect(target, proxy, &self.tls);
+        let tls = match certificate {
+            None => Arc::clone(&self.tls),
+            Some(_) => Arc::new(tls_config(Arc::clone(&self.roots), certificate)),
+        };
+        // A proxy is not shown the certificate.
+        let proxy_tls = proxy.map(|proxy| (proxy, &self.tls));
+        let connecting = transport::connect(target, proxy_tls, &tls);
         // Shorter than the whole, so that a provider that cannot be reached is told from one that does not answer.
         let stream = tokio::time::timeout(self.timeout * 2 / 3, connecting)
             .await
@@ -196,9 +207,18 @@ fn outgoing(
 pub(super) struct Channel<'c> {
     client: &'c IdpClient,
     plain_http: PlainHttp,
+    certificate: Option<ClientCertificate>,
 }
 
 impl Channel<'_> {
+    /// The same, with what is shown to a provider that asks for a certificate.
+    pub(super) fn showing(self, certificate: Option<ClientCertificate>) -> Self {
+        Self {
+            certificate,
+            ..self
+        }
+    }
+
     /// One request, one answer of any status. Never repeated.
     pub(super) async fn send(&self, request: HttpRequest) -> Result<HttpResponse, OidcError> {
         self.send_once(request).await.map_err(|error| match error {
@@ -214,7 +234,10 @@ impl Channel<'_> {
             .filter(|url| self.plain_http.allows(url))
             .ok_or_else(|| invalid("an endpoint is not https://"))?;
         let limit = self.client.timeout;
-        tokio::time::timeout(limit, self.client.exchange(request, &target))
+        let exchange = self
+            .client
+            .exchange(request, &target, self.certificate.as_ref());
+        tokio::time::timeout(limit, exchange)
             .await
             .unwrap_or_else(|_| Err(lost(format!("no whole answer within {limit:?}"))))
             .map_err(|error| at(target.host_str().unwrap_or_default(), error))
@@ -226,7 +249,7 @@ pub(super) const fn is_outage(status: u16) -> bool {
     matches!(status, 408 | 425 | 429 | 500..=599)
 }
 
-fn tls_config(further_roots: Option<&Path>) -> ClientConfig {
+fn roots(further_roots: Option<&Path>) -> RootCertStore {
     let mut roots = RootCertStore::empty();
     roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     if let Some(file) = further_roots {
@@ -240,9 +263,15 @@ fn tls_config(further_roots: Option<&Path>) -> ClientConfig {
             Err(error) => log::error!("SSL_CERT_FILE: {error}; going on without it"),
         }
     }
-    let mut config = ClientConfig::builder()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    roots
+}
+
+fn tls_config(roots: Arc<RootCertStore>, certificate: Option<&ClientCertificate>) -> ClientConfig {
+    let builder = ClientConfig::builder().with_root_certificates(roots);
+    let mut config = match certificate {
+        Some(certificate) => builder.with_client_cert_resolver(certificate.resolver()),
+        None => builder.with_no_client_auth(),
+    };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config
 }

@@ -66,6 +66,15 @@ impl Members {
         }
     }
 
+    /// The members of an object in it.
+    pub(super) fn object(&self, name: &'static str) -> Result<Option<Self>, NotUnderstood> {
+        match self.0.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::Object(members)) => Ok(Some(Self(members.clone()))),
+            Some(_) => Err(NotUnderstood(name)),
+        }
+    }
+
     /// A list, whatever is in it.
     pub(super) fn list(&self, name: &'static str) -> Result<Option<&[Value]>, NotUnderstood> {
         match self.0.get(name) {

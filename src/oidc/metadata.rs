@@ -7,7 +7,7 @@
 //! - Members that are not used are not read, so they may hold anything, or be missing.
 //!
 //! # Spec
-//! OpenID Connect Discovery 1.0 §3, §4; RFC 8414 §2; RFC 9207 §3; RFC 9126 §5.
+//! OpenID Connect Discovery 1.0 §3, §4; RFC 8414 §2; RFC 8705 §5; RFC 9207 §3; RFC 9126 §5.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -104,11 +104,21 @@ impl Metadata {
                 "issuer is {issuer:?} and not {configured:?}"
             )));
         }
+        // RFC 8705 §5: where a client goes that shows a certificate, if that is elsewhere.
+        let aliases = match settings.certificate {
+            Some(_) => document.object("mtls_endpoint_aliases").map_err(odd)?,
+            None => None,
+        };
         let optional = |name: &'static str, configured: &Option<Url>| {
             if let Some(configured) = configured {
                 return Ok(Some(configured.clone()));
             }
-            let Some(text) = document.text(name).map_err(odd)? else {
+            let alias = match &aliases {
+                Some(aliases) => aliases.text(name).map_err(odd)?,
+                None => None,
+            };
+            let plain = || document.text(name).map_err(odd);
+            let Some(text) = alias.map_or_else(plain, |alias| Ok(Some(alias)))? else {
                 return Ok(None);
             };
             let url = Url::parse(text).map_err(|_| odd(NotUnderstood(name)))?;

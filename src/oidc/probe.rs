@@ -129,6 +129,7 @@ fn settings() -> ClientSettings {
         tenants: crate::oidc::Tenants::OneIssuer,
         client_id: CLIENT.to_owned(),
         client_auth: ClientAuth::ClientSecretBasic(ClientSecret::new(String::new())),
+        certificate: None,
         client_keys: None,
         trusted_audiences: Vec::new(),
         discovery_url: None,

@@ -28,7 +28,7 @@ impl Provider {
         params: &[(&str, &str)],
     ) -> Result<String, OidcError> {
         let request = self.client_request(endpoint, params, &[])?;
-        let answer = http.within(known.metadata.plain_http).send(request).await;
+        let answer = self.channel(http, &known.metadata).send(request).await;
         self.heard(&answer);
         let answer = answer?;
         if answer.status().is_success() {

@@ -28,7 +28,7 @@ impl Provider {
         };
         let form = [("token", token), ("token_type_hint", hint)];
         let request = self.client_request(endpoint, &form, &[])?;
-        let channel = http.within(known.metadata.plain_http);
+        let channel = self.channel(http, &known.metadata);
         let answer = channel.send(request).await?;
         // RFC 7009 §2.2: 200 for an unknown token, too.
         if answer.status().is_success() {

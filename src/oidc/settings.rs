@@ -8,6 +8,7 @@ use openidconnect::ClientSecret;
 use url::Url;
 
 use super::{ClientKeys, SigningAlgorithm, Tenants};
+use crate::tls::ClientCertificate;
 
 /// `[frontend.<name>.oidc]`, resolved.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +21,8 @@ pub struct ClientSettings {
     pub client_id: String,
     /// How it authenticates.
     pub client_auth: ClientAuth,
+    /// The certificate that it shows to the provider (RFC 8705).
+    pub certificate: Option<ClientCertificate>,
     /// Its own keys, which are published even while a secret still authenticates it.
     pub client_keys: Option<Arc<ClientKeys>>,
     /// Further values that may stand in an ID token's `aud`, beside the client.
@@ -71,6 +74,7 @@ impl ClientSettings {
             && self.endpoints == other.endpoints
             && self.allow_http == other.allow_http
             // What is kept of the metadata depends on these.
+            && self.certificate.is_some() == other.certificate.is_some()
             && self.authorization.par == other.authorization.par
             && self.authorization.response_mode == other.authorization.response_mode
             && self.id_token_signed_response_alg == other.id_token_signed_response_alg
@@ -176,6 +180,10 @@ pub enum ClientAuth {
     ClientSecretPost(ClientSecret),
     /// RFC 7523 §2.2: an assertion that the first of the client's keys has signed.
     PrivateKeyJwt(Arc<ClientKeys>),
+    /// RFC 8705 §2.2: a certificate that is registered at the provider itself.
+    SelfSignedTls,
+    /// RFC 8705 §2.1: a certificate whose name is registered at the provider.
+    Tls,
 }
 
 impl PartialEq for ClientAuth {
@@ -198,6 +206,8 @@ impl ClientAuth {
             Self::ClientSecretBasic(_) => "client_secret_basic",
             Self::ClientSecretPost(_) => "client_secret_post",
             Self::PrivateKeyJwt(_) => "private_key_jwt",
+            Self::SelfSignedTls => "self_signed_tls_client_auth",
+            Self::Tls => "tls_client_auth",
         }
     }
 
@@ -205,7 +215,7 @@ impl ClientAuth {
     pub const fn secret(&self) -> Option<&ClientSecret> {
         match self {
             Self::ClientSecretBasic(secret) | Self::ClientSecretPost(secret) => Some(secret),
-            Self::PrivateKeyJwt(_) => None,
+            Self::PrivateKeyJwt(_) | Self::SelfSignedTls | Self::Tls => None,
         }
     }
 }

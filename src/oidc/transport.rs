@@ -31,13 +31,13 @@ pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
-/// A connection over which `target` can be asked.
+/// A connection over which `target` can be asked. TLS to a proxy has a configuration of its own.
 pub(super) async fn connect(
     target: &Url,
-    proxy: Option<&HttpProxy>,
+    proxy: Option<(&HttpProxy, &Arc<ClientConfig>)>,
     tls: &Arc<ClientConfig>,
 ) -> Result<Box<dyn Stream>, OidcError> {
-    let Some(proxy) = proxy else {
+    let Some((proxy, proxy_tls)) = proxy else {
         return secured(tcp(target).await?, target, tls).await;
     };
     let of_proxy = |error| match error {
@@ -48,7 +48,9 @@ pub(super) async fn connect(
         error => error,
     };
     let stream = tcp(&proxy.url).await.map_err(of_proxy)?;
-    let stream = secured(stream, &proxy.url, tls).await.map_err(of_proxy)?;
+    let stream = secured(stream, &proxy.url, proxy_tls)
+        .await
+        .map_err(of_proxy)?;
     if target.scheme() != "https" {
         return Ok(stream);
     }

@@ -42,7 +42,7 @@ impl Provider {
             .header(AUTHORIZATION, bearer)
             .body(Vec::new())
             .map_err(|_| wrong("no request can be made for its URL"))?;
-        let answer = http.within(known.metadata.plain_http).send(request).await;
+        let answer = self.channel(http, &known.metadata).send(request).await;
         self.heard(&answer);
         let answer = answer?;
         match answer.status().as_u16() {

@@ -18,6 +18,7 @@ mod backchannel;
 mod claims;
 mod cli;
 mod client;
+mod client_certificate;
 mod client_keys;
 mod client_token;
 mod compose;

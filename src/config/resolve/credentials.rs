@@ -1,4 +1,4 @@
-//! What a client proves itself with: `client_auth`, `client_secret`, `client_key`.
+//! What a client proves itself with: `client_auth`, `client_secret`, `client_key`. Its certificate is in `client_certificate`.
 
 use std::sync::Arc;
 
@@ -17,6 +17,8 @@ enum Method {
     Basic,
     Post,
     PrivateKeyJwt,
+    SelfSignedTls,
+    Tls,
 }
 
 /// The client's own keys, if it has any.
@@ -58,6 +60,8 @@ pub(super) fn client_auth(
             ("client_secret_basic", Method::Basic),
             ("client_secret_post", Method::Post),
             ("private_key_jwt", Method::PrivateKeyJwt),
+            ("self_signed_tls_client_auth", Method::SelfSignedTls),
+            ("tls_client_auth", Method::Tls),
         ],
     );
     let at_secret = at.child("client_secret");
@@ -79,6 +83,19 @@ pub(super) fn client_auth(
             let at = at.child("client_key").child("file");
             let keys = resolver.required(&at, keys.as_ref(), A_KEY)?;
             fine.then(|| ClientAuth::PrivateKeyJwt(Arc::clone(keys)))
+        }
+        Some(tls @ (Method::SelfSignedTls | Method::Tls)) => {
+            let method = match tls {
+                Method::Tls => ClientAuth::Tls,
+                _ => ClientAuth::SelfSignedTls,
+            };
+            let fine = resolver.ensure(
+                oidc.client_secret.is_none(),
+                &at_secret,
+                "a client that shows a certificate uses no secret",
+                "remove the secret, or write client_auth = \"client_secret_basic\"",
+            );
+            fine.then_some(method)
         }
         None => {
             // A mistake in the method does not hide one in the secret.

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::resolver::{Noted, Resolver};
-use super::{
-    assets, authorization, claim, csrf_header, documents, oidc, policy, route, session,
-};
+use super::{assets, authorization, claim, csrf_header, documents, oidc, policy, route, session};
 use crate::config::key_path::KeyPath;
 use crate::config::settings;
 use crate::frontend::{Frontend, Route, RouteTable};

@@ -8,6 +8,7 @@ mod call;
 mod certificate;
 mod check;
 mod claim;
+mod client_certificate;
 mod coordination;
 mod credentials;
 mod csrf_header;

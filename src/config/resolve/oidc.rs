@@ -6,6 +6,7 @@ use url::Url;
 
 use super::authorization;
 use super::check::is_scope;
+use super::client_certificate;
 use super::credentials;
 use super::provider;
 use super::resolver::{DAY, HOUR, MINUTE, Noted, Resolver, SECOND};
@@ -66,6 +67,7 @@ pub(super) fn resolve(
             )
         });
     let client_keys = credentials::client_keys(resolver, at, oidc);
+    let certificate = client_certificate::resolve(resolver, at, oidc);
     let client_auth = credentials::client_auth(resolver, at, oidc, &client_keys);
     let repeat_refresh = resolver.choice(
         &at.child("repeat_refresh"),
@@ -112,6 +114,7 @@ pub(super) fn resolve(
         tenants: tenants?,
         client_id: client_id?.clone(),
         client_auth: client_auth?,
+        certificate: certificate.ok()?,
         client_keys: client_keys.ok()?,
         trusted_audiences: oidc.trusted_audiences.clone(),
         discovery_url: discovery_url.ok()?,

@@ -1,6 +1,7 @@
 //! The way from text to domain values as a whole. The parts also have tests of their own.
 
 mod any_value;
+mod client_certificate;
 mod client_keys;
 mod example;
 mod keys;

@@ -55,7 +55,13 @@ pub(super) fn authenticate(
         }
         (Some(value), None) => value.to_str().ok().and_then(basic).ok_or(refused)?,
         (None, Some(secret)) => (params.owned("client_id").ok_or(refused)?, secret.to_owned()),
-        (None, None) => return Err(refused),
+        (None, None) => {
+            let client_id = params.owned("client_id").ok_or(refused)?;
+            let store = idp.store();
+            let client = store.clients.get(&client_id).ok_or(refused)?;
+            let is_certified = matches!(client.proof, Proof::Certificate);
+            return is_certified.then_some(client_id).ok_or(refused);
+        }
     };
     if params
         .one("client_id")
@@ -69,7 +75,7 @@ pub(super) fn authenticate(
         Proof::Secret(known) if bool::from(known.as_bytes().ct_eq(secret.as_bytes())) => {
             Ok(client_id)
         }
-        Proof::Secret(_) | Proof::Keys(_) => Err(refused),
+        Proof::Secret(_) | Proof::Keys(_) | Proof::Certificate => Err(refused),
     }
 }
 

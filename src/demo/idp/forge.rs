@@ -57,7 +57,7 @@ fn signed(
             .get(client_id)
             .and_then(|client| match &client.proof {
                 Proof::Secret(secret) => Some(secret.clone()),
-                Proof::Keys(_) => None,
+                Proof::Keys(_) | Proof::Certificate => None,
             });
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret.unwrap_or_default().as_bytes());
         let input = signing_input(&header, &claims);

@@ -120,6 +120,13 @@ impl Idp {
         }
     }
 
+    /// From now on a client authenticates by its certificate, which somebody verifies who terminates TLS in front.
+    pub fn trust_certificate(&self, client_id: &str) {
+        if let Some(client) = self.shared.store().clients.get_mut(client_id) {
+            client.proof = Proof::Certificate;
+        }
+    }
+
     /// A new client secret, which is already among [`Idp::minted`].
     pub fn random_client_secret(&self) -> String {
         self.shared.minted.random(Secret::ClientSecret)

@@ -28,6 +28,8 @@ const SIGN_ON_LIFETIME: Duration = Duration::from_hours(12);
 /// What a client authenticates with.
 #[derive(Clone, Debug)]
 pub(super) enum Proof {
+    /// A certificate. What terminates TLS in front has verified it.
+    Certificate,
     /// What it signs with one of these keys, a JWK Set.
     Keys(Value),
     Secret(String),

@@ -44,6 +44,7 @@ fn settings(issuer: &str) -> ClientSettings {
         tenants: crate::oidc::Tenants::OneIssuer,
         client_id: "shop".to_owned(),
         client_auth: ClientAuth::ClientSecretBasic(ClientSecret::new("canary-secret".to_owned())),
+        certificate: None,
         client_keys: None,
         trusted_audiences: Vec::new(),
         discovery_url: None,
