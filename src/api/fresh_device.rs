@@ -28,7 +28,7 @@ pub(super) fn prove_first(
     };
     let proved = session
         .binding()
-        .and_then(|binding| ctx.wallet.device_proof(binding));
+        .and_then(|binding| ctx.wallet.device_proof(binding).ok());
     let proved = proved.ok_or_else(|| ctx.frontend.device_proof_required())?;
     if ctx.now.since(proved) <= FRESH {
         return Ok(None);

@@ -335,6 +335,21 @@ mod tests {
     }
 
     #[test]
+    fn that_a_session_was_bound_ends_none_and_is_known_of_it_alone() {
+        let session = samples::session(NOW);
+        let table = Revocations::default();
+        assert_eq!(table.bound_since(&session.id), None);
+        let revocation = Revocation::Unbound {
+            session: session.id,
+            bound_at: NOW,
+        };
+        table.revoke(&revocation, LATER, NOW);
+        assert!(!table.is_revoked(&session));
+        assert_eq!(table.bound_since(&session.id), Some(NOW));
+        assert_eq!(table.bound_since(&SessionId([9; 16])), None);
+    }
+
+    #[test]
     fn sessions_without_a_sid_are_ended_by_themselves() {
         // B66
         let without_sid = |subject: &str| Session {

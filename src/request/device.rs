@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::caller::Caller;
 use super::ctx::Ctx;
 use crate::frontend::Target;
+use crate::keyring::OpenError;
 use crate::problem::Problem;
 use crate::session::{DeviceBinding, Session};
 
@@ -23,7 +24,7 @@ const SKIPPED: &str = "secure-session-skipped";
 
 impl Ctx<'_> {
     /// Refuses a copy of a bound session that is used elsewhere, and where sessions must be bound one that is not.
-    pub fn check_device(&self, target: Target<'_, '_>) -> Result<(), Problem> {
+    pub async fn check_device(&mut self, target: Target<'_, '_>) -> Result<(), Problem> {
         let mode = self.frontend.session.device_binding;
         let Caller::Browser(session) = &self.caller else {
             return Ok(());
@@ -34,7 +35,12 @@ impl Ctx<'_> {
         let Some(binding) = session.binding() else {
             return self.check_unbound(session, mode);
         };
-        if self.wallet.device_proof(binding).is_some() {
+        let mut proof = self.wallet.device_proof(binding);
+        if proof == Err(OpenError::UnknownKey) && self.look_for_keys().await {
+            // Another replica sealed it with a key that this one had not read.
+            proof = self.wallet.device_proof(binding);
+        }
+        if proof.is_ok() {
             return Ok(());
         }
         let says_why = self.request.headers().contains_key(SKIPPED);

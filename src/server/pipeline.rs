@@ -112,7 +112,7 @@ async fn serve(
         // 6 Was it ended: 503 if that cannot be known.
         ctx.check_revocations(session_use)?;
         // And is it on its device: 401.
-        ctx.check_device(target)?;
+        ctx.check_device(target).await?;
     }
     // 7 May it be done, and 8 do it.
     match target {

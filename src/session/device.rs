@@ -11,6 +11,7 @@ use super::jar::Jar;
 use super::kind::Kind;
 use super::wallet::Wallet;
 use crate::clock::UnixTime;
+use crate::keyring::OpenError;
 
 impl Jar {
     /// Name and attributes of the cookie, as the browser must find them.
@@ -24,12 +25,15 @@ impl Jar {
 
 impl Wallet<'_> {
     /// When the device of this binding proved last, if that counts still.
-    pub fn device_proof(&self, binding: Binding) -> Option<UnixTime> {
-        let value = self.received.value(Kind::Device)?;
+    pub fn device_proof(&self, binding: Binding) -> Result<UnixTime, OpenError> {
+        let value = self.received.value(Kind::Device);
         let envelope = self.jar.envelope::<Proved>(Kind::Device);
-        let proved = envelope.open(|_| Some(value), &self.keys).ok()?.state;
-        let counts = proved.binding == binding && self.now < proved.until;
-        counts.then_some(proved.at)
+        let proved = envelope.open(|_| value, &self.keys)?.state;
+        if proved.binding == binding && self.now < proved.until {
+            Ok(proved.at)
+        } else {
+            Err(OpenError::Rejected)
+        }
     }
 
     /// Notes that the device of this binding has proved now. It counts for this long.

@@ -32,6 +32,7 @@ use criterion::{BenchmarkGroup, Criterion, measurement::WallTime};
 use sealgate::clock::UnixTime;
 use sealgate::fuzzing;
 use sealgate::keyring::{Alg, Key, KeyRing, SEAL_OVERHEAD};
+use sealgate::proof::{KEY_BYTES, PublicKey};
 use sealgate::session::{
     Compression, Jar, LoginAttempt, OpenResult, OpenedSessions, SetCookies, Wallet,
 };
@@ -58,6 +59,7 @@ fn main() {
         .configure_from_args();
     times(&mut criterion);
     logins(&mut criterion);
+    devices(&mut criterion);
     sizes();
     criterion.final_summary();
 }
@@ -317,6 +319,31 @@ impl Floor {
 }
 
 /// What a stranger can make us do: a login with five cookies that bear the names of logins and open not.
+/// What a request of a bound session costs beside one that is not bound: its `-device` is opened.
+fn devices(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("device");
+    for alg in Alg::ALL {
+        let tokens = token_sets::plain();
+        let scene = Scene::new(&tokens, alg, Compression::Zstd);
+        let mut bound = scene.session.clone();
+        bound.device = Some(PublicKey::from_bytes([9; KEY_BYTES]));
+        let binding = bound.binding().expect("it is bound");
+        let mut first = scene.wallet("");
+        first.store_device_proof(binding, Duration::from_mins(5));
+        let line = pairs(first.set_cookies());
+        let wallet = scene.wallet(&line);
+        assert!(wallet.device_proof(binding).is_ok());
+        let cost = median(&mut group, &format!("proof {alg}"), || {
+            let binding = bound.binding().expect("it is bound");
+            black_box(wallet.device_proof(binding).is_ok());
+        });
+        if let Some(cost) = cost {
+            println!("a bound session costs {cost:.0} ns more with {alg}");
+        }
+    }
+    group.finish();
+}
+
 fn logins(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("logins");
     let scene = Scene::new(&token_sets::plain(), Alg::default(), Compression::Zstd);

@@ -6,7 +6,8 @@ use sealgate::demo::idp::{Faults, TokenFault};
 use serde_json::json;
 
 use crate::support::device::{self, COOKIE, Device, challenge_of, offered, registration};
-use crate::support::{Browser, Initiator, Request, TestBff};
+use crate::support::process::eventually;
+use crate::support::{Browser, Initiator, ORIGIN, Request, Site, TestBff};
 
 fn bff_with(mode: &str, tables: &str) -> TestBff {
     TestBff::with(|setup| {
@@ -538,6 +539,78 @@ fn any_replica_takes_the_proof() {
     browser.resolve("shop.test", other.addr);
     assert_eq!(browser.fetch("GET", "/api/echo").status, 200);
     assert_eq!(device.prove(&mut browser).status, 200);
+}
+
+#[test]
+fn a_replica_that_has_not_read_the_newest_key_takes_its_proof() {
+    let site = Site::with(
+        ORIGIN,
+        "",
+        "[frontend.shop.session]\ndevice_binding = \"preferred\"\n",
+    );
+    let (ahead, behind) = (site.serve(), site.serve());
+    let mut browser = site.signed_in(&ahead);
+    let mut device = Device::bind(&mut browser);
+    site.place.rotate(&["--now"]);
+    ahead.reload("ok");
+    let proof = |browser: &Browser| browser.cookie(COOKIE).unwrap().value.clone();
+    let before = proof(&browser);
+    assert_eq!(device.prove(&mut browser).status, 200);
+    assert_ne!(proof(&browser), before);
+    browser.resolve("shop.test", behind.addr);
+    eventually("a look at the directory", || {
+        (browser.fetch("GET", "/api/x").status == 200).then_some(())
+    });
+}
+
+#[test]
+fn the_scope_is_the_paths_that_ask() {
+    let route = |name: &str, path: &str, token: &str| {
+        format!(
+            "[frontend.shop.route.{name}]\npath = \"{path}\"\nupstream = \"api\"\ntoken = \"{token}\"\n"
+        )
+    };
+    let tables = [
+        route("all", "/api", "none"),
+        route("own", "/api/u/{sub}/box", "user"),
+        route("open", "/api/u/{sub}", "none"),
+        route("deep", "/api/public/deep", "user_or_none"),
+    ];
+    let bff = bff_with("preferred", &tables.concat());
+    let mut browser = bff.signed_in();
+    let mut device = Device::bind(&mut browser);
+    let config = device.prove(&mut browser).json();
+    let rules = config["scope"]["scope_specification"].as_array().unwrap();
+    // The last rule that a path is below decides.
+    let in_scope = |path: &str| {
+        let fits = |rule: &&serde_json::Value| {
+            let front = rule["path"].as_str().unwrap();
+            let rest = path.strip_prefix(front);
+            front == "/" || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        let rule = rules.iter().rev().find(fits).unwrap();
+        rule["type"] == "include"
+    };
+    for (path, asks) in [
+        ("/", false),
+        ("/index.html", false),
+        ("/api/echo", true),
+        ("/api/echo/7", true),
+        ("/api/echoes", false),
+        ("/api/public", false),
+        ("/api/public/deep", true),
+        ("/api/other", false),
+        ("/api/u/ada/box", true),
+        ("/bff/user", true),
+        ("/bff/session", true),
+        ("/bff/login", false),
+        ("/bff/callback", false),
+        ("/bff/logout", false),
+        ("/bff/device", false),
+        ("/bff/device/refresh", false),
+    ] {
+        assert_eq!(in_scope(path), asks, "{path}");
+    }
 }
 
 #[test]

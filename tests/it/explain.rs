@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use sealgate::clock::Clock;
 use sealgate::keyring::{self, Alg, KeyRing, RotateOptions};
+use sealgate::proof::{KEY_BYTES, PublicKey};
 use sealgate::session::{Compression, Jar, LogoutHint};
 
 use crate::support::ConfigText;
@@ -42,6 +43,7 @@ fn desk() -> Desk {
     let begun = now.minus(Duration::from_mins(61));
     let mut session = tokens.session();
     session.started_at = begun;
+    session.device = Some(PublicKey::from_bytes([9; KEY_BYTES]));
     session.ends_at = begun.plus(Duration::from_hours(8));
     session.tokens.issued_at = begun;
     session.tokens.expires_at = begun.plus(Duration::from_mins(5));
@@ -55,6 +57,8 @@ fn desk() -> Desk {
         id_token: tokens.id_token.clone(),
     };
     first.store_hint(&hint).unwrap();
+    let binding = session.binding().unwrap();
+    later.store_device_proof(binding, Duration::from_mins(5));
     let answers = [first.set_cookies(), later.set_cookies()];
     let pairs: Vec<&str> = answers
         .iter()
@@ -116,6 +120,9 @@ fn a_session_is_described_by_ages_and_sizes_and_never_by_tokens() {
         "(the primary)",
         "zstd, dictionary 1",
         "active",
+        "bound to the key ",
+        "__Host-shop-device: device of frontend shop",
+        "counts until     20",
         "1h01m ago",
         "1m0",
         "in 6h5",

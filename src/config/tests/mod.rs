@@ -3,6 +3,7 @@
 mod any_value;
 mod client_certificate;
 mod client_keys;
+mod device;
 mod example;
 mod keys;
 mod layers;

@@ -60,6 +60,11 @@ pub(super) fn of(problem: &Problem, endpoint: Option<Endpoint>) -> Words {
              has ended.",
             SIGN_IN,
         ),
+        Problem::DeviceProofRequired { .. } => (
+            "Please sign in again",
+            "Your sign-in belongs to a device, and this browser did not prove that it is on it.",
+            SIGN_IN,
+        ),
         Problem::StepUpRequired { .. } => (
             "Please sign in once more",
             "This page needs a stronger or more recent sign-in than yours.",
@@ -259,6 +264,9 @@ mod tests {
             Problem::BodyTooLarge,
             Problem::CrossSiteRequest("the Origin is another one"),
             Problem::CrossSiteRequest(csrf::TYPED),
+            Problem::DeviceProofRequired {
+                login_url: login_url(),
+            },
             Problem::ExpectationFailed,
             Problem::Forbidden("the session has not the role".to_owned()),
             Problem::HeadersTooLarge,
