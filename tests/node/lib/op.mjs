@@ -21,6 +21,9 @@ import { POLICIES, Rotation } from './rotation.mjs';
 export const RESOURCE = 'urn:stories:api';
 /** The only account: any login name works in the provider's own login page, with any password. */
 export const ACCOUNT = { name: 'Ada Lovelace', email: 'ada@example.org', email_verified: true };
+/** RFC 8693 §2.1, §3. */
+export const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
+const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
 /** The scope that the API wants. */
 export const API_SCOPE = 'orders.read';
 
@@ -38,6 +41,8 @@ export const API_SCOPE = 'orders.read';
  * @param {{dress: (token: string) => string, undress: (token: string) => string}} [options.refreshTokens] how refresh
  *   tokens look outside, for providers whose are long
  * @param {string} [options.host] a loopback name; by another one than the app's, it is another site
+ * @param {string[]} [options.exchanges] audiences for which it exchanges access tokens (RFC 8693); others are `invalid_target`
+ * @param {boolean} [options.hasKey] whether the client authenticates with a key, and must push its requests
  * @param {boolean} [options.backchannel] whether it tells the application's `/bff/backchannel` of the ends of sessions
  */
 export async function startOp({
@@ -52,6 +57,8 @@ export async function startOp({
   idClaims = () => ({}),
   refreshTokens,
   backchannel = false,
+  exchanges = [],
+  hasKey = false,
   host = '127.0.0.1',
 }) {
   const server = createServer();
@@ -64,6 +71,8 @@ export async function startOp({
     issuer,
     clientId,
     clientSecret,
+    /** What the client signs with, if it has no secret. */
+    clientKey: hasKey ? generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ type: 'pkcs8', format: 'pem' }) : undefined,
     accessTokenSeconds,
     extraClaims,
     idClaims,
@@ -96,9 +105,13 @@ export async function startOp({
     adapter: spending.adapter(),
     clients: [{
       client_id: clientId,
-      client_secret: clientSecret,
-      token_endpoint_auth_method: 'client_secret_basic',
-      grant_types: ['authorization_code', 'refresh_token'],
+      ...(hasKey ? {
+        token_endpoint_auth_method: 'private_key_jwt',
+        token_endpoint_auth_signing_alg: 'ES256',
+        jwks_uri: `${origin}${basePath}/jwks`,
+        require_pushed_authorization_requests: true,
+      } : { client_secret: clientSecret, token_endpoint_auth_method: 'client_secret_basic' }),
+      grant_types: ['authorization_code', 'refresh_token', ...(exchanges.length ? [TOKEN_EXCHANGE] : [])],
       response_types: ['code'],
       redirect_uris: [`${origin}${basePath}/callback`],
       post_logout_redirect_uris: [`${origin}${basePath}/logged-out`],
@@ -152,6 +165,7 @@ export async function startOp({
   });
   const faults = [];
   provider.on('server_error', (_ctx, error) => faults.push(error));
+  if (exchanges.length) exchange(provider, exchanges, op);
   provider.use(watch(op));
   if (refreshTokens) provider.use(dressed(refreshTokens));
   server.on('request', provider.callback());
@@ -197,6 +211,28 @@ export async function startOp({
       if (faults.length) throw new AggregateError(faults, 'the provider itself failed');
     },
   });
+}
+
+/** RFC 8693, as a grant of one's own: the library has none. */
+function exchange(provider, audiences, op) {
+  const handler = async (ctx) => {
+    const { client, params } = ctx.oidc;
+    const refuse = (status, error) => Object.assign(ctx, { status, body: { error } });
+    const subject = await provider.AccessToken.find(params.subject_token);
+    if (params.subject_token_type !== ACCESS_TOKEN) return refuse(400, 'invalid_request');
+    if (!subject || subject.clientId !== client.clientId) return refuse(400, 'invalid_grant');
+    if (!audiences.includes(params.audience)) return refuse(400, 'invalid_target');
+    const token = new provider.AccessToken({ client, accountId: subject.accountId, grantId: subject.grantId, gty: 'token-exchange', scope: API_SCOPE });
+    token.resourceServer = new provider.ResourceServer(params.audience, {
+      scope: API_SCOPE, audience: params.audience, accessTokenFormat: 'jwt', accessTokenTTL: op.accessTokenSeconds, jwt: { sign: { alg: 'RS256' } },
+    });
+    ctx.body = {
+      access_token: await token.save(), issued_token_type: ACCESS_TOKEN, token_type: 'Bearer', expires_in: token.expiration, scope: token.scope,
+    };
+    return undefined;
+  };
+  const parameters = ['subject_token', 'subject_token_type', 'requested_token_type', 'audience', 'resource', 'scope'];
+  provider.registerGrantType(TOKEN_EXCHANGE, handler, parameters, ['audience', 'resource']);
 }
 
 /** The decoded part of a JWT, or nothing if the token is opaque. */

@@ -19,9 +19,10 @@ const SPA = fileURLToPath(new URL('../spa', import.meta.url));
  * The application is on `localhost`, the provider on `127.0.0.1`: two sites, so SameSite is at work.
  *
  * @param {object} options `tls`: whether sealgate speaks TLS; `provider`: options of {@link startOp};
- *   `oidc`, `session`: more keys of the frontend's tables; `tables`: more tables; `log`: the value of `RUST_LOG`
+ *   `oidc`, `session`: more keys of the frontend's tables; `tables`: more tables;
+ *   `accepts`: what the API takes besides the provider's tokens for it; `log`: the value of `RUST_LOG`
  */
-export async function setScene(t, { tls = false, provider = {}, oidc = {}, session = {}, tables = '', log } = {}) {
+export async function setScene(t, { tls = false, provider = {}, oidc = {}, session = {}, tables = '', accepts, log } = {}) {
   const ends = [];
   t.after(async () => {
     const failures = [];
@@ -36,7 +37,7 @@ export async function setScene(t, { tls = false, provider = {}, oidc = {}, sessi
   const certificate = tls ? makeCertificate(dir) : undefined;
   const op = await startOp({ origin, ...provider });
   ends.push(() => op.stop());
-  const api = await startApi({ accepts: op.accessTokenLives });
+  const api = await startApi({ accepts: async (token) => accepts?.(token) || op.accessTokenLives(token) });
   ends.push(() => api.stop());
   const sealgate = await startSealgate({
     dir, origin, port, adminPort, op, api, tls: certificate, assets: SPA, oidc, session, tables, ...(log ? { log } : {}),

@@ -26,7 +26,7 @@ export function binary() {
 /** A private temporary directory. */
 export const scratch = () => mkdtemp(join(tmpdir(), 'sealgate-story-'));
 
-/** The configuration of one frontend `shop` with one API route. */
+/** The configuration of one frontend `shop` with one API route. Its client has a key if `op` has a `clientKey`, else a secret. */
 export function configuration({
   dir, origin, port, adminPort, op, api, tls, assets, server = {}, oidc = {}, session = {}, keysDir = join(dir, 'keys'), keys = {},
   tables = '',
@@ -58,8 +58,10 @@ ${assets ? `assets = { dir = ${toml(assets)}, fallback = "index.html" }` : ''}
 [frontend.shop.oidc]
 issuer        = ${toml(op.issuer)}
 client_id     = ${toml(op.clientId)}
-client_secret = { file = ${toml(join(dir, 'client-secret'))} }
-${table({ scopes: ['openid', 'profile', 'email', 'orders.read'], ...oidc })}
+${op.clientKey ? 'client_key    ' : 'client_secret'} = { file = ${toml(join(dir, 'client-proof'))} }
+${table({
+    scopes: ['openid', 'profile', 'email', 'orders.read'], ...(op.clientKey ? { client_auth: 'private_key_jwt' } : {}), ...oidc,
+  })}
 
 [frontend.shop.session]
 ${table(session)}
@@ -81,7 +83,7 @@ ${tables}
 export async function startSealgate({ log = 'trace', name = 'sealgate', ...options }) {
   const program = binary();
   const { dir, adminPort, op } = options;
-  await writeFile(join(dir, 'client-secret'), `${op.clientSecret}\n`, { mode: 0o600 });
+  await writeFile(join(dir, 'client-proof'), op.clientKey ?? `${op.clientSecret}\n`, { mode: 0o600 });
   const config = join(dir, `${name}.toml`);
   await writeFile(config, configuration(options), { mode: 0o600 });
   const keys = options.keysDir ? { stdout: '', stderr: '' }
