@@ -1,7 +1,7 @@
 // Runs the stories: those without a clock side by side, then the timed ones one after the other.
 //
-// `node stories.mjs` runs all, `node stories.mjs together` and `node stories.mjs timed` half of them each. A new file
-// `*.test.mjs` is a story of the first kind.
+// `node stories.mjs` runs these two kinds, `node stories.mjs together` and `node stories.mjs timed` one of them each. A new file
+// `*.test.mjs` is a story of the first kind. `node stories.mjs long` runs those that need more time and more programs.
 import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -10,18 +10,21 @@ import { missing } from './lib/programs.mjs';
 
 /** They measure what happens within seconds under load, so no other story may run beside them. */
 const TIMED = ['coordination.test.mjs', 'replicas.test.mjs', 'rotation.test.mjs'];
+/** They start programs that are large themselves. */
+const LONG = ['keycloak.test.mjs'];
 const OTHERS = readdirSync(new URL('.', import.meta.url))
-  .filter((name) => name.endsWith('.test.mjs') && !TIMED.includes(name));
+  .filter((name) => name.endsWith('.test.mjs') && ![...TIMED, ...LONG].includes(name));
 
 const KINDS = {
   // A story waits more than it works.
   together: { files: OTHERS, concurrency: availableParallelism() + 1 },
   timed: { files: TIMED, concurrency: 1 },
+  long: { files: LONG, concurrency: 1 },
 };
 
 const [kind, ...more] = process.argv.slice(2);
 if (more.length || (kind && !KINDS[kind])) {
-  console.error('usage: node stories.mjs [together|timed]');
+  console.error('usage: node stories.mjs [together|timed|long]');
   process.exit(64);
 }
 const [old] = missing().filter(({ name }) => name === 'node');
@@ -29,7 +32,7 @@ if (old) {
   console.error(`node is too old. ${old.get}`);
   process.exit(1);
 }
-for (const { files, concurrency } of kind ? [KINDS[kind]] : Object.values(KINDS)) {
+for (const { files, concurrency } of kind ? [KINDS[kind]] : [KINDS.together, KINDS.timed]) {
   const options = ['--test', '--test-reporter=spec', `--test-concurrency=${concurrency}`, ...files];
   const { status } = spawnSync(process.execPath, options, { cwd: new URL('.', import.meta.url), stdio: 'inherit' });
   if (status !== 0) process.exitCode = 1;

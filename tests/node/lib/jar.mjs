@@ -30,12 +30,18 @@ export class Jar {
   #cookies = new Map();
   /** What a browser would not have stored, with the reason. */
   refused = [];
+  #trusts;
+
+  /** @param {object} options `trusts`: hosts to which `Secure` cookies go without TLS, as browsers do with loopback */
+  constructor({ trusts = [] } = {}) {
+    this.#trusts = trusts;
+  }
 
   /** Takes the `Set-Cookie` lines of an answer from `url`. */
   store(url, lines) {
     for (const line of lines) {
       const cookie = parseSetCookie(line);
-      const reason = whyRefused(url, cookie);
+      const reason = whyRefused(url, cookie, this.#isSecure(url));
       if (reason) {
         this.refused.push({ reason, name: cookie.name, url: url.href });
         continue;
@@ -55,7 +61,7 @@ export class Jar {
   matching(url, { site, lax }) {
     return [...this.#cookies.values()].filter((cookie) => {
       if (cookie.host !== url.hostname || !pathMatches(url.pathname, cookie.path)) return false;
-      if (cookie.expires <= Date.now() || (cookie.attributes.secure && url.protocol !== 'https:')) return false;
+      if (cookie.expires <= Date.now() || (cookie.attributes.secure && !this.#isSecure(url))) return false;
       if (site !== 'cross') return true;
       const rule = String(cookie.attributes.samesite ?? 'Lax').toLowerCase();
       return rule === 'none' || (rule === 'lax' && lax);
@@ -70,20 +76,24 @@ export class Jar {
 
   /** A second jar with the same content: a browser that has not yet seen newer answers. */
   copy() {
-    const jar = new Jar();
+    const jar = new Jar({ trusts: this.#trusts });
     jar.#cookies = new Map(this.#cookies);
     return jar;
   }
+
+  #isSecure(url) {
+    return url.protocol === 'https:' || this.#trusts.includes(url.hostname);
+  }
 }
 
-function whyRefused(url, { name, value, attributes }) {
+function whyRefused(url, { name, value, attributes }, isSecure) {
   const has = (prefix) => name.toLowerCase().startsWith(prefix.toLowerCase());
   if (Buffer.byteLength(name) + Buffer.byteLength(value) > MAX_PAIR) return 'name and value over 4096 bytes';
   for (const [key, text] of Object.entries(attributes)) {
     if (Buffer.byteLength(String(text)) > MAX_ATTRIBUTE) return `attribute ${key} over 1024 bytes`;
   }
   if (attributes.domain !== undefined) return 'Domain is set: no cookie here should leave its host';
-  if (attributes.secure && url.protocol !== 'https:') return 'Secure from an insecure origin';
+  if (attributes.secure && !isSecure) return 'Secure from an insecure origin';
   if (String(attributes.samesite).toLowerCase() === 'none' && !attributes.secure) return 'SameSite=None without Secure';
   const secure = has('__Secure-') || has('__Host-') || has('__Http-');
   if (secure && !attributes.secure) return 'prefix without Secure';

@@ -1,0 +1,128 @@
+// Keycloak, as it is downloaded: found or fetched, started on loopback with a story's realms, stopped, started again.
+//
+// `KEYCLOAK_HOME` names an unpacked distribution. Without it one is fetched by Maven into `KEYCLOAK_CACHE` and kept there: a
+// first start builds it, later ones are twice as quick. Each start begins with an empty database.
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+
+import { freePorts } from './ports.mjs';
+import { program } from './programs.mjs';
+import { request, tail } from './sealgate.mjs';
+
+const run = promisify(execFile);
+export const VERSION = '26.5.6';
+const NAME = `keycloak-${VERSION}`;
+/** Two busy cores need more than two minutes for a first start. */
+const START_MS = 300_000;
+const STOP_MS = 30_000;
+const ADMIN = { username: 'admin', password: 'of-the-story' };
+
+/** The directory of a distribution. */
+async function home() {
+  if (process.env.KEYCLOAK_HOME) return process.env.KEYCLOAK_HOME;
+  const cache = process.env.KEYCLOAK_CACHE ?? join(homedir(), '.cache', 'sealgate-stories');
+  const path = join(cache, NAME);
+  if (existsSync(path)) return path;
+  const unpacked = join(cache, `unpacking-${process.pid}`);
+  await mkdir(unpacked, { recursive: true });
+  await run(program('mvn'), [
+    '-q', '-B', 'dependency:copy', `-Dartifact=org.keycloak:keycloak-quarkus-dist:${VERSION}:tar.gz`, `-DoutputDirectory=${unpacked}`,
+  ], { cwd: unpacked });
+  await run('tar', ['xzf', join(unpacked, `keycloak-quarkus-dist-${VERSION}.tar.gz`), '-C', unpacked]);
+  // In one step, so that a fetch that was cut off leaves nothing that looks whole.
+  await rename(join(unpacked, NAME), path);
+  await rm(unpacked, { recursive: true, force: true });
+  return path;
+}
+
+/**
+ * Starts Keycloak with realms; it ends with the test `t`.
+ *
+ * It is reached as 127.0.0.1, so for a browser it is another site than an app on `localhost`.
+ */
+export async function startKeycloak(t, realms) {
+  const [path, java] = [await home(), program('java')];
+  const [port, managementPort] = await freePorts(2);
+  const origin = `http://127.0.0.1:${port}`;
+  const data = join(path, 'data');
+  await rm(join(data, 'h2'), { recursive: true, force: true });
+  await rm(join(data, 'import'), { recursive: true, force: true });
+  await mkdir(join(data, 'import'), { recursive: true });
+  for (const realm of realms) await writeFile(join(data, 'import', `${realm.realm}-realm.json`), JSON.stringify(realm));
+
+  const keycloak = { origin, output: '' };
+  let child;
+  let gone;
+
+  keycloak.start = async () => {
+    child = spawn(join(path, 'bin', 'kc.sh'), [
+      'start-dev', '--import-realm', '--http-host=127.0.0.1', `--http-port=${port}`, `--hostname=${origin}`, '--features=token-exchange,dpop',
+      `--http-management-port=${managementPort}`, '--health-enabled=true', '--cache=local',
+    ], {
+      // A group of its own: the script starts a Java that would outlive it.
+      detached: true,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: {
+        PATH: process.env.PATH, HOME: process.env.HOME, JAVA: java, JAVA_OPTS_KC_HEAP: '-Xms64m -Xmx768m',
+        KC_BOOTSTRAP_ADMIN_USERNAME: ADMIN.username, KC_BOOTSTRAP_ADMIN_PASSWORD: ADMIN.password,
+      },
+    });
+    gone = once(child, 'exit');
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding('utf8').on('data', (text) => { keycloak.output += text; });
+    }
+    const ready = `http://127.0.0.1:${managementPort}/health/ready`;
+    for (const deadline = Date.now() + START_MS; child.exitCode === null && Date.now() < deadline; await sleep(200)) {
+      const answer = await request(ready).catch(() => undefined);
+      if (answer?.status === 200) return;
+    }
+    await keycloak.stop();
+    throw new Error(`Keycloak is not ready\n${tail(keycloak.output)}`);
+  };
+
+  keycloak.stop = async () => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    process.kill(-child.pid, 'SIGTERM');
+    if (await Promise.race([gone, sleep(STOP_MS, undefined, { ref: false })])) return;
+    process.kill(-child.pid, 'SIGKILL');
+    await gone;
+  };
+
+  let admin = { until: 0 };
+  const token = async () => {
+    if (Date.now() > admin.until) {
+      const answer = await fetch(`${origin}/realms/master/protocol/openid-connect/token`, {
+        method: 'POST',
+        body: new URLSearchParams({ grant_type: 'password', client_id: 'admin-cli', ...ADMIN }),
+      });
+      const { access_token: value, expires_in: seconds } = await answer.json();
+      admin = { value, until: Date.now() + (seconds - 10) * 1000 };
+    }
+    return admin.value;
+  };
+
+  /** One call of the admin API, below a realm; gives the JSON of the answer. */
+  keycloak.admin = async (realm, method, below, body) => {
+    const answer = await fetch(`${origin}/admin/realms/${realm}${below}`, {
+      method,
+      headers: { authorization: `Bearer ${await token()}`, 'content-type': 'application/json' },
+      body: body === undefined ? undefined : JSON.stringify(body),
+    });
+    const text = await answer.text();
+    if (!answer.ok) throw new Error(`${method} ${below}: ${answer.status} ${text}`);
+    return text ? JSON.parse(text) : undefined;
+  };
+
+  /** The id of a user. */
+  keycloak.user = async (realm, name) => (await keycloak.admin(realm, 'GET', `/users?exact=true&username=${name}`))[0].id;
+
+  await keycloak.start();
+  t.after(() => keycloak.stop());
+  return keycloak;
+}
