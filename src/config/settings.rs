@@ -110,6 +110,14 @@ pub(super) struct Frontend {
     pub(super) assets: Option<Assets>,
     /// The header whose presence proves that a request comes from the app's own script.
     pub(super) csrf_header: String,
+    /// Further values of `Host` that select this frontend.
+    pub(super) hosts: Vec<String>,
+    /// The value of `Strict-Transport-Security`; empty for none.
+    pub(super) hsts: String,
+    /// Origins whose links may begin a login, or `*`.
+    pub(super) logins_from: Vec<String>,
+    /// Whether anybody may begin a login who names the provider.
+    pub(super) initiate_login: Switch,
     /// A local path; failed logins redirect there with `?code=…`.
     pub(super) error_page: Option<String>,
     /// Limit on login starts and callbacks of one client address; none by default.

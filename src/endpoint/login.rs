@@ -4,11 +4,11 @@
 //! - Of a request's parameters, only those of [`LoginParams`] reach the provider, and those that `oidc.login_params` names. `returnUrl` is a local path, or `/`.
 //! - The person arrives at the very `returnUrl` that was asked for, or the login is refused before it begins.
 
-use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, web};
 
-use super::form::{query, single};
-use super::silent;
+use super::form::{self, Params, query, single};
+use super::{initiation, silent};
 use crate::guard;
 use crate::login::{self, Wish};
 use crate::names::ReturnTo;
@@ -22,20 +22,50 @@ const MAX_PARAM: usize = 512;
 
 pub(super) async fn serve(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Problem> {
     let params = query(ctx);
-    let return_to = return_url(&params)?;
+    let return_to = match initiation::target(ctx, &params)? {
+        Some(target) => target,
+        None => return_url(&params)?,
+    };
+    with(ctx, &params, return_to).await
+}
+
+/// `POST /bff/login`, which only a third party sends.
+pub(super) async fn by_form(
+    ctx: &mut Ctx<'_>,
+    body: web::Payload,
+) -> Result<HttpResponse, Problem> {
+    if !ctx.frontend.invitations.initiated {
+        return Err(Problem::MethodNotAllowed {
+            allow: "GET".to_owned(),
+        });
+    }
+    let mut params = query(ctx);
+    params.extend(form::read(body).await?);
+    match initiation::target(ctx, &params)? {
+        Some(target) => with(ctx, &params, target).await,
+        None => Err(Problem::BadRequest("iss is missing")),
+    }
+}
+
+/// Begins a login with these parameters.
+async fn with(
+    ctx: &mut Ctx<'_>,
+    params: &Params,
+    return_to: ReturnTo,
+) -> Result<HttpResponse, Problem> {
     ctx.leads_to(&return_to);
     let asked = LoginParams {
-        prompt: bounded(&params, "prompt")?,
-        acr_values: bounded(&params, "acr_values")?,
-        max_age: bounded(&params, "max_age")?
+        prompt: bounded(params, "prompt")?,
+        acr_values: bounded(params, "acr_values")?,
+        max_age: bounded(params, "max_age")?
             .map(|text| {
                 text.parse()
                     .map_err(|_| Problem::BadRequest("max_age is in seconds"))
             })
             .transpose()?,
-        login_hint: bounded(&params, "login_hint")?,
-        ui_locales: bounded(&params, "ui_locales")?,
-        more: passed_on(&ctx.frontend.provider.settings().login_params, &params)?,
+        login_hint: bounded(params, "login_hint")?,
+        ui_locales: bounded(params, "ui_locales")?,
+        more: passed_on(&ctx.frontend.provider.settings().login_params, params)?,
     };
     let manner = match asked.prompt.as_deref() {
         // Duende BFF v4 does it this way; earlier versions have an endpoint for it.

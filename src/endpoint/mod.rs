@@ -12,6 +12,7 @@ mod device_messages;
 mod events;
 mod failure;
 mod form;
+mod initiation;
 mod jwks;
 mod login;
 mod logout;
@@ -47,6 +48,7 @@ pub async fn serve(
         Endpoint::Jwks => jwks::serve(ctx),
         Endpoint::LoggedOut => Ok(logout::landing(ctx)),
         Endpoint::Login => login::serve(ctx).await,
+        Endpoint::LoginInitiation => login::by_form(ctx, body).await,
         Endpoint::Logout => logout::by_navigation(ctx).await,
         Endpoint::LogoutByScript => logout::by_script(ctx).await,
         Endpoint::Session => Ok(session::serve(ctx)),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::assets::AssetsSettings;
 use super::claims::ClaimRules;
 use super::endpoint::Endpoint;
+use super::invitation::Invitations;
 use super::rate_limit::RateLimit;
 use super::route_table::RouteTable;
 use super::target::{Matched, Target, WebSocket};
@@ -22,6 +23,12 @@ pub struct Frontend {
     pub name: FrontendName,
     /// The public origin: selects the frontend, anchors redirect URIs, and is the only `Origin` accepted.
     pub origin: Origin,
+    /// Further values of `Host` that select it, in lower case: what a proxy in front or a probe may write.
+    pub hosts: Vec<String>,
+    /// How long browsers are to use only TLS for this host (RFC 6797).
+    pub hsts: Hsts,
+    /// Who beside its own pages may begin a login by a link.
+    pub invitations: Invitations,
     /// Where the management endpoints are: `/bff`, without a trailing slash.
     pub base_path: String,
     /// Lower-case name of the anti-forgery header.
@@ -46,6 +53,17 @@ pub struct Frontend {
     pub routes: RouteTable,
     /// The app's own files, if sealgate serves them.
     pub assets: Option<AssetsSettings>,
+}
+
+/// The value of `Strict-Transport-Security`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Hsts {
+    /// A year, with all subdomains.
+    Default,
+    /// The header is not sent.
+    None,
+    /// As it was written.
+    Own(String),
 }
 
 impl Frontend {

@@ -16,11 +16,12 @@ pub struct Frontends {
 }
 
 impl Frontends {
-    /// Takes them in any order; `config` has made sure that no two share an origin.
+    /// Takes them in any order; `config` has made sure that no two share an origin or a host.
     pub fn new(frontends: Vec<Arc<Frontend>>) -> Self {
         let mut by_host = HashMap::new();
         for frontend in &frontends {
-            for host in frontend.origin.hosts() {
+            let further = frontend.hosts.iter().cloned();
+            for host in frontend.origin.hosts().into_iter().chain(further) {
                 by_host.entry(host).or_insert_with(|| Arc::clone(frontend));
             }
         }
@@ -46,7 +47,7 @@ impl Frontends {
         Self::new(all)
     }
 
-    /// The frontend whose origin a `Host` value names. Case does not matter, nor does a default port (RFC 9110 §4.2.3).
+    /// The frontend that a `Host` value names. Case does not matter, nor does a default port (RFC 9110 §4.2.3).
     pub fn select(&self, host: &str) -> Result<&Arc<Frontend>, Problem> {
         let found = self.by_host.get(host).or_else(|| {
             // Browsers write it in lower case.

@@ -31,6 +31,8 @@ pub enum Endpoint {
     LoggedOut,
     /// Begins a login.
     Login,
+    /// Begins one that somebody else asks for by a form.
+    LoginInitiation,
     /// Ends the session, and goes on to the identity provider.
     Logout,
     /// Ends the session, and answers with the address to go on to.
@@ -71,6 +73,8 @@ pub enum Proof {
     CsrfHeader,
     /// A navigation that the application or the person began. The text says so to anybody else.
     Navigation(&'static str),
+    /// The same, or one that somebody else may begin ([`Invitations`](super::Invitations)).
+    InvitedNavigation(&'static str),
     /// The signature of the token in the body.
     Signature,
     /// Metadata of a browser that sends a request of its own for a page of the application: no script could add a header.
@@ -121,7 +125,7 @@ pub enum Limit {
 
 impl Endpoint {
     /// Every one.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Backchannel,
         Self::Callback,
         Self::Device,
@@ -132,6 +136,7 @@ impl Endpoint {
         Self::Jwks,
         Self::LoggedOut,
         Self::Login,
+        Self::LoginInitiation,
         Self::Logout,
         Self::LogoutByScript,
         Self::Session,
@@ -147,10 +152,14 @@ impl Endpoint {
     pub const fn rules(self) -> Rules {
         use self::Ahead::{Refused, Served};
         use self::Limit::{Logins, Unlimited};
-        use self::Proof::{Browser, CsrfHeader, Navigation, Nothing, Signature, State};
+        use self::Proof::{
+            Browser, CsrfHeader, InvitedNavigation, Navigation, Nothing, Signature, State,
+        };
         use self::Reader::{Person, Provider, Script};
         use self::SessionUse::{Ignores, Opens, ReliesOn};
-        const LOGIN: Proof = Navigation("a login is begun by the application itself");
+        const OWN_LOGIN: &str = "a login is begun by the application itself";
+        const LOGIN: Proof = InvitedNavigation(OWN_LOGIN);
+        const SILENT: Proof = Navigation(OWN_LOGIN);
         const LOGOUT: Proof = Navigation("a logout is begun by the application itself");
         match self {
             //                            name, methods                  proof       ahead    session   reader    limit
@@ -164,10 +173,11 @@ impl Endpoint {
             Self::Jwks           => row(("jwks",         "GET"),       Nothing,    Served,  Ignores,  Provider, Unlimited),
             Self::LoggedOut      => row(("logged-out",   "GET"),       State,      Refused, Opens,    Person,   Unlimited),
             Self::Login          => row(("login",        "GET"),       LOGIN,      Refused, Opens,    Person,   Logins),
+            Self::LoginInitiation=> row(("login",        "POST"),      LOGIN,      Refused, Opens,    Person,   Logins),
             Self::Logout         => row(("logout",       "GET"),       LOGOUT,     Refused, Opens,    Person,   Unlimited),
             Self::LogoutByScript => row(("logout",       "POST"),      CsrfHeader, Refused, Opens,    Script,   Unlimited),
             Self::Session        => row(("session",      "GET"),       CsrfHeader, Served,  ReliesOn, Script,   Unlimited),
-            Self::SilentLogin    => row(("silent-login", "GET"),       LOGIN,      Served,  Opens,    Person,   Logins),
+            Self::SilentLogin    => row(("silent-login", "GET"),       SILENT,     Served,  Opens,    Person,   Logins),
             Self::User           => row(("user",         "GET"),       CsrfHeader, Served,  ReliesOn, Script,   Unlimited),
         }
     }

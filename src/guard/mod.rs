@@ -8,6 +8,7 @@
 
 mod cookie_lines;
 pub mod csrf;
+mod invited;
 mod navigation;
 mod rate_limit;
 mod speculative;
@@ -123,7 +124,10 @@ fn check_endpoint(
     match rules.proof {
         Proof::CsrfHeader => check_csrf(request, frontend, None),
         Proof::Browser => check_browser(headers, frontend),
-        Proof::Navigation(whose) => check_navigation(headers, whose),
+        Proof::InvitedNavigation(_) if invited::is_invited(request, frontend) => Ok(()),
+        Proof::InvitedNavigation(whose) | Proof::Navigation(whose) => {
+            check_navigation(headers, whose)
+        }
         // A signature or a state is for the endpoint itself to read: it does nothing without them.
         Proof::Nothing | Proof::Signature | Proof::State => Ok(()),
     }

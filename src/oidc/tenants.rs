@@ -67,7 +67,7 @@ impl ClientSettings {
     }
 
     /// Whether tokens and answers of this issuer are ours to read.
-    pub(super) fn is_issuer(&self, iss: &str) -> bool {
+    pub fn is_issuer(&self, iss: &str) -> bool {
         self.check_issuer(iss, None).is_ok()
     }
 

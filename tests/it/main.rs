@@ -46,6 +46,7 @@ mod fuzz_corpus;
 mod hostile_parts;
 mod hostile_provider;
 mod http2;
+mod invitations;
 mod keys;
 mod lifetimes;
 mod limits;

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::resolver::{Noted, Resolver};
-use super::{assets, authorization, claim, csrf_header, documents, oidc, policy, route, session};
+use super::{
+    assets, authorization, claim, csrf_header, documents, oidc, policy, reach, route, session,
+};
 use crate::config::key_path::KeyPath;
 use crate::config::settings;
 use crate::frontend::{Frontend, Route, RouteTable};
@@ -36,6 +38,7 @@ pub(super) fn resolve(resolver: &mut Resolver<'_>) -> Option<Vec<Arc<Frontend>>>
             one(resolver, name, frontend, origin).map(Arc::new)
         })
         .collect();
+    reach::keep_apart(resolver);
     (usable.len() == frontends.len()).then_some(usable)
 }
 
@@ -65,6 +68,8 @@ fn one(
     let login_rate_limit = policy::login_rate_limit(resolver, &limit_at, frontend);
     let routes = route::resolve(resolver, &at.child("route"), frontend, base_path.as_deref());
     let claims = claim::resolve(resolver, &at, frontend);
+    let is_secure = origin.as_ref().is_some_and(Origin::is_secure);
+    let reach = reach::resolve(resolver, &at, frontend, is_secure);
     let assets = assets::resolve(resolver, &at.child("assets"), frontend);
     documents::refuse_assets(resolver, &at, frontend);
     let origin = origin?;
@@ -103,6 +108,9 @@ fn one(
     Some(Frontend {
         name,
         origin,
+        hosts: reach.hosts,
+        hsts: reach.hsts,
+        invitations: reach.invitations,
         base_path,
         csrf_header: csrf_header?,
         error_page,

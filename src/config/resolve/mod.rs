@@ -19,6 +19,7 @@ mod oidc;
 mod part;
 mod policy;
 mod provider;
+mod reach;
 mod resolver;
 mod route;
 mod secret;

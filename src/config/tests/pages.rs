@@ -32,3 +32,37 @@ fn what_pages_exclude() {
         ),
     ]);
 }
+
+#[test]
+fn who_reaches_a_frontend() {
+    one_mistake_each(&[
+        (
+            "frontend.shop.hosts = [\"shop.internal:8080\", \"[::1]\"]",
+            "",
+            "",
+        ),
+        ("frontend.shop.hsts = \"\"", "", ""),
+        ("frontend.shop.hsts = \"max-age=600; preload\"", "", ""),
+        ("frontend.shop.logins_from = [\"*\"]", "", ""),
+        (
+            "frontend.shop.hosts = [\"https://shop.internal\"]",
+            "frontend.shop.hosts",
+            "is not a host",
+        ),
+        (
+            "frontend.shop.hsts = \"yes\"",
+            "frontend.shop.hsts",
+            "Strict-Transport-Security",
+        ),
+        (
+            "frontend.shop.logins_from = [\"www.example.com\"]",
+            "frontend.shop.logins_from",
+            "https://host",
+        ),
+        (
+            "frontend.shop.hosts = [\"other.example.com\"]\nfrontend.other = { origin = \"https://other.example.com\", oidc = { issuer = \"https://id.example.com\", client_id = \"x\", client_secret = { env = \"SHOP_CLIENT_SECRET\" } } }",
+            "frontend.shop.hosts",
+            "leads to frontend other already",
+        ),
+    ]);
+}

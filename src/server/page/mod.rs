@@ -97,7 +97,7 @@ fn link(way: Way, problem: &Problem, place: Place<'_>) -> Option<(&'static str, 
         }
         Way::TryAgain => {
             let address = match place.endpoint {
-                Some(Endpoint::Callback | Endpoint::Login) => {
+                Some(Endpoint::Callback | Endpoint::Login | Endpoint::LoginInitiation) => {
                     returning(&format!("{base_path}/login"), place.back)
                 }
                 _ => place.back?.as_str().to_owned(),

@@ -37,11 +37,15 @@ pub(super) fn of(problem: &Problem, endpoint: Option<Endpoint>) -> Words {
                 HOME,
             )
         }
-        Problem::BadRequest(_) if endpoint == Some(Endpoint::Login) => (
-            "This sign-in link is not valid",
-            "The link that should have signed you in is damaged. Begin again from here.",
-            SIGN_IN,
-        ),
+        Problem::BadRequest(_)
+            if matches!(endpoint, Some(Endpoint::Login | Endpoint::LoginInitiation)) =>
+        {
+            (
+                "This sign-in link is not valid",
+                "The link that should have signed you in is damaged. Begin again from here.",
+                SIGN_IN,
+            )
+        }
         Problem::IdentityProviderUnavailable if endpoint.is_none() => (
             "This page is not available right now",
             "To go on, this application has to ask the identity provider that signed you in, and the provider does not \

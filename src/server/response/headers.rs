@@ -2,7 +2,7 @@
 
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-use crate::frontend::Frontend;
+use crate::frontend::{Frontend, Hsts};
 use crate::session::SetCookies;
 
 /// Headers of an answer that is ours from the first to the last byte.
@@ -30,12 +30,21 @@ pub(super) fn of_our_own(headers: &mut HeaderMap) {
 
 /// Tells browsers to use only TLS for this host from now on (RFC 6797). This is the one place that sets the header.
 pub(super) fn strict_transport_security(headers: &mut HeaderMap, frontend: &Frontend) {
-    if frontend.origin.is_secure() {
-        set(
+    if !frontend.origin.is_secure() {
+        return;
+    }
+    match &frontend.hsts {
+        Hsts::Default => set(
             headers,
             header::STRICT_TRANSPORT_SECURITY,
             "max-age=31536000; includeSubDomains",
-        );
+        ),
+        Hsts::None => {}
+        Hsts::Own(value) => {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                headers.insert(header::STRICT_TRANSPORT_SECURITY, value);
+            }
+        }
     }
 }
 
