@@ -19,10 +19,13 @@ const SPA = fileURLToPath(new URL('../spa', import.meta.url));
  * The application is on `localhost`, the provider on `127.0.0.1`: two sites, so SameSite is at work.
  *
  * @param {object} options `tls`: whether sealgate speaks TLS; `provider`: options of {@link startOp};
- *   `oidc`, `session`: more keys of the frontend's tables; `tables`: more tables;
+ *   `oidc`, `session`: more keys of the frontend's tables; `tables`: more tables; `assets`: the app's files, or `null`;
+ *   `publicPort`: of a server in front, which the address bar shows;
  *   `accepts`: what the API takes besides the provider's tokens for it; `log`: the value of `RUST_LOG`
  */
-export async function setScene(t, { tls = false, provider = {}, oidc = {}, session = {}, tables = '', accepts, log } = {}) {
+export async function setScene(t, {
+  tls = false, provider = {}, oidc = {}, session = {}, tables = '', assets = SPA, publicPort, accepts, log,
+} = {}) {
   const ends = [];
   t.after(async () => {
     const failures = [];
@@ -33,20 +36,23 @@ export async function setScene(t, { tls = false, provider = {}, oidc = {}, sessi
   const dir = await scratch();
   ends.push(() => sweep(dir));
   const [port, adminPort] = await freePorts(2);
-  const origin = `${tls ? 'https' : 'http'}://localhost:${port}`;
+  const scheme = tls ? 'https' : 'http';
+  const origin = `${scheme}://localhost:${publicPort ?? port}`;
   const certificate = tls ? makeCertificate(dir) : undefined;
   const op = await startOp({ origin, ...provider });
   ends.push(() => op.stop());
   const api = await startApi({ accepts: async (token) => accepts?.(token) || op.accessTokenLives(token) });
   ends.push(() => api.stop());
   const sealgate = await startSealgate({
-    dir, origin, port, adminPort, op, api, tls: certificate, assets: SPA, oidc, session, tables, ...(log ? { log } : {}),
+    dir, origin, port, adminPort, op, api, tls: certificate, assets, oidc, session, tables, ...(log ? { log } : {}),
   });
   ends.push(() => sealgate.stop());
   const browser = new Browser({ ca: certificate?.pem });
   ends.push(() => browser.close());
 
-  return { tls, keys: `${dir}/keys`, origin, certificate, op, api, sealgate, browser, names: cookieNames('shop', { tls }) };
+  const address = `${scheme}://127.0.0.1:${port}`;
+  const names = cookieNames('shop', { tls });
+  return { tls, keys: `${dir}/keys`, origin, address, certificate, op, api, sealgate, browser, names };
 }
 
 /** The refresh tokens that were presented, in order, with the provider's verdicts. */
