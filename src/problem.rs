@@ -69,6 +69,8 @@ pub enum Problem {
         /// Seconds until the next request is taken.
         retry_after: u64,
     },
+    /// The client knows another session than the one that the request comes with.
+    SessionChanged,
     /// Another process had spent the refresh token. A request after the answer of that process may succeed.
     SessionRefreshConflict,
     /// The sealed session is over its budget, at a login (500) or after a refresh (401).
@@ -247,6 +249,11 @@ impl Problem {
             Self::NotFound => ("not-found", 404, "There is nothing here"),
             Self::PartFailed { .. } => ("part-failed", 502, "A part of the answer failed"),
             Self::RateLimited { .. } => ("rate-limited", 429, "Too many requests"),
+            Self::SessionChanged => (
+                "session-changed",
+                409,
+                "Another session has begun in this browser",
+            ),
             Self::SessionRefreshConflict => (
                 "session-refresh-conflict",
                 401,

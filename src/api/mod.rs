@@ -7,6 +7,7 @@ mod compose;
 mod forward;
 mod fresh_device;
 mod page;
+mod same_session;
 
 use actix_web::{HttpResponse, web};
 
@@ -15,6 +16,8 @@ use crate::guard::Admitted;
 use crate::problem::Problem;
 use crate::proxy::Upstreams;
 use crate::request::Ctx;
+
+pub use same_session::HEADER as SESSION_HEADER;
 
 /// A request that was let in to an API route.
 pub struct ApiCall<'a> {
@@ -30,6 +33,7 @@ pub struct ApiCall<'a> {
 
 /// Answers one request to an API route.
 pub async fn serve(call: ApiCall<'_>, ctx: &mut Ctx<'_>) -> Result<HttpResponse, Problem> {
+    same_session::check(ctx)?;
     if let Some(answer) = fresh_device::prove_first(call.matched, ctx)? {
         return Ok(answer);
     }

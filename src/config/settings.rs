@@ -118,6 +118,8 @@ pub(super) struct Frontend {
     pub(super) logins_from: Vec<String>,
     /// Whether anybody may begin a login who names the provider.
     pub(super) initiate_login: Switch,
+    /// Whether a logout empties the browser's cache of this origin.
+    pub(super) clear_cache_on_logout: Switch,
     /// A local path; failed logins redirect there with `?code=…`.
     pub(super) error_page: Option<String>,
     /// Limit on login starts and callbacks of one client address; none by default.

@@ -14,7 +14,7 @@
 use std::time::Duration;
 
 use actix_web::HttpResponse;
-use actix_web::http::header;
+use actix_web::http::header::{self, HeaderName, HeaderValue};
 use serde_json::json;
 
 use super::audit::audit;
@@ -55,7 +55,9 @@ pub(super) async fn by_script(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Problem
     if let Some(newer) = end(ctx).await {
         ctx.store_hint(newer.session, newer.id_token);
     }
-    Ok(HttpResponse::Ok().json(json!({"logout_url": logout_url})))
+    let mut answer = HttpResponse::Ok().json(json!({"logout_url": logout_url}));
+    clear_cache(ctx, &mut answer);
+    Ok(answer)
 }
 
 /// `GET /bff/logout?sid=…`
@@ -90,14 +92,25 @@ pub(super) async fn by_navigation(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Pro
         .filter(|hint| hint.session == session_id && !hint.id_token.is_empty())
         .map(|hint| hint.id_token);
     let location = end_session_url(ctx, id_token.as_deref(), &return_to).await;
-    Ok(match location {
+    let mut answer = match location {
         Some(url) => HttpResponse::Found()
             .insert_header((header::LOCATION, url))
             .finish(),
         None => HttpResponse::SeeOther()
             .insert_header((header::LOCATION, return_to.as_str()))
             .finish(),
-    })
+    };
+    clear_cache(ctx, &mut answer);
+    Ok(answer)
+}
+
+/// Lets the browser forget what it has kept of the person's data, if the configuration wants that (W3C Clear Site Data).
+fn clear_cache(ctx: &Ctx<'_>, answer: &mut HttpResponse) {
+    if ctx.frontend.clear_cache_on_logout {
+        let name = HeaderName::from_static("clear-site-data");
+        let value = HeaderValue::from_static("\"cache\"");
+        answer.headers_mut().insert(name, value);
+    }
 }
 
 /// Where to go in the end. A `returnUrl` that is too long is cut to its page, and the log says so: the logout goes on.

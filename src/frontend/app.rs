@@ -33,6 +33,8 @@ pub struct Frontend {
     pub base_path: String,
     /// Lower-case name of the anti-forgery header.
     pub csrf_header: String,
+    /// Whether a logout empties the browser's cache of this origin.
+    pub clear_cache_on_logout: bool,
     /// Failed logins are redirected here, with `?code=…`.
     pub error_page: Option<ReturnTo>,
     /// Lifetimes, sizes and claims of its sessions.

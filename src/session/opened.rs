@@ -46,6 +46,7 @@ type Prefix = [u8; 48];
 pub struct OpenSession {
     session: Session,
     authorization: OnceCell<HeaderValue>,
+    fingerprint: OnceCell<String>,
 }
 
 impl OpenSession {
@@ -59,6 +60,12 @@ impl OpenSession {
         value.set_sensitive(true);
         Ok(self.authorization.get_or_init(|| value).clone())
     }
+
+    /// What a client may know of it, to tell one session from another ([`SessionId::fingerprint`](super::SessionId::fingerprint)).
+    pub fn fingerprint(&self) -> &str {
+        self.fingerprint
+            .get_or_init(|| self.session.id.fingerprint())
+    }
 }
 
 impl From<Session> for OpenSession {
@@ -66,6 +73,7 @@ impl From<Session> for OpenSession {
         Self {
             session,
             authorization: OnceCell::new(),
+            fingerprint: OnceCell::new(),
         }
     }
 }

@@ -75,6 +75,7 @@ mod request_ids;
 mod request_objects;
 mod response_modes;
 mod routes;
+mod same_session;
 mod session;
 mod shutdown;
 mod sizes;

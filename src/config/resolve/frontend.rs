@@ -112,6 +112,7 @@ fn one(
         hsts: reach.hsts,
         invitations: reach.invitations,
         base_path,
+        clear_cache_on_logout: frontend.clear_cache_on_logout.0,
         csrf_header: csrf_header?,
         error_page,
         longest_session: session.absolute_timeout,

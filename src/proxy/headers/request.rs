@@ -141,6 +141,7 @@ impl UpstreamHeaders<'_> {
             || trace::is_ours(name)
             || is_claim(name)
             || name == self.csrf_header
+            || name == "x-sealgate-session"
             || (is_method && self.restricts_methods)
             || self.strip_headers.iter().any(|strip| is_named(strip, name))
     }

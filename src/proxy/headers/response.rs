@@ -169,6 +169,8 @@ fn ends_here(name: &str) -> bool {
             | "x-aspnet-version"
             | "x-aspnetmvc-version"
             | "x-powered-by"
+            // Ours.
+            | "x-sealgate-session"
     ) || name.starts_with("access-control-")
         || name.starts_with("ad-auction-")
         || name.starts_with("attribution-reporting-")

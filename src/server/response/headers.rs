@@ -2,6 +2,7 @@
 
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
+use crate::api;
 use crate::frontend::{Frontend, Hsts};
 use crate::session::SetCookies;
 
@@ -65,6 +66,13 @@ pub(super) fn cookies(headers: &mut HeaderMap, cookies: &SetCookies) {
         if let Ok(value) = HeaderValue::try_from(line) {
             headers.append(header::SET_COOKIE, value);
         }
+    }
+}
+
+/// Tells the client which session it talks with.
+pub(super) fn session(headers: &mut HeaderMap, mark: &str) {
+    if let Ok(mark) = HeaderValue::try_from(mark) {
+        headers.insert(HeaderName::from_static(api::SESSION_HEADER), mark);
     }
 }
 

@@ -71,6 +71,11 @@ pub(super) fn finish(
     if asked.endpoint().is_some() {
         headers::of_our_own(headers);
     }
+    if asked.is_of_route()
+        && let Some(session) = ctx.as_ref().and_then(|ctx| ctx.caller.session())
+    {
+        headers::session(headers, session.fingerprint());
+    }
     if let Some(ctx) = ctx {
         headers::strict_transport_security(headers, ctx.frontend);
         headers::cookies(headers, &ctx.wallet.into_set_cookies());
