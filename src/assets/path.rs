@@ -153,6 +153,15 @@ pub(super) fn content_type(name: &str) -> &'static str {
     }
 }
 
+/// Whether a coding makes a file of this name smaller.
+pub(super) fn is_text(name: &str) -> bool {
+    let media_type = content_type(name);
+    media_type.starts_with("text/")
+        || media_type.contains("json")
+        || media_type.contains("xml")
+        || matches!(media_type, "application/wasm" | "font/otf" | "font/ttf")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

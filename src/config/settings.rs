@@ -148,12 +148,18 @@ pub(super) struct Claim {
 
 /// `frontend.<name>.assets`
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a table { dir = …, fallback = … }")]
+#[serde(
+    deny_unknown_fields,
+    expecting = "a table { dir = …, fallback = …, headers = … }"
+)]
 pub(super) struct Assets {
     /// The directory that is served. Required.
     pub(super) dir: Option<String>,
     /// The file below it that answers paths of the app's own router.
     pub(super) fallback: Option<String>,
+    /// Headers in place of the default ones.
+    #[serde(default)]
+    pub(super) headers: BTreeMap<String, String>,
 }
 
 /// `[frontend.<name>.oidc]`

@@ -9,4 +9,6 @@ pub struct AssetsSettings {
     pub dir: PathBuf,
     /// The file, below `dir`, that answers paths of the app's own router.
     pub fallback: Option<String>,
+    /// Headers in place of the default ones; an empty value removes one. Both are known to fit into a header.
+    pub headers: Vec<(String, String)>,
 }

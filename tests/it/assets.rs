@@ -86,7 +86,7 @@ fn files_come_with_their_type_and_security_headers() {
     for directive in [
         "default-src 'self'",
         "object-src 'none'",
-        "base-uri 'none'",
+        "base-uri 'self'",
         "frame-ancestors 'none'",
     ] {
         assert!(policy.contains(directive), "{policy}");

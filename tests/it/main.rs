@@ -41,6 +41,7 @@ mod exchanged_tokens;
 mod explain;
 mod fapi2_message_signing_final_client_test;
 mod faults;
+mod files;
 mod foot_guns;
 mod fuzz_corpus;
 mod hostile_parts;

@@ -1,6 +1,9 @@
 //! `frontend.<name>.assets`.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+
+use http::{HeaderName, HeaderValue};
 
 use super::resolver::{Noted, Resolver};
 use crate::config::key_path::KeyPath;
@@ -48,10 +51,71 @@ pub(super) fn resolve(
             return Err(Noted);
         }
     }
+    let headers = headers(resolver, &at.child("headers"), &assets.headers)?;
     Ok(Some(AssetsSettings {
         dir,
         fallback: assets.fallback.clone(),
+        headers,
     }))
+}
+
+/// Headers that describe the bytes of an answer, or belong to the connection: a wrong one breaks the answer.
+const OURS: [&str; 18] = [
+    "accept-ranges",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-range",
+    "content-type",
+    "date",
+    "etag",
+    "keep-alive",
+    "last-modified",
+    "set-cookie",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "vary",
+    "via",
+    "x-request-id",
+];
+
+/// Headers in place of the default ones.
+fn headers(
+    resolver: &mut Resolver<'_>,
+    at: &KeyPath,
+    written: &BTreeMap<String, String>,
+) -> Result<Vec<(String, String)>, Noted> {
+    let mut headers = Vec::new();
+    let mut is_fine = true;
+    for (name, text) in written {
+        let at = at.child(name);
+        let parsed = HeaderName::try_from(name.as_str());
+        let value = HeaderValue::from_str(text);
+        let (Ok(parsed), Ok(_)) = (parsed, value) else {
+            resolver.wrong(
+                &at,
+                "not a header",
+                "write a header's name, and a value on one line",
+            );
+            is_fine = false;
+            continue;
+        };
+        let is_hsts = parsed == "strict-transport-security";
+        if is_hsts || OURS.contains(&parsed.as_str()) {
+            let remedy = if is_hsts {
+                "write it into the frontend's hsts"
+            } else {
+                "leave it to sealgate, which knows what it sends"
+            };
+            resolver.wrong(&at, "this header cannot be replaced", remedy);
+            is_fine = false;
+            continue;
+        }
+        headers.push((parsed.as_str().to_owned(), text.clone()));
+    }
+    if is_fine { Ok(headers) } else { Err(Noted) }
 }
 
 /// Refuses a directory of public files that contains a private file, or that lies in a private directory.
