@@ -141,7 +141,10 @@ pub(crate) fn pointer(text: &str, document: &[u8]) -> bool {
         return false;
     };
     let expected = value.pointer(text);
-    assert_eq!(read(&kept.value).get("v"), expected);
+    // What is picked stands one level deeper than it was sent.
+    if let Some(picked) = read(&kept.value) {
+        assert_eq!(picked.get("v"), expected);
+    }
     let referred = kept.referred.get(slot).and_then(Option::as_deref);
     let scalar = match expected {
         Some(Value::String(text)) => Some(text.clone()),
@@ -168,7 +171,7 @@ fn elements(pointer: &Pointer, body: &Bytes, expected: Option<&Value>) {
             let kept = kept.map(|kept| (read(&kept.value), kept.elements.len()));
             let first: Vec<_> = all.iter().take(MOST).cloned().collect();
             let len = first.len();
-            assert_eq!(kept, Ok((Value::Array(first), len)));
+            assert_eq!(kept, Ok((Some(Value::Array(first)), len)));
         }
         None => assert_eq!(kept.err(), Some(Misshapen::NoArray)),
     }
@@ -252,13 +255,14 @@ fn agreed(document: &[u8], why: Option<Misshapen>) -> Option<Value> {
     }
 }
 
-/// Where a value was put together from pieces that both read.
-fn read(json: &[u8]) -> Value {
-    serde_json::from_slice(json).unwrap_or_else(|error| {
+/// What was put together from pieces that both read; `None` if that is too deep for `serde_json`.
+fn read(json: &[u8]) -> Option<Value> {
+    let read = serde_json::from_slice(json);
+    if let Err(error) = &read {
         let is_deep = error.to_string().contains("recursion limit");
         assert!(is_deep, "{error}: {}", String::from_utf8_lossy(json));
-        Value::Null
-    })
+    }
+    read.ok()
 }
 
 fn walk(bytes: &[u8]) -> Result<(), NotJson> {
