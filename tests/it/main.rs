@@ -65,6 +65,7 @@ mod providers;
 mod proxy;
 mod pushed_requests;
 mod readme;
+mod recipes;
 mod refresh;
 mod refused_refresh;
 mod refused_token;

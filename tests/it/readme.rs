@@ -13,7 +13,7 @@ const ENDPOINT: &str = "src/endpoint/README.md";
 const TELEMETRY: &str = "src/telemetry/README.md";
 
 /// The manual: the documents for those who use the program. The first has a whole configuration.
-const MANUAL: [&str; 13] = [
+const MANUAL: [&str; 14] = [
     README,
     CONFIG,
     ENDPOINT,
@@ -23,6 +23,7 @@ const MANUAL: [&str; 13] = [
     "src/coordination/README.md",
     "src/login/README.md",
     "src/oidc/README.md",
+    "src/oidc/recipes.md",
     "src/proxy/README.md",
     "src/server/README.md",
     "src/server/deploy/README.md",
