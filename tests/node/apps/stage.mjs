@@ -12,13 +12,28 @@ import { fileURLToPath } from 'node:url';
 
 const START_MS = 120_000;
 
-/** A copy of an app, so that a story may edit it. It uses the packages of the original. */
-export async function copyOf(t, app) {
+const ends = new WeakMap();
+
+/** Does it when the test ends: what began last ends first. */
+function atEnd(t, end) {
+  if (!ends.has(t)) {
+    ends.set(t, []);
+    t.after(async () => { for (const end of ends.get(t).reverse()) await end(); });
+  }
+  ends.get(t).push(end);
+}
+
+/**
+ * A copy of an app, so that a story may edit it. It uses the packages of the original, unless it wants its own: Next.js takes
+ * none from outside its directory in development.
+ */
+export async function copyOf(t, app, { ownPackages = false } = {}) {
   const original = fileURLToPath(new URL(app, import.meta.url));
   const dir = await mkdtemp(join(tmpdir(), `sealgate-${app}-`));
-  t.after(() => rm(dir, { recursive: true, force: true }));
-  await cp(original, dir, { recursive: true, filter: (path) => !/node_modules$/.test(path) });
-  await symlink(join(original, 'node_modules'), join(dir, 'node_modules'));
+  atEnd(t, () => rm(dir, { recursive: true, force: true, maxRetries: 5 }));
+  const packages = join(original, 'node_modules');
+  await cp(original, dir, { recursive: true, filter: (path) => ownPackages || path !== packages });
+  if (!ownPackages) await symlink(packages, join(dir, 'node_modules'));
   return dir;
 }
 
@@ -33,7 +48,7 @@ export async function run(t, dir, port, program, args) {
   const server = { output: '' };
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => { server.output += text; });
   const gone = once(child, 'exit');
-  t.after(async () => {
+  atEnd(t, async () => {
     // A development server has children of its own.
     try { process.kill(-child.pid, 'SIGKILL'); } catch { /* it is gone */ }
     await gone;
@@ -80,7 +95,7 @@ export async function elsewhere(t, url) {
   const server = createServer((_, res) => res.setHeader('content-type', 'text/html').end(
     `<a id="link" href="${url}">there</a><form method="post" action="${url}"><button id="forge">forge</button></form>`,
   )).listen(0, '127.0.0.1');
-  t.after(() => server.close());
+  atEnd(t, () => server.close());
   await once(server, 'listening');
   return `http://127.0.0.1:${server.address().port}/`;
 }
@@ -98,6 +113,7 @@ export async function assertLinkable(t, page, url, shown) {
   assert.equal(seen, 2, 'the link, and what the page between goes on to');
   page.off('request', count);
   // Back leads past the page between.
+  await page.waitForLoadState('networkidle');
   await page.goBack();
   assert.equal(page.url(), foreign);
   const refused = page.waitForResponse((response) => response.url() === url);
