@@ -154,9 +154,15 @@ pub(crate) fn check(files: Vec<PathBuf>, online: bool) -> Result<(), Failure> {
         writeln!(io::stderr(), "warning: {warning}")?;
     }
     if online {
-        let failures = actix_web::rt::System::new().block_on(app::reach(&config));
-        if !failures.is_empty() {
-            return Err(Failure::Failed(failures.join("\n")));
+        let reached = actix_web::rt::System::new().block_on(app::reach(&config));
+        if !reached.failures.is_empty() {
+            for note in &reached.notes {
+                writeln!(io::stderr(), "note: {note}")?;
+            }
+            return Err(Failure::Failed(reached.failures.join("\n")));
+        }
+        for note in &reached.notes {
+            print(&format!("note: {note}\n"))?;
         }
         print("identity providers and upstreams answer\n")?;
     }

@@ -27,6 +27,7 @@ use crate::frontend::{Frontends, RateLimit};
 use crate::keyring::{KeyRing, KeyRingError, SharedRing};
 use crate::ledger::{Ends, FailedRenewals, News, Redemptions, Refreshes, Replicas, Revocations};
 use crate::oidc::IdpClient;
+use crate::proxy::Upstreams;
 use crate::server;
 use crate::telemetry::Seldom;
 use crate::telemetry::metrics::Metrics;
@@ -326,43 +327,67 @@ async fn discover(bff: Arc<Bff>) {
     }
 }
 
-/// For `--check --online`: tries each identity provider, each upstream and the store once. Returns a message for each that
-/// cannot be reached.
-pub async fn reach(config: &Config) -> Vec<String> {
+/// What `--check --online` found.
+#[derive(Debug, Default)]
+pub struct Reached {
+    /// Messages about what makes logins or calls fail.
+    pub failures: Vec<String>,
+    /// Messages about what an operator should know.
+    pub notes: Vec<String>,
+}
+
+/// For `--check --online`: tries each client at its identity provider, each upstream and the store once.
+pub async fn reach(config: &Config) -> Reached {
     const PATIENCE: Duration = Duration::from_secs(5);
-    let mut failures = Vec::new();
+    let mut reached = Reached::default();
+    let Reached { failures, notes } = &mut reached;
     let idp = IdpClient::new(PATIENCE);
     for frontend in config.frontends.iter() {
-        if let Err(error) = frontend.provider.discover(&idp).await {
-            let at = format!("frontend.{}.oidc.issuer", frontend.name);
-            failures.push(unreached(&at, &frontend.provider.settings().issuer, &error));
+        let provider = &frontend.provider;
+        let issuer = &provider.settings().issuer;
+        let at = |key: &str| format!("frontend.{}.oidc.{key}", frontend.name);
+        let found = match provider.discover(&idp).await {
+            Ok(()) => {
+                // Providers that have `sid` seldom list it.
+                let claims = frontend.session.claims.iter();
+                let claims: Vec<_> = claims.filter(|name| *name != "sid").cloned().collect();
+                provider.try_client(&idp, &claims).await
+            }
+            Err(error) => Err(error),
+        };
+        match found {
+            Err(error) => failures.push(unreached(&at("issuer"), issuer, &error)),
+            Ok(findings) => {
+                for finding in findings {
+                    let at = at(finding.key);
+                    let what = format!("{at} ({issuer}): {}", finding.what);
+                    match finding.remedy {
+                        Some(remedy) => failures.push(format!("{what}\n    → {remedy}")),
+                        None => notes.push(what),
+                    }
+                }
+            }
         }
     }
-    for (name, upstream) in &config.upstreams {
-        let host = upstream
-            .url
-            .host_str()
-            .unwrap_or_default()
-            .trim_matches(['[', ']']);
-        let port = upstream.url.port_or_known_default().unwrap_or_default();
-        let connect = tokio::net::TcpStream::connect((host, port));
-        let why = match tokio::time::timeout(PATIENCE, connect).await {
-            Ok(Ok(_)) => continue,
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "no connection in 5 s".to_owned(),
-        };
-        failures.push(unreached(
-            &format!("upstream.{name}.url"),
-            upstream.url.as_str(),
-            &why,
-        ));
+    match Upstreams::new(&config.upstreams) {
+        Err(mistake) => failures.push(mistake),
+        Ok(upstreams) => {
+            for (name, why) in upstreams.silent(PATIENCE).await {
+                let url = config
+                    .upstreams
+                    .get(&name)
+                    .map(|upstream| upstream.url.as_str());
+                let at = format!("upstream.{name}.url");
+                failures.push(unreached(&at, url.unwrap_or_default(), &why));
+            }
+        }
     }
     if let Err(why) = reach_store(config).await {
         failures.push(format!(
             "coordination.url: {why}\n    → see that the store runs, can be reached from here, and takes writes, or correct the URL"
         ));
     }
-    failures
+    reached
 }
 
 async fn reach_store(config: &Config) -> Result<(), String> {

@@ -56,9 +56,32 @@ pub(super) struct Metadata {
     pub(super) algorithms: Vec<SigningAlgorithm>,
     /// What an operator should know of it.
     pub(super) gaps: Vec<Gap>,
+    /// What it says that it offers.
+    pub(super) listed: Listed,
     /// What may sign an authorization response, if responses are signed.
     pub(super) response_algorithms: Vec<SigningAlgorithm>,
     pub(super) plain_http: PlainHttp,
+}
+
+/// What a provider says that it offers; `None` where it lists nothing. Only an operator reads it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Listed {
+    pub(super) scopes: Option<Vec<String>>,
+    pub(super) claims: Option<Vec<String>>,
+}
+
+impl Listed {
+    fn of(document: &Members) -> Self {
+        let list = |name| {
+            let list = document.list(name).ok().flatten()?;
+            let texts = list.iter().filter_map(|one| one.as_str());
+            Some(texts.map(str::to_owned).collect())
+        };
+        Self {
+            scopes: list("scopes_supported"),
+            claims: list("claims_supported"),
+        }
+    }
 }
 
 impl Metadata {
@@ -140,6 +163,7 @@ impl Metadata {
         let revocation_endpoint = optional("revocation_endpoint", &endpoints.revocation)?;
         let has_logout = end_session_endpoint.is_some() || settings.logout.url.is_some();
         Ok(Self {
+            listed: Listed::of(document),
             gaps: gaps::of(document, revocation_endpoint.is_some(), has_logout),
             authorization_endpoint: required("authorization_endpoint", &endpoints.authorization)?,
             token_endpoint: required("token_endpoint", &endpoints.token)?,

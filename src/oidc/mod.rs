@@ -70,6 +70,7 @@ mod token_exchange;
 mod token_response;
 mod token_slot;
 mod transport;
+mod trial;
 mod userinfo;
 
 pub use self::algorithm::SigningAlgorithm;

@@ -71,6 +71,7 @@ impl Probe {
             par_endpoint: None,
             iss_parameter: false,
             algorithms: ALGORITHMS.to_vec(),
+            listed: crate::oidc::metadata::Listed::default(),
             gaps: Vec::new(),
             response_algorithms: Vec::new(),
             plain_http: PlainHttp::Never,

@@ -302,13 +302,15 @@ fn paths(tree: &str) -> Vec<String> {
             c => members.last_mut().expect("one at least").push(c),
         }
     }
-    let members = members.iter().flat_map(|member| paths(member.trim()));
+    // A list over several lines ends in a comma.
+    let members = members.iter().map(|member| member.trim());
+    let members = members.filter(|member| !member.is_empty()).flat_map(paths);
     members.map(|member| format!("{base}{member}")).collect()
 }
 
 #[test]
 fn no_file_needs_a_file_that_needs_it() {
-    let code = "mod d; use super::{a, b::{c, d}}; let x = super::super::e::f(g); use crate::h::*;";
+    let code = "mod d; use super::{a, b::{c, d},}; let x = super::super::e::f(g); use crate::h::*;";
     let found = needs("top/one/two.rs", code);
     let expect = [
         "h/",

@@ -3,9 +3,9 @@
 use std::net::TcpListener;
 
 use crate::cli::sound_place;
-use crate::support::Site;
 use crate::support::process::{Place, Process};
 use crate::support::site::SECRET;
+use crate::support::{ORIGIN, Site};
 
 /// A configuration with one mistake of each kind: syntax of values, unknown names, missing files, impossible pairs.
 const MISTAKES: &str = r#"
@@ -119,6 +119,74 @@ fn check_online_reaches_the_neighbours() {
     // Without --online the configuration is still valid.
     let outcome = Process::spawn(site.sealgate(&["--check"])).outcome();
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+}
+
+/// `--check --online` with one text of the configuration replaced.
+fn check_changed(from: &str, to: &str) -> (Site, crate::support::process::Outcome) {
+    let site = Site::new();
+    let path = site.place.path("sealgate.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains(from), "{from} in\n{text}");
+    site.place.write("sealgate.toml", &text.replace(from, to));
+    let outcome = Process::spawn(site.sealgate(&["--check", "--online"])).outcome();
+    (site, outcome)
+}
+
+#[test]
+fn check_online_finds_what_fails_at_the_first_login() {
+    // The secret is another one.
+    let site = Site::new();
+    site.place.write("shop.secret", "another-secret\n");
+    let outcome = Process::spawn(site.sealgate(&["--check", "--online"])).outcome();
+    outcome.assert_refused(1, &["frontend.shop.oidc.client_secret", "invalid_client"]);
+    assert!(!outcome.stderr.contains("another-secret"));
+    // The redirect URI is not registered: the origin is another one.
+    let (_site, outcome) = check_changed(ORIGIN, "https://elsewhere.test");
+    outcome.assert_refused(
+        1,
+        &[
+            "frontend.shop.oidc.client_id",
+            "https://elsewhere.test/bff/callback",
+        ],
+    );
+    // A scope that the provider does not list is a note.
+    let (_site, outcome) = check_changed(
+        "[frontend.shop.oidc]\n",
+        "[frontend.shop.oidc]\nscopes = [\"openid\", \"nobody.lists.this\"]\n",
+    );
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    let note = "note: frontend.shop.oidc.scopes";
+    let note = outcome.stdout.lines().find(|line| line.contains(note));
+    assert!(
+        note.unwrap().contains("nobody.lists.this"),
+        "{}",
+        outcome.stdout
+    );
+}
+
+#[test]
+fn check_online_shakes_hands_with_upstreams() {
+    use crate::support::upstream::RawUpstream;
+    // Whatever it answers, it is there.
+    let failing = RawUpstream::start(|mut talk| {
+        while talk.head().is_some() {
+            talk.say("HTTP/1.1 500 Oops\r\ncontent-length: 0\r\n\r\n");
+        }
+    });
+    let check = |url: &str| {
+        let table = format!("[upstream.other]\nurl = \"{url}\"\n");
+        let site = Site::with(ORIGIN, "", &table);
+        Process::spawn(site.sealgate(&["--check", "--online"])).outcome()
+    };
+    let outcome = check(&format!("http://{}", failing.addr));
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    // It takes connections, and does not speak TLS.
+    let url = format!("https://{}", failing.addr);
+    check(&url).assert_refused(1, &["upstream.other.url", &url]);
+    // It takes connections, and does not speak HTTP.
+    let other = RawUpstream::start(|mut talk| talk.say("220 mail ready\r\n"));
+    let url = format!("http://{}", other.addr);
+    check(&url).assert_refused(1, &["upstream.other.url", &url]);
 }
 
 #[test]

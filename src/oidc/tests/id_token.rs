@@ -50,6 +50,7 @@ pub(super) fn known(keys: &[Value]) -> Known {
             par_endpoint: None,
             iss_parameter: false,
             algorithms: ALGORITHMS.to_vec(),
+            listed: crate::oidc::metadata::Listed::default(),
             gaps: Vec::new(),
             response_algorithms: Vec::new(),
             plain_http: PlainHttp::Never,

@@ -22,6 +22,7 @@ mod idle_timer;
 mod length;
 mod places;
 mod request_body;
+mod trial;
 mod upload;
 mod upstream;
 

@@ -84,6 +84,11 @@ impl Upstreams {
         }
     }
 
+    /// Every one.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Upstream> {
+        self.0.values().map(Arc::as_ref)
+    }
+
     /// The upstream with this name. `config` has made sure that there is one.
     pub(in crate::proxy) fn find(&self, name: &UpstreamName) -> Result<&Upstream, Problem> {
         self.0.get(name).map(Arc::as_ref).ok_or_else(|| {
@@ -213,23 +218,32 @@ impl Upstream {
 
     /// What a failure means to the client. The log gets the cause, without URL, headers or body.
     pub(super) fn problem(&self, failure: &legacy::Error) -> Problem {
-        let mut cause = failure.to_string();
         let mut timed_out = false;
         let mut source = failure.source();
         while let Some(error) = source {
-            cause = format!("{cause}: {error}");
             timed_out |= error
                 .downcast_ref::<io::Error>()
                 .is_some_and(|error| error.kind() == io::ErrorKind::TimedOut);
             source = error.source();
         }
-        log::warn!("upstream {}: {cause}", self.name);
+        log::warn!("upstream {}: {}", self.name, cause(failure));
         if timed_out {
             Problem::UpstreamTimeout
         } else {
             Problem::UpstreamUnavailable
         }
     }
+}
+
+/// Why a request got no answer, without URL, headers or body.
+pub(super) fn cause(failure: &legacy::Error) -> String {
+    let mut cause = failure.to_string();
+    let mut source = failure.source();
+    while let Some(error) = source {
+        cause = format!("{cause}: {error}");
+        source = error.source();
+    }
+    cause
 }
 
 /// Whether the connection of a request had answered an earlier one, and ended before a byte of this answer.
