@@ -4,7 +4,8 @@ import pathlib
 import struct
 
 HERE = pathlib.Path(__file__).parent / "corpus/envelope_body"
-KINDS = {"session": 0, "login": 1, "hint": 2, "seen": 3, "out": 4, "logout-state": 5, "login-state": 6, "device": 7}
+KINDS = {"session": 0, "login": 1, "hint": 2, "seen": 3, "out": 4, "logout-state": 5, "login-state": 6, "device": 7,
+         "native-access": 8, "native-refresh": 9, "native-code": 10, "native-login": 11}
 ID = b"\x07" * 16
 SECTIONS = 0x80
 
@@ -57,6 +58,25 @@ def login(silent=b"\x00", max_age=b"\x00", back="/orders/7?x=1", more=b"", repla
     packed = (text("A" * 43) + text("canary-nonce") + text("canary-verifier") + text("https://id.example.com") + text(back)
               + silent + max_age + b"\x00" + bytes([bool(replaces)]) + more)
     return packed, NOW + replaces
+
+
+KEY = b"\x09" * 32
+
+
+def common(key=True, claims=CLAIMS):
+    packed = (b"\x01" + text("https://id.example.com") + text("subject-of-alice") + b"\x01" + text("idp-session")
+              + text("openid profile") + claims + bytes([key]))
+    return packed, ID + NOW + NOW + END + NOW + (KEY if key else b"")
+
+
+def native(token, loose, front, key=True):
+    packed, rest = common(key)
+    return token + front + packed, loose + rest
+
+
+def app_login(full=True):
+    packed = text("com.example.shop:/cb") + (b"\x01" + text("state") + b"\x01" if full else b"\x00\x00")
+    return packed, KEY + (KEY if full else b"") + NOW
 
 
 def seeds():
@@ -120,6 +140,19 @@ def seeds():
     yield "valid-login-state", plain("login-state", state + b"\x02\x00\x01", NOW, 64)
     yield "refused-login-state-manner", plain("login-state", state + b"\x03\x00\x01", NOW, 64)
     yield "refused-login-state-flag", plain("login-state", state + b"\x02\x00\x02", NOW, 64)
+    access = native(JWT, SIGNATURE + NOW + LATER + END, b"\x01")
+    yield "valid-native-access", plain("native-access", *access, 64)
+    yield "valid-native-access-compressed", sections("native-access", *access)
+    yield "valid-native-access-alone", plain("native-access", *native(OPAQUE, NOT_A_JWT + NOW + LATER, b"\x00", False), 64)
+    yield "refused-native-access-trailing", plain("native-access", access[0] + b"\x00", access[1], 64)
+    refresh = native(OPAQUE, NOT_A_JWT + END + KEY, b"\x01")
+    yield "valid-native-refresh", plain("native-refresh", *refresh, 64)
+    yield "refused-native-refresh-short", plain("native-refresh", refresh[0], refresh[1][:-1])
+    yield "valid-native-login", plain("native-login", *app_login(), 64)
+    yield "valid-native-login-least", plain("native-login", *app_login(False), 64)
+    code = app_login()[0] + text("code") + text("A" * 43) + text("nonce") + text("verifier") + b"\x00\x00", app_login()[1] + NOW
+    yield "valid-native-code", plain("native-code", *code, 64)
+    yield "refused-native-code-compressed", sections("native-code", code[0] + b"a" * 200, code[1])
     yield "refused-packed-longer-than-all", bytes([KINDS["seen"], 0, 1, 0x7F]) + ID + NOW
     yield "refused-return-to-elsewhere", plain("logout-state", text("//evil.test/"), NOW)
     yield "refused-text-over-limit", plain("session", *session(issuer="s" * 4097))

@@ -19,6 +19,7 @@
 //! | what the log says of one request | [`telemetry::RequestScope`] |
 //! | a connection: TLS, versions of HTTP, time limits | `server::connection` |
 //! | the cookie, byte by byte | [`session`] |
+//! | apps without a cookie jar | `endpoint::native`, `request::native` |
 //! | who may use a route, and with which token | [`frontend::Policy`], [`token`] |
 //! | when and how tokens are refreshed | `token::refresh` |
 //! | what requests of one session must know of one another | [`ledger`] |
@@ -29,7 +30,7 @@
 //! | the whole story as tests | `tests/it/login.rs` |
 //!
 //! # Life of a request, in types
-//! `HttpRequest → Arrival → Ctx (a Frontend) → Target → Admitted → Option<Session> → Permit → HttpResponse`. An arrow
+//! `HttpRequest → Arrival → Ctx (a Frontend) → Target → Admitted → Caller → Permit → HttpResponse`. An arrow
 //! that can fail ends in a [`problem::Problem`]. `server::response` turns either into the answer.
 //!
 //! # Seams

@@ -87,6 +87,8 @@ pub enum Problem {
         /// Path of the login endpoint, with what the API asks for.
         login_url: String,
     },
+    /// An app's token or proof is not taken.
+    TokenRefused(TokenRefusal),
     /// No frontend has this `Host`.
     UnknownFrontend {
         /// A sentence with the host of the request, if it is safe to show.
@@ -98,6 +100,46 @@ pub enum Problem {
     UpstreamUnavailable,
     /// A WebSocket handshake has a version that sealgate does not speak.
     WebSocketVersion,
+}
+
+/// Why an app's token or proof is not taken (RFC 6750 §3.1, RFC 9449 §7.1). The words are safe to show.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct TokenRefusal {
+    /// The scheme that the challenge names.
+    pub scheme: &'static str,
+    /// The OAuth error code.
+    pub error: &'static str,
+    /// What is wrong, in words.
+    pub detail: &'static str,
+}
+
+impl TokenRefusal {
+    /// The token is not good, or not for whoever sends it.
+    pub const fn token(scheme: &'static str, detail: &'static str) -> Self {
+        Self {
+            scheme,
+            error: "invalid_token",
+            detail,
+        }
+    }
+
+    /// The proof is not good.
+    pub const fn proof(detail: &'static str) -> Self {
+        Self {
+            scheme: "DPoP",
+            error: "invalid_dpop_proof",
+            detail,
+        }
+    }
+
+    /// The proof needs a nonce, which the answer has.
+    pub const fn nonce() -> Self {
+        Self {
+            scheme: "DPoP",
+            error: "use_dpop_nonce",
+            detail: "the DPoP proof needs a fresh nonce",
+        }
+    }
 }
 
 /// Why a login failed. The words are safe to show.
@@ -167,6 +209,7 @@ impl Problem {
             | Self::SessionTooLarge { detail, .. } => Some(detail),
             Self::LoginFailed(failure) => Some(failure.sentence()),
             Self::LoginRequired { detail, .. } => *detail,
+            Self::TokenRefused(refusal) => Some(refusal.detail),
             Self::UnknownFrontend { detail } => detail.as_deref(),
             _ => None,
         }
@@ -280,6 +323,7 @@ impl Problem {
             Self::StepUpRequired { .. } => {
                 ("step-up-required", 401, "The API asks for a stronger login")
             }
+            Self::TokenRefused(_) => ("invalid-token", 401, "The token is not accepted"),
             Self::UnknownFrontend { .. } => {
                 ("unknown-frontend", 421, "No frontend has this host name")
             }

@@ -6,6 +6,8 @@
 
 use std::time::Instant;
 
+use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderValue, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, web};
 
 use super::ApiCall;
@@ -44,9 +46,9 @@ pub(super) async fn serve(
         Ok::<_, Problem>(outcome)
     };
     // The end of the session counts for a stream from here on, wherever the refresh of another request moves it.
-    let session = ctx.caller.session();
-    let streamed = session.filter(|_| proxy::may_last(request, matched.websocket));
-    let watched = streamed.map(|session| bff.ends.watch(session));
+    let lasts = ctx.caller.lasts();
+    let streamed = lasts.filter(|_| proxy::may_last(request, matched.websocket));
+    let watched = streamed.map(|(session, end)| bff.ends.watch(session.id, end));
     // May it go, and as whom: 401, 403, 429, 503.
     let mut permit = token::permit(admitted, matched, ctx).await?;
     let answer = loop {
@@ -69,7 +71,21 @@ pub(super) async fn serve(
         permit = renewed;
         body = proxy::no_body(request).await?;
     };
-    let answer = proxy::end_in_time(answer, bff, ctx.caller.session().map(|session| &***session));
+    let answer = challenge_app(answer, &permit, ctx);
+    let answer = proxy::end_in_time(answer, bff, ctx.caller.lasts());
     drop(watched);
     Ok(answer)
+}
+
+/// Says to an app that an upstream does not take its token (RFC 6750 §3.1): it can refresh it. A browser's has been renewed by
+/// now, as far as that is possible.
+fn challenge_app(mut answer: HttpResponse, permit: &Permit, ctx: &Ctx<'_>) -> HttpResponse {
+    if let Some(app) = ctx.caller.app()
+        && permit.bearer().is_users()
+        && answer.status() == StatusCode::UNAUTHORIZED
+        && let Ok(value) = HeaderValue::try_from(format!("{} error=\"invalid_token\"", app.scheme))
+    {
+        answer.headers_mut().insert(WWW_AUTHENTICATE, value);
+    }
+    answer
 }

@@ -128,12 +128,28 @@ pub(super) struct Frontend {
     pub(super) oidc: Oidc,
     /// Lifetimes and sizes.
     pub(super) session: Session,
+    /// What apps without a cookie jar may do; none by default.
+    pub(super) native: Option<Native>,
     /// Claims under names of the frontend's own, by name.
     #[serde(default)]
     pub(super) claim: BTreeMap<String, Claim>,
     /// Paths that lead to upstreams, by name.
     #[serde(default)]
     pub(super) route: BTreeMap<String, Route>,
+}
+
+/// `[frontend.<name>.native]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table { redirect_uris = […] }")]
+pub(super) struct Native {
+    /// Where users of apps come back to. Required.
+    pub(super) redirect_uris: Option<Vec<String>>,
+    /// `required` or `optional`: whether tokens are bound to a key.
+    pub(super) dpop: String,
+    /// How long an app's session lasts at the most.
+    pub(super) absolute_timeout: Span,
+    /// How long it lasts without a refresh.
+    pub(super) idle_timeout: Span,
 }
 
 /// `[frontend.<name>.claim.<name>]`

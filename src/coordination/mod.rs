@@ -5,6 +5,7 @@
 //!
 //! - `coordinator`: this replica's part · `lease`: one refresh for all replicas · `feed`: which sessions were ended ·
 //!   `unopened`: entries of the feed that wait for a key
+//! - `proofs`: those of apps that have come
 //! - `store`: the connection, and when not to wait for it · `reach`: how it is made · `narrow`: what keeps long answers
 //!   out · `sealed`: what is written to the store · `entries`: what is read from it
 //!
@@ -16,6 +17,7 @@ mod entries;
 mod feed;
 mod lease;
 mod narrow;
+mod proofs;
 mod reach;
 mod sealed;
 mod settings;

@@ -21,7 +21,6 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use actix_web::http::header;
 use actix_web::{HttpResponse, web};
 use serde_json::json;
 
@@ -166,16 +165,7 @@ fn revocations(ctx: &Ctx<'_>, token: LogoutToken) -> Vec<Revocation> {
 }
 
 async fn logout_token(ctx: &Ctx<'_>, body: web::Payload) -> Result<String, Refusal> {
-    let headers = ctx.request.headers();
-    let content_type = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    let media_type = content_type.and_then(|text| text.split(';').next());
-    if !media_type.is_some_and(|media_type| {
-        media_type
-            .trim()
-            .eq_ignore_ascii_case("application/x-www-form-urlencoded")
-    }) {
+    if !form::is_form(ctx.request.headers()) {
         return Err(junk("the body is not a form"));
     }
     let form = form::read(body).await;

@@ -13,17 +13,23 @@ use super::authorization_response::{Answer, AuthorizationResponse};
 use super::failure::{failed, unavailable};
 use super::form::{self, query};
 use super::way_back::{self, Way};
-use super::{redeem, silent};
+use super::{native, redeem, silent};
 use crate::names::ReturnTo;
 use crate::oidc::{OidcError, ResponseMode};
 use crate::problem::{LoginFailure, Problem};
 use crate::request::Ctx;
-use crate::session::{LoginAttempt, Manner};
+use crate::session::{LoginAttempt, Manner, NativeLogin};
 
 pub(super) async fn serve(ctx: &mut Ctx<'_>, body: web::Payload) -> Result<HttpResponse, Problem> {
     let Answer { state, said } = answer(ctx, body).await?;
     let (way, attempt) = match state {
-        Some(state) => take_login(ctx, state).await,
+        Some(state) => {
+            if let Some((random, login)) = native_login(ctx, &state).await {
+                let attempt = take_attempt(ctx, random);
+                return Ok(native::answer(ctx, said.as_ref(), login, attempt).await);
+            }
+            take_login(ctx, state).await
+        }
         None => (None, None),
     };
     if let Some(way) = &way {
@@ -72,6 +78,28 @@ async fn answer(ctx: &Ctx<'_>, body: web::Payload) -> Result<Answer, Problem> {
     })
 }
 
+/// The random part of `state`, and what an app asked for, if the login is an app's.
+async fn native_login<'s>(ctx: &mut Ctx<'_>, state: &'s str) -> Option<(&'s str, NativeLogin)> {
+    ctx.frontend.native.as_ref()?;
+    let opened = ctx.wallet.open_native_login(state);
+    if opened.is_some() || ctx.wallet.open_login_state(state).is_some() {
+        return opened;
+    }
+    // Another replica may have sealed it with a key that this process has not read yet.
+    ctx.look_for_keys().await;
+    ctx.wallet.open_native_login(state)
+}
+
+/// The attempt with this random part of `state`. It is over, whatever comes of it.
+fn take_attempt(ctx: &mut Ctx<'_>, random: &str) -> Option<LoginAttempt> {
+    let taken = ctx.wallet.take_login(random);
+    if let Some(attempt) = &taken {
+        let replicas = &ctx.bff.replicas;
+        replicas.see_login(&attempt.state, attempt.started_at, ctx.now);
+    }
+    taken
+}
+
 /// What the answer's `state` says, and the attempt that it belongs to. The attempt is over, whatever comes of it.
 async fn take_login(ctx: &mut Ctx<'_>, state: String) -> (Option<Way>, Option<LoginAttempt>) {
     // Another replica may have sealed them with a key that this process has not read yet.
@@ -82,14 +110,10 @@ async fn take_login(ctx: &mut Ctx<'_>, state: String) -> (Option<Way>, Option<Lo
     let random = opened
         .as_ref()
         .map_or(state.as_str(), |(random, _)| *random);
-    let taken = ctx.wallet.take_login(random);
+    let taken = take_attempt(ctx, random);
     let Some((_, said)) = opened else {
         return (None, None);
     };
-    if let Some(attempt) = &taken {
-        let replicas = &ctx.bff.replicas;
-        replicas.see_login(&attempt.state, attempt.started_at, ctx.now);
-    }
     let way = Way {
         return_to: said.return_to(taken.as_ref()),
         state: said,

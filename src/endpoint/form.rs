@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use actix_web::http::header::{self, HeaderMap};
 use actix_web::web;
 use futures_util::StreamExt as _;
 
 use crate::problem::Problem;
 use crate::request::Ctx;
 
-/// Longest form, in bytes. The identity provider posts here: a code and a state, or one token.
+/// Longest form, in bytes. The identity provider posts a code and a state, or one token; an app its refresh token.
 const MAX_FORM: usize = 16 * 1024;
 
 /// How long a form may take to arrive.
@@ -43,6 +44,19 @@ impl From<FormError> for Problem {
             FormError::BrokenOff | FormError::TooLate => Self::BadRequest(error.sentence()),
         }
     }
+}
+
+/// Whether the body is said to be a form.
+pub(super) fn is_form(headers: &HeaderMap) -> bool {
+    let content_type = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let media_type = content_type.and_then(|text| text.split(';').next());
+    media_type.is_some_and(|media_type| {
+        media_type
+            .trim()
+            .eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    })
 }
 
 /// Reads a form from the body of a request.

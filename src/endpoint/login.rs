@@ -9,6 +9,7 @@ use actix_web::{HttpResponse, web};
 
 use super::form::{self, Params, query, single};
 use super::{initiation, silent};
+use crate::frontend::Frontend;
 use crate::guard;
 use crate::login::{self, Wish};
 use crate::names::ReturnTo;
@@ -54,19 +55,7 @@ async fn with(
     return_to: ReturnTo,
 ) -> Result<HttpResponse, Problem> {
     ctx.leads_to(&return_to);
-    let asked = LoginParams {
-        prompt: bounded(params, "prompt")?,
-        acr_values: bounded(params, "acr_values")?,
-        max_age: bounded(params, "max_age")?
-            .map(|text| {
-                text.parse()
-                    .map_err(|_| Problem::BadRequest("max_age is in seconds"))
-            })
-            .transpose()?,
-        login_hint: bounded(params, "login_hint")?,
-        ui_locales: bounded(params, "ui_locales")?,
-        more: passed_on(&ctx.frontend.provider.settings().login_params, params)?,
-    };
+    let asked = asked(ctx.frontend, params)?;
     let manner = match asked.prompt.as_deref() {
         // Duende BFF v4 does it this way; earlier versions have an endpoint for it.
         Some("none") if guard::is_framed(ctx.request.headers()) => {
@@ -84,6 +73,26 @@ async fn with(
         is_second: false,
     };
     login::begin(ctx, wish, StatusCode::FOUND).await
+}
+
+/// What the parameters of a request ask the provider for.
+pub(super) fn asked(
+    frontend: &Frontend,
+    params: &[(String, String)],
+) -> Result<LoginParams, Problem> {
+    Ok(LoginParams {
+        prompt: bounded(params, "prompt")?,
+        acr_values: bounded(params, "acr_values")?,
+        max_age: bounded(params, "max_age")?
+            .map(|text| {
+                text.parse()
+                    .map_err(|_| Problem::BadRequest("max_age is in seconds"))
+            })
+            .transpose()?,
+        login_hint: bounded(params, "login_hint")?,
+        ui_locales: bounded(params, "ui_locales")?,
+        more: passed_on(&frontend.provider.settings().login_params, params)?,
+    })
 }
 
 /// Begins a login in an iframe, with `prompt=none`. If something goes wrong, the parent page is told "not signed in".

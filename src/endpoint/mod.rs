@@ -16,6 +16,7 @@ mod initiation;
 mod jwks;
 mod login;
 mod logout;
+mod native;
 mod redeem;
 mod session;
 mod silent;
@@ -51,6 +52,10 @@ pub async fn serve(
         Endpoint::LoginInitiation => login::by_form(ctx, body).await,
         Endpoint::Logout => logout::by_navigation(ctx).await,
         Endpoint::LogoutByScript => logout::by_script(ctx).await,
+        Endpoint::NativeAuthorize => native::authorize(ctx).await,
+        Endpoint::NativeMetadata => Ok(native::metadata(ctx)),
+        Endpoint::NativeRevoke => native::revoke(ctx, body).await,
+        Endpoint::NativeToken => native::token(ctx, body).await,
         Endpoint::Session => Ok(session::serve(ctx)),
         Endpoint::SilentLogin => Ok(login::serve_silent(ctx).await),
         Endpoint::User => user::serve(ctx),

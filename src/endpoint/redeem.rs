@@ -11,6 +11,7 @@
 //! RFC 6749 §4.1.3, RFC 7636, OpenID Connect Core §3.1.3.7.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use openidconnect::{AccessToken, PkceCodeVerifier};
 use serde_json::{Map, Value};
@@ -40,7 +41,8 @@ pub(super) async fn redeem(
     let landing = match redemption {
         Redemption::Lead(followers) => {
             let (leader, landing) = oneshot::channel();
-            let exchange = Exchange::new(ctx, code, attempt);
+            let lasts = ctx.frontend.session.absolute_timeout;
+            let exchange = Exchange::new(ctx, code, attempt, lasts);
             actix_web::rt::spawn(take_along(exchange.land(leader, followers)));
             landing.await.unwrap_or(Err(Problem::Internal))
         }
@@ -67,6 +69,40 @@ pub(super) async fn redeem(
     Ok(())
 }
 
+/// Begins a session for an app's code. Another request with the same code gets none: the code is good once.
+pub(super) async fn for_app(
+    ctx: &Ctx<'_>,
+    code: &str,
+    attempt: &LoginAttempt,
+) -> Result<Session, Problem> {
+    let native = ctx.frontend.native.as_ref().ok_or(Problem::NotFound)?;
+    let name = &ctx.frontend.name;
+    let (redemption, ticket) = ctx.bff.redemptions.begin(name, &attempt.state, ctx.now);
+    if matches!(redemption, Redemption::Follow(_)) {
+        return Err(failed(LoginFailure::CodeRefused));
+    }
+    let (leader, landing) = oneshot::channel();
+    let exchange = Exchange::new(ctx, code, attempt, native.absolute_timeout);
+    actix_web::rt::spawn(take_along(exchange.land_at_app(leader)));
+    let landing = landing.await.unwrap_or(Err(Problem::Internal));
+    if matches!(landing, Err(Problem::IdentityProviderUnavailable)) {
+        // The provider has not seen it, or says nothing: the app may try again.
+        ctx.bff.redemptions.forget(ticket);
+    }
+    let result = match &landing {
+        Ok(_) => LoginResult::Ok,
+        Err(_) => LoginResult::Failed,
+    };
+    ctx.bff.metrics.login(name, result);
+    let session = landing?;
+    ctx.frontend.remind_of_missing_claims(&session, ctx.now);
+    if !session.is_refreshable() {
+        ctx.frontend.remind_of_refresh_tokens(ctx.now);
+    }
+    log::info!(target: "sealgate::audit", session = session.id.short(); "login of an app");
+    Ok(session)
+}
+
 /// What the token call takes, apart from the request.
 struct Exchange {
     frontend: Arc<Frontend>,
@@ -76,12 +112,13 @@ struct Exchange {
     nonce: openidconnect::Nonce,
     max_age: Option<u64>,
     acr_values: Option<String>,
+    absolute_timeout: Duration,
     now: UnixTime,
     asked_at: UnixTime,
 }
 
 impl Exchange {
-    fn new(ctx: &Ctx<'_>, code: &str, attempt: &LoginAttempt) -> Self {
+    fn new(ctx: &Ctx<'_>, code: &str, attempt: &LoginAttempt, absolute_timeout: Duration) -> Self {
         Self {
             frontend: Arc::clone(ctx.frontend),
             idp: ctx.idp.clone(),
@@ -90,6 +127,7 @@ impl Exchange {
             nonce: attempt.nonce.clone(),
             max_age: attempt.max_age,
             acr_values: attempt.acr_values.clone(),
+            absolute_timeout,
             now: ctx.now,
             asked_at: ctx.bff.clock.now(),
         }
@@ -110,6 +148,18 @@ impl Exchange {
             // The browser may send the same answer again.
             tokio::time::sleep(REDEMPTION_MEMORY).await;
             spare = redeemed.deliver().then(|| redeemed.session.tokens.clone());
+        }
+        if let Some(tokens) = spare {
+            logout::revoke_spare(&self.frontend, &self.idp, &tokens).await;
+        }
+    }
+
+    /// Makes the call for an app. If the app has hung up, nobody takes the tokens.
+    async fn land_at_app(self, app: oneshot::Sender<Result<Session, Problem>>) {
+        let (landing, mut spare) = self.run().await;
+        let landing = landing.map(|redeemed| redeemed.session.clone());
+        if let Err(Ok(session)) = app.send(landing) {
+            spare = Some(session.tokens);
         }
         if let Some(tokens) = spare {
             logout::revoke_spare(&self.frontend, &self.idp, &tokens).await;
@@ -229,8 +279,7 @@ impl Exchange {
         mut kept: Map<String, Value>,
         ends_by: Option<UnixTime>,
     ) -> Result<Session, Problem> {
-        let settings = &self.frontend.session;
-        let configured_end = self.now.plus(settings.absolute_timeout);
+        let configured_end = self.now.plus(self.absolute_timeout);
         if let (Some(_), Some(acr)) = (&self.acr_values, claims.acr) {
             // `token::challenge` must know when the provider has given what the API asked for.
             kept.insert("acr".to_owned(), Value::String(acr));

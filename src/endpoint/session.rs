@@ -17,12 +17,11 @@ pub(super) fn serve(ctx: &Ctx<'_>) -> HttpResponse {
         .filter(|(name, _)| ctx.frontend.shows_claim(name))
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
-    let idle_ends_at = session.last_seen.plus(ctx.frontend.session.idle_timeout);
     let mut answer = HttpResponse::Ok().json(json!({
         "active": true,
         "server_now": ctx.now,
         "session_ends_at": times.over_at,
-        "idle_ends_at": idle_ends_at.min(times.over_at),
+        "idle_ends_at": times.idle_ends_at,
         "access_token_expires_at": session.tokens.expires_at,
         "refresh_possible": times.is_refresh_possible,
         "claims": claims,

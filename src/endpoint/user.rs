@@ -27,9 +27,12 @@ pub(super) fn serve(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Problem> {
             claims.extend(texts(value).map(|text| json!({"type": name, "value": text})));
         }
     }
-    let logout_url = logout::url(ctx.frontend, session);
     let expires_in = times.over_at.since(ctx.now).as_secs();
-    claims.push(json!({"type": "bff:logout_url", "value": logout_url}));
+    // An app revokes its tokens instead.
+    if ctx.caller.app().is_none() {
+        let logout_url = logout::url(ctx.frontend, session);
+        claims.push(json!({"type": "bff:logout_url", "value": logout_url}));
+    }
     claims.push(json!({"type": "bff:session_expires_in", "value": expires_in}));
     if let Some(state) = session.claims.get("session_state")
         && ctx.frontend.shows_claim("session_state")

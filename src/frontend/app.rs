@@ -7,6 +7,7 @@ use super::assets::AssetsSettings;
 use super::claims::ClaimRules;
 use super::endpoint::Endpoint;
 use super::invitation::Invitations;
+use super::native::NativeSettings;
 use super::rate_limit::RateLimit;
 use super::route_table::RouteTable;
 use super::target::{Matched, Target, WebSocket};
@@ -39,8 +40,10 @@ pub struct Frontend {
     pub error_page: Option<ReturnTo>,
     /// Lifetimes, sizes and claims of its sessions.
     pub session: SessionSettings,
-    /// The longest `absolute_timeout` under which sessions may have begun that still live.
+    /// The longest `absolute_timeout`, of browsers and apps, under which sessions may have begun that still live.
     pub longest_session: Duration,
+    /// What apps without a cookie jar may do, if there are any.
+    pub native: Option<NativeSettings>,
     /// Where the claims of its sessions come from.
     pub claims: ClaimRules,
     /// Claims that routes require: sealed into sessions like those of `session.claims`, but shown to nobody.
@@ -88,9 +91,12 @@ impl Frontend {
     ) -> Result<Target<'f, 'r>, Problem> {
         let path = RequestPath::parse(raw_path)
             .map_err(|_| Problem::BadRequest("the path is not in its plainest form"))?;
+        if self.is_native_metadata(raw_path) {
+            return Endpoint::find_metadata(method).map(Target::Endpoint);
+        }
         if let Some(rest) = path.strip_prefix(&self.base_path) {
             let name = rest.strip_prefix('/').unwrap_or_default();
-            return Endpoint::find(name, method).map(Target::Endpoint);
+            return Endpoint::find(name, method, self.native.is_some()).map(Target::Endpoint);
         }
         if let Some((route, rest)) = self.routes.find(path) {
             // No wider route answers instead: what lies below is the composed route's, and nothing is there.
@@ -117,6 +123,18 @@ impl Frontend {
                 allow: "GET, HEAD".to_owned(),
             }),
         }
+    }
+
+    /// Whether a path is that of the metadata of [`native_issuer`](Self::native_issuer) (RFC 8414 §3.1).
+    fn is_native_metadata(&self, path: &str) -> bool {
+        let of_issuer = path.strip_prefix("/.well-known/oauth-authorization-server");
+        let below = of_issuer.and_then(|path| path.strip_prefix(self.base_path.as_str()));
+        self.native.is_some() && below == Some("/native")
+    }
+
+    /// The issuer that apps know: the authorization server in miniature.
+    pub fn native_issuer(&self) -> String {
+        format!("{}{}/native", self.origin, self.base_path)
     }
 
     /// Whether a claim of the ID token is kept in the session.

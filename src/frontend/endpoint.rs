@@ -37,6 +37,14 @@ pub enum Endpoint {
     Logout,
     /// Ends the session, and answers with the address to go on to.
     LogoutByScript,
+    /// Begins the login of an app without a cookie jar, in the system browser.
+    NativeAuthorize,
+    /// What an OAuth library must know of the endpoints for apps. It is the one that is not below `base_path`.
+    NativeMetadata,
+    /// Ends the session of an app.
+    NativeRevoke,
+    /// Gives an app its tokens.
+    NativeToken,
     /// Times and claims, for scripts that count down.
     Session,
     /// A login in an iframe, without any page.
@@ -79,8 +87,12 @@ pub enum Proof {
     Signature,
     /// Metadata of a browser that sends a request of its own for a page of the application: no script could add a header.
     Browser,
+    /// A sealed code or token in the body, with the proof that goes with it.
+    Sealed,
     /// The sealed `state` that comes back from the identity provider.
     State,
+    /// An address of the app that the configuration has, and a challenge: only the app can use the answer.
+    RedirectUri,
 }
 
 /// What becomes of a speculative load: a prefetch, a prerender, a preview.
@@ -125,7 +137,7 @@ pub enum Limit {
 
 impl Endpoint {
     /// Every one.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 20] = [
         Self::Backchannel,
         Self::Callback,
         Self::Device,
@@ -139,6 +151,10 @@ impl Endpoint {
         Self::LoginInitiation,
         Self::Logout,
         Self::LogoutByScript,
+        Self::NativeAuthorize,
+        Self::NativeMetadata,
+        Self::NativeRevoke,
+        Self::NativeToken,
         Self::Session,
         Self::SilentLogin,
         Self::User,
@@ -153,7 +169,8 @@ impl Endpoint {
         use self::Ahead::{Refused, Served};
         use self::Limit::{Logins, Unlimited};
         use self::Proof::{
-            Browser, CsrfHeader, InvitedNavigation, Navigation, Nothing, Signature, State,
+            Browser, CsrfHeader, InvitedNavigation, Navigation, Nothing, RedirectUri, Sealed,
+            Signature, State,
         };
         use self::Reader::{Person, Provider, Script};
         use self::SessionUse::{Ignores, Opens, ReliesOn};
@@ -176,6 +193,10 @@ impl Endpoint {
             Self::LoginInitiation=> row(("login",        "POST"),      LOGIN,      Refused, Opens,    Person,   Logins),
             Self::Logout         => row(("logout",       "GET"),       LOGOUT,     Refused, Opens,    Person,   Unlimited),
             Self::LogoutByScript => row(("logout",       "POST"),      CsrfHeader, Refused, Opens,    Script,   Unlimited),
+            Self::NativeAuthorize => row(("native/authorize", "GET"),  RedirectUri, Refused, Ignores, Person,  Logins),
+            Self::NativeMetadata => row(("native/metadata", "GET"),   Nothing,    Served,  Ignores,  Script,   Unlimited),
+            Self::NativeRevoke   => row(("native/revoke", "POST"),     Sealed,     Refused, Ignores,  Script,   Unlimited),
+            Self::NativeToken    => row(("native/token", "POST"),      Sealed,     Refused, Ignores,  Script,   Unlimited),
             Self::Session        => row(("session",      "GET"),       CsrfHeader, Served,  ReliesOn, Script,   Unlimited),
             Self::SilentLogin    => row(("silent-login", "GET"),       SILENT,     Served,  Opens,    Person,   Logins),
             Self::User           => row(("user",         "GET"),       CsrfHeader, Served,  ReliesOn, Script,   Unlimited),
@@ -187,17 +208,42 @@ impl Endpoint {
         matches!(self, Self::Session | Self::User)
     }
 
+    /// Whether an app may ask it with a token, as it asks an API route.
+    pub const fn takes_token(self) -> bool {
+        matches!(self, Self::Session | Self::User)
+    }
+
+    /// Whether it is there only where the frontend has apps.
+    const fn is_for_apps(self) -> bool {
+        matches!(
+            self,
+            Self::NativeAuthorize | Self::NativeMetadata | Self::NativeRevoke | Self::NativeToken
+        )
+    }
+
     /// The endpoint at `<base_path>/<name>` for a method: 404 if there is none, 405 if it has other methods.
-    pub(super) fn find(name: &str, method: &str) -> Result<Self, Problem> {
+    pub(super) fn find(name: &str, method: &str, has_apps: bool) -> Result<Self, Problem> {
+        let below = Self::ALL.into_iter().filter(|endpoint| {
+            let is_there = has_apps || !endpoint.is_for_apps();
+            is_there && *endpoint != Self::NativeMetadata && endpoint.rules().name == name
+        });
+        Self::with_method(below, method)
+    }
+
+    /// The metadata for apps, which are not below `base_path` (RFC 8414 §3).
+    pub(super) fn find_metadata(method: &str) -> Result<Self, Problem> {
+        Self::with_method(std::iter::once(Self::NativeMetadata), method)
+    }
+
+    /// The first that takes the method.
+    fn with_method(found: impl Iterator<Item = Self>, method: &str) -> Result<Self, Problem> {
         let mut allow = Vec::new();
-        for endpoint in Self::ALL {
+        for endpoint in found {
             let rules = endpoint.rules();
-            if rules.name == name {
-                if rules.methods.split(", ").any(|allowed| allowed == method) {
-                    return Ok(endpoint);
-                }
-                allow.push(rules.methods);
+            if rules.methods.split(", ").any(|allowed| allowed == method) {
+                return Ok(endpoint);
             }
+            allow.push(rules.methods);
         }
         if allow.is_empty() {
             return Err(Problem::NotFound);
@@ -237,7 +283,14 @@ mod tests {
         for endpoint in Endpoint::ALL {
             let rules = endpoint.rules();
             for method in rules.methods.split(", ") {
-                assert_eq!(Endpoint::find(rules.name, method), Ok(endpoint));
+                let found = if endpoint == Endpoint::NativeMetadata {
+                    Endpoint::find_metadata(method)
+                } else {
+                    Endpoint::find(rules.name, method, true)
+                };
+                assert_eq!(found, Ok(endpoint));
+                let without = Endpoint::find(rules.name, method, false);
+                assert_eq!(without.is_ok(), !endpoint.is_for_apps());
             }
         }
         let not_allowed = |allow: &str| {
@@ -245,9 +298,14 @@ mod tests {
                 allow: allow.to_owned(),
             })
         };
-        assert_eq!(Endpoint::find("logout", "PUT"), not_allowed("GET, POST"));
-        assert_eq!(Endpoint::find("user", "HEAD"), not_allowed("GET"));
-        assert_eq!(Endpoint::find("logi", "GET"), Err(Problem::NotFound));
-        assert_eq!(Endpoint::find("", "GET"), Err(Problem::NotFound));
+        assert_eq!(
+            Endpoint::find("logout", "PUT", true),
+            not_allowed("GET, POST")
+        );
+        assert_eq!(Endpoint::find("user", "HEAD", true), not_allowed("GET"));
+        assert_eq!(Endpoint::find("logi", "GET", true), Err(Problem::NotFound));
+        assert_eq!(Endpoint::find("", "GET", true), Err(Problem::NotFound));
+        let metadata = Endpoint::find("native/metadata", "GET", true);
+        assert_eq!(metadata, Err(Problem::NotFound), "it is elsewhere");
     }
 }

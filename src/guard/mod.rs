@@ -11,6 +11,7 @@ pub mod csrf;
 mod invited;
 mod navigation;
 mod rate_limit;
+mod speaker;
 mod speculative;
 mod websocket;
 
@@ -26,6 +27,7 @@ use crate::problem::Problem;
 pub use cookie_lines::{CookieLines, SetAside};
 pub use navigation::{is_fetch, is_framed, is_navigation, site, wants_page};
 pub use rate_limit::{spend_login, spender};
+pub use speaker::{Scheme, Speaker, presented};
 pub use speculative::is_speculative;
 pub use websocket::websocket;
 
@@ -54,12 +56,18 @@ const ACTIVE: [&[u8]; 11] = [
 #[derive(Debug)]
 pub struct Admitted {
     client: IpAddr,
+    speaker: Speaker,
 }
 
 impl Admitted {
     /// The client's address, behind trusted proxies.
     pub const fn client(&self) -> IpAddr {
         self.client
+    }
+
+    /// By what the request wants to be known.
+    pub const fn speaker(&self) -> Speaker {
+        self.speaker
     }
 
     /// Who is counted where there is no session.
@@ -84,14 +92,23 @@ pub fn admit(
             "cross-origin requests are not served",
         ));
     }
+    let speaker = speaker::speaker(request, frontend, target);
     match target {
         // The app's files are public.
         Target::Assets(_) => {}
+        Target::Endpoint(endpoint) if speaker == Speaker::Token => {
+            check_speculative(request.headers(), &endpoint.rules())?;
+        }
         Target::Endpoint(endpoint) => check_endpoint(request, frontend, &endpoint.rules())?,
-        Target::Route(matched) => check_route(request, frontend, matched)?,
+        Target::Route(matched) => {
+            if speaker == Speaker::Cookies {
+                check_csrf(request, frontend, Some(matched))?;
+            }
+            check_route(request, matched)?;
+        }
     }
     rate_limit::spend(frontend, target, client)?;
-    Ok(Admitted { client })
+    Ok(Admitted { client, speaker })
 }
 
 /// Refuses a header section that is longer than [`MAX_HEADER_BYTES`].
@@ -115,12 +132,7 @@ fn check_endpoint(
     rules: &Rules,
 ) -> Result<(), Problem> {
     let headers = request.headers();
-    // A browser uses the answer of a prefetch only if it is a success. Else it asks again when the person goes there.
-    if rules.ahead == Ahead::Refused && is_speculative(headers) {
-        return Err(Problem::BadRequest(
-            "a speculative load begins and ends nothing",
-        ));
-    }
+    check_speculative(headers, rules)?;
     match rules.proof {
         Proof::CsrfHeader => check_csrf(request, frontend, None),
         Proof::Browser => check_browser(headers, frontend),
@@ -128,18 +140,25 @@ fn check_endpoint(
         Proof::InvitedNavigation(whose) | Proof::Navigation(whose) => {
             check_navigation(headers, whose)
         }
-        // A signature or a state is for the endpoint itself to read: it does nothing without them.
-        Proof::Nothing | Proof::Signature | Proof::State => Ok(()),
+        // What else proves something is for the endpoint itself to read: it does nothing without it.
+        Proof::Nothing | Proof::RedirectUri | Proof::Sealed | Proof::Signature | Proof::State => {
+            Ok(())
+        }
     }
 }
 
-fn check_route(
-    request: &HttpRequest,
-    frontend: &Frontend,
-    matched: Matched<'_, '_>,
-) -> Result<(), Problem> {
+/// A browser uses the answer of a prefetch only if it is a success. Else it asks again when the person goes there.
+fn check_speculative(headers: &HeaderMap, rules: &Rules) -> Result<(), Problem> {
+    if rules.ahead == Ahead::Refused && is_speculative(headers) {
+        return Err(Problem::BadRequest(
+            "a speculative load begins and ends nothing",
+        ));
+    }
+    Ok(())
+}
+
+fn check_route(request: &HttpRequest, matched: Matched<'_, '_>) -> Result<(), Problem> {
     let headers = request.headers();
-    check_csrf(request, frontend, Some(matched))?;
     // What answers pages is the application itself: its scripts and workers are its own.
     if matched.route.documents().is_none() {
         check_destination(headers)?;

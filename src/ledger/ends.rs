@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use crate::clock::{Clock, UnixTime};
-use crate::session::{Session, SessionId};
+use crate::session::SessionId;
 
 /// The ends that are watched. Clones share them.
 #[derive(Clone, Debug, Default)]
@@ -28,8 +28,13 @@ struct Place {
 
 impl Ends {
     /// Waits for the end of a session, wherever it moves meanwhile.
-    pub fn reached(&self, session: &Session, clock: &Clock) -> impl Future<Output = ()> + use<> {
-        let mut watched = self.watch(session);
+    pub fn reached(
+        &self,
+        session: SessionId,
+        end: UnixTime,
+        clock: &Clock,
+    ) -> impl Future<Output = ()> + use<> {
+        let mut watched = self.watch(session, end);
         let clock = clock.clone();
         async move {
             loop {
@@ -50,19 +55,19 @@ impl Ends {
         }
     }
 
-    /// Watches the end of a session until the result is dropped.
-    pub fn watch(&self, session: &Session) -> Watched {
+    /// Watches a session that now ends at `end`, until the result is dropped.
+    pub fn watch(&self, session: SessionId, end: UnixTime) -> Watched {
         let mut table = self.table();
-        let place = table.entry(session.id).or_insert_with(|| Place {
-            end: watch::Sender::new(session.latest_end()),
+        let place = table.entry(session).or_insert_with(|| Place {
+            end: watch::Sender::new(end),
             watchers: 0,
         });
-        // These cookies may be newer or older than those that another stream came with.
-        place.bring_nearer(session.latest_end());
+        // What this request came with may be newer or older than that of another stream.
+        place.bring_nearer(end);
         place.watchers += 1;
         Watched {
             table: self.clone(),
-            session: session.id,
+            session,
             end: place.end.subscribe(),
         }
     }
@@ -113,7 +118,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::session::samples;
+    use crate::session::{Session, samples};
 
     const NOW: UnixTime = UnixTime::from_secs(1000);
 
@@ -132,14 +137,14 @@ mod tests {
             id: SessionId([9; 16]),
             ..session.clone()
         };
-        let mut first = pin!(ends.reached(&session, &clock));
-        let mut second = pin!(ends.reached(&session, &clock));
-        let mut others = pin!(ends.reached(&other, &clock));
+        let mut first = pin!(ends.reached(session.id, session.ends_at, &clock));
+        let mut second = pin!(ends.reached(session.id, session.ends_at, &clock));
+        let mut others = pin!(ends.reached(other.id, other.ends_at, &clock));
         for after in [60, 600] {
             ends.bring_nearer(session.id, NOW.plus(Duration::from_secs(after)));
         }
         assert!(!is_over(first.as_mut()));
-        let late = pin!(ends.reached(&session, &clock));
+        let late = pin!(ends.reached(session.id, session.ends_at, &clock));
         clock.advance(Duration::from_secs(59));
         assert!(!is_over(first.as_mut()) && !is_over(second.as_mut()));
         clock.advance(Duration::from_secs(1));
@@ -154,8 +159,8 @@ mod tests {
         let session = samples::session(NOW);
         ends.bring_nearer(session.id, NOW);
         assert!(ends.table().is_empty());
-        let first = ends.reached(&session, &clock);
-        let second = ends.reached(&session, &clock);
+        let first = ends.reached(session.id, session.ends_at, &clock);
+        let second = ends.reached(session.id, session.ends_at, &clock);
         drop(first);
         assert_eq!(ends.table().len(), 1);
         drop(second);
@@ -178,7 +183,7 @@ mod tests {
         let leave_again_and_again = || {
             let mut left = 0;
             for _ in 0..20_000 {
-                let watched = ends.watch(&session);
+                let watched = ends.watch(session.id, session.ends_at);
                 meet();
                 drop(watched);
                 meet();

@@ -56,6 +56,37 @@ pub async fn begin(
         .wallet
         .seal_login_state(&random, &state)
         .map_err(not_stored)?;
+    let attempt = Attempt {
+        random,
+        state: sealed,
+        rest,
+        silent: wish.manner == Manner::Silent,
+        replaces: wish.replaces,
+    };
+    send(ctx, asked, attempt, status).await
+}
+
+/// What an attempt needs, beside what the provider is asked for.
+pub struct Attempt {
+    /// The random part of its `state`.
+    pub random: String,
+    /// The `state` that the provider gets.
+    pub state: String,
+    /// What the `state` has no room for of where to go afterwards.
+    pub rest: String,
+    /// Whether it is a silent login.
+    pub silent: bool,
+    /// The session whose place the new one takes.
+    pub replaces: Option<SessionId>,
+}
+
+/// Keeps the attempt in a cookie, and sends the browser to the identity provider.
+pub async fn send(
+    ctx: &mut Ctx<'_>,
+    asked: LoginParams,
+    attempt: Attempt,
+    status: StatusCode,
+) -> Result<HttpResponse, Problem> {
     let AuthorizationRequest {
         url,
         nonce,
@@ -63,21 +94,21 @@ pub async fn begin(
     } = ctx
         .frontend
         .provider
-        .authorize(ctx.idp, &asked, &sealed)
+        .authorize(ctx.idp, &asked, &attempt.state)
         .await
         .map_err(|error| not_begun(ctx, &error))?;
-    ctx.bff.replicas.began(&random);
+    ctx.bff.replicas.began(&attempt.random);
     let attempt = LoginAttempt {
-        state: random,
+        state: attempt.random,
         nonce,
         verifier,
         issuer: ctx.frontend.provider.settings().issuer.clone(),
-        rest,
+        rest: attempt.rest,
         started_at: ctx.now,
-        silent: wish.manner == Manner::Silent,
+        silent: attempt.silent,
         max_age: asked.max_age,
         acr_values: asked.acr_values,
-        replaces: wish.replaces,
+        replaces: attempt.replaces,
     };
     ctx.wallet.store_login(&attempt).map_err(not_stored)?;
     ctx.bff

@@ -72,6 +72,11 @@ impl PublicKey {
 
     /// The thumbprint, in base64url (RFC 7638): `jkt` of RFC 9449.
     pub fn thumbprint(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.thumbprint_bytes())
+    }
+
+    /// The same as bytes.
+    pub fn thumbprint_bytes(&self) -> [u8; 32] {
         let (x, y) = self.0.split_at(COORDINATE);
         // RFC 7638 §3.2: the required members, by name, without spaces.
         let members = format!(
@@ -79,7 +84,7 @@ impl PublicKey {
             URL_SAFE_NO_PAD.encode(x),
             URL_SAFE_NO_PAD.encode(y)
         );
-        URL_SAFE_NO_PAD.encode(Sha256::digest(members))
+        Sha256::digest(members).into()
     }
 }
 

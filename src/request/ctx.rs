@@ -66,6 +66,8 @@ pub struct Ctx<'r> {
     pub found: OpenResult,
     /// Where the person wants to be in the end, as far as it is known: a page about a problem leads back there.
     pub back: Option<ReturnTo>,
+    /// A nonce for the next proof of an app, if this request brought one (RFC 9449 §8.2).
+    pub nonce: Option<String>,
     /// An address of ours that the page about a problem goes on to by itself.
     pub look_again: Option<String>,
 }

@@ -4,13 +4,15 @@
 //! they leave in it.
 //!
 //! - `caller`: who calls · `opening`: the session behind the request's cookies · `device`: whether it comes from its device ·
-//!   `session`: writes and ends it
+//!   `session`: writes and ends it · `native`: an app's token and its proof of possession
 
 mod caller;
 mod ctx;
 mod device;
+mod native;
 mod opening;
 mod session;
 
-pub use caller::Caller;
+pub use caller::{App, Caller};
 pub use ctx::{Arrival, Ctx};
+pub use native::NoProof;

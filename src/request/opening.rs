@@ -7,7 +7,7 @@ use super::ctx::Ctx;
 use crate::coordination::Coordinator;
 use crate::frontend::SessionUse;
 use crate::ledger::Fingerprint;
-use crate::problem::Problem;
+use crate::problem::{Problem, TokenRefusal};
 use crate::session::{OpenResult, OpenedSessions};
 
 impl Ctx<'_> {
@@ -40,11 +40,18 @@ impl Ctx<'_> {
     pub fn check_revocations(&mut self, session_use: SessionUse) -> Result<(), Problem> {
         let revocations = &self.bff.revocations;
         let session = self.caller.session();
-        if session.is_some_and(|session| revocations.is_revoked(session)) {
+        let is_revoked = session.is_some_and(|session| revocations.is_revoked(session));
+        if is_revoked {
             self.found = OpenResult::Ended;
-            self.drop_session();
         }
         self.bff.metrics.session_opened(self.found.as_str());
+        if is_revoked {
+            if let Some(app) = self.caller.app() {
+                let refusal = TokenRefusal::token(app.scheme, "the session is over");
+                return Err(Problem::TokenRefused(refusal));
+            }
+            self.drop_session();
+        }
         let is_stale = |coordinator: &Arc<Coordinator>| coordinator.revocations_are_stale();
         if !self.caller.is_nobody()
             && session_use == SessionUse::ReliesOn

@@ -69,7 +69,7 @@ impl Ctx<'_> {
 
     /// Notes that the session was used, at most every tenth of its idle timeout.
     pub fn touch(&mut self) {
-        if let Some(session) = self.caller.session()
+        if let Caller::Browser(session) = &self.caller
             && self.wallet.touch(session)
         {
             self.bff.news.used(session.id, self.now);

@@ -19,7 +19,7 @@ use super::{Worker, client_addr, host, response, scope, sent};
 use crate::api::{self, ApiCall};
 use crate::bff::Bff;
 use crate::frontend::{SessionUse, Target, WebSocket};
-use crate::guard;
+use crate::guard::{self, Speaker};
 use crate::problem::Problem;
 use crate::proxy::Upstreams;
 use crate::request::{Arrival, Caller, Ctx};
@@ -84,6 +84,7 @@ fn enter<'r>(
         caller: Caller::Nobody,
         found: OpenResult::Anonymous,
         back: None,
+        nonce: None,
         look_again: None,
     })
 }
@@ -107,8 +108,11 @@ async fn serve(
     let admitted = guard::admit(request, frontend, target, ctx.client)?;
     let session_use = session_use(target);
     if session_use != SessionUse::Ignores {
-        // 5 Whose session: a bad or dead cookie is nobody's, and is deleted.
-        ctx.open_session(opened).await;
+        // 5 Whose session: a bad or dead cookie is nobody's, and is deleted. A bad token: 401.
+        match admitted.speaker() {
+            Speaker::Cookies => ctx.open_session(opened).await,
+            Speaker::Token => ctx.open_token().await?,
+        }
         // 6 Was it ended: 503 if that cannot be known.
         ctx.check_revocations(session_use)?;
         // And is it on its device: 401.

@@ -14,6 +14,8 @@ const CHUNK_BYTES: usize = 3800;
 const COOKIE_BYTES: usize = 4096;
 /// Most chunks of one text.
 const MAX_CHUNKS: u8 = 16;
+/// Longest token of an app: it stands in a header, and in a form with other parameters.
+const TOKEN_BYTES: usize = 12 * 1024;
 /// The longest ending of a chunk's name.
 const LONGEST_SUFFIX: usize = ".15".len();
 
@@ -50,6 +52,20 @@ impl Layout {
             most: 1,
             readable: 1,
         }
+    }
+
+    /// One text that is no cookie.
+    pub(super) const fn token() -> Self {
+        Self {
+            capacity: TOKEN_BYTES,
+            most: 1,
+            readable: 1,
+        }
+    }
+
+    /// The longest chunk.
+    pub(super) const fn capacity(self) -> usize {
+        self.capacity
     }
 
     /// How many chunks a text of this length has; `None` if it is not written.

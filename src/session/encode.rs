@@ -20,7 +20,7 @@ use crate::names::ReturnTo;
 use crate::proof::PublicKey;
 
 /// Longest text that is not a token or a claim.
-const TEXT: usize = 4096;
+pub(super) const TEXT: usize = 4096;
 
 /// The further field of a session that says when its refresh token ends.
 const REFRESH_ENDS_AT: u64 = 1;

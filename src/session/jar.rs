@@ -49,6 +49,11 @@ impl Jar {
         self.place.envelope(name, layout)
     }
 
+    /// The envelope of what an app holds: no cookie, so it is as long as it must be.
+    pub(super) fn token<S: State>(&self) -> Envelope<'_, S> {
+        self.place.envelope(S::PURPOSE.to_owned(), Layout::token())
+    }
+
     /// Whether a request cookie is one of ours (of any frontend), and so never goes upstream.
     ///
     /// The three prefixes are sealgate's, whatever follows them and in any case: `__Host-Http-`, `__Http-`, `sealgate-`.

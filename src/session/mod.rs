@@ -6,6 +6,7 @@
 //!
 //! - `state`: what is sealed, and its times · `settings`, `outcome`: what goes in and comes out
 //! - `encode` with `codec`, `claims`, `token_text`: states as bytes · `pack`: fewer bytes
+//! - `native`: what an app without a cookie jar holds
 //! - `envelope`: bytes as text, bound to a place · `opened`: what a worker need not open again
 //! - `chunk`: text as cookies · `kind`: the kinds of cookies, one row each · `names`, `cookies`, `set_cookie`: their names and
 //!   the two headers
@@ -27,6 +28,16 @@
 //! | `__Host-<f>-device` (`sealgate-<f>-device` on such an origin) | `device` | that the device has proved, and until when that counts | Path=/, `same_site`, Max-Age |
 //! | none: a part of the `state` parameter | `login-state` | [`LoginState`]: where to go after login, as far as there is room | |
 //! | none: a `state` parameter | `logout-state` | where to go after logout, when it was sealed | |
+//!
+//! An app without a cookie jar holds these. None of them is a cookie; the name in the associated data is the purpose, and
+//! of `native-login` `native-login.` and the 43 characters that stand before it in `state`.
+//!
+//! | where | purpose | holds |
+//! |---|---|---|
+//! | access token | `native-access` | [`NativeAccess`] |
+//! | refresh token | `native-refresh` | [`NativeRefresh`] |
+//! | code | `native-code` | [`NativeCode`] |
+//! | a part of the `state` parameter | `native-login` | [`NativeLogin`] |
 //!
 //! All are `HttpOnly`, and `Secure` unless the origin is loopback without TLS. Where no Max-Age is given, a cookie lasts
 //! as long as the browser runs, or with `persistent` as long as the session may; what ends a session is sealed inside.
@@ -55,7 +66,8 @@
 //!
 //! The session's text is divided so that every cookie but the last is full: its value has 3800 octets less the length of
 //! `<p><f>.15`. Cookies beyond that number are not joined. All other texts are in one cookie, of at most 4096 octets of name and value; `logout-state` counts as a cookie
-//! of that name, and `login-state` as one called `login-state.` and the 43 characters that stand before it in `state`.
+//! of that name, and `login-state` as one called `login-state.` and the 43 characters that stand before it in `state`. A token or code
+//! of an app is one text of at most 12288 octets.
 //!
 //! The AEAD's key is HKDF-SHA-256 (RFC 5869) of the key's 32-byte secret, without salt, with the purpose as info, 32 bytes
 //! long. The kid is the first 8 bytes of SHA-256 of `sealgate kid 1`, a zero byte and the secret. A cookie whose algorithm is not
@@ -78,7 +90,8 @@
 //!
 //! With packing 1, the packed section stands here as one zstd frame (RFC 8878) made with the dictionary. The frame states its
 //! content size, which is at most 65536; a reader refuses what states more or nothing before it takes memory for it. No checksum,
-//! no dictionary id (the file's own is 65537), nothing behind the frame: readers refuse what has them. Only `session` and `hint` may have packing 1. Writers
+//! no dictionary id (the file's own is 65537), nothing behind the frame: readers refuse what has them. Only `session`, `hint`, `native-access` and
+//! `native-refresh` may have packing 1. Writers
 //! use it if it makes the section shorter. `seen`, `out` and `device`, whose length says nothing of the user, are padded to 1, all others to `pad_to`.
 //!
 //! ## From the sections to the state
@@ -96,6 +109,13 @@
 //! | hint | session(id) · ID token(token) |
 //! | device | binding(id) · proved at(time) · counts until(time) |
 //! | logout-state | return to(text) · begun at(time) |
+//! | native-access | access token(token) · received at(time) · expires at(time) · end of a session that can be refreshed(time?) · common fields |
+//! | native-refresh | refresh token(token) · when it ends(time?) · SHA-256 of the access token(digest) · common fields |
+//! | native-code | all of native-login · code(text) · beginning of `state`(text) · nonce(text) · verifier(text) · `max_age`(number?) · `acr_values`(text?) · issued at(time) |
+//! | native-login | redirect URI(text) · `state`(text?) · challenge(digest) · key(digest?) · begun at(time) |
+//!
+//! Common fields: id · sealed at(time) · started at(time) · ends at(time) · `auth_time`(time?) · issuer(text) · subject(text) ·
+//! `sid`(text?) · scope(text) · claims(members) · key(digest?). A key is named by its thumbprint (RFC 7638).
 //!
 //! In `out` the place of a session's id may be taken by the name of a refresh that was refused: the first 16 bytes of
 //! SHA-256 of the session's id and the SHA-256 of its refresh token and of its access token. The binding in `device` is the
@@ -105,6 +125,7 @@
 //! |---|---|
 //! | number | LEB128 of at most 64 bits, as short as possible |
 //! | id | loose: 16 bytes |
+//! | digest | loose: 32 bytes, a SHA-256 |
 //! | time | loose: number of seconds since the Unix epoch |
 //! | flag | 0 or 1 |
 //! | bytes | number of bytes, then these |
@@ -166,6 +187,7 @@ mod load;
 mod login;
 mod logout;
 mod names;
+mod native;
 mod opened;
 mod outcome;
 mod pack;
@@ -187,6 +209,7 @@ mod tests;
 pub use binding::Binding;
 pub use explain::Explained;
 pub use jar::Jar;
+pub use native::{Digest, NativeAccess, NativeCode, NativeLogin, NativeRefresh};
 pub use opened::{OpenSession, OpenedSessions};
 pub use outcome::{Loaded, OpenResult, StoreError, TooLarge};
 pub use set_cookie::SetCookies;

@@ -4,6 +4,7 @@ use super::encode::{self, Front, Plaintext, State};
 use super::envelope::Envelope;
 use super::jar::Jar;
 use super::kind::{Kind, Visitor};
+use super::native::{NativeAccess, NativeCode, NativeLogin, NativeRefresh};
 use super::pack::{self, Packing};
 use super::settings::Compression;
 use super::state::{LoginState, LogoutState, Session};
@@ -38,15 +39,19 @@ impl Jar {
             keys,
             chosen,
         };
-        match kind % 8 {
+        match kind % 12 {
             0 => probe.cookie(Kind::Session(0)),
             1 => probe.cookie(Kind::Login("login")),
             2 => probe.cookie(Kind::Hint),
             3 => probe.cookie(Kind::Seen),
             4 => probe.cookie(Kind::Ended),
             5 => probe.seal(&self.parameter::<LogoutState>("logout-state".to_owned())),
+            6 => probe.seal(&self.parameter::<LoginState>("login-state.r".to_owned())),
             7 => probe.cookie(Kind::Device),
-            _ => probe.seal(&self.parameter::<LoginState>("login-state.r".to_owned())),
+            8 => probe.seal(&self.token::<NativeAccess>()),
+            9 => probe.seal(&self.token::<NativeRefresh>()),
+            10 => probe.seal(&self.token::<NativeCode>()),
+            _ => probe.seal(&self.parameter::<NativeLogin>("native-login.r".to_owned())),
         }
     }
 }

@@ -56,6 +56,11 @@ impl Wallet<'_> {
         self.keys = keys;
     }
 
+    /// Whether a session came in cookies, good or not.
+    pub fn has_session(&self) -> bool {
+        self.received.has_session()
+    }
+
     /// Deletes every cookie of ours that came (431 answers).
     pub fn delete_all(&mut self) {
         for (kind, _) in self.received.iter() {

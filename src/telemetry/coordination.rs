@@ -17,6 +17,8 @@ pub enum StoreCall {
     LogoutToken,
     /// To learn whether the store answers.
     Probe,
+    /// To learn whether an app's proof came before.
+    Proof,
     /// To keep the result of a refresh.
     Result,
     /// To tell the other replicas of a revocation.
@@ -70,7 +72,7 @@ pub enum BackchannelResult {
 }
 
 words!(StoreCall {
-    Lease => "lease", LogoutToken => "logout-token", Probe => "probe", Result => "result", Revocation => "revocation"
+    Lease => "lease", LogoutToken => "logout-token", Probe => "probe", Proof => "proof", Result => "result", Revocation => "revocation"
 });
 words!(StoreResult { Failed => "failed", Ok => "ok", Skipped => "skipped" });
 words!(SharedRefresh { Adopted => "adopted", Alone => "alone", Failed => "failed", Led => "led" });

@@ -8,6 +8,7 @@
 //!   carries it · `permit`: the proof that it may
 //! - `refresh`: keeps the user's token fresh · `decision`: what a request does before and after a refresh · `token_call`: the
 //!   call itself. The client's own token comes from [`Provider::client_token`](crate::oidc::Provider::client_token).
+//! - `native`: new tokens for an app, at its own word
 //! - `exchange`: another token in its place, for one API alone
 //! - `refused`: what follows from an API's 401 · `callee`: which API that is · `challenge`: reads `WWW-Authenticate` · `step_up`: a stronger login
 //!
@@ -26,6 +27,7 @@ mod credential;
 mod credentials;
 mod decision;
 mod exchange;
+mod native;
 mod permit;
 mod refresh;
 mod refused;
@@ -41,6 +43,7 @@ pub use callee::Callee;
 pub use credential::Credential;
 pub use credentials::renewed;
 pub use exchange::{Exchanging, NotExchanged, exchanging, renew_subject};
+pub use native::{NotRenewed, renew_for_app};
 pub use permit::{Bearer, Permit};
 pub use refresh::{before as refresh_before, catch_up};
 pub use refused::{Refused, renew, step_up};

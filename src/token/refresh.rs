@@ -45,8 +45,8 @@ pub(super) enum Freshness {
 /// Makes sure that the session's access token is good for this request.
 pub(super) async fn when_due(ctx: &mut Ctx<'_>) -> Result<Freshness, Problem> {
     let ahead = ctx.frontend.session.refresh_ahead;
-    match ctx.caller.session() {
-        Some(session) if session.refresh_due(ctx.now, ahead) => at_once(ctx).await,
+    match &ctx.caller {
+        Caller::Browser(session) if session.refresh_due(ctx.now, ahead) => at_once(ctx).await,
         _ => Ok(Freshness::Kept),
     }
 }
@@ -74,7 +74,8 @@ pub async fn catch_up(ctx: &mut Ctx<'_>) -> Result<(), Problem> {
 ///
 /// The ledger knows a refresh by its access token too. So the tokens that it hands out came after those of the request.
 pub(super) async fn at_once(ctx: &mut Ctx<'_>) -> Result<Freshness, Problem> {
-    let Some(session) = ctx.caller.session() else {
+    // An app refreshes its session itself.
+    let Caller::Browser(session) = &ctx.caller else {
         return Ok(Freshness::Kept);
     };
     let is_speculative = is_speculative(ctx.request.headers());
@@ -94,13 +95,7 @@ pub(super) async fn at_once(ctx: &mut Ctx<'_>) -> Result<Freshness, Problem> {
         // Another replica has said "try again", and this one has nothing newer for the browser.
         return end(ctx, Ended::Refused);
     }
-    let (landed, result) = match ctx.bff.refreshes.begin(fingerprint, ctx.now) {
-        Begin::Lead(flight) => (
-            lead(flight, session, &refresh_token, ctx).await,
-            RefreshResult::Ok,
-        ),
-        Begin::Join(join) => (join.landed().await, RefreshResult::Shared),
-    };
+    let (landed, result) = share(fingerprint, session, &refresh_token, ctx).await;
     let situation = Situation {
         // The wait may have outlasted the access token.
         has_ended: session.tokens.is_expired(ctx.bff.clock.now()),
@@ -123,6 +118,22 @@ pub(super) async fn at_once(ctx: &mut Ctx<'_>) -> Result<Freshness, Problem> {
             Err(Problem::IdentityProviderUnavailable)
         }
         Next::End(why) => end(ctx, why),
+    }
+}
+
+/// Makes the token call, or waits for that of another request. Also gives how a success counts.
+pub(super) async fn share(
+    fingerprint: Fingerprint,
+    session: &Session,
+    refresh_token: &RefreshToken,
+    ctx: &Ctx<'_>,
+) -> (Landed, RefreshResult) {
+    match ctx.bff.refreshes.begin(fingerprint, ctx.now) {
+        Begin::Lead(flight) => (
+            lead(flight, session, refresh_token, ctx).await,
+            RefreshResult::Ok,
+        ),
+        Begin::Join(join) => (join.landed().await, RefreshResult::Shared),
     }
 }
 
@@ -209,7 +220,11 @@ fn adopt(ctx: &mut Ctx<'_>, renewal: &Renewal, has_ended: bool) -> Result<Freshn
 }
 
 /// The claims of the session as the provider has them now, so that a role that was taken away counts within a token's life.
-fn read_again(frontend: &Frontend, session: &Session, renewal: &Renewal) -> Map<String, Value> {
+pub(super) fn read_again(
+    frontend: &Frontend,
+    session: &Session,
+    renewal: &Renewal,
+) -> Map<String, Value> {
     // Whoever made the call has verified it, or knows at least that it came from the token endpoint (`oidc::refreshed`).
     let id_token = renewal.id_token.as_deref().and_then(oidc::unverified);
     let access_token = oidc::claims_of(&renewal.tokens.access_token);

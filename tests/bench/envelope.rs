@@ -3,6 +3,8 @@
 //! - open: from a `Cookie` header to a ready `Authorization` value, the first time in a worker
 //! - again: the same, when the worker has opened these cookies before, as with all requests but the first
 //! - seal: from a session to its `Set-Cookie` lines
+//! - native: an app's token and its proof, from the header lines to the session and the next nonce; most of it is one ES256
+//!   verification
 //! - floor: what nobody can leave out, measured in the same run on the same bytes: base64 of the cookie (SIMD), the AEAD
 //!   (its key prepared), zstd (its dictionary prepared), base64 of the access token
 //!
@@ -17,6 +19,7 @@
     reason = "a benchmark fails by panicking, and prints"
 )]
 
+mod native;
 mod token_sets;
 
 use std::cell::RefCell;
@@ -60,6 +63,7 @@ fn main() {
     times(&mut criterion);
     logins(&mut criterion);
     devices(&mut criterion);
+    native::requests(&mut criterion);
     sizes();
     criterion.final_summary();
 }

@@ -190,6 +190,8 @@ client_secret = { env = "S" }
 path = "/api"
 upstream = "orders"
 [frontend.shop.claim.roles]
+[frontend.shop.native]
+redirect_uris = ["com.example.shop:/cb"]
 [frontend.shop.route.home]
 path = "/api/home"
 [frontend.shop.route.home.part.me]

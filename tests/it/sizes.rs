@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sealgate::clock::UnixTime;
 use sealgate::keyring::{Alg, Key, KeyRing};
-use sealgate::session::{Compression, Jar, LogoutHint, SetCookies};
+use sealgate::session::{Compression, Jar, LogoutHint, NativeAccess, NativeRefresh, SetCookies};
 
 use crate::token_sets::{self, NOW, Tokens};
 
@@ -41,6 +41,37 @@ fn weigh(tokens: &Tokens, compression: Compression) -> [usize; 4] {
     let fits = logout.store_hint(&hint).unwrap();
     let hint = if fits { line(logout.set_cookies()) } else { 0 };
     [fresh, seen, chunks, hint]
+}
+
+/// Characters of an app's access token and refresh token.
+fn tokens_of_app(tokens: &Tokens) -> [usize; 2] {
+    let epoch = UnixTime::from_secs(0);
+    let key = Key::generate(Alg::default(), epoch, epoch).unwrap();
+    let keys = Arc::new(KeyRing::from_keys(vec![key], NOW).unwrap());
+    let jar = Jar::new(tokens.settings(Compression::Zstd));
+    let wallet = jar.wallet(std::iter::empty(), keys, NOW);
+    let session = tokens.session();
+    let access = NativeAccess::of(&session, Some([7; 32]));
+    let refresh = NativeRefresh::of(&session, Some([7; 32])).unwrap();
+    [
+        wallet.seal_native_access(&access).unwrap().len(),
+        wallet.seal_native_refresh(&refresh).unwrap().len(),
+    ]
+}
+
+#[test]
+fn tokens_of_apps_are_small() {
+    for tokens in token_sets::all() {
+        let [access, refresh] = tokens_of_app(&tokens);
+        println!("{:20} {access:8} {refresh:8}", tokens.name);
+        let most = match tokens.name {
+            "plain" | "keycloak" => 1300,
+            "8 roles, 150 groups" => 7600,
+            _ => 3500,
+        };
+        assert!(access <= most, "{}: {access}", tokens.name);
+        assert!(refresh <= most, "{}: {refresh}", tokens.name);
+    }
 }
 
 #[test]

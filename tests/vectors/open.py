@@ -91,6 +91,8 @@ def sections(case):
     need(version == 1 and packing < 2)
     text_len = -(-(5 + length) * 4 // 3)
     full = 3800 - len(name + ".15") if case["purpose"] == "session" else 4096 - len(name)
+    if case["purpose"] in ("native-access", "native-refresh", "native-code"):
+        full = 12288
     need(1 <= count <= (16 if case["purpose"] == "session" else 1) and count == -(-text_len // full) <= len(values))
     values = values[:count]
     need(all(len(value) == full for value in values[:-1]) and sum(map(len, values)) == text_len)
@@ -119,7 +121,7 @@ def sections(case):
     need(1 <= pad_to <= 4096 and len(plaintext) % pad_to == 0 and size <= 65536)
     packed = reader.take(size)
     if packing == 1:
-        need(case["purpose"] in ("session", "hint"))
+        need(case["purpose"] in ("session", "hint", "native-access", "native-refresh"))
         packed = inflate(packed)
     return packed, reader.packed, pad_to
 
@@ -170,6 +172,23 @@ class Reader:
 
     def id(self):
         return self.loose(16).hex()
+
+    def digest(self):
+        return self.loose(32).hex()
+
+    def digest_text(self):
+        return base64.urlsafe_b64encode(self.loose(32)).rstrip(b"=").decode()
+
+    def native_login(self):
+        return self.fields(STATES["native-login"])
+
+    def fields(self, names):
+        state = {}
+        for field in names.split():
+            name, kind = field.split(":")
+            read = getattr(self, kind.rstrip("?"))
+            state[name] = self.maybe(read) if kind.endswith("?") else read()
+        return state
 
     def flag(self):
         flag = self.take(1)[0]
@@ -253,6 +272,8 @@ class Reader:
         return number
 
 
+COMMON = ("id:id sealed_at:time started_at:time ends_at:time auth_time:time? issuer:text subject:text sid:text? scope:text "
+          "claims:members key:digest?")
 STATES = {
     "session": "id:id sealed_at:time started_at:time ends_at:time auth_time:time? access_token:token refresh_token:token? "
                "received_at:time expires_at:time issuer:text subject:text sid:text? scope:text claims:members further",
@@ -264,6 +285,10 @@ STATES = {
     "hint": "session:id id_token:token",
     "login-state": "head:text is_cut:flag begun_at:time manner:number is_demanding:flag is_second:flag",
     "logout-state": "return_to:text begun_at:time",
+    "native-access": f"access_token:token received_at:time expires_at:time lasts_until:time? {COMMON}",
+    "native-refresh": f"refresh_token:token refresh_ends_at:time? access_token_sha256:digest_text {COMMON}",
+    "native-login": "redirect_uri:text state:text? challenge:digest key:digest? begun_at:time",
+    "native-code": "login:native_login code:text state:text nonce:text verifier:text max_age:number? acr_values:text? issued_at:time",
 }
 
 
@@ -289,13 +314,10 @@ def opened(case):
         state = [{"session": reader.id(), "until": reader.time()} for _ in range(count)]
         need(not reader.packed and len(reader.rest) < pad_to and not any(reader.rest))
         return state
-    for field in STATES[case["purpose"]].split():
-        if field == "further":
-            state |= further(reader)
-            continue
-        name, kind = field.split(":")
-        read = getattr(reader, kind.rstrip("?"))
-        state[name] = reader.maybe(read) if kind.endswith("?") else read()
+    fields = STATES[case["purpose"]]
+    state = reader.fields(fields.removesuffix(" further"))
+    if fields.endswith(" further"):
+        state |= further(reader)
     need(not reader.packed and len(reader.rest) < pad_to and not any(reader.rest))
     return state
 

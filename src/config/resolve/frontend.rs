@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::resolver::{Noted, Resolver};
 use super::{
-    assets, authorization, claim, csrf_header, documents, oidc, policy, reach, route, session,
+    assets, authorization, claim, csrf_header, documents, native, oidc, policy, reach, route,
+    session,
 };
 use crate::config::key_path::KeyPath;
 use crate::config::settings;
@@ -70,6 +71,7 @@ fn one(
     let claims = claim::resolve(resolver, &at, frontend);
     let is_secure = origin.as_ref().is_some_and(Origin::is_secure);
     let reach = reach::resolve(resolver, &at, frontend, is_secure);
+    let native = native::resolve(resolver, &at.child("native"), frontend.native.as_ref());
     let assets = assets::resolve(resolver, &at.child("assets"), frontend);
     documents::refuse_assets(resolver, &at, frontend);
     let origin = origin?;
@@ -98,6 +100,9 @@ fn one(
         login_timeout: client.login_timeout,
         session: session.clone(),
     });
+    let native = native.ok()?;
+    let of_apps = native.as_ref().map(|native| native.absolute_timeout);
+    let longest_session = session.absolute_timeout.max(of_apps.unwrap_or_default());
     let routes = routes?;
     let required_claims = required_claims(&routes);
     let claims = claims.map(|rules| rules.wanting(&session.claims, &required_claims));
@@ -115,8 +120,9 @@ fn one(
         clear_cache_on_logout: frontend.clear_cache_on_logout.0,
         csrf_header: csrf_header?,
         error_page,
-        longest_session: session.absolute_timeout,
+        longest_session,
         session,
+        native,
         claims: claims?,
         required_claims,
         login_rate_limit: login_rate_limit.ok()?,

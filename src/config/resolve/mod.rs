@@ -15,6 +15,7 @@ mod csrf_header;
 mod documents;
 mod environment;
 mod frontend;
+mod native;
 mod oidc;
 mod part;
 mod policy;

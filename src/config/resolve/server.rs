@@ -125,12 +125,18 @@ pub(super) fn keys(resolver: &mut Resolver<'_>) -> KeysSettings {
     let longest_session = settings
         .frontend
         .values()
-        .map(|frontend| frontend.session.absolute_timeout.0)
+        .flat_map(|frontend| {
+            let of_apps = frontend.native.as_ref();
+            let of_apps = of_apps.map(|native| native.absolute_timeout.0);
+            of_apps
+                .into_iter()
+                .chain([frontend.session.absolute_timeout.0])
+        })
         .max();
     if retire_after < longest_session && retire_after.is_some() {
         resolver.warn(
             &at.child("retire_after"),
-            "this is shorter than the longest session.absolute_timeout: a rotation may end sessions early",
+            "this is shorter than the longest absolute_timeout: a rotation may end sessions early",
         );
     }
     KeysSettings {

@@ -8,6 +8,7 @@ mod example;
 mod keys;
 mod layers;
 mod mistakes;
+mod native;
 mod pages;
 mod parts;
 mod policies;

@@ -40,6 +40,7 @@ use tokio::task::JoinHandle;
 use super::frames::{self, Frames};
 use super::tunnel::Idle;
 use crate::bff::Bff;
+use crate::clock::UnixTime;
 use crate::coordination::Coordinator;
 use crate::frontend::WebSocket;
 use crate::session::Session;
@@ -67,8 +68,12 @@ impl Ending {
     }
 }
 
-/// Makes an answer that lasts end with `session` and with the process.
-pub fn end_in_time(answer: HttpResponse, bff: &Bff, session: Option<&Session>) -> HttpResponse {
+/// Makes an answer that lasts end with the session, at its end or earlier, and with the process.
+pub fn end_in_time(
+    answer: HttpResponse,
+    bff: &Bff,
+    session: Option<(&Session, UnixTime)>,
+) -> HttpResponse {
     let frames = match answer.status() {
         StatusCode::SWITCHING_PROTOCOLS => Some(Frames::default()),
         _ if is_event_stream(answer.headers()) => None,
@@ -97,10 +102,13 @@ fn names_event_stream(media_type: &[u8]) -> bool {
     essence.is_some_and(|e| e.trim_ascii().eq_ignore_ascii_case(b"text/event-stream"))
 }
 
-fn ending(bff: &Bff, session: Option<&Session>) -> impl Future<Output = Ending> + use<> {
+fn ending(
+    bff: &Bff,
+    session: Option<(&Session, UnixTime)>,
+) -> impl Future<Output = Ending> + use<> {
     let closing = bff.draining.closing();
-    let over = session.map(|session| {
-        let end = bff.ends.reached(session, &bff.clock);
+    let over = session.map(|(session, end)| {
+        let end = bff.ends.reached(session.id, end, &bff.clock);
         let revoked = bff.revocations.ended(session);
         let stale = revocations_are_stale(bff.coordinator.clone());
         async {

@@ -76,6 +76,13 @@ pub(super) fn session(headers: &mut HeaderMap, mark: &str) {
     }
 }
 
+/// The nonce for an app's next proof (RFC 9449 §8.2).
+pub(super) fn nonce(headers: &mut HeaderMap, nonce: Option<&str>) {
+    if let Some(nonce) = nonce.and_then(|nonce| HeaderValue::try_from(nonce).ok()) {
+        headers.insert(HeaderName::from_static("dpop-nonce"), nonce);
+    }
+}
+
 /// The id that the log has for the request.
 pub(super) fn request_id(headers: &mut HeaderMap, id: &str) {
     if let Ok(id) = HeaderValue::try_from(id) {

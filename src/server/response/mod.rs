@@ -1,14 +1,17 @@
 //! The last step of every request: the answer gets its headers and cookies, and is counted.
 //!
+//! - `challenge`: what an app is told with a 401
 //! - `problem`: a problem becomes an answer · `negotiation`: page or JSON · `headers`: what the answer leaves with
 //!
 //! # Invariants
 //! - Any answer with a `Set-Cookie` of ours is `no-store` (RFC 9111 §5.2.2.5): a shared cache never hands out a session.
 
+mod challenge;
 mod headers;
 mod negotiation;
 mod problem;
 
+use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::access_log;
@@ -78,6 +81,7 @@ pub(super) fn finish(
     }
     if let Some(ctx) = ctx {
         headers::strict_transport_security(headers, ctx.frontend);
+        headers::nonce(headers, ctx.nonce.as_deref());
         headers::cookies(headers, &ctx.wallet.into_set_cookies());
     }
     headers::request_id(headers, arrival.scope.id());
@@ -91,7 +95,14 @@ pub(super) fn finish(
 fn outcome(answer: &Result<HttpResponse, Problem>, is_of_route: bool) -> &'static str {
     match answer {
         Err(problem) => problem.code(),
-        // The back channel: its caller expects another form of error than ours (RFC 6749 §5.2).
+        // An app's: the provider was needed, and out of reach.
+        Ok(response) if !is_of_route && response.status() == StatusCode::SERVICE_UNAVAILABLE => {
+            Problem::IdentityProviderUnavailable.code()
+        }
+        Ok(response) if !is_of_route && response.status().is_server_error() => {
+            Problem::Internal.code()
+        }
+        // The back channel and apps: their callers expect another form of error than ours (RFC 6749 §5.2).
         Ok(response) if !is_of_route && response.status().is_client_error() => "bad-request",
         Ok(_) if !is_of_route => "ok",
         Ok(response) => match response.head().status.as_u16() {

@@ -14,7 +14,7 @@ use actix_web::http::header;
 use serde_json::{Value, json};
 use url::form_urlencoded::byte_serialize;
 
-use super::{Asked, headers, negotiation};
+use super::{Asked, challenge, headers, negotiation};
 use crate::frontend::Endpoint;
 use crate::guard;
 use crate::names::ReturnTo;
@@ -63,6 +63,9 @@ pub(super) fn answer(problem: &Problem, asked: Asked<'_>) -> HttpResponse {
     let mut builder = HttpResponse::build(status);
     if let Problem::MethodNotAllowed { allow } = problem {
         builder.insert_header((header::ALLOW, allow.as_str()));
+    }
+    if let Some(challenge) = ctx.and_then(|ctx| challenge::of(problem, ctx)) {
+        builder.insert_header((header::WWW_AUTHENTICATE, challenge));
     }
     if let Some(seconds) = problem.retry_after() {
         builder.insert_header((header::RETRY_AFTER, seconds));

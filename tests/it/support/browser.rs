@@ -44,6 +44,8 @@ pub struct Browser {
     app: Url,
     sequence: usize,
     tls: Option<Arc<ClientConfig>>,
+    /// An address that an app of the device takes over: a redirect there is not followed.
+    pub leaves_to: Option<String>,
 }
 
 /// The last answer of a chain of redirects, and the addresses on the way.
@@ -65,6 +67,7 @@ impl Browser {
             app,
             sequence: 0,
             tls: None,
+            leaves_to: None,
         }
     }
 
@@ -149,6 +152,18 @@ impl Browser {
             match (response.status, location) {
                 (301..=303 | 307 | 308, Some(location)) => {
                     let next = url.join(&location).expect("a Location");
+                    if self
+                        .leaves_to
+                        .as_ref()
+                        .is_some_and(|app| location.starts_with(app))
+                    {
+                        url = next;
+                        return Visit {
+                            url,
+                            response,
+                            chain,
+                        };
+                    }
                     // A chain that has crossed sites stays cross-site (RFC 6265bis §5.2).
                     if next.host_str() != url.host_str() {
                         initiator = Initiator::CrossSite;

@@ -7,6 +7,7 @@ pub mod http;
 pub mod http_proxy;
 pub mod json_api;
 pub mod logs;
+pub mod native;
 mod person;
 pub mod process;
 pub mod site;

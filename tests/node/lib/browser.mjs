@@ -20,6 +20,8 @@ export class Browser {
     /** The page that is shown: URL and text. */
     this.url = undefined;
     this.page = '';
+    /** How an address begins that an app of the device takes over: a redirect there is not followed. */
+    this.leavesTo = undefined;
     /** Every answer: `{ method, url, status, reason, rawHeaders, headers, setCookies, body, early }`. */
     this.answers = [];
     this.#agents = { 'http:': new HttpAgent({ keepAlive: true }), 'https:': new HttpsAgent({ keepAlive: true, ca }) };
@@ -98,6 +100,11 @@ export class Browser {
         return { ...answer, hops };
       }
       url = new URL(location, url);
+      if (this.leavesTo && url.href.startsWith(this.leavesTo)) {
+        this.url = url;
+        this.page = '';
+        return { ...answer, hops };
+      }
       // RFC 9110 §15.4: 303 always becomes GET, and browsers make POST a GET on 301 and 302 too.
       if (answer.status < 307) step = { method: 'GET' };
     }

@@ -4,6 +4,7 @@
 
 mod described;
 mod must_fail;
+mod native;
 mod write;
 
 use std::fmt::Write as _;
@@ -21,6 +22,7 @@ use crate::names::{FrontendName, Origin};
 use crate::session::binding::Proved;
 use crate::session::envelope::Envelope;
 use crate::session::kind::Kind;
+use crate::session::native::{NativeAccess, NativeCode, NativeLogin, NativeRefresh};
 use crate::session::state::{EndedMarks, LogoutState, Seen};
 use crate::session::{JarSettings, LoginAttempt, LoginState, LogoutHint, samples};
 
@@ -38,6 +40,7 @@ fn cases() -> Vec<Value> {
         "marks.json",
         "login-state.json",
         "device.json",
+        "native.json",
     ] {
         let text = fs::read_to_string(dir().join(file)).unwrap();
         let Value::Array(of_file) = serde_json::from_str(&text).unwrap() else {
@@ -106,6 +109,10 @@ fn open(case: &Value) -> Result<(Value, u8), OpenError> {
     let name = || case["cookies"][0][0].as_str().unwrap().to_owned();
     match case["purpose"].as_str().unwrap() {
         "login-state" => through(&jar.parameter::<LoginState>(name()), case, &keys),
+        "native-login" => through(&jar.parameter::<NativeLogin>(name()), case, &keys),
+        "native-access" => through(&jar.token::<NativeAccess>(), case, &keys),
+        "native-refresh" => through(&jar.token::<NativeRefresh>(), case, &keys),
+        "native-code" => through(&jar.token::<NativeCode>(), case, &keys),
         "session" => through(&jar.envelope::<Session>(Kind::Session(0)), case, &keys),
         "device" => through(&jar.envelope::<Proved>(Kind::Device), case, &keys),
         "seen" => through(&jar.envelope::<Seen>(Kind::Seen), case, &keys),
@@ -142,12 +149,20 @@ fn what_version_1_sealed_opens_for_ever() {
         "hint",
         "logout-state",
         "device",
+        "native-access",
+        "native-refresh",
+        "native-code",
+        "native-login",
     ];
     for purpose in purposes {
         for alg in ["XAES-256-GCM", "XChaCha20-Poly1305"] {
             for packing in 0..=1 {
                 let exists = opened.contains(&(json!(purpose), json!(alg), packing));
-                let possible = packing == 0 || matches!(purpose, "session" | "hint");
+                let possible = packing == 0
+                    || matches!(
+                        purpose,
+                        "session" | "hint" | "native-access" | "native-refresh"
+                    );
                 assert_eq!(exists, possible, "{purpose} {alg} {packing}");
             }
         }

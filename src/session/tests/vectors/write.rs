@@ -31,7 +31,7 @@ pub(super) struct Place {
 }
 
 impl Place {
-    fn new(alg: &str, secret: &str, kid: &str, compression: Compression) -> Self {
+    pub(super) fn new(alg: &str, secret: &str, kid: &str, compression: Compression) -> Self {
         let key = json!({ "alg": alg, "secret": secret, "kid": kid });
         let mut settings = samples::settings();
         settings.session.compression = compression;
@@ -44,7 +44,7 @@ impl Place {
     }
 
     /// A case of this state.
-    fn case<S: Described>(
+    pub(super) fn case<S: Described>(
         &self,
         about: &str,
         kind: Option<Kind<'_>>,
