@@ -11,6 +11,7 @@ use crate::names::{Origin, UpstreamName};
 use crate::problem::Problem;
 use crate::proxy::testing::{RawUpstream, Setup, Talk};
 use crate::proxy::{Answer, Called, Challenge, Get, Proxy, ReadError};
+use crate::telemetry::{RequestId, RequestScope, TraceContext};
 use crate::token::Permit;
 
 /// `GET /7?x=1` for a client that sent `request`.
@@ -75,7 +76,12 @@ async fn a_get_carries_what_a_forwarded_get_carries_of_the_client_and_the_trace_
     ] {
         request = request.append_header((name, value));
     }
-    let called = get(&Setup::to(upstream.addr), request).await.unwrap();
+    // The trace is that of the request's scope, whatever the client's own headers say by now.
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let trace = TraceContext::of(Some(parent), None, (7, 8));
+    let scope = RequestScope::begin(RequestId::made(9), trace);
+    let setup = Setup::to(upstream.addr);
+    let called = scope.around(get(&setup, request)).await.unwrap();
     let Called::Answer(answer) = called else {
         panic!("no 401")
     };
@@ -95,11 +101,12 @@ async fn a_get_carries_what_a_forwarded_get_carries_of_the_client_and_the_trace_
             "cookie: theme=dark",
             "forwarded: for=192.0.2.1;host=\"shop.example.com\";proto=https",
             &format!("host: {}", upstream.addr),
-            "traceparent: 00-1-2-01",
+            "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000008-01",
             "via: 2 cdn, 1.1 sealgate",
             "x-forwarded-for: 192.0.2.1",
             "x-forwarded-host: shop.example.com",
             "x-forwarded-proto: https",
+            "x-request-id: 0000000000000009",
         ]
     );
 }
