@@ -211,6 +211,8 @@ pub(super) struct Oidc {
     pub(super) login_params: Vec<String>,
     /// How the provider's session is ended.
     pub(super) logout: ProviderLogout,
+    /// `fapi2`: what FAPI 2.0 Security Profile asks of a client.
+    pub(super) profile: Option<String>,
     /// `auto`, `always` or `never`: whether authorization requests are pushed (RFC 9126).
     pub(super) par: String,
     /// Whether authorization requests are signed (RFC 9101).

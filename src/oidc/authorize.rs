@@ -12,7 +12,7 @@ use std::fmt;
 use openidconnect::{CsrfToken, Nonce, PkceCodeChallenge, PkceCodeVerifier};
 use url::Url;
 
-use super::{IdTokenHint, IdpClient, OidcError, Provider, ProviderLogout};
+use super::{IdTokenHint, IdpClient, OidcError, Profile, Provider, ProviderLogout};
 
 /// Random bytes in `state` and `nonce`: 43 characters of base64url.
 const RANDOM_BYTES: u32 = 32;
@@ -128,11 +128,15 @@ impl Provider {
         })
     }
 
-    /// RFC 9207: exact comparison if present; an error if absent though advertised.
+    /// RFC 9207: exact comparison if present; an error if absent though advertised, or though the profile requires it.
     pub async fn check_iss(&self, http: &IdpClient, iss: Option<&str>) -> Result<(), OidcError> {
         let wrong = match iss {
             Some(iss) if self.settings().is_issuer(iss) => return Ok(()),
             Some(_) => "the authorization response is from another issuer",
+            // FAPI 2.0 Security Profile §5.3.3.2
+            None if self.settings().profile == Some(Profile::Fapi2) => {
+                "the authorization response lacks iss"
+            }
             None if self.known(http).await?.metadata.iss_parameter => {
                 "the authorization response lacks the advertised iss"
             }

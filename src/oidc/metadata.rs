@@ -222,7 +222,7 @@ fn algorithms(
         return Ok(vec![configured]);
     }
     let algorithms: Vec<_> = accepted
-        .filter(|(name, _)| is_offered(name))
+        .filter(|(name, algorithm)| is_offered(name) && settings.accepts(*algorithm))
         .map(|(_, algorithm)| algorithm)
         .collect();
     if algorithms.is_empty() {
@@ -246,7 +246,8 @@ fn response_algorithms(
     let accepted = SigningAlgorithm::ALL.into_iter();
     let is_offered =
         |name: &str| offered.is_none_or(|offered| offered.iter().any(|one| one == name));
-    let algorithms = accepted.filter(|(name, _)| is_offered(name));
+    let algorithms =
+        accepted.filter(|(name, algorithm)| is_offered(name) && settings.accepts(*algorithm));
     Ok(algorithms.map(|(_, algorithm)| algorithm).collect())
 }
 

@@ -88,8 +88,8 @@ pub use self::provider::{Provider, Reminders};
 pub use self::refreshed::Original;
 pub use self::revocation::Revoked;
 pub use self::settings::{
-    AuthorizationSettings, ClientAuth, ClientSettings, Endpoints, IdTokenHint, Par, ProviderLogout,
-    RepeatRefresh, ResponseMode, WithoutExp,
+    AuthorizationSettings, ClientAuth, ClientSettings, Endpoints, IdTokenHint, Par, Profile,
+    ProviderLogout, RepeatRefresh, ResponseMode, WithoutExp,
 };
 pub use self::tenants::{PLACEHOLDER, Tenants, is_tenant};
 pub use self::token_cache::IsOver;

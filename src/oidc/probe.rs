@@ -144,6 +144,7 @@ fn settings() -> ClientSettings {
         clock_skew: Duration::from_secs(SKEW.into()),
         expires_in: Duration::from_mins(5),
         login_timeout: Duration::from_mins(10),
+        profile: None,
         authorization: crate::oidc::AuthorizationSettings::default(),
         id_token_signed_response_alg: None,
         logout_token_without_exp: WithoutExp::Refuse,

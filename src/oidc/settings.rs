@@ -49,6 +49,8 @@ pub struct ClientSettings {
     pub expires_in: Duration,
     /// How long a login may take.
     pub login_timeout: Duration,
+    /// The rules that this client keeps beyond its settings.
+    pub profile: Option<Profile>,
     /// How a login is asked for.
     pub authorization: AuthorizationSettings,
     /// The algorithm that signs ID tokens and logout tokens. Without it, any that discovery offers.
@@ -62,6 +64,18 @@ pub struct ClientSettings {
 }
 
 impl ClientSettings {
+    /// Whether something may be signed so.
+    pub(super) fn accepts(&self, algorithm: SigningAlgorithm) -> bool {
+        match self.profile {
+            None => true,
+            // FAPI 2.0 Security Profile §5.4.1
+            Some(Profile::Fapi2) => matches!(
+                algorithm,
+                SigningAlgorithm::EdDsa | SigningAlgorithm::Es256 | SigningAlgorithm::Ps256
+            ),
+        }
+    }
+
     /// The scope as requests carry it.
     pub fn scope(&self) -> String {
         self.scopes.join(" ")
@@ -75,10 +89,18 @@ impl ClientSettings {
             && self.allow_http == other.allow_http
             // What is kept of the metadata depends on these.
             && self.certificate.is_some() == other.certificate.is_some()
+            && self.profile == other.profile
             && self.authorization.par == other.authorization.par
             && self.authorization.response_mode == other.authorization.response_mode
             && self.id_token_signed_response_alg == other.id_token_signed_response_alg
     }
+}
+
+/// What a client keeps to because its provider's rules say so.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Profile {
+    /// FAPI 2.0 Security Profile.
+    Fapi2,
 }
 
 /// How authorization requests and their answers travel.

@@ -64,6 +64,9 @@ impl Provider {
             let verified = || {
                 let token = Jwt::read(text.trim())?;
                 let algorithm = token.check_header(&TYPES)?;
+                if !self.settings().accepts(algorithm) {
+                    return Err(jwt::Refusal::Algorithm);
+                }
                 token.check_signature(algorithm, &known.keys)?;
                 Ok(token.claims)
             };

@@ -40,6 +40,7 @@ mod exchange;
 mod exchanged_tokens;
 mod explain;
 mod fapi2_message_signing_final_client_test;
+mod fapi2_security_profile_final_client_test;
 mod faults;
 mod files;
 mod foot_guns;

@@ -14,6 +14,7 @@ mod credentials;
 mod csrf_header;
 mod documents;
 mod environment;
+mod fapi2;
 mod frontend;
 mod native;
 mod oidc;

@@ -8,6 +8,7 @@ use super::authorization;
 use super::check::is_scope;
 use super::client_certificate;
 use super::credentials;
+use super::fapi2;
 use super::provider;
 use super::resolver::{DAY, HOUR, MINUTE, Noted, Resolver, SECOND};
 use crate::config::key_path::KeyPath;
@@ -47,6 +48,7 @@ pub(super) fn resolve(
     oidc: &settings::Oidc,
     redirect_uri: Option<String>,
 ) -> Option<ClientSettings> {
+    let (profile, oidc) = &fapi2::resolve(resolver, at, oidc)?;
     let issuer = issuer(resolver, &at.child("issuer"), oidc);
     let tenants = provider::tenants(resolver, at, oidc);
     let client_id_at = at.child("client_id");
@@ -128,6 +130,7 @@ pub(super) fn resolve(
         clock_skew,
         expires_in,
         login_timeout,
+        profile: *profile,
         authorization: authorization?,
         id_token_signed_response_alg: signed_by.ok()?,
         logout_token_without_exp: logout_token_without_exp?,

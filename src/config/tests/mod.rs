@@ -5,6 +5,7 @@ mod client_certificate;
 mod client_keys;
 mod device;
 mod example;
+mod fapi2;
 mod keys;
 mod layers;
 mod mistakes;

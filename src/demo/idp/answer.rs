@@ -128,6 +128,7 @@ fn spoil(params: &mut Vec<(&'static str, String)>, fault: AuthorizationFault) {
                 params.push(param);
             }
         }
+        AuthorizationFault::Without(name) => params.retain(|(known, _)| *known != name),
         AuthorizationFault::With(name, value) => {
             params.retain(|(known, _)| *known != name);
             params.push((name, value));

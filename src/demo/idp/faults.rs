@@ -100,6 +100,8 @@ pub enum AuthorizationFault {
     Twice(&'static str),
     /// A parameter is set: a wrong `iss`, `state`, `code` …
     With(&'static str, String),
+    /// A parameter is left out: `state`, `code` …
+    Without(&'static str),
 }
 
 /// Wrong answers to pushed authorization requests.

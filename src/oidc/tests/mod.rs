@@ -58,6 +58,7 @@ fn settings(issuer: &str) -> ClientSettings {
         clock_skew: Duration::from_secs(30),
         expires_in: Duration::from_mins(5),
         login_timeout: Duration::from_mins(10),
+        profile: None,
         authorization: crate::oidc::AuthorizationSettings::default(),
         id_token_signed_response_alg: None,
         logout_token_without_exp: WithoutExp::Refuse,
