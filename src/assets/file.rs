@@ -85,12 +85,19 @@ pub(super) struct Entry {
 
 impl Entry {
     /// Opens and hashes a file and what lies beside it. Blocks.
-    pub(super) fn load(path: PathBuf, looked_at: u64) -> io::Result<Self> {
+    ///
+    /// `is_inside` says whether a real path may be served: what lies beside may be a link.
+    pub(super) fn load(
+        path: PathBuf,
+        is_inside: impl Fn(&Path) -> bool,
+        looked_at: u64,
+    ) -> io::Result<Self> {
         let bare = Form::load(path)?;
         let name = bare.path.file_name().and_then(|name| name.to_str());
         let name = name.unwrap_or_default().to_owned();
         let beside = Coding::ALL.map(|coding| {
-            let form = Form::load(beside(&bare.path, coding)).ok()?;
+            let path = beside(&bare.path, coding).canonicalize().ok();
+            let form = Form::load(path.filter(|path| is_inside(path))?).ok()?;
             (form.stamp.modified_at + SAME_BUILD >= bare.stamp.modified_at).then_some(form)
         });
         let is_page = path::content_type(&name).starts_with("text/html");
@@ -180,9 +187,9 @@ impl Entry {
     /// The bytes that it holds in memory.
     pub(super) fn held(&self) -> usize {
         let forms = self.beside.iter().flatten().chain([&self.bare]);
-        forms
-            .map(|form| form.kept.as_ref().map_or(0, Bytes::len))
-            .sum()
+        let kept = forms.filter_map(|form| form.kept.as_ref());
+        let coded = self.coded.iter().filter_map(|slot| slot.get()?.as_ref());
+        kept.chain(coded).map(Bytes::len).sum()
     }
 
     /// The entity tag of a form: each has its own (RFC 9110 §8.8.3.3).

@@ -34,6 +34,7 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
 use bytes::Bytes;
 use futures_util::stream;
+use tokio::sync::Mutex;
 
 use crate::frontend::AssetsSettings;
 use crate::guard::is_navigation;
@@ -62,6 +63,9 @@ const SECURITY: [(HeaderName, &str); 5] = [
         "browsing-topics=(), camera=(), geolocation=(), microphone=(), payment=(), usb=()",
     ),
 ];
+
+/// The turn to code a file: each takes up to a second of a thread, and anybody may ask.
+static CODING: Mutex<()> = Mutex::const_new(());
 
 /// Serves one path of the app by `GET` and `HEAD`; `Frontend::resolve` lets no other method through.
 ///
@@ -151,7 +155,8 @@ fn load(dir: &Path, wanted: &Path, fallback: Option<&str>) -> Result<(Arc<Entry>
         })
         .ok_or(Problem::NotFound)?;
     let shown = path.display().to_string();
-    let entry = Entry::load(path, remembered::seconds()).map_err(|error| {
+    let is_inside = |path: &Path| path::inside(&root, path).is_some();
+    let entry = Entry::load(path, is_inside, remembered::seconds()).map_err(|error| {
         log::warn!("the file {shown} cannot be read: {error}");
         Problem::NotFound
     })?;
@@ -204,8 +209,13 @@ async fn has(entry: &Arc<Entry>, coding: Coding) -> Result<bool, Problem> {
         return Ok(false);
     }
     if entry.coded(coding).is_none() {
+        // One at a time in this process. Whoever does not get the turn is served the bare file.
+        let Ok(turn) = CODING.try_lock() else {
+            return Ok(false);
+        };
         let coded = Arc::clone(entry);
         let done = web::block(move || coded.code(coding)).await;
+        drop(turn);
         match done.map_err(|_| Problem::Internal)? {
             Ok(held) => remembered::holds_more(held),
             Err(error) => {

@@ -36,6 +36,14 @@ struct Table {
     bytes: usize,
 }
 
+impl Table {
+    fn make_room(&mut self) {
+        if self.files.len() >= MOST_FILES || self.bytes > MOST_BYTES {
+            *self = Self::default();
+        }
+    }
+}
+
 /// What the name leads to. Takes some microseconds.
 pub(super) fn look(name: &Path) -> Known {
     let metadata = match std::fs::metadata(name) {
@@ -64,16 +72,18 @@ fn is_fresh(entry: &Entry, metadata: &Metadata) -> bool {
 /// Remembers what a name leads to.
 pub(super) fn remember(name: PathBuf, entry: &Arc<Entry>) {
     let mut table = table();
-    if table.files.len() >= MOST_FILES || table.bytes > MOST_BYTES {
-        *table = Table::default();
-    }
+    table.make_room();
     table.bytes += entry.held();
-    table.files.insert(name, Arc::clone(entry));
+    if let Some(old) = table.files.insert(name, Arc::clone(entry)) {
+        table.bytes = table.bytes.saturating_sub(old.held());
+    }
 }
 
 /// A file that is remembered holds more bytes now.
 pub(super) fn holds_more(bytes: usize) {
-    table().bytes += bytes;
+    let mut table = table();
+    table.bytes += bytes;
+    table.make_room();
 }
 
 /// Seconds since the first file.

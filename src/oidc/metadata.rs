@@ -136,9 +136,11 @@ impl Metadata {
             if let Some(configured) = configured {
                 return Ok(Some(configured.clone()));
             }
+            // A browser goes to these two, and has no certificate to show.
+            let is_for_browsers = matches!(name, "authorization_endpoint" | "end_session_endpoint");
             let alias = match &aliases {
-                Some(aliases) => aliases.text(name).map_err(odd)?,
-                None => None,
+                Some(aliases) if !is_for_browsers => aliases.text(name).map_err(odd)?,
+                _ => None,
             };
             let plain = || document.text(name).map_err(odd);
             let Some(text) = alias.map_or_else(plain, |alias| Ok(Some(alias)))? else {

@@ -6,6 +6,7 @@ use super::client_addr;
 use super::response::Asked;
 use crate::bff::Configured;
 use crate::frontend::Target;
+use crate::names::RequestPath;
 use crate::telemetry::AccessLine;
 
 /// The line, which is written when the answer has been sent. `None` unless each request gets one.
@@ -37,8 +38,19 @@ pub(super) fn line(
 
 /// The path without claims: whoever reads the log must not learn them from it.
 pub(super) fn path(asked: Asked<'_>) -> String {
+    let path = asked.request.uri().path();
     match asked.ctx.and_then(|ctx| ctx.target) {
         Some(Target::Route(matched)) => matched.route.path.without_claims(matched.path),
-        _ => asked.request.uri().path().to_owned(),
+        Some(_) => path.to_owned(),
+        // The method is wrong, or nothing is there: the segments may be claims all the same.
+        None => {
+            let frontend = asked.ctx.map(|ctx| ctx.frontend);
+            let parsed = RequestPath::parse(path).ok();
+            let found = frontend.zip(parsed).and_then(|(frontend, path)| {
+                let (route, _) = frontend.routes.find(path)?;
+                Some(route.path.without_claims(path))
+            });
+            found.unwrap_or_else(|| path.to_owned())
+        }
     }
 }

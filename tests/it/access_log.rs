@@ -209,7 +209,7 @@ fn each_request_has_a_line_once_its_answer_is_sent() {
     let (upstream, _heads) = listening();
     let tables = format!(
         "{}[telemetry]\nlog_format = \"json\"\naccess_log = true\n\
-         [frontend.shop.route.own]\npath = \"/own/{{sub}}/orders\"\nupstream = \"raw\"\n",
+         [frontend.shop.route.own]\npath = \"/own/{{sub}}/orders\"\nupstream = \"raw\"\nmethods = [\"GET\"]\n",
         public(&upstream)
     );
     let site = Site::with(ORIGIN, "trusted_proxies = [\"127.0.0.0/8\"]", &tables);
@@ -283,6 +283,9 @@ fn each_request_has_a_line_once_its_answer_is_sent() {
     );
     assert_eq!(lines[1]["outcome"], "forbidden");
     assert!(lines[1].get("upstream_ms").is_none(), "{}", lines[1]);
+    // Nor where the method is wrong.
+    browser.fetch("PATCH", "/own/a-third/orders/8");
+    line_about(&server, "/own/{sub}/orders/8");
     // Alike or not: each of them is written.
     for _ in 0..20 {
         get("/nowhere").send(server.addr);
@@ -301,7 +304,7 @@ fn each_request_has_a_line_once_its_answer_is_sent() {
     );
     let log = server.process.stderr.text();
     assert!(
-        !log.contains(&sub) && !log.contains("somebody-else"),
+        !log.contains(&sub) && !log.contains("somebody-else") && !log.contains("a-third"),
         "a claim is in the log"
     );
 }

@@ -168,6 +168,16 @@ fn what_lies_beside_a_file_is_served_in_its_place() {
         );
         assert_eq!(answer.header("vary"), Some("Accept-Encoding"));
     }
+    // A link beside a file is no way out of the directory either.
+    let outside = tempfile::tempdir().unwrap();
+    fs::write(outside.path().join("secret"), "outside").unwrap();
+    fs::write(site.path("other.js"), "bare").unwrap();
+    std::os::unix::fs::symlink(outside.path().join("secret"), site.path("other.js.br")).unwrap();
+    let answer = site.get("/other.js", &[("accept-encoding", "br")]);
+    assert_eq!(
+        (answer.header("content-encoding"), answer.text().as_str()),
+        (None, "bare")
+    );
     // Another build: the old form is not of this file.
     let newer = script(301);
     let path = site.path("app.js");

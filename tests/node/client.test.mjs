@@ -115,6 +115,19 @@ test('an app that uses /bff/client.js', { timeout: 120_000 }, async (t) => {
     await page.unroute('**/bff/login?**');
   });
 
+  await t.test('api() goes nowhere because an API says so', async () => {
+    for (const address of ['https://evil.example/bff/login', 'javascript:alert(1)', '/elsewhere', '//evil.example/bff/login']) {
+      await page.route('**/api/echo', (route) => route.fulfill({
+        status: 401, contentType: 'application/problem+json',
+        body: JSON.stringify({ type: 'urn:sealgate:problem:login-required', code: 'login-required', login_url: address }),
+      }));
+      const status = await inPage(page, async () => (await (await import('/bff/client.js')).api('/api/echo')).status);
+      assert.equal(status, 401, address);
+      assert.equal(new URL(page.url()).origin, origin);
+      await page.unroute('**/api/echo');
+    }
+  });
+
   await t.test('every tab hears of the end when one signs out', async () => {
     const other = await context.newPage();
     other.on('pageerror', (error) => errors.push(error.message));

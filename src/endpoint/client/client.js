@@ -68,8 +68,9 @@ export async function api(path, init = {}) {
     throw problem;
   }
   // A step-up asks for a login of its own kind, which the address names.
-  if (answer.status === 401 && problem?.login_url) {
-    const address = new URL(problem.login_url, location.href);
+  const address = answer.status === 401 && problem?.login_url ? new URL(problem.login_url, location.href) : undefined;
+  // An API can write a body like ours: its address leads nowhere.
+  if (address?.origin === location.origin && address.pathname === `${base}login`) {
     address.searchParams.set('returnUrl', here());
     return leaveFor(address.href);
   }
