@@ -20,7 +20,7 @@ use crate::frontend::{Action, Forward, Policy, Route, RoutePath, RouteTable, Tok
 use crate::keyring::probe as key_file;
 use crate::keyring::{Alg, Key, KeyRing};
 use crate::names::{FrontendName, Origin, RequestPath, ReturnTo, RouteName, UpstreamName};
-use crate::oidc::probe as oidc;
+use crate::oidc::{TokenType, probe as oidc};
 use crate::proof::{self, Proof, PublicKey};
 use crate::session::probe::{Chosen, Probed};
 use crate::session::{
@@ -233,6 +233,7 @@ fn session() -> Session {
         device: None,
         tokens: TokenSet {
             access_token: AccessToken::new(noise(8000)),
+            token_type: TokenType::Bearer,
             refresh_token: None,
             issued_at: NOW,
             expires_at: NOW.plus(HOUR),

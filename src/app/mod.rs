@@ -134,7 +134,7 @@ pub fn start(config: Config, clock: Clock, listeners: Listeners) -> Result<Runni
     };
     let coordinator = coordinator(config.coordination.as_ref(), &config.frontends, &metrics)?;
     let bff = Arc::new(Bff {
-        configured: ArcSwap::from_pointee(configured(config)),
+        configured: ArcSwap::from_pointee(configured(config, &keys)),
         keys,
         redemptions: Redemptions::default(),
         refreshes: Refreshes::default(),
@@ -237,7 +237,8 @@ async fn say_that_it_does_nothing(kind: SignalKind, mut signals: Signal) {
 }
 
 /// What a request needs of the configuration.
-fn configured(config: Config) -> Configured {
+fn configured(config: Config, keys: &SharedRing) -> Configured {
+    config.frontends.use_ring(keys);
     let Config { server, keys, .. } = config;
     Configured {
         frontends: config.frontends,

@@ -235,6 +235,8 @@ pub(super) struct Oidc {
     pub(super) id_token_signed_response_alg: Option<String>,
     /// `refuse` or `by-iat`: what to do with a logout token without `exp`.
     pub(super) logout_token_without_exp: String,
+    /// `never`, `auto` or `always`: whether tokens are bound to a key of ours.
+    pub(super) dpop: String,
     /// `auto`, `always` or `never`: whether to present a refresh token again that may be spent.
     pub(super) repeat_refresh: String,
 }

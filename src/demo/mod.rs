@@ -14,6 +14,7 @@ mod loopback;
 mod witness;
 
 pub mod api;
+pub mod dpop;
 pub mod idp;
 
 use std::fs::{self, OpenOptions, Permissions};

@@ -22,8 +22,9 @@ use super::failure::{failed, unavailable};
 use super::logout;
 use crate::clock::UnixTime;
 use crate::frontend::{Frontend, Said};
+use crate::keyring::Kid;
 use crate::ledger::{Landing, REDEMPTION_MEMORY, Redeemed, Redemption};
-use crate::oidc::{self, Claims, Expectation, IdpClient, OidcError};
+use crate::oidc::{self, Claims, Expectation, IdpClient, OidcError, TokenResponse};
 use crate::problem::{LoginFailure, Problem};
 use crate::request::{Caller, Ctx};
 use crate::session::{LoginAttempt, Session, SessionId, StoreError, TokenSet};
@@ -113,6 +114,8 @@ struct Exchange {
     max_age: Option<u64>,
     acr_values: Option<String>,
     absolute_timeout: Duration,
+    /// The key that the authorization request named.
+    proof_key: Option<Kid>,
     now: UnixTime,
     asked_at: UnixTime,
 }
@@ -128,6 +131,7 @@ impl Exchange {
             max_age: attempt.max_age,
             acr_values: attempt.acr_values.clone(),
             absolute_timeout,
+            proof_key: attempt.proof_key,
             now: ctx.now,
             asked_at: ctx.bff.clock.now(),
         }
@@ -171,7 +175,7 @@ impl Exchange {
         let verifier = PkceCodeVerifier::new(self.verifier.secret().clone());
         let provider = &self.frontend.provider;
         let answer = provider
-            .exchange_code(&self.idp, &self.code, verifier)
+            .exchange_code(&self.idp, &self.code, verifier, self.proof_key)
             .await;
         let mut response = match answer {
             Ok(response) => response,
@@ -182,7 +186,7 @@ impl Exchange {
         let claims = verdict.as_ref().ok().map(|(_, claims)| claims);
         let ends_by = response.session_ends_by(self.asked_at, claims);
         let kept = match claims {
-            Some(claims) => self.gather(claims, &response.access_token).await,
+            Some(claims) => self.gather(claims, &response).await,
             None => Ok(Map::new()),
         };
         let tokens = TokenSet::first(response, self.asked_at, &provider.settings().scope());
@@ -240,14 +244,14 @@ impl Exchange {
     async fn gather(
         &self,
         claims: &Claims,
-        token: &AccessToken,
+        tokens: &TokenResponse,
     ) -> Result<Map<String, Value>, Problem> {
         let rules = &self.frontend.claims;
         let provider = &self.frontend.provider;
         let mut setback = None;
         let mut userinfo = None;
         if rules.need_userinfo(&claims.all) {
-            match provider.userinfo(&self.idp, token, &claims.subject).await {
+            match provider.userinfo(&self.idp, tokens, &claims.subject).await {
                 Ok(said) => userinfo = said,
                 Err(error) => {
                     log::warn!("a login does without UserInfo: {error}");
@@ -255,7 +259,7 @@ impl Exchange {
                 }
             }
         }
-        let access_token = oidc::claims_of(token);
+        let access_token = oidc::claims_of(&tokens.access_token);
         let kept = rules.gather(Said {
             id_token: Some(&claims.all),
             access_token: access_token.as_ref(),

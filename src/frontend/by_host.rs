@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::app::Frontend;
+use crate::keyring::SharedRing;
 use crate::names::Authority;
 use crate::problem::Problem;
 
@@ -59,6 +60,13 @@ impl Frontends {
             detail: Authority::parse(host)
                 .map(|host| format!("no frontend has the host {}", host.as_str())),
         })
+    }
+
+    /// From now on the providers of all frontends prove possession with keys that follow from this ring.
+    pub fn use_ring(&self, ring: &SharedRing) {
+        for frontend in &self.all {
+            frontend.provider.prover().use_ring(ring);
+        }
     }
 
     /// Every frontend.

@@ -23,7 +23,7 @@ pub(super) const NONCE_BYTES: usize = 24;
 pub(super) const TAG_BYTES: usize = 16;
 
 /// 32 bytes that are erased when dropped.
-pub(super) type Secret = Zeroizing<[u8; SECRET_BYTES]>;
+pub(crate) type Secret = Zeroizing<[u8; SECRET_BYTES]>;
 
 /// A cipher of the closed list. Each takes a 256-bit key and a 192-bit nonce, which is long enough to be random.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]

@@ -115,7 +115,13 @@ impl Key {
 
     /// The key for one use: HKDF-SHA-256 of the secret, with `label` as info.
     fn subkey(&self, label: &'static str) -> Result<Secret, InvalidLength> {
-        derive(self.secret.as_slice(), label.as_bytes())
+        self.derive(label.as_bytes())
+    }
+
+    /// Bytes for another use than sealing: HKDF-SHA-256 of the secret, with `info`, which names the use and no label of a
+    /// cipher.
+    pub(crate) fn derive(&self, info: &[u8]) -> Result<Secret, InvalidLength> {
+        derive(self.secret.as_slice(), info)
     }
 
     /// The cipher with that key.

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::cipher::SECRET_BYTES;
@@ -14,7 +15,8 @@ use super::cipher::SECRET_BYTES;
 const KID_PREFIX: &[u8] = b"sealgate kid 1\0";
 
 /// A key's name: 8 bytes that follow from its secret. As text it has 16 lower-case hex digits.
-#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Kid([u8; 8]);
 
 impl Kid {
@@ -24,7 +26,7 @@ impl Kid {
     }
 
     /// The name with these bytes.
-    pub(super) const fn from_bytes(bytes: [u8; 8]) -> Self {
+    pub(crate) const fn from_bytes(bytes: [u8; 8]) -> Self {
         Self(bytes)
     }
 
@@ -72,6 +74,20 @@ impl FromStr for Kid {
         u64::from_str_radix(text, 16)
             .map(|number| Self(number.to_be_bytes()))
             .map_err(|_| ParseKidError)
+    }
+}
+
+impl TryFrom<String> for Kid {
+    type Error = ParseKidError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Kid> for String {
+    fn from(kid: Kid) -> Self {
+        kid.to_string()
     }
 }
 

@@ -314,6 +314,7 @@ mod tests {
     fn tokens() -> Outcome {
         let tokens = TokenSet {
             access_token: AccessToken::new("at".into()),
+            token_type: crate::oidc::TokenType::Bearer,
             refresh_token: None,
             issued_at: NOW,
             expires_at: NOW.plus(Duration::from_secs(60)),

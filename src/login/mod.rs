@@ -91,6 +91,7 @@ pub async fn send(
         url,
         nonce,
         verifier,
+        proof_key,
     } = ctx
         .frontend
         .provider
@@ -109,6 +110,7 @@ pub async fn send(
         max_age: asked.max_age,
         acr_values: asked.acr_values,
         replaces: attempt.replaces,
+        proof_key,
     };
     ctx.wallet.store_login(&attempt).map_err(not_stored)?;
     ctx.bff

@@ -5,7 +5,7 @@
 //! - Of a request that reached us, only [`LoginParams`] get into these URLs.
 //!
 //! # Spec
-//! OpenID Connect Core §3.1.2.1; RFC 7636 §4; RFC 8707 §2.1; RFC 9126 §4; RFC 9207; OpenID Connect RP-Initiated Logout §2.
+//! OpenID Connect Core §3.1.2.1; RFC 7636 §4; RFC 8707 §2.1; RFC 9126 §4; RFC 9207; RFC 9449 §10; OpenID Connect RP-Initiated Logout §2.
 
 use std::fmt;
 
@@ -13,6 +13,7 @@ use openidconnect::{CsrfToken, Nonce, PkceCodeChallenge, PkceCodeVerifier};
 use url::Url;
 
 use super::{IdTokenHint, IdpClient, OidcError, Profile, Provider, ProviderLogout};
+use crate::keyring::Kid;
 
 /// Random bytes in `state` and `nonce`: 43 characters of base64url.
 const RANDOM_BYTES: u32 = 32;
@@ -45,6 +46,8 @@ pub struct AuthorizationRequest {
     pub nonce: Nonce,
     /// PKCE verifier, likewise (S256).
     pub verifier: PkceCodeVerifier,
+    /// The key that the code is bound to, if it is to one (`dpop_jkt`).
+    pub proof_key: Option<Kid>,
 }
 
 impl fmt::Debug for AuthorizationRequest {
@@ -87,12 +90,19 @@ impl Provider {
         ];
         let response_mode = settings.authorization.response_mode.parameter();
         ours.extend(response_mode.map(|mode| ("response_mode", mode)));
+        let proof_key = self.proof_key(&known.metadata)?;
+        let dpop_jkt = proof_key.as_ref().map(|key| ("dpop_jkt", key.thumbprint()));
         let asked = asked_for(params);
         let resources = settings
             .resources
             .iter()
             .map(|uri| ("resource", uri.as_str()));
-        let mut all: Vec<(&str, &str)> = ours.iter().copied().chain(resources).collect();
+        let mut all: Vec<(&str, &str)> = ours
+            .iter()
+            .copied()
+            .chain(dpop_jkt)
+            .chain(resources)
+            .collect();
         all.extend(asked.iter().map(|(name, value)| (*name, value.as_str())));
         let fixed = settings.extra_params.iter().filter(|(name, _)| {
             // RFC 6749 §3.1: a parameter comes once. What this login asks for has precedence.
@@ -109,7 +119,9 @@ impl Provider {
         }
         let mut url = known.metadata.authorization_endpoint.clone();
         if let Some(endpoint) = &known.metadata.par_endpoint {
-            let reference = self.push(http, &known, endpoint, &all).await?;
+            let reference = self
+                .push(http, &known, endpoint, &all, proof_key.as_deref())
+                .await?;
             // RFC 9126 §4
             let carried = [client, ("request_uri", &reference)];
             url.query_pairs_mut().extend_pairs(carried);
@@ -125,6 +137,7 @@ impl Provider {
             url,
             nonce,
             verifier,
+            proof_key: proof_key.map(|key| key.kid()),
         })
     }
 

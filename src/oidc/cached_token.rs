@@ -3,9 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use http::HeaderValue;
-
-use super::{OidcError, TokenResponse};
+use super::{Authorization, OidcError, TokenResponse};
 use crate::clock::UnixTime;
 
 /// How long before its end a token is replaced; at most a fifth of its lifetime.
@@ -16,7 +14,8 @@ const LAST_SECONDS: Duration = Duration::from_secs(30);
 
 /// An access token outside of any session, as it came from the token endpoint.
 pub struct CachedToken {
-    authorization: HeaderValue,
+    /// How requests carry it.
+    pub authorization: Authorization,
     /// The granted scope.
     pub scope: String,
     asked_at: UnixTime,
@@ -32,11 +31,8 @@ impl CachedToken {
         asked_at: UnixTime,
         asked_scope: &str,
     ) -> Result<Self, OidcError> {
-        // RFC 6750 §2.1.
-        let value = format!("Bearer {}", response.access_token.secret());
-        let mut authorization = HeaderValue::try_from(value)
+        let authorization = Authorization::of(&response.access_token, response.token_type)
             .map_err(|_| OidcError::Unusable("no header can carry the access token".to_owned()))?;
-        authorization.set_sensitive(true);
         Ok(Self {
             authorization,
             // RFC 6749 §5.1: if the answer does not say, it is what was asked for.
@@ -72,11 +68,6 @@ impl CachedToken {
             expires_at: self.expires_at.min(end),
             ..self
         }
-    }
-
-    /// The `Authorization` of this token, marked sensitive.
-    pub fn authorization(&self) -> HeaderValue {
-        self.authorization.clone()
     }
 
     /// When it ends.
@@ -115,6 +106,7 @@ mod tests {
         let ends = |token: &CachedToken| (token.replace_from(), token.expires_at);
         let response = TokenResponse {
             access_token: AccessToken::new("at".to_owned()),
+            token_type: crate::oidc::TokenType::Bearer,
             refresh_token: None,
             id_token: None,
             expires_in: SECOND * 300,
@@ -124,7 +116,7 @@ mod tests {
         };
         let token = CachedToken::new(response, now, "a b").unwrap();
         assert_eq!(token.scope, "a b", "as asked for");
-        assert!(token.authorization().is_sensitive());
+        assert!(token.authorization.bearer().unwrap().is_sensitive());
         assert!(!format!("{token:?}").contains("at\""));
         assert_eq!(ends(&token), (after(240), after(300)));
         let token = token.until(after(900));

@@ -27,8 +27,8 @@ use super::SigningAlgorithm;
 #[derive(Debug)]
 pub struct ClientKeys {
     signing: ClientKey,
-    /// The published keys as a JWK Set.
-    jwks: String,
+    /// The published keys.
+    public: Vec<Value>,
 }
 
 /// One key.
@@ -97,7 +97,7 @@ impl ClientKeyError {
 impl PartialEq for ClientKeys {
     /// A public key names its private one. The first of them signs.
     fn eq(&self, other: &Self) -> bool {
-        self.jwks == other.jwks
+        self.public == other.public
     }
 }
 
@@ -132,21 +132,18 @@ impl ClientKeys {
         if pem.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") {
             return Err(ClientKeyError::Encrypted);
         }
-        let jwks = json!({ "keys": keys.iter().map(ClientKey::jwk).collect::<Vec<_>>() });
+        let public = keys.iter().map(ClientKey::jwk).collect();
         let signing = keys.into_iter().next().ok_or(if has_certificate {
             ClientKeyError::Certificate
         } else {
             ClientKeyError::NoKey
         })?;
-        Ok(Self {
-            signing,
-            jwks: jwks.to_string(),
-        })
+        Ok(Self { signing, public })
     }
 
-    /// The public keys: a JWK Set (RFC 7517 §5).
-    pub fn jwks(&self) -> &str {
-        &self.jwks
+    /// The public keys, each a JWK (RFC 7517 §4).
+    pub fn public(&self) -> &[Value] {
+        &self.public
     }
 
     /// What the first key signs with.

@@ -29,6 +29,12 @@ impl Provider {
             })
         };
         let slot = self.client_tokens.slot(&(), scope, self.now());
-        slot.get(self.clock(), ask).await
+        let token = slot.get(self.clock(), &ask).await?;
+        if self.prover().can_use(&token.authorization) {
+            return Ok(token);
+        }
+        // The key that it is bound to has left the ring.
+        slot.forget();
+        slot.get(self.clock(), &ask).await
     }
 }

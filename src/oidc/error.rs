@@ -21,3 +21,13 @@ pub enum OidcError {
     #[error("the identity provider's answer is invalid: {0}")]
     Invalid(String),
 }
+
+impl OidcError {
+    /// The same, where it does not matter whether an answer was lost or never came.
+    pub(super) fn lost_or_not(self) -> Self {
+        match self {
+            Self::Lost(text) => Self::Unavailable(text),
+            error => error,
+        }
+    }
+}

@@ -12,7 +12,7 @@
 pub const OTHER: &str = "other";
 
 /// Sorted.
-const KNOWN: [&str; 30] = [
+const KNOWN: [&str; 31] = [
     "access_denied",
     "account_selection_required",
     "authorization_pending",
@@ -43,6 +43,7 @@ const KNOWN: [&str; 30] = [
     "unsupported_grant_type",
     "unsupported_response_type",
     "unsupported_token_type",
+    "use_dpop_nonce",
 ];
 
 /// Longest description in a log line, in characters.
@@ -68,10 +69,12 @@ pub fn hits_every_session(code: &str) -> bool {
     matches!(
         code,
         "invalid_client"
+            | "invalid_dpop_proof"
             | "invalid_scope"
             | "invalid_target"
             | "unauthorized_client"
             | "unsupported_grant_type"
+            | "use_dpop_nonce"
     )
 }
 
@@ -123,7 +126,7 @@ mod tests {
     fn only_what_is_about_the_client_hits_every_session() {
         // P01, lua-resty-openidc#50; V1, Dex
         let of_the_client = KNOWN.into_iter().filter(|code| hits_every_session(code));
-        assert_eq!(of_the_client.count(), 5);
+        assert_eq!(of_the_client.count(), 7);
         for code in [
             "invalid_grant",
             "invalid_request",

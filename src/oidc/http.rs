@@ -221,10 +221,9 @@ impl Channel<'_> {
 
     /// One request, one answer of any status. Never repeated.
     pub(super) async fn send(&self, request: HttpRequest) -> Result<HttpResponse, OidcError> {
-        self.send_once(request).await.map_err(|error| match error {
-            OidcError::Lost(text) => OidcError::Unavailable(text),
-            error => error,
-        })
+        self.send_once(request)
+            .await
+            .map_err(OidcError::lost_or_not)
     }
 
     /// The same, but an answer that was lost is told apart: the provider may have processed the request.

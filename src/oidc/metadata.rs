@@ -21,7 +21,7 @@ use super::gaps::{self, Gap};
 use super::http::{Channel, IdpClient, PlainHttp, is_outage};
 use super::keys::KeySet;
 use super::members::{Members, NotUnderstood};
-use super::{ClientAuth, ClientSettings, OidcError, Par, ResponseMode};
+use super::{ClientAuth, ClientSettings, Dpop, OidcError, Par, ResponseMode};
 use crate::clock::UnixTime;
 
 /// OpenID Connect Discovery §4.1: behind the issuer, with one slash between.
@@ -60,6 +60,8 @@ pub(super) struct Metadata {
     pub(super) listed: Listed,
     /// What may sign an authorization response, if responses are signed.
     pub(super) response_algorithms: Vec<SigningAlgorithm>,
+    /// It verifies proofs of the algorithm that ours have (RFC 9449 §5.1).
+    pub(super) takes_dpop: bool,
     pub(super) plain_http: PlainHttp,
 }
 
@@ -181,6 +183,12 @@ impl Metadata {
                 .map_err(odd)?,
             algorithms: algorithms(document, settings)?,
             response_algorithms: response_algorithms(document, settings)?,
+            // Odd or missing, it means that there is no DPoP.
+            takes_dpop: document
+                .list("dpop_signing_alg_values_supported")
+                .ok()
+                .flatten()
+                .is_some_and(|offered| offered.iter().any(|one| one == "ES256")),
             plain_http,
         })
     }
@@ -322,6 +330,9 @@ fn warn_of_mismatch(document: &Members, settings: &ClientSettings) {
         }
     } else if document.flag("require_signed_request_object") == Ok(true) {
         log::warn!("{issuer:?} requires signed requests (RFC 9101): set request_object = true");
+    }
+    if settings.dpop == Dpop::Always && lacks("dpop_signing_alg_values_supported", "ES256") {
+        log::warn!("{issuer:?} does not list ES256, with which DPoP proofs are signed");
     }
     let is_pushed = settings.authorization.par != Par::Never
         && (settings.endpoints.par.is_some() || document.has(PAR_ENDPOINT));

@@ -8,13 +8,15 @@
 //!   `client_token` · `token_exchange`
 //! - its requests and answers: `client_auth`, `client_key` · `token_response` · `members` · `error_code` · `jwt`, `keys`,
 //!   `algorithm`
+//! - `dpop`: tokens that only the holder of a key can use · `challenge`: reads `WWW-Authenticate`
 //! - the provider: `provider` · `metadata` · `gaps` (what it lacks) · `tenants` · `refetch` (how often) · `gate` (one at a
 //!   time) · `drift` (its clock) · `http`, `transport`, `egress`
 //! - access tokens that belong to no cookie: `cached_token` · `token_slot`, where one comes to · `token_cache`, all of them
 //!
 //! # Invariants
 //! - Every endpoint comes from the metadata of the configured issuer, compared byte for byte.
-//! - Every call to the token, revocation or PAR endpoint carries client authentication, and is never repeated.
+//! - Every call to the token, revocation or PAR endpoint carries client authentication, and is never repeated, but for a nonce that
+//!   the provider wants in a proof before it looks at anything else (`dpop`).
 //! - Only the authorization code flow, always with PKCE S256, `state` and `nonce`.
 //! - A claim of an ID token leaves this module only after its signature has been verified. The one exception is in `refreshed`.
 //!   Claims of an access token and of an unsigned `UserInfo` came from the provider itself over TLS, and are verified no further.
@@ -22,7 +24,7 @@
 //!
 //! # Spec
 //! OpenID Connect Core 1.0, Discovery 1.0, RP-Initiated Logout 1.0, Back-Channel Logout 1.0; RFC 6749, 7009, 7636, 8707, 9101,
-//! 9126, 9207, 9700.
+//! 9126, 9207, 9449, 9700.
 //!
 //! # Why
 //! - After a refresh, everything is compared that the session knows of its first ID token; the nonce is not (`refreshed`).
@@ -35,9 +37,11 @@
 mod algorithm;
 mod authorize;
 mod cached_token;
+mod challenge;
 mod client_auth;
 mod client_key;
 mod client_token;
+mod dpop;
 mod drift;
 mod egress;
 mod error;
@@ -76,7 +80,9 @@ mod userinfo;
 pub use self::algorithm::SigningAlgorithm;
 pub use self::authorize::{AuthorizationRequest, LoginParams};
 pub use self::cached_token::CachedToken;
+pub use self::challenge::{Challenge, asks_for_nonce, challenges_of};
 pub use self::client_key::{ClientKeyError, ClientKeys};
+pub use self::dpop::{Authorization, Possession, Prover, TokenType};
 pub use self::error::OidcError;
 pub use self::error_code::{OTHER, hits_every_session, known_code, quotable};
 pub use self::gaps::Gap;
@@ -88,7 +94,7 @@ pub use self::provider::{Provider, Reminders};
 pub use self::refreshed::Original;
 pub use self::revocation::Revoked;
 pub use self::settings::{
-    AuthorizationSettings, ClientAuth, ClientSettings, Endpoints, IdTokenHint, Par, Profile,
+    AuthorizationSettings, ClientAuth, ClientSettings, Dpop, Endpoints, IdTokenHint, Par, Profile,
     ProviderLogout, RepeatRefresh, ResponseMode, WithoutExp,
 };
 pub use self::tenants::{PLACEHOLDER, Tenants, is_tenant};

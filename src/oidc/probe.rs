@@ -74,6 +74,7 @@ impl Probe {
             listed: crate::oidc::metadata::Listed::default(),
             gaps: Vec::new(),
             response_algorithms: Vec::new(),
+            takes_dpop: false,
             plain_http: PlainHttp::Never,
         };
         Some(Self {
@@ -149,6 +150,7 @@ fn settings() -> ClientSettings {
         id_token_signed_response_alg: None,
         logout_token_without_exp: WithoutExp::Refuse,
         repeat_refresh: RepeatRefresh::Auto,
+        dpop: crate::oidc::Dpop::Never,
         redirect_uri: String::new(),
     }
 }

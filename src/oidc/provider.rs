@@ -16,6 +16,7 @@ use openidconnect::HttpResponse;
 use url::Url;
 
 use super::algorithm::SigningAlgorithm;
+use super::dpop::Prover;
 use super::drift::Drift;
 use super::gaps::Gap;
 use super::gate::{Gate, Turn};
@@ -27,7 +28,7 @@ use super::metadata::{Known, Metadata};
 use super::refetch::{Asker, Refetch};
 use super::token_cache::TokenCache;
 use super::token_exchange::ExchangeKey;
-use super::{ClientSettings, Expectation, OidcError, RepeatRefresh};
+use super::{ClientSettings, Dpop, Expectation, OidcError, RepeatRefresh};
 use crate::clock::{Clock, UnixTime};
 use crate::telemetry::Seldom;
 
@@ -54,6 +55,7 @@ pub struct Provider {
     has_rotated: Arc<AtomicBool>,
     is_failing: Arc<AtomicBool>,
     drift: Arc<Drift>,
+    prover: Arc<Prover>,
     /// When the log last spoke of what a login at this provider lacks.
     pub reminders: Arc<Reminders>,
     /// By scope.
@@ -77,6 +79,7 @@ impl Provider {
     /// Nothing is fetched until it is needed.
     pub fn new(settings: ClientSettings, clock: Clock) -> Self {
         Self {
+            prover: Arc::new(Prover::new(settings.issuer.clone(), clock.clone())),
             settings,
             clock,
             known: Arc::default(),
@@ -110,6 +113,7 @@ impl Provider {
         self.has_rotated = Arc::clone(&old.has_rotated);
         self.is_failing = Arc::clone(&old.is_failing);
         self.drift = Arc::clone(&old.drift);
+        self.prover = Arc::clone(&old.prover);
         if self.settings == old.settings {
             self.client_tokens = Arc::clone(&old.client_tokens);
             self.exchanged = Arc::clone(&old.exchanged);
@@ -135,6 +139,23 @@ impl Provider {
             .collect();
         origins.dedup();
         origins
+    }
+
+    /// What proves that we hold the keys that its tokens are bound to.
+    pub const fn prover(&self) -> &Arc<Prover> {
+        &self.prover
+    }
+
+    /// The public keys of the client, a JWK Set (RFC 7517 §5): those of `client_key`, then those of `DPoP`. `None` if there is
+    /// none.
+    pub fn jwks(&self) -> Option<String> {
+        let own = self.settings.client_keys.as_ref();
+        let mut keys = own.map_or_else(Vec::new, |keys| keys.public().to_vec());
+        if self.settings.dpop != Dpop::Never {
+            keys.extend(self.prover.public());
+        }
+        let jwks = serde_json::json!({ "keys": keys });
+        (!keys.is_empty()).then(|| jwks.to_string())
     }
 
     /// This provider's clock.

@@ -5,11 +5,12 @@
 //! - If the provider refuses a request, the login fails. It never falls back to a request that a browser carries.
 //!
 //! # Spec
-//! RFC 9126.
+//! RFC 9126; RFC 9449 §10.1.
 
 use openidconnect::HttpResponse;
 use url::Url;
 
+use super::dpop::ProofKey;
 use super::members::Members;
 use super::metadata::Known;
 use super::token_response::refusal;
@@ -19,18 +20,21 @@ use super::{IdpClient, OidcError, Provider};
 const MAX_REFERENCE: usize = 2048;
 
 impl Provider {
-    /// The reference (`request_uri`) to a request with these parameters.
+    /// The reference (`request_uri`) to a request with these parameters. A proof of `key` goes along, if the code is to be bound to
+    /// one (RFC 9449 §10.1).
     pub(super) async fn push(
         &self,
         http: &IdpClient,
         known: &Known,
         endpoint: &Url,
         params: &[(&str, &str)],
+        key: Option<&ProofKey>,
     ) -> Result<String, OidcError> {
-        let request = self.client_request(endpoint, params, &[])?;
-        let answer = self.channel(http, &known.metadata).send(request).await;
+        let make = || self.client_request(endpoint, params, &[]);
+        let channel = self.channel(http, &known.metadata);
+        let answer = self.send_proven(&channel, key, make).await;
         self.heard(&answer);
-        let answer = answer?;
+        let answer = answer.map_err(OidcError::lost_or_not)?;
         if answer.status().is_success() {
             return read(&answer);
         }

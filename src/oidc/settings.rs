@@ -59,6 +59,8 @@ pub struct ClientSettings {
     pub logout_token_without_exp: WithoutExp,
     /// Whether a refresh token that may be spent is presented again.
     pub repeat_refresh: RepeatRefresh,
+    /// Whether tokens are bound to a key of ours.
+    pub dpop: Dpop,
     /// Where the provider sends codes.
     pub redirect_uri: String,
 }
@@ -240,6 +242,17 @@ impl ClientAuth {
             Self::PrivateKeyJwt(_) | Self::SelfSignedTls | Self::Tls => None,
         }
     }
+}
+
+/// Whether tokens are bound to a key of ours, so that nobody else can use them (RFC 9449).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Dpop {
+    /// Always. An answer with a bearer token is refused.
+    Always,
+    /// If the provider's metadata says that it can. Whether it does so is its affair.
+    Auto,
+    /// Never.
+    Never,
 }
 
 /// Whether a later request may present a refresh token once more if its first use was never answered (RFC 9700 §4.14.2). To a

@@ -217,6 +217,7 @@ mod tests {
     fn token(name: &str, asked_at: UnixTime) -> CachedToken {
         let response = TokenResponse {
             access_token: AccessToken::new(name.to_owned()),
+            token_type: crate::oidc::TokenType::Bearer,
             refresh_token: None,
             id_token: None,
             expires_in: SECOND * 300,
@@ -268,7 +269,13 @@ mod tests {
 
         async fn header(&self, key: &str) -> String {
             let token = self.get(key).await.unwrap();
-            token.authorization().to_str().unwrap().to_owned()
+            token
+                .authorization
+                .bearer()
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .to_owned()
         }
     }
 

@@ -87,7 +87,8 @@ impl Provider {
         wanted: &Arc<TokenExchange>,
     ) -> Option<Arc<CachedToken>> {
         let key = key(subject, wanted);
-        self.exchanged.at_hand(&subject.session, &key, self.now())
+        let token = self.exchanged.at_hand(&subject.session, &key, self.now());
+        token.filter(|token| self.prover().can_use(&token.authorization))
     }
 
     /// A token for one API, in exchange for the user's. `is_over` makes what tells later whether the session was ended.
@@ -119,7 +120,12 @@ impl Provider {
         let slot = self
             .exchanged
             .slot_of(&subject.session, &key, self.now(), is_over);
-        let token = slot.get_or(self.clock(), ask, refused_for).await?;
+        let mut token = slot.get_or(self.clock(), &ask, refused_for).await?;
+        if !self.prover().can_use(&token.authorization) {
+            // The key that it is bound to has left the ring.
+            slot.forget();
+            token = slot.get_or(self.clock(), &ask, refused_for).await?;
+        }
         Ok(Exchanged {
             token,
             is_cached: is_cached.get(),

@@ -19,8 +19,9 @@ use zeroize::Zeroize;
 use super::error_code::{known_code, quotable};
 use super::http::is_outage;
 use super::members::{Members, NotUnderstood, Unreadable};
-use super::{Claims, ClientSettings, OidcError};
+use super::{Claims, ClientSettings, Dpop, OidcError, TokenType};
 use crate::clock::UnixTime;
+use crate::keyring::Kid;
 
 /// The shortest lifetime of an access token that is believed. Each request would replace a token without any.
 const SHORTEST_LIFETIME: Duration = Duration::from_secs(5);
@@ -39,6 +40,8 @@ const SECRET_PARAMS: [&str; 6] = [
 pub struct TokenResponse {
     /// The access token; visible ASCII, so that it fits a header.
     pub access_token: AccessToken,
+    /// How it is used.
+    pub token_type: TokenType,
     /// A new refresh token, if one came.
     pub refresh_token: Option<RefreshToken>,
     /// The raw ID token, if one came. Not verified yet.
@@ -77,13 +80,14 @@ impl fmt::Debug for TokenResponse {
     }
 }
 
-/// What an answer to a token request says.
+/// What an answer to a token request says. `proven` is the key of the proof that went with the request.
 pub(super) fn read_and_erase(
     settings: &ClientSettings,
     mut answer: HttpResponse,
     grant: &[(&str, &str)],
+    proven: Option<Kid>,
 ) -> Result<TokenResponse, OidcError> {
-    let tokens = read(settings, &answer, grant);
+    let tokens = read(settings, &answer, grant, proven);
     answer.body_mut().zeroize();
     tokens
 }
@@ -92,6 +96,7 @@ fn read(
     settings: &ClientSettings,
     answer: &HttpResponse,
     grant: &[(&str, &str)],
+    proven: Option<Kid>,
 ) -> Result<TokenResponse, OidcError> {
     if !answer.status().is_success() {
         return Err(refusal(settings, answer, grant));
@@ -112,7 +117,7 @@ fn read(
     if members.has("error") && !members.has("access_token") {
         return Err(refusal(settings, answer, grant));
     }
-    tokens(members, settings).map_err(|member| unusable(&member))
+    tokens(members, settings, proven).map_err(|member| unusable(&member))
 }
 
 /// What an answer that is not a success means. `sent` are the parameters of the request.
@@ -152,16 +157,17 @@ pub(super) fn refusal(
 }
 
 /// The members that are used. RFC 6749 §5.1, and what providers and the draft say of lifetimes.
-fn tokens(mut answer: Members, settings: &ClientSettings) -> Result<TokenResponse, NotUnderstood> {
+fn tokens(
+    mut answer: Members,
+    settings: &ClientSettings,
+    proven: Option<Kid>,
+) -> Result<TokenResponse, NotUnderstood> {
     let pass_over = |member: NotUnderstood| {
         let issuer = &settings.issuer;
         log::warn!("{issuer:?}: token response: {member}, and passed over");
     };
-    // RFC 6749 §5.1: case does not matter. Some providers leave it out, and we know only one kind of token.
-    let token_type = answer.take_text("token_type")?;
-    if !token_type.is_none_or(|kind| kind.eq_ignore_ascii_case("bearer")) {
-        return Err(NotUnderstood("token_type"));
-    }
+    let token_type = token_type(answer.take_text("token_type")?.as_deref(), settings, proven);
+    let token_type = token_type.ok_or(NotUnderstood("token_type"))?;
     // RFC 6749 §A.12; it must also be a header value.
     let access_token = answer.take_text("access_token")?;
     let access_token = access_token.filter(|token| token.bytes().all(|b| b.is_ascii_graphic()));
@@ -183,6 +189,7 @@ fn tokens(mut answer: Members, settings: &ClientSettings) -> Result<TokenRespons
     let refresh_token = answer.take_text("refresh_token");
     let refresh_token = refresh_token.map_err(pass_over).ok().flatten();
     Ok(TokenResponse {
+        token_type,
         access_token: AccessToken::new(access_token.ok_or(NotUnderstood("access_token"))?),
         refresh_token: refresh_token.map(RefreshToken::new),
         id_token: answer.take_text("id_token")?,
@@ -191,6 +198,24 @@ fn tokens(mut answer: Members, settings: &ClientSettings) -> Result<TokenRespons
         authorization_expires_in,
         scope,
     })
+}
+
+/// How the token of an answer is used. RFC 6749 §5.1: case does not matter. Some providers leave it out, and mean a bearer token.
+///
+/// RFC 9449 §5: a provider may give a bearer token although a proof came along.
+fn token_type(
+    said: Option<&str>,
+    settings: &ClientSettings,
+    proven: Option<Kid>,
+) -> Option<TokenType> {
+    let said = said.unwrap_or("bearer");
+    match proven {
+        Some(kid) if said.eq_ignore_ascii_case("dpop") => Some(TokenType::Dpop(kid)),
+        _ if settings.dpop == Dpop::Always => None,
+        _ => said
+            .eq_ignore_ascii_case("bearer")
+            .then_some(TokenType::Bearer),
+    }
 }
 
 /// Whether a server in between answered with a page for people.

@@ -77,6 +77,11 @@ impl Slot {
         }
     }
 
+    /// Forgets the token: it is of no use any more.
+    pub(super) fn forget(&self) {
+        self.token.store(None);
+    }
+
     fn alive(&self, now: UnixTime) -> Option<Arc<CachedToken>> {
         let token = self.token.load_full();
         token.filter(|token| now < token.ends_at())

@@ -8,41 +8,34 @@
 //! OpenID Connect Core §5.3.
 
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderValue, Method, Request};
-use openidconnect::AccessToken;
+use http::{Method, Request};
+use openidconnect::{AccessToken, HttpRequest, HttpResponse};
 use serde_json::{Map, Value};
+use url::Url;
 
-use super::http::is_outage;
+use super::http::{Channel, is_outage};
 use super::jwt::{self, Jwt};
-use super::{IdpClient, OidcError, Provider};
+use super::{Authorization, IdpClient, OidcError, Provider, TokenResponse};
 
 /// Values of `typ` that may stand in a signed answer, without `application/`.
 const TYPES: [&str; 1] = ["jwt"];
 
 impl Provider {
-    /// The user's claims. `None` if the provider has no such endpoint.
+    /// The claims of the user whose tokens these are. `None` if the provider has no such endpoint.
     pub async fn userinfo(
         &self,
         http: &IdpClient,
-        token: &AccessToken,
+        tokens: &TokenResponse,
         subject: &str,
     ) -> Result<Option<Map<String, Value>>, OidcError> {
         let known = self.known(http).await?;
         let Some(endpoint) = &known.metadata.userinfo_endpoint else {
             return Ok(None);
         };
-        let wrong = |why: &str| OidcError::Invalid(format!("UserInfo: {why}"));
-        let mut bearer = HeaderValue::try_from(format!("Bearer {}", token.secret()))
+        let authorization = Authorization::of(&tokens.access_token, tokens.token_type)
             .map_err(|_| wrong("no header can carry the access token"))?;
-        bearer.set_sensitive(true);
-        let request = Request::builder()
-            .method(Method::GET)
-            .uri(endpoint.as_str())
-            .header(ACCEPT, "application/json, application/jwt")
-            .header(AUTHORIZATION, bearer)
-            .body(Vec::new())
-            .map_err(|_| wrong("no request can be made for its URL"))?;
-        let answer = self.channel(http, &known.metadata).send(request).await;
+        let channel = self.channel(http, &known.metadata);
+        let answer = self.ask_userinfo(&channel, endpoint, &authorization).await;
         self.heard(&answer);
         let answer = answer?;
         match answer.status().as_u16() {
@@ -79,6 +72,44 @@ impl Provider {
         }
         Ok(Some(claims))
     }
+
+    /// Asks with the token, and once more if the provider wants a nonce in the proof that goes along.
+    async fn ask_userinfo(
+        &self,
+        channel: &Channel<'_>,
+        endpoint: &Url,
+        authorization: &Authorization,
+    ) -> Result<HttpResponse, OidcError> {
+        let mut request = Request::builder()
+            .method(Method::GET)
+            .uri(endpoint.as_str())
+            .header(ACCEPT, "application/json, application/jwt")
+            .body(Vec::new())
+            .map_err(|_| wrong("no request can be made for its URL"))?;
+        if let Some(bearer) = authorization.bearer() {
+            request.headers_mut().insert(AUTHORIZATION, bearer.clone());
+            return channel.send(request).await;
+        }
+        let possession = self.prover().possession(authorization);
+        let possession = possession.ok_or_else(|| wrong("the key of the token is gone"))?;
+        let uri = request.uri().clone();
+        let prove = |mut request: HttpRequest| {
+            let proven = possession.prove(&mut request);
+            proven.map_err(|_| wrong("the DPoP key cannot sign"))?;
+            Ok::<_, OidcError>(request)
+        };
+        let answer = channel.send(prove(request.clone())?).await?;
+        if !possession.wants_again(&uri, answer.status(), answer.headers()) {
+            return Ok(answer);
+        }
+        let answer = channel.send(prove(request)?).await?;
+        possession.wants_again(&uri, answer.status(), answer.headers());
+        Ok(answer)
+    }
+}
+
+fn wrong(why: &str) -> OidcError {
+    OidcError::Invalid(format!("UserInfo: {why}"))
 }
 
 /// The claims of an access token, if it is a JWT. They are not verified.

@@ -107,6 +107,7 @@ impl Jar {
             max_age: None,
             acr_values: None,
             replaces: Some(SessionId([0; 16])),
+            proof_key: None,
         };
         let id = login_id(&smallest.state);
         self.cookie_bytes(Kind::Login(&id), &smallest)

@@ -15,8 +15,9 @@ use super::state::{
 use super::token_set::TokenSet;
 use super::{claims, token_text};
 use crate::clock::UnixTime;
-use crate::keyring::Erased;
+use crate::keyring::{Erased, Kid};
 use crate::names::ReturnTo;
+use crate::oidc::TokenType;
 use crate::proof::PublicKey;
 
 /// Longest text that is not a token or a claim.
@@ -27,6 +28,12 @@ const REFRESH_ENDS_AT: u64 = 1;
 
 /// The further field of a session that is bound to a device: its public key.
 const DEVICE: u64 = 2;
+
+/// The further field of a session that names the key that its access token is bound to.
+const TOKEN_KEY: u64 = 3;
+
+/// The further field of a login that names the key that its code is bound to.
+const CODE_KEY: u64 = 1;
 
 /// Something that is sealed. The purpose belongs to the type, so one kind of cookie never decodes as another.
 pub(super) trait State: Sized {
@@ -205,6 +212,10 @@ impl State for Session {
             w.number(DEVICE);
             w.loose(key.as_bytes());
         }
+        if let TokenType::Dpop(kid) = tokens.token_type {
+            w.number(TOKEN_KEY);
+            w.loose(kid.as_bytes());
+        }
     }
 
     fn read(r: &mut Reader<'_>) -> Result<Self, Malformed> {
@@ -225,6 +236,7 @@ impl State for Session {
             last_seen,
             tokens: TokenSet {
                 access_token,
+                token_type: TokenType::Bearer,
                 refresh_token,
                 issued_at,
                 expires_at,
@@ -241,6 +253,10 @@ impl State for Session {
                 REFRESH_ENDS_AT if last < field => session.tokens.refresh_ends_at = Some(r.time()?),
                 DEVICE if last < field => {
                     session.device = Some(PublicKey::from_bytes(r.loose_array()?));
+                }
+                TOKEN_KEY if last < field => {
+                    let kid = Kid::from_bytes(r.loose_array()?);
+                    session.tokens.token_type = TokenType::Dpop(kid);
                 }
                 _ => return Err(Malformed),
             }
@@ -266,10 +282,14 @@ impl State for LoginAttempt {
             w.bytes(TEXT, acr.as_bytes());
         });
         w.option(self.replaces, |w, session| w.loose(&session.0));
+        if let Some(kid) = self.proof_key {
+            w.number(CODE_KEY);
+            w.loose(kid.as_bytes());
+        }
     }
 
     fn read(r: &mut Reader<'_>) -> Result<Self, Malformed> {
-        Ok(Self {
+        let mut attempt = Self {
             state: r.text(TEXT)?.to_owned(),
             nonce: Nonce::new(r.text(TEXT)?.to_owned()),
             verifier: PkceCodeVerifier::new(r.text(TEXT)?.to_owned()),
@@ -280,7 +300,15 @@ impl State for LoginAttempt {
             max_age: r.option(Reader::number)?,
             acr_values: r.option(|r| r.text(TEXT))?.map(str::to_owned),
             replaces: r.option(Reader::loose_array)?.map(SessionId),
-        })
+            proof_key: None,
+        };
+        if !r.is_packed_used_up() {
+            attempt.proof_key = match r.number()? {
+                CODE_KEY => Some(Kid::from_bytes(r.loose_array()?)),
+                _ => return Err(Malformed),
+            };
+        }
+        Ok(attempt)
     }
 
     fn facts(&self, settings: &JarSettings) -> Vec<(&'static str, Fact<'_>)> {

@@ -21,6 +21,7 @@ use super::outcome::{Loaded, OpenResult};
 use super::state::{Fact, Session};
 use super::wallet::Wallet;
 use crate::clock::UnixTime;
+use crate::oidc::TokenType;
 
 /// What became of one of our cookies (a session in several counts as one).
 #[derive(Debug)]
@@ -240,6 +241,12 @@ impl Scene<'_> {
         report.line("tokens received", self.at(tokens.issued_at));
         report.line("tokens expire", self.at(tokens.expires_at));
         report.line("access_token", token(tokens.access_token.secret()));
+        if let TokenType::Dpop(kid) = tokens.token_type {
+            report.line(
+                "token type",
+                format_args!("DPoP, bound to the key of {kid}"),
+            );
+        }
         match &tokens.refresh_token {
             Some(refresh_token) => report.line("refresh_token", token(refresh_token.secret())),
             None => report.line("refresh_token", "none"),

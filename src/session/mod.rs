@@ -104,14 +104,14 @@
 //! | session | id · sealed at(time) · started at(time) · ends at(time) · `auth_time`(time?) · access token(token) · refresh token(token?) · received at(time) · expires at(time) · issuer(text) · subject(text) · `sid`(text?) · scope(text) · claims(members) · further fields |
 //! | seen | session(id) · activity(time) |
 //! | out | number of marks(number), 2 to 4, or nothing for one · of each, the latest first: session(id) · until(time) |
-//! | login | state(text) · nonce(text) · verifier(text) · issuer(text) · rest of return to(text) · begun at(time) · silent(flag) · `max_age`(number?) · `acr_values`(text?) · replaced session(id?) |
+//! | login | state(text) · nonce(text) · verifier(text) · issuer(text) · rest of return to(text) · begun at(time) · silent(flag) · `max_age`(number?) · `acr_values`(text?) · replaced session(id?) · further fields |
 //! | login-state | beginning of return to(text) · whether the login has the rest(flag) · begun at(time) · 0 ordinary, 1 without prompt, 2 silent(number) · whether a newer sign-on or a class was asked for(flag) · whether it is a second try(flag) |
 //! | hint | session(id) · ID token(token) |
 //! | device | binding(id) · proved at(time) · counts until(time) |
 //! | logout-state | return to(text) · begun at(time) |
-//! | native-access | access token(token) · received at(time) · expires at(time) · end of a session that can be refreshed(time?) · common fields |
+//! | native-access | access token(token) · received at(time) · expires at(time) · end of a session that can be refreshed(time?) · common fields · further fields |
 //! | native-refresh | refresh token(token) · when it ends(time?) · SHA-256 of the access token(digest) · common fields |
-//! | native-code | all of native-login · code(text) · beginning of `state`(text) · nonce(text) · verifier(text) · `max_age`(number?) · `acr_values`(text?) · issued at(time) |
+//! | native-code | all of native-login · code(text) · beginning of `state`(text) · nonce(text) · verifier(text) · `max_age`(number?) · `acr_values`(text?) · issued at(time) · further fields |
 //! | native-login | redirect URI(text) · `state`(text?) · challenge(digest) · key(digest?) · begun at(time) |
 //!
 //! Common fields: id · sealed at(time) · started at(time) · ends at(time) · `auth_time`(time?) · issuer(text) · subject(text) ·
@@ -135,7 +135,8 @@
 //! | token | the number of parts that its dots divide it into, 1 to 5, and the parts; if there are more, 0 and loose bytes that are UTF-8; at most 65536 bytes in all |
 //! | part | 0 and loose bytes: the part as it is, UTF-8 that is not base64url (as above). 1 and bytes: what it decodes to, which begins with `{`. 2 and loose bytes: what it decodes to, which begins otherwise or is empty. 3, loose bytes and loose bytes: a part that would be of kind 0, but that its whole groups of four characters, one at least, are base64url: what these decode to, and the one to three bytes behind them |
 //! | members | number of members, then name(text) and value of each, names ascending by bytes and different |
-//! | further fields | none, or for each its number, then itself; numbers ascending and different. 1: when the refresh token ends(time). 2: the public key of the device that the session is bound to, loose: x and y on P-256, 32 bytes each. Others are refused |
+//! | kid | loose: 8 bytes |
+//! | further fields | none, or for each its number, then itself; numbers ascending and different. Of a session, 1: when the refresh token ends(time); 2: the public key of the device that the session is bound to, loose: x and y on P-256, 32 bytes each; 3: the key of the ring whose `DPoP` key the access token is bound to(kid). Of native-access, 1: as 3 of a session. Of a login or native-code, 1: that whose `DPoP` key the code is bound to(kid). Others are refused |
 //! | value | 0 null · 1 false · 2 true · 3 number · 4 number n below 2^63, for -1-n · 5 IEEE 754 double, big-endian, neither infinite nor NaN · 6 text · 7 number of values, values · 8 members; in at most 127 others |
 //!
 //! Texts and bytes in tokens and members have at most 65536 bytes. A *return to* is a local path, and a reader refuses what a

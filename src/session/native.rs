@@ -24,6 +24,7 @@ use super::wallet::Wallet;
 use super::{base64url, budget, claims, token_text};
 use crate::clock::UnixTime;
 use crate::keyring::{Kid, OpenError};
+use crate::oidc::TokenType;
 
 /// Characters of the random part of a `state`: 32 bytes.
 const RANDOM_LEN: usize = 43;
@@ -121,6 +122,8 @@ pub struct NativeCode {
     pub acr_values: Option<String>,
     /// When it was issued.
     pub issued_at: UnixTime,
+    /// The key of the ring whose DPoP key the provider's code is bound to, if it is to one.
+    pub proof_key: Option<Kid>,
 }
 
 impl std::fmt::Debug for NativeCode {
@@ -237,12 +240,16 @@ impl State for NativeAccess {
         w.time(tokens.expires_at);
         w.option(self.lasts_until, Writer::time);
         write_common(w, &self.session, self.key);
+        if let TokenType::Dpop(kid) = tokens.token_type {
+            write_kid(w, kid);
+        }
     }
 
     fn read(r: &mut Reader<'_>) -> Result<Self, Malformed> {
         let access_token = AccessToken::new(token_text::read(r)?);
         let tokens = TokenSet {
             access_token,
+            token_type: TokenType::Bearer,
             refresh_token: None,
             issued_at: r.time()?,
             expires_at: r.time()?,
@@ -250,7 +257,10 @@ impl State for NativeAccess {
             scope: String::new(),
         };
         let lasts_until = r.option(Reader::time)?;
-        let (session, key) = read_common(r, tokens)?;
+        let (mut session, key) = read_common(r, tokens)?;
+        if let Some(kid) = read_kid(r)? {
+            session.tokens.token_type = TokenType::Dpop(kid);
+        }
         Ok(Self {
             session,
             key,
@@ -278,6 +288,7 @@ impl State for NativeRefresh {
         let access_token = r.loose_array()?;
         let tokens = TokenSet {
             access_token: AccessToken::new(String::new()),
+            token_type: TokenType::Bearer,
             refresh_token: Some(refresh_token),
             issued_at: UnixTime::from_secs(0),
             expires_at: UnixTime::from_secs(0),
@@ -290,6 +301,24 @@ impl State for NativeRefresh {
             key,
             access_token,
         })
+    }
+}
+
+/// The one further field: which key of the ring the DPoP key follows from that a token or a code of the provider is bound to.
+const KEY: u64 = 1;
+
+fn write_kid(w: &mut Writer, kid: Kid) {
+    w.number(KEY);
+    w.loose(kid.as_bytes());
+}
+
+fn read_kid(r: &mut Reader<'_>) -> Result<Option<Kid>, Malformed> {
+    if r.is_packed_used_up() {
+        return Ok(None);
+    }
+    match r.number()? {
+        KEY => Ok(Some(Kid::from_bytes(r.loose_array()?))),
+        _ => Err(Malformed),
     }
 }
 
@@ -382,6 +411,9 @@ impl State for NativeCode {
             w.bytes(TEXT, acr.as_bytes());
         });
         w.time(self.issued_at);
+        if let Some(kid) = self.proof_key {
+            write_kid(w, kid);
+        }
     }
 
     fn read(r: &mut Reader<'_>) -> Result<Self, Malformed> {
@@ -394,6 +426,7 @@ impl State for NativeCode {
             max_age: r.option(Reader::number)?,
             acr_values: r.option(|r| r.text(TEXT))?.map(str::to_owned),
             issued_at: r.time()?,
+            proof_key: read_kid(r)?,
         })
     }
 }

@@ -24,7 +24,6 @@ use std::ops::Deref;
 use std::rc::Rc;
 use std::time::Duration;
 
-use http::HeaderValue;
 use http::header::InvalidHeaderValue;
 
 use super::cookies::Received;
@@ -32,6 +31,7 @@ use super::kind::Kind;
 use super::state::Session;
 use crate::clock::UnixTime;
 use crate::keyring::{Erased, KeyRing, Kid};
+use crate::oidc::Authorization;
 
 /// Sessions in one generation; a session is about 8 KiB here.
 const GENERATION: usize = 256;
@@ -45,20 +45,19 @@ type Prefix = [u8; 48];
 /// A session, and what is worked out from it once.
 pub struct OpenSession {
     session: Session,
-    authorization: OnceCell<HeaderValue>,
+    authorization: OnceCell<Authorization>,
     fingerprint: OnceCell<String>,
 }
 
 impl OpenSession {
-    /// The `Authorization` of its access token (RFC 6750 §2.1), marked sensitive.
-    pub fn authorization(&self) -> Result<HeaderValue, InvalidHeaderValue> {
-        if let Some(value) = self.authorization.get() {
-            return Ok(value.clone());
+    /// The `Authorization` of its access token.
+    pub fn authorization(&self) -> Result<&Authorization, InvalidHeaderValue> {
+        if let Some(known) = self.authorization.get() {
+            return Ok(known);
         }
-        let token = self.session.tokens.access_token.secret();
-        let mut value = HeaderValue::try_from(format!("Bearer {token}"))?;
-        value.set_sensitive(true);
-        Ok(self.authorization.get_or_init(|| value).clone())
+        let tokens = &self.session.tokens;
+        let authorization = Authorization::of(&tokens.access_token, tokens.token_type)?;
+        Ok(self.authorization.get_or_init(|| authorization))
     }
 
     /// What a client may know of it, to tell one session from another ([`SessionId::fingerprint`](super::SessionId::fingerprint)).

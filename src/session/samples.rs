@@ -80,6 +80,7 @@ pub(crate) fn session(at: UnixTime) -> Session {
         device: None,
         tokens: TokenSet {
             access_token: AccessToken::new("canary-access-token".to_owned()),
+            token_type: crate::oidc::TokenType::Bearer,
             refresh_token: Some(RefreshToken::new("canary-refresh-token".to_owned())),
             issued_at: at,
             expires_at: at.plus(Duration::from_mins(5)),
@@ -119,5 +120,6 @@ pub(super) fn attempt(state: &str, at: UnixTime) -> LoginAttempt {
         max_age: Some(600),
         acr_values: None,
         replaces: Some(SessionId([9; 16])),
+        proof_key: None,
     }
 }

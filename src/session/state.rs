@@ -21,7 +21,7 @@ use subtle::ConstantTimeEq;
 
 use super::token_set::TokenSet;
 use crate::clock::UnixTime;
-use crate::keyring::SealError;
+use crate::keyring::{Kid, SealError};
 use crate::names::ReturnTo;
 use crate::proof::PublicKey;
 
@@ -205,6 +205,8 @@ pub struct LoginAttempt {
     pub acr_values: Option<String>,
     /// The session there was when it was begun, which the callback, a cross-site navigation, cannot see.
     pub replaces: Option<SessionId>,
+    /// The key of the ring that the key of the code's proof follows from, if the code is bound to one.
+    pub proof_key: Option<Kid>,
 }
 
 impl LoginAttempt {

@@ -15,7 +15,7 @@ use openidconnect::{AccessToken, RefreshToken};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::UnixTime;
-use crate::oidc::TokenResponse;
+use crate::oidc::{TokenResponse, TokenType};
 
 /// The tokens of a session.
 ///
@@ -24,6 +24,9 @@ use crate::oidc::TokenResponse;
 pub struct TokenSet {
     /// The access token.
     pub access_token: AccessToken,
+    /// How it is used. Replicas of an earlier release do not say.
+    #[serde(default)]
+    pub token_type: TokenType,
     /// The refresh token, if there is one.
     pub refresh_token: Option<RefreshToken>,
     /// When the access token was asked for.
@@ -41,6 +44,7 @@ impl TokenSet {
     pub fn first(response: TokenResponse, asked_at: UnixTime, asked_scope: &str) -> Self {
         Self {
             access_token: response.access_token,
+            token_type: response.token_type,
             refresh_token: response.refresh_token,
             issued_at: asked_at,
             expires_at: asked_at.plus(response.expires_in),
@@ -64,6 +68,7 @@ impl TokenSet {
         };
         Self {
             access_token: response.access_token,
+            token_type: response.token_type,
             // RFC 6749 §6: without a new one, the old one stays.
             refresh_token: rotated.or_else(|| previous.refresh_token.clone()),
             issued_at: asked_at,
@@ -104,6 +109,7 @@ mod tests {
     fn response(refresh_token: Option<&str>, refresh_expires_in: Option<u64>) -> TokenResponse {
         TokenResponse {
             access_token: AccessToken::new("at-2".to_owned()),
+            token_type: TokenType::Bearer,
             refresh_token: refresh_token.map(|text| RefreshToken::new(text.to_owned())),
             id_token: None,
             expires_in: Duration::from_mins(1),

@@ -9,7 +9,7 @@ use http::header::InvalidHeaderValue;
 use super::refresh::{self, Freshness};
 use super::{Bearer, Credential, Permit};
 use crate::frontend::{Route, TokenRequirement};
-use crate::oidc::{IdpClient, OidcError, Provider};
+use crate::oidc::{Authorization, IdpClient, OidcError, Provider};
 use crate::problem::Problem;
 use crate::request::Ctx;
 
@@ -33,7 +33,7 @@ fn of_user(ctx: &Ctx<'_>, bearer: Bearer) -> Result<Permit, Problem> {
     let session = ctx.caller.session().ok_or(Problem::Internal)?;
     let authorization = session.authorization().map_err(unfit)?;
     Ok(Permit {
-        credential: Credential::Bearer(authorization),
+        credential: credential(authorization, &ctx.frontend.provider)?,
         bearer,
         is_private: true,
     })
@@ -75,9 +75,20 @@ pub(super) async fn others(
     })?;
     route.policy.check_scopes(&token.scope)?;
     Ok(Permit {
-        credential: Credential::Bearer(token.authorization()),
+        credential: credential(&token.authorization, provider)?,
         bearer: Bearer::Client,
         is_private: true,
+    })
+}
+
+/// How requests carry a token. Whoever has got the token has seen to it that its key is there; it may be dropped at any moment.
+pub(super) fn credential(
+    authorization: &Authorization,
+    provider: &Provider,
+) -> Result<Credential, Problem> {
+    Credential::of(authorization, provider.prover()).ok_or_else(|| {
+        log::warn!("the key that an access token is bound to has left the key ring");
+        Problem::IdentityProviderUnavailable
     })
 }
 

@@ -33,9 +33,13 @@ pub(super) enum Start<'s> {
     Speculative,
 }
 
-/// The decision before the call.
-pub(super) fn start(tokens: &TokenSet, now: UnixTime, is_speculative: bool) -> Start<'_> {
-    let has_ended = tokens.is_expired(now);
+/// The decision before the call. `has_ended`: the access token is of no use any more.
+pub(super) fn start(
+    tokens: &TokenSet,
+    has_ended: bool,
+    now: UnixTime,
+    is_speculative: bool,
+) -> Start<'_> {
     match tokens.usable_refresh_token(now) {
         Some(refresh_token) if !is_speculative => Start::Call(refresh_token),
         _ if !has_ended => Start::Keep,
@@ -47,7 +51,7 @@ pub(super) fn start(tokens: &TokenSet, now: UnixTime, is_speculative: bool) -> S
 /// What is true of the request, now that the call is over.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Situation {
-    /// The access token has ended, so the request cannot go on without a new one.
+    /// The access token has ended, or the key that it is bound to has, so the request cannot go on without a new one.
     pub(super) has_ended: bool,
     /// Somebody ended the session during the call.
     pub(super) is_revoked: bool,
@@ -138,7 +142,7 @@ mod tests {
             (true, false, true, "SignIn"),
         ] {
             let tokens = tokens(has_ended, has_refresh_token);
-            let decision = format!("{:?}", start(&tokens, now, is_speculative));
+            let decision = format!("{:?}", start(&tokens, has_ended, now, is_speculative));
             let case = format!("{has_ended} {has_refresh_token} {is_speculative}");
             assert!(decision.starts_with(expected), "{case}: {decision}");
         }

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::refresh::{self, Freshness};
-use super::{Bearer, Callee, Credential, Permit};
+use super::{Bearer, Callee, Permit, credentials};
 use crate::bff::Bff;
 use crate::frontend::{Frontend, Policy, Route};
 use crate::oidc::{CachedToken, IdpClient, IsOver, OidcError, Subject, TokenExchange};
@@ -56,7 +56,8 @@ impl Exchanging<'_> {
             .check_scopes(&token.scope)
             .map_err(NotExchanged::Problem)?;
         Ok(Permit {
-            credential: Credential::Bearer(token.authorization()),
+            credential: credentials::credential(&token.authorization, &self.frontend.provider)
+                .map_err(NotExchanged::Problem)?,
             bearer,
             is_private: true,
         })

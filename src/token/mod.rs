@@ -10,7 +10,7 @@
 //!   call itself. The client's own token comes from [`Provider::client_token`](crate::oidc::Provider::client_token).
 //! - `native`: new tokens for an app, at its own word
 //! - `exchange`: another token in its place, for one API alone
-//! - `refused`: what follows from an API's 401 · `callee`: which API that is · `challenge`: reads `WWW-Authenticate` · `step_up`: a stronger login
+//! - `refused`: what follows from an API's 401 · `callee`: which API that is · `step_up`: a stronger login
 //!
 //! # Invariants
 //! - Every upstream call needs a [`Permit`], and only this module makes one.
@@ -22,7 +22,6 @@
 
 mod anonymous;
 mod callee;
-mod challenge;
 mod credential;
 mod credentials;
 mod decision;

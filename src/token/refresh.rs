@@ -46,7 +46,11 @@ pub(super) enum Freshness {
 pub(super) async fn when_due(ctx: &mut Ctx<'_>) -> Result<Freshness, Problem> {
     let ahead = ctx.frontend.session.refresh_ahead;
     match &ctx.caller {
-        Caller::Browser(session) if session.refresh_due(ctx.now, ahead) => at_once(ctx).await,
+        Caller::Browser(session)
+            if session.refresh_due(ctx.now, ahead) || !can_prove(ctx, session) =>
+        {
+            at_once(ctx).await
+        }
         _ => Ok(Freshness::Kept),
     }
 }
@@ -55,7 +59,9 @@ pub(super) async fn when_due(ctx: &mut Ctx<'_>) -> Result<Freshness, Problem> {
 pub async fn before(until: UnixTime, ctx: &mut Ctx<'_>) -> Result<(), Problem> {
     let ahead = ctx.frontend.session.refresh_ahead;
     match ctx.caller.session() {
-        Some(session) if session.refresh_due(until, ahead) => at_once(ctx).await.map(drop),
+        Some(session) if session.refresh_due(until, ahead) || !can_prove(ctx, session) => {
+            at_once(ctx).await.map(drop)
+        }
         _ => Ok(()),
     }
 }
@@ -70,6 +76,12 @@ pub async fn catch_up(ctx: &mut Ctx<'_>) -> Result<(), Problem> {
     }
 }
 
+/// Whether the access token is of any use: its key may have left the ring.
+fn can_prove(ctx: &Ctx<'_>, session: &Session) -> bool {
+    let prover = ctx.frontend.provider.prover();
+    prover.can_prove(session.tokens.token_type)
+}
+
 /// Asks for new tokens, whether the access token is due or not.
 ///
 /// The ledger knows a refresh by its access token too. So the tokens that it hands out came after those of the request.
@@ -79,14 +91,15 @@ pub(super) async fn at_once(ctx: &mut Ctx<'_>) -> Result<Freshness, Problem> {
         return Ok(Freshness::Kept);
     };
     let is_speculative = is_speculative(ctx.request.headers());
-    let refresh_token = match decision::start(&session.tokens, ctx.now, is_speculative) {
+    let has_ended = session.tokens.is_expired(ctx.now) || !can_prove(ctx, session);
+    let start = decision::start(&session.tokens, has_ended, ctx.now, is_speculative);
+    let refresh_token = match start {
         Start::Call(refresh_token) => refresh_token.clone(),
         Start::Keep => return Ok(Freshness::Kept),
         Start::SignIn => return Err(ctx.frontend.login_required()),
         Start::Speculative => return Err(Problem::Speculative),
     };
     let fingerprint = Fingerprint::new(&session.id, &refresh_token, &session.tokens.access_token);
-    let has_ended = session.tokens.is_expired(ctx.now);
     if has_ended {
         ctx.bff.refreshes.forget_outage(fingerprint);
     }
@@ -98,7 +111,7 @@ pub(super) async fn at_once(ctx: &mut Ctx<'_>) -> Result<Freshness, Problem> {
     let (landed, result) = share(fingerprint, session, &refresh_token, ctx).await;
     let situation = Situation {
         // The wait may have outlasted the access token.
-        has_ended: session.tokens.is_expired(ctx.bff.clock.now()),
+        has_ended: session.tokens.is_expired(ctx.bff.clock.now()) || !can_prove(ctx, session),
         is_revoked: ctx.bff.revocations.is_revoked(session),
         was_told,
         arrived_at: ctx.arrival.at,

@@ -16,6 +16,7 @@ use super::refresh::{self, Freshness};
 use super::step_up::{StepUp, Unusable};
 use super::{Bearer, Callee, Permit, credentials, exchange};
 use crate::frontend::Route;
+use crate::oidc;
 use crate::problem::Problem;
 use crate::request::Ctx;
 use crate::session::Session;
@@ -43,6 +44,10 @@ pub async fn renew(
     let Some(session) = session else {
         return Ok(None);
     };
+    if oidc::asks_for_nonce(refused.challenge) {
+        // It was asked once more with its nonce, or the request could not be repeated. The token is not at fault.
+        return Ok(None);
+    }
     if asks_for_step_up(refused.challenge, session, route, ctx)? {
         return Ok(None);
     }

@@ -18,9 +18,9 @@ use std::time::Duration;
 use http::HeaderValue;
 use url::form_urlencoded::Serializer;
 
-use super::challenge::{self, Challenge};
 use crate::clock::UnixTime;
 use crate::frontend::Frontend;
+use crate::oidc::{Challenge, challenges_of};
 use crate::problem::Problem;
 use crate::session::Session;
 
@@ -47,9 +47,10 @@ pub(super) struct Unusable;
 impl StepUp {
     /// The wish for a stronger login, if the lines of `WWW-Authenticate` hold one.
     pub(super) fn find(lines: &[HeaderValue]) -> Option<Result<Self, Unusable>> {
-        challenge::read(lines)
+        challenges_of(lines)
             .find(|challenge| {
-                challenge.is_for("bearer")
+                // RFC 9470 §3: the scheme is that of the token.
+                (challenge.is_for("bearer") || challenge.is_for("dpop"))
                     && challenge.param("error") == Some("insufficient_user_authentication")
             })
             .map(|challenge| Self::read(&challenge))
@@ -163,6 +164,10 @@ mod tests {
             ),
             (
                 vec!["Negotiate YII=", &*format!("Bearer {ERROR}, max_age=60")],
+                Some(wish(None, Some(60))),
+            ),
+            (
+                vec![&*format!("DPoP {ERROR}, max_age=60")],
                 Some(wish(None, Some(60))),
             ),
             (vec![&*format!("Basic {ERROR}, max_age=60")], None),

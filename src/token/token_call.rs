@@ -1,7 +1,8 @@
 //! The token call of a refresh: one request, and what its answer means for the session.
 //!
 //! # Invariants
-//! - One call is one request, whatever happens to its answer.
+//! - One call presents the refresh token once, whatever happens to its answer. A nonce that the provider wants in a proof
+//!   (RFC 9449 §8) does not count: nothing else was looked at.
 //! - An answer whose ID token is about another login is never adopted.
 //! - Lifetimes count from before the call, so a slow answer never makes a token look younger than it is.
 //!
@@ -10,13 +11,13 @@
 
 use std::sync::Arc;
 
-use openidconnect::{AccessToken, RefreshToken};
+use openidconnect::RefreshToken;
 use serde_json::{Map, Value};
 
 use crate::clock::Clock;
 use crate::frontend::{Frontend, UseUserInfo};
 use crate::ledger::{Outcome, Renewal};
-use crate::oidc::{self, IdpClient, OidcError, Original};
+use crate::oidc::{self, IdpClient, OidcError, Original, TokenResponse};
 use crate::session::{Session, TokenSet};
 
 /// Spends the refresh token.
@@ -53,7 +54,7 @@ pub(super) async fn call(
             }
         }
     }
-    let userinfo = userinfo(frontend, idp, &response.access_token, &session.subject).await;
+    let userinfo = userinfo(frontend, idp, &response, &session.subject).await;
     Outcome::Refreshed(Arc::new(Renewal {
         userinfo,
         session_ends_by: response.session_ends_by(asked_at, claims.as_ref()),
@@ -66,13 +67,13 @@ pub(super) async fn call(
 async fn userinfo(
     frontend: &Frontend,
     idp: &IdpClient,
-    token: &AccessToken,
+    tokens: &TokenResponse,
     subject: &str,
 ) -> Option<Map<String, Value>> {
     if frontend.claims.userinfo != UseUserInfo::Always {
         return None;
     }
-    match frontend.provider.userinfo(idp, token, subject).await {
+    match frontend.provider.userinfo(idp, tokens, subject).await {
         Ok(said) => said,
         Err(error) => {
             log::warn!("a refresh does without UserInfo: {error}");
@@ -114,6 +115,8 @@ mod tests {
             (rejected("other"), "Refused", "Refused"),
             (rejected("invalid_client"), "Unavailable", "Unavailable"),
             (rejected("invalid_scope"), "Unavailable", "Unavailable"),
+            (rejected("use_dpop_nonce"), "Unavailable", "Unavailable"),
+            (rejected("invalid_dpop_proof"), "Unavailable", "Unavailable"),
             (OidcError::Unusable(why()), "Refused", "Refused"),
             (OidcError::Lost(why()), "Contested", "Unavailable"),
             (OidcError::Unavailable(why()), "Unavailable", "Unavailable"),

@@ -170,7 +170,7 @@ impl Scene {
         let loaded = wallet.load_cached(known);
         assert_eq!(loaded.result, OpenResult::Ok);
         let session = loaded.session.unwrap();
-        black_box((session.authorization().unwrap(), session));
+        black_box((session.authorization().unwrap().clone(), session));
     }
 
     fn seal(&self) {
@@ -362,6 +362,7 @@ fn logins(criterion: &mut Criterion) {
         max_age: None,
         acr_values: None,
         replaces: None,
+        proof_key: None,
     };
     let mut wallet = scene.wallet("");
     wallet.store_login(&attempt(&"s".repeat(43))).unwrap();

@@ -10,6 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use openidconnect::{AccessToken, RefreshToken};
 use sealgate::clock::UnixTime;
 use sealgate::names::{FrontendName, Origin};
+use sealgate::oidc::TokenType;
 use sealgate::session::{
     Compression, DeviceBinding, JarSettings, SameSite, Session, SessionId, SessionSettings,
     TokenSet,
@@ -65,6 +66,7 @@ impl Tokens {
             device: None,
             tokens: TokenSet {
                 access_token: AccessToken::new(self.access_token.clone()),
+                token_type: TokenType::Bearer,
                 refresh_token: Some(RefreshToken::new(self.refresh_token.clone())),
                 issued_at: NOW,
                 expires_at: NOW.plus(Duration::from_mins(5)),

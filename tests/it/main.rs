@@ -34,6 +34,7 @@ mod demo;
 mod deploy;
 mod device;
 mod documents;
+mod dpop;
 mod egress;
 mod errors_are_opaque;
 mod exchange;

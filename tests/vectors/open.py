@@ -190,6 +190,9 @@ class Reader:
             state[name] = self.maybe(read) if kind.endswith("?") else read()
         return state
 
+    def kid(self):
+        return self.loose(8).hex()
+
     def flag(self):
         flag = self.take(1)[0]
         need(flag < 2)
@@ -281,26 +284,35 @@ STATES = {
     "device": "binding:id proved_at:time until:time",
     "out": "session:id until:time",
     "login": "state:text nonce:text verifier:text issuer:text return_to:text begun_at:time silent:flag max_age:number? acr_values:text? "
-             "replaces:id?",
+             "replaces:id? further",
     "hint": "session:id id_token:token",
     "login-state": "head:text is_cut:flag begun_at:time manner:number is_demanding:flag is_second:flag",
     "logout-state": "return_to:text begun_at:time",
-    "native-access": f"access_token:token received_at:time expires_at:time lasts_until:time? {COMMON}",
+    "native-access": f"access_token:token received_at:time expires_at:time lasts_until:time? {COMMON} further",
     "native-refresh": f"refresh_token:token refresh_ends_at:time? access_token_sha256:digest_text {COMMON}",
     "native-login": "redirect_uri:text state:text? challenge:digest key:digest? begun_at:time",
-    "native-code": "login:native_login code:text state:text nonce:text verifier:text max_age:number? acr_values:text? issued_at:time",
+    "native-code": "login:native_login code:text state:text nonce:text verifier:text max_age:number? acr_values:text? issued_at:time further",
 }
 
 
-FURTHER = {1: ("refresh_ends_at", Reader.time), 2: ("device", lambda reader: reader.loose(64).hex())}
+FURTHER = {
+    "session": {
+        1: ("refresh_ends_at", Reader.time),
+        2: ("device", lambda reader: reader.loose(64).hex()),
+        3: ("token_key", Reader.kid),
+    },
+    "login": {1: ("code_key", Reader.kid)},
+    "native-access": {1: ("token_key", Reader.kid)},
+    "native-code": {1: ("code_key", Reader.kid)},
+}
 
 
-def further(reader):
+def further(reader, known):
     fields, last = {}, 0
     while reader.packed:
         number = reader.number()
-        need(number > last and number in FURTHER)
-        last, (name, read) = number, FURTHER[number]
+        need(number > last and number in known)
+        last, (name, read) = number, known[number]
         fields[name] = read(reader)
     return fields
 
@@ -317,7 +329,7 @@ def opened(case):
     fields = STATES[case["purpose"]]
     state = reader.fields(fields.removesuffix(" further"))
     if fields.endswith(" further"):
-        state |= further(reader)
+        state |= further(reader, FURTHER[case["purpose"]])
     need(not reader.packed and len(reader.rest) < pad_to and not any(reader.rest))
     return state
 

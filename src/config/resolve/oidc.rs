@@ -14,16 +14,17 @@ use super::resolver::{DAY, HOUR, MINUTE, Noted, Resolver, SECOND};
 use crate::config::key_path::KeyPath;
 use crate::config::settings;
 use crate::names::is_loopback_host;
-use crate::oidc::{ClientSettings, RepeatRefresh, SigningAlgorithm, WithoutExp};
+use crate::oidc::{ClientSettings, Dpop, RepeatRefresh, SigningAlgorithm, WithoutExp};
 
 /// Parameters that sealgate sets itself for each login.
-const OURS: [&str; 15] = [
+const OURS: [&str; 16] = [
     "client_assertion",
     "client_assertion_type",
     "client_id",
     "client_secret",
     "code_challenge",
     "code_challenge_method",
+    "dpop_jkt",
     "id_token_hint",
     "nonce",
     "redirect_uri",
@@ -80,6 +81,15 @@ pub(super) fn resolve(
             ("never", RepeatRefresh::Never),
         ],
     );
+    let dpop = resolver.choice(
+        &at.child("dpop"),
+        &oidc.dpop,
+        &[
+            ("never", Dpop::Never),
+            ("auto", Dpop::Auto),
+            ("always", Dpop::Always),
+        ],
+    );
     let signed_by = signed_by(resolver, &at.child("id_token_signed_response_alg"), oidc);
     let logout_token_without_exp = resolver.choice(
         &at.child("logout_token_without_exp"),
@@ -134,6 +144,7 @@ pub(super) fn resolve(
         authorization: authorization?,
         id_token_signed_response_alg: signed_by.ok()?,
         logout_token_without_exp: logout_token_without_exp?,
+        dpop: dpop?,
         repeat_refresh: repeat_refresh?,
         redirect_uri: redirect_uri?,
     })

@@ -7,10 +7,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest;
 use serde_json::{Map, Value, json};
 
-use super::{Shared, receive};
+use super::{Shared, proof, receive};
 
 /// Any other path: the request, as JSON.
 pub(super) async fn echo(request: HttpRequest, body: Payload, api: Data<Shared>) -> HttpResponse {
+    if let Some(refusal) = proof::refusal(&request, &api) {
+        return refusal;
+    }
     let mut hash = digest::Context::new(&digest::SHA256);
     let received = match receive(&request, body, &mut hash).await {
         Ok(received) => received,
@@ -40,7 +43,11 @@ pub(super) async fn echo(request: HttpRequest, body: Payload, api: Data<Shared>)
         "authorization": received.header("authorization").map(|value| credentials(value, &api)),
     });
     api.remember(received);
-    HttpResponse::Ok().json(answer)
+    let mut response = HttpResponse::Ok();
+    if let Some(nonce) = api.proofs.nonce() {
+        response.insert_header(("dpop-nonce", nonce));
+    }
+    response.json(answer)
 }
 
 /// Shows enough of `Authorization` to tell tokens apart, and too little to use one.

@@ -7,6 +7,7 @@
 mod echo;
 mod elsewhere;
 mod paths;
+mod proof;
 mod shop;
 mod websocket;
 
@@ -20,6 +21,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use futures_util::StreamExt as _;
 use ring::digest;
 
+use super::dpop::Proofs;
 use super::idp::Introspection;
 use super::loopback::Loopback;
 
@@ -76,7 +78,10 @@ impl Api {
     }
 
     fn serve(stage: Option<Stage>, introspection: Option<Introspection>) -> io::Result<Self> {
+        let listener = Loopback::bind(0)?;
         let shared = Arc::new(Shared {
+            origin: format!("http://{}", listener.local_addr()?),
+            proofs: Proofs::default(),
             introspection,
             received: Mutex::default(),
             streams: Arc::default(),
@@ -84,7 +89,7 @@ impl Api {
             prices_are_down: AtomicBool::new(false),
         });
         let data = Data::from(Arc::clone(&shared));
-        let server = Loopback::serve("demo-api", Loopback::bind(0)?, move |config| {
+        let server = Loopback::serve("demo-api", listener, move |config| {
             config.app_data(data.clone());
             if let Some(stage) = &stage {
                 config.app_data(Data::new(stage.clone()));
@@ -103,6 +108,11 @@ impl Api {
     /// The last 512 requests, oldest first.
     pub fn requests(&self) -> Vec<Received> {
         self.shared.received().iter().cloned().collect()
+    }
+
+    /// What it wants to see of `DPoP`, and has seen.
+    pub fn proofs(&self) -> Proofs {
+        self.shared.proofs.clone()
     }
 
     /// Forgets all requests.
@@ -127,6 +137,8 @@ impl Api {
 }
 
 struct Shared {
+    origin: String,
+    proofs: Proofs,
     introspection: Option<Introspection>,
     received: Mutex<VecDeque<Received>>,
     streams: Arc<AtomicUsize>,
@@ -164,6 +176,9 @@ fn services(services: &mut ServiceConfig) {
 
 /// Reads and remembers a request whose body does not matter.
 async fn observe(request: &HttpRequest, body: Payload, api: &Shared) -> Result<(), HttpResponse> {
+    if let Some(refusal) = proof::refusal(request, api) {
+        return Err(refusal);
+    }
     let received = receive(request, body, &mut digest::Context::new(&digest::SHA256)).await?;
     api.remember(received);
     Ok(())

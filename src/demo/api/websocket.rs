@@ -9,13 +9,16 @@ use actix_web::{HttpRequest, HttpResponse};
 use futures_util::{StreamExt as _, stream};
 
 use super::paths::OpenStream;
-use super::{Shared, received};
+use super::{Shared, proof, received};
 
 /// The longest frame that it accepts.
 const LONGEST: usize = 4 << 20;
 
 /// Accepts any handshake with a key, and the first subprotocol that is offered. Remembers the request.
 pub(super) async fn echo(request: HttpRequest, body: Payload, api: Data<Shared>) -> HttpResponse {
+    if let Some(refusal) = proof::refusal(&request, &api) {
+        return refusal;
+    }
     api.remember(received(&request));
     let Some(key) = request.headers().get(header::SEC_WEBSOCKET_KEY) else {
         return HttpResponse::BadRequest().body("no Sec-WebSocket-Key");

@@ -23,6 +23,7 @@ pub(super) fn grant(idp: &Shared, asked: AuthorizationRequest, sign_on: SignOn) 
     let mut grant = Grant::new(asked.client_id, sign_on, asked.scope);
     grant.nonce = asked.nonce;
     grant.resources = asked.resources;
+    grant.thumbprint = asked.dpop_jkt;
     idp.store().add_code(
         &code,
         grant,

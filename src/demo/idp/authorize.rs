@@ -102,6 +102,7 @@ impl AuthorizationRequest {
             scope: params.owned("scope").unwrap_or_default(),
             resources: params.all("resource").map(str::to_owned).collect(),
             code_challenge: params.owned("code_challenge").unwrap_or_default(),
+            dpop_jkt: params.owned("dpop_jkt"),
             prompt: params
                 .one("prompt")
                 .map(|prompt| prompt.split(' ').map(str::to_owned).collect())

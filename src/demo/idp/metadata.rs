@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::faults::{DiscoveryFault, EndpointFault, Fault};
 use super::request::{ACR_PASSWORD, ACR_STEP_UP};
 use super::{PushedRequests, Shared};
+use crate::demo::dpop::{Refusal, authorization};
 
 /// OpenID Connect Discovery §4.
 pub(super) const PATH: &str = "/.well-known/openid-configuration";
@@ -78,6 +79,7 @@ fn metadata(issuer: &str) -> Value {
             "sub", "iss", "aud", "iat", "exp", "auth_time", "nonce", "acr", "sid", "at_hash",
             "name", "email", "roles",
         ],
+        "dpop_signing_alg_values_supported": ["ES256"],
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": true,
         "request_object_signing_alg_values_supported": signing_algorithms,
@@ -135,16 +137,19 @@ pub(super) async fn userinfo(request: HttpRequest, idp: Data<Shared>) -> HttpRes
     {
         return failure;
     }
-    let bearer = request
-        .headers()
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map_or("", |(_, token)| token);
+    let (scheme, token) = authorization(&request).unwrap_or_default();
+    let key = if scheme.eq_ignore_ascii_case("dpop") {
+        match idp.proofs.check(&request, &idp.issuer, Some(token)) {
+            Ok(proof) => proof.map(|proof| proof.thumbprint),
+            Err(refusal) => return without_proof(&idp, refusal),
+        }
+    } else {
+        None
+    };
     let user = idp
         .store()
-        .access_token(bearer, idp.now())
+        .access_token(token, idp.now())
+        .filter(|(grant, _)| grant.thumbprint == key)
         .map(|(grant, _)| grant.sign_on.user);
     match user {
         Some(user) => HttpResponse::Ok()
@@ -156,6 +161,20 @@ pub(super) async fn userinfo(request: HttpRequest, idp: Data<Shared>) -> HttpRes
             .insert_header((header::WWW_AUTHENTICATE, "Bearer error=\"invalid_token\""))
             .finish(),
     }
+}
+
+/// RFC 9449 §9: what a resource server answers.
+fn without_proof(idp: &Shared, refusal: Refusal) -> HttpResponse {
+    let error = match refusal {
+        Refusal::Nonce => "use_dpop_nonce",
+        Refusal::Wrong(_) => "invalid_token",
+    };
+    let mut answer = HttpResponse::Unauthorized();
+    answer.insert_header((header::WWW_AUTHENTICATE, format!("DPoP error=\"{error}\"")));
+    if let Some(nonce) = idp.proofs.nonce() {
+        answer.insert_header(("dpop-nonce", nonce));
+    }
+    answer.finish()
 }
 
 /// What the injected faults of an endpoint make of this request.

@@ -8,7 +8,7 @@
 //! - A request with an unknown client or redirect URI is never answered by a redirect (RFC 9700 §4.11.2).
 //!
 //! # Spec
-//! OpenID Connect Core 1.0, Discovery 1.0, RP-Initiated Logout 1.0; RFC 6749, 7009, 7636, 9068, 9101, 9126, 9207.
+//! OpenID Connect Core 1.0, Discovery 1.0, RP-Initiated Logout 1.0; RFC 6749, 7009, 7636, 9068, 9101, 9126, 9207, 9449.
 //!
 //! # Why we have our own
 //! The quick start and the tests need no download, start in milliseconds, and can misbehave on request. Other tests run against a
@@ -29,6 +29,7 @@ mod observed;
 mod options;
 mod pages;
 mod params;
+mod proof;
 mod pushed;
 mod request;
 mod request_object;
@@ -47,6 +48,7 @@ use serde_json::{Value, json};
 use self::keys::{KeyFailure, KeySet};
 use self::mint::Minted;
 use self::store::{Client, Proof, Store};
+use super::dpop::Proofs;
 use super::loopback::Loopback;
 use crate::clock::UnixTime;
 
@@ -74,6 +76,7 @@ impl Idp {
             issuer: format!("http://{}", listener.local_addr()?),
             options,
             faults: Faults::default(),
+            proofs: Proofs::default(),
             keys: Mutex::new(KeySet::new().map_err(io::Error::other)?),
             minted: Minted::default(),
             observed: Mutex::default(),
@@ -135,6 +138,11 @@ impl Idp {
     /// What it does wrong. The handle is shared, and may be changed at any time.
     pub fn faults(&self) -> Faults {
         self.shared.faults.clone()
+    }
+
+    /// What it wants to see of `DPoP`, and has seen.
+    pub fn proofs(&self) -> Proofs {
+        self.shared.proofs.clone()
     }
 
     /// What it has been asked so far.
@@ -218,6 +226,7 @@ struct Shared {
     issuer: String,
     options: IdpOptions,
     faults: Faults,
+    proofs: Proofs,
     keys: Mutex<KeySet>,
     minted: Minted,
     observed: Mutex<Observed>,

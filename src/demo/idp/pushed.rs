@@ -10,7 +10,7 @@ use super::faults::{Fault, PushedFault};
 use super::params::Params;
 use super::request::AuthorizationRequest;
 use super::store::PUSHED_LIFETIME;
-use super::{PushedRequests, Shared, metadata, mint, request_object};
+use super::{PushedRequests, Shared, metadata, mint, proof, request_object};
 
 pub(super) async fn push(request: HttpRequest, body: Bytes, idp: Data<Shared>) -> HttpResponse {
     if idp.options.pushed == PushedRequests::No {
@@ -32,17 +32,19 @@ pub(super) async fn push(request: HttpRequest, body: Bytes, idp: Data<Shared>) -
     let reference = Params::parse(&body)
         .map_err(|_| OAuthError("invalid_request", "a parameter comes twice"))
         .and_then(|params| accept(&request, params, &idp));
-    match reference {
+    let answer = match reference {
         Ok(reference) => HttpResponse::Created()
             .insert_header((header::CACHE_CONTROL, "no-store"))
             .json(json!({ "request_uri": reference, "expires_in": PUSHED_LIFETIME.as_secs() })),
         Err(error) => error.response(),
-    }
+    };
+    proof::with_nonce(answer, &idp)
 }
 
 /// Checks a request as the authorization endpoint would (§2.1), and keeps it.
 fn accept(request: &HttpRequest, params: Params, idp: &Shared) -> Result<String, OAuthError> {
     let invalid = |why| OAuthError("invalid_request", why);
+    let key = proof::key_of(request, idp)?;
     let client_id = client_auth::authenticate(request, &params, idp)?;
     if params.one("client_id") != Some(&client_id) {
         return Err(invalid("client_id is missing"));
@@ -57,6 +59,9 @@ fn accept(request: &HttpRequest, params: Params, idp: &Shared) -> Result<String,
     asked
         .check(&params)
         .map_err(|(error, why)| OAuthError(error, why))?;
+    if key.is_some() && key != asked.dpop_jkt {
+        return Err(OAuthError("invalid_dpop_proof", "it is not dpop_jkt's"));
+    }
     let reference = format!(
         "urn:ietf:params:oauth:request_uri:{}",
         mint::random_text(32)

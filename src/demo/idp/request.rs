@@ -32,6 +32,8 @@ pub(super) struct AuthorizationRequest {
     pub(super) scope: String,
     pub(super) resources: Vec<String>,
     pub(super) code_challenge: String,
+    /// The key that the code is to be bound to (RFC 9449 §10).
+    pub(super) dpop_jkt: Option<String>,
     pub(super) prompt: Vec<String>,
     pub(super) max_age: Option<Duration>,
 }

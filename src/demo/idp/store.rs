@@ -69,6 +69,8 @@ pub(super) struct Grant {
     pub(super) scope: String,
     pub(super) resources: Vec<String>,
     pub(super) nonce: Option<String>,
+    /// The key that the code is bound to, and then the access token.
+    pub(super) thumbprint: Option<String>,
     generation: u32,
 }
 
@@ -81,6 +83,7 @@ impl Grant {
             scope,
             resources: Vec::new(),
             nonce: None,
+            thumbprint: None,
             generation: 0,
         }
     }
@@ -111,6 +114,8 @@ struct RefreshToken {
 #[derive(Debug)]
 struct AccessToken {
     grant: String,
+    /// The key that it is bound to.
+    thumbprint: Option<String>,
     until: UnixTime,
 }
 
@@ -328,15 +333,20 @@ impl Store {
     pub(super) fn add_access_token(&mut self, token: &str, grant: &Grant, until: UnixTime) {
         let record = AccessToken {
             grant: grant.id.clone(),
+            thumbprint: grant.thumbprint.clone(),
             until,
         };
         self.access_tokens.insert(token.to_owned(), record);
     }
 
-    /// The grant of a live access token, and the token's end.
-    pub(super) fn access_token(&self, token: &str, now: UnixTime) -> Option<(&Grant, UnixTime)> {
+    /// The grant of a live access token, with the key of that token, and the token's end.
+    pub(super) fn access_token(&self, token: &str, now: UnixTime) -> Option<(Grant, UnixTime)> {
         let record = self.access_tokens.get(token)?;
         let grant = self.grants.get(&record.grant)?;
+        let grant = Grant {
+            thumbprint: record.thumbprint.clone(),
+            ..grant.clone()
+        };
         (now < record.until).then_some((grant, record.until))
     }
 

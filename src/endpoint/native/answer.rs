@@ -135,6 +135,7 @@ async fn code(
         max_age: attempt.max_age,
         acr_values: attempt.acr_values,
         issued_at: ctx.now,
+        proof_key: attempt.proof_key,
     };
     let sealed = ctx.wallet.seal_native_code(&code);
     sealed.map_err(|error| {

@@ -60,6 +60,7 @@ pub(super) async fn redeem(
         max_age: code.max_age,
         acr_values: code.acr_values,
         replaces: None,
+        proof_key: code.proof_key,
     };
     let session = redeem::for_app(ctx, &code.code, &attempt).await?;
     if ctx.bff.revocations.is_revoked(&session) {

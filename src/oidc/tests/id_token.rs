@@ -53,6 +53,7 @@ pub(super) fn known(keys: &[Value]) -> Known {
             listed: crate::oidc::metadata::Listed::default(),
             gaps: Vec::new(),
             response_algorithms: Vec::new(),
+            takes_dpop: false,
             plain_http: PlainHttp::Never,
         }),
         keys: KeySet::read(keys),

@@ -62,6 +62,7 @@ fn settings(issuer: &str) -> ClientSettings {
         authorization: crate::oidc::AuthorizationSettings::default(),
         id_token_signed_response_alg: None,
         logout_token_without_exp: WithoutExp::Refuse,
+        dpop: crate::oidc::Dpop::Never,
         repeat_refresh: RepeatRefresh::Auto,
         redirect_uri: "https://shop.example.com/bff/callback".to_owned(),
     }

@@ -25,7 +25,7 @@ async fn exchange(settings: ClientSettings) -> Result<TokenResponse, OidcError> 
     let provider = Provider::new(settings, Clock::fixed(NOW));
     let verifier = PkceCodeVerifier::new("canary-verifier".to_owned());
     provider
-        .exchange_code(&client(), "canary-code", verifier)
+        .exchange_code(&client(), "canary-code", verifier, None)
         .await
 }
 

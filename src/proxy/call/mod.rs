@@ -10,6 +10,8 @@
 //! # Invariants
 //! - Nothing is sent without a [`Permit`], and the request carries the permit's credential or none.
 //! - An answer holds its place until its body ends or is dropped.
+//! - A request is sent again for a nonce (RFC 9449 §9) once at the most, and with a body only as long as nothing more of the
+//!   client's body was read.
 //!
 //! # Spec
 //! RFC 9112 §6.3 (which framing is trustworthy), RFC 9110 §9.2.2 (idempotent methods).
@@ -31,7 +33,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use hyper::upgrade::Upgraded;
 use hyper_util::client::legacy;
@@ -126,43 +128,73 @@ impl Call<'_> {
         &self,
         head: impl Fn() -> Result<Request<()>, Problem>,
     ) -> Result<Called, Problem> {
-        let first = self.authorized(head()?);
+        let first = self.authorized(head()?)?;
+        let uri = first.uri().clone();
         let place = self.upstream.place(self.client, self.limit).await?;
-        let is_idempotent = first.method().is_idempotent();
         let attempts = async {
-            let outcome = self.upstream.send(bodiless(first)).await;
-            match outcome {
-                Err(failure) if is_idempotent && met_stale_connection(&failure) => {
-                    log::debug!(
-                        "upstream {}: an idle connection was stale; trying again on a new one",
-                        self.upstream.name
-                    );
-                    let second = bodiless(self.authorized(head()?));
-                    self.checked(self.upstream.send_afresh(second).await)
-                }
-                outcome => self.checked(outcome),
+            let answer = self.attempt(first, &head).await?;
+            if !self.is_wanted_again(&uri, &answer) {
+                return Ok(answer);
             }
+            drop(answer);
+            let answer = self.attempt(self.authorized(head()?)?, &head).await?;
+            self.is_wanted_again(&uri, &answer);
+            Ok(answer)
         };
         let outcome = timeout(self.limit, attempts).await;
         let answer = outcome.unwrap_or_else(|_| Err(self.too_late()))?;
         Ok(self.called(answer, Hold::Place(place), None))
     }
 
-    /// Sends a request with a body that the client is still sending.
+    /// Sends a request that has no body, and what `head` makes if an idle connection turns out to be stale.
+    async fn attempt(
+        &self,
+        first: Request<()>,
+        head: impl Fn() -> Result<Request<()>, Problem>,
+    ) -> Result<Response<Incoming>, Problem> {
+        let is_idempotent = first.method().is_idempotent();
+        let outcome = self.upstream.send(bodiless(first)).await;
+        match outcome {
+            Err(failure) if is_idempotent && met_stale_connection(&failure) => {
+                log::debug!(
+                    "upstream {}: an idle connection was stale; trying again on a new one",
+                    self.upstream.name
+                );
+                let second = bodiless(self.authorized(head()?)?);
+                self.checked(self.upstream.send_afresh(second).await)
+            }
+            outcome => self.checked(outcome),
+        }
+    }
+
+    /// Sends a request with a body that the client is still sending. If the upstream wants it again for a nonce, it gets it as long
+    /// as no more of the client's body was read than was there before the request was sent.
     pub(super) async fn send_with_body(
         &self,
         head: Request<()>,
         body: ClientBody,
     ) -> Result<Called, Problem> {
-        let head = self.authorized(head);
         // The first byte comes before the place: a client that sends nothing takes no connection from others.
         let body = body.begun().await.map_err(|failure| {
             log::debug!("upstream {}: {failure}", self.upstream.name);
             failure.problem()
         })?;
         let place = self.upstream.place(self.client, self.limit).await?;
-        let (body, upload) = body.start(place.watch(), self.limit);
-        let (answer, upload) = self.exchange(head.map(|()| body), upload).await?;
+        let uri = head.uri().clone();
+        let may_come_again = self.permit.credential().may_want_nonce();
+        let first = self.authorized(head.clone())?;
+        let (source, upload) = body.start(place.watch(), self.limit, may_come_again);
+        let (mut answer, mut upload) = self.exchange(first.map(|()| source), upload).await?;
+        if self.is_wanted_again(&uri, &answer)
+            && let Some(body) = upload.rewound()
+        {
+            drop((answer, upload));
+            let second = self.authorized(head)?;
+            let (source, rest) = body.start(place.watch(), self.limit, false);
+            (answer, upload) = self.exchange(second.map(|()| source), rest).await?;
+            self.is_wanted_again(&uri, &answer);
+        }
+        upload.go_on();
         Ok(self.called(answer, Hold::Place(place), Some(upload)))
     }
 
@@ -175,9 +207,23 @@ impl Call<'_> {
         is_accepted: impl Fn(&HeaderMap) -> bool,
     ) -> Result<Handshake, Problem> {
         let place = self.upstream.tunnel_place(self.client)?;
-        let handshake = bodiless(self.authorized(head));
-        let outcome = timeout(self.limit, self.upstream.send_afresh(handshake)).await;
-        let outcome = outcome.map_err(|_| self.too_late())?;
+        let uri = head.uri().clone();
+        let attempts = async {
+            let first = bodiless(self.authorized(head.clone())?);
+            let outcome = self.upstream.send_afresh(first).await;
+            if !matches!(&outcome, Ok(answer) if self.is_wanted_again(&uri, answer)) {
+                return Ok(outcome);
+            }
+            drop(outcome);
+            let second = bodiless(self.authorized(head)?);
+            let outcome = self.upstream.send_afresh(second).await;
+            if let Ok(answer) = &outcome {
+                self.is_wanted_again(&uri, answer);
+            }
+            Ok(outcome)
+        };
+        let outcome = timeout(self.limit, attempts).await;
+        let outcome = outcome.unwrap_or_else(|_| Err(self.too_late()))?;
         let mut answer = match outcome {
             Ok(answer) if answer.status() == StatusCode::SWITCHING_PROTOCOLS => answer,
             refused => {
@@ -209,7 +255,7 @@ impl Call<'_> {
     async fn exchange(
         &self,
         request: Request<RequestBody>,
-        mut upload: Upload,
+        upload: Upload,
     ) -> Result<(Response<Incoming>, Upload), Problem> {
         let mut answer = pin!(self.upstream.send(request));
         let early = tokio::select! {
@@ -229,19 +275,23 @@ impl Call<'_> {
             {
                 return Err(failure.problem());
             }
-            let answer = self.checked(outcome)?;
-            upload.go_on();
-            return Ok((answer, upload));
+            return Ok((self.checked(outcome)?, upload));
         }
         let outcome = timeout(self.limit, answer).await;
         let outcome = outcome.map_err(|_| self.too_late())?;
         Ok((self.checked(outcome)?, upload))
     }
 
-    fn authorized(&self, mut head: Request<()>) -> Request<()> {
+    fn authorized(&self, mut head: Request<()>) -> Result<Request<()>, Problem> {
         trace::add(head.headers_mut());
-        self.permit.credential().apply(&mut head);
-        head
+        self.permit.credential().apply(&mut head)?;
+        Ok(head)
+    }
+
+    /// Whether the upstream wants the request again, with a nonce in the proof. Each answer is asked this once.
+    fn is_wanted_again(&self, uri: &Uri, answer: &Response<Incoming>) -> bool {
+        let credential = self.permit.credential();
+        credential.wants_again(uri, answer.status(), answer.headers())
     }
 
     fn called(&self, answer: Response<Incoming>, hold: Hold, upload: Option<Upload>) -> Called {

@@ -63,7 +63,8 @@ impl UploadError {
 
 /// A body that the client is sending.
 pub(in crate::proxy) struct ClientBody {
-    pub(in crate::proxy) payload: web::Payload,
+    /// Nothing if all of it has been read.
+    pub(in crate::proxy) payload: Option<web::Payload>,
     pub(in crate::proxy) length: Length,
     /// The route's limit, in bytes.
     pub(in crate::proxy) limit: u64,
@@ -74,7 +75,10 @@ pub(in crate::proxy) struct ClientBody {
 impl ClientBody {
     /// Waits for the first piece.
     pub(super) async fn begun(mut self) -> Result<BegunBody, UploadError> {
-        let first = timeout(self.client_idle(), self.payload.next()).await;
+        let Some(payload) = &mut self.payload else {
+            return Err(UploadError::ClientGone);
+        };
+        let first = timeout(self.idle.min(CLIENT_IDLE), payload.next()).await;
         let first = first.map_err(|_| UploadError::ClientStalled)?;
         let first = first.transpose().map_err(|_| UploadError::ClientGone)?;
         Ok(BegunBody { body: self, first })
@@ -92,8 +96,14 @@ pub(super) struct BegunBody {
 }
 
 impl BegunBody {
-    /// The body for hyper, and what looks after it. Within `limit` the upstream must begin to take it.
-    pub(super) fn start(self, place: Watch, limit: Duration) -> (RequestBody, Upload) {
+    /// The body for hyper, and what looks after it. Within `limit` the upstream must begin to take it. If it `may_come_again`, it
+    /// can be [rewound](Upload::rewound).
+    pub(super) fn start(
+        self,
+        place: Watch,
+        limit: Duration,
+        may_come_again: bool,
+    ) -> (RequestBody, Upload) {
         let Self { body, first } = self;
         let left = match body.length {
             Length::Exact(bytes) => Some(bytes),
@@ -102,8 +112,15 @@ impl BegunBody {
         let client_idle = IdleTimer::new(body.client_idle());
         let source = Rc::new(RefCell::new(Source {
             outcome: first.is_none().then_some(Ok(())),
+            begin: may_come_again.then(|| Begin {
+                first: first.clone(),
+                payload: None,
+                length: body.length,
+                limit: body.limit,
+            }),
             first,
-            payload: Some(body.payload),
+            has_given_first: false,
+            payload: body.payload,
             left: body.limit,
             client_idle,
             place: place.clone(),
@@ -122,9 +139,21 @@ impl BegunBody {
     }
 }
 
+/// A body as it was before any of it went to the upstream.
+struct Begin {
+    first: Option<Bytes>,
+    /// What follows, once the upstream wants no more of it.
+    payload: Option<web::Payload>,
+    length: Length,
+    limit: u64,
+}
+
 /// Where the pieces come from. Both connections are on one thread.
 pub(super) struct Source {
+    /// How the body can begin again, as long as nothing more of it was read.
+    begin: Option<Begin>,
     first: Option<Bytes>,
+    has_given_first: bool,
     payload: Option<web::Payload>,
     /// Bytes that the route still allows.
     left: u64,
@@ -195,6 +224,10 @@ impl Source {
                 }
             },
         };
+        if self.has_given_first {
+            self.begin = None;
+        }
+        self.has_given_first = true;
         self.client_idle.stop();
         self.place.client_has_moved(piece.len());
         let left = u64::try_from(piece.len())
@@ -214,7 +247,10 @@ impl Source {
         }
         self.outcome = Some(outcome);
         self.place.client_has_moved(0);
-        self.payload = None;
+        let payload = self.payload.take();
+        if let Some(begin) = &mut self.begin {
+            begin.payload = payload;
+        }
         for waker in [self.taker.take(), self.waiter.take()]
             .into_iter()
             .flatten()
@@ -243,8 +279,28 @@ impl Upload {
         self.source.borrow().outcome.and_then(Result::err)
     }
 
+    /// The whole body once more, if nothing of it was read that was not there when it was started.
+    pub(super) fn rewound(&mut self) -> Option<BegunBody> {
+        let mut source = self.source.borrow_mut();
+        let begin = source
+            .begin
+            .take()
+            .filter(|_| !matches!(source.outcome, Some(Err(_))))?;
+        let payload = source.payload.take().or(begin.payload);
+        Some(BegunBody {
+            body: ClientBody {
+                payload,
+                length: begin.length,
+                limit: begin.limit,
+                idle: source.idle,
+            },
+            first: begin.first,
+        })
+    }
+
     /// The answer has begun, and nobody waits for the body any more.
     pub(super) fn go_on(&mut self) {
+        self.source.borrow_mut().begin = None;
         if self.source.borrow().outcome.is_some() {
             return;
         }

@@ -98,7 +98,7 @@ impl Forwarding<'_> {
             self.call.send(|| self.head(length)).await?
         } else {
             let body = ClientBody {
-                payload: body,
+                payload: Some(body),
                 length,
                 limit: self.forward.body_limit,
                 idle: self.call.upstream.settings.idle_timeout,

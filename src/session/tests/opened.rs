@@ -28,10 +28,17 @@ fn the_same_cookies_are_opened_once() {
     let (first, second) = (first.session.unwrap(), second.session.unwrap());
     assert!(Rc::ptr_eq(&first, &second));
     assert_eq!(
-        first.authorization().unwrap(),
+        *first.authorization().unwrap().bearer().unwrap(),
         format!("Bearer {}", first.tokens.access_token.secret())
     );
-    assert!(first.authorization().unwrap().is_sensitive());
+    assert!(
+        first
+            .authorization()
+            .unwrap()
+            .bearer()
+            .unwrap()
+            .is_sensitive()
+    );
 
     // Activity has its own cookie, and is part of what is remembered.
     let out = sets(&jar, "", &keys, after(600), |wallet| wallet.touch(&first));

@@ -28,7 +28,7 @@ use sealgate::demo::api::Api;
 use sealgate::demo::idp::{
     DiscoveryFault, EndpointFault, Fault, Faults, Idp, IdpOptions, Rotation, Secret, TokenFormat,
 };
-use sealgate::keyring::{self, Alg};
+use sealgate::keyring::{self, Alg, KeyRing, Kid};
 use sealgate::ledger::Revocation;
 
 pub use browser::{Browser, Initiator, Visit};
@@ -154,18 +154,7 @@ impl TestBff {
         for (name, text) in &setup.files {
             std::fs::write(dir.path().join(name), text).expect("written");
         }
-        keyring::rotate(
-            &dir.path().join("keys"),
-            &keyring::RotateOptions {
-                alg: Alg::Xaes256Gcm,
-                activate_in: Duration::ZERO,
-                retire_after: Duration::from_secs(86_400),
-                drop: None,
-                force: false,
-            },
-            clock.now(),
-        )
-        .expect("a key");
+        add_key(dir.path(), &clock);
         let config = config_text(&setup, idp.issuer(), &api.url(), dir.path());
         std::fs::write(dir.path().join(CONFIG), config.to_string()).expect("written");
         let serving = Replica::start(dir.path(), &clock);
@@ -186,6 +175,23 @@ impl TestBff {
     /// Another sealgate beside this one: the same configuration, keys, provider, API and clock.
     pub fn replica(&self) -> Replica {
         Replica::start(self.dir.path(), &self.clock)
+    }
+
+    /// Adds a key, which is the primary of replicas that start from now on.
+    pub fn add_key(&self) {
+        add_key(self.dir.path(), &self.clock);
+    }
+
+    /// Takes a key away from replicas that start from now on.
+    pub fn remove_key(&self, kid: Kid) {
+        let file = self.dir.path().join(format!("keys/{kid}.toml"));
+        std::fs::remove_file(file).expect("it is there");
+    }
+
+    /// The keys that replicas start with.
+    pub fn kids(&self) -> Vec<Kid> {
+        let ring = KeyRing::load(&self.dir.path().join("keys"), self.clock.now());
+        ring.expect("a ring").kids().collect()
     }
 
     pub fn browser(&self) -> Browser {
@@ -346,6 +352,17 @@ impl Drop for TestBff {
             self.assert_nothing_leaked();
         }
     }
+}
+
+fn add_key(dir: &Path, clock: &Clock) {
+    let options = keyring::RotateOptions {
+        alg: Alg::Xaes256Gcm,
+        activate_in: Duration::ZERO,
+        retire_after: Duration::from_secs(86_400),
+        drop: None,
+        force: false,
+    };
+    keyring::rotate(&dir.join("keys"), &options, clock.now()).expect("a key");
 }
 
 /// The tables of a second frontend, `https://other.test`, with these routes. Nobody signs in there: no provider answers.

@@ -21,7 +21,13 @@ impl From<KeyFailure> for OAuthError {
 }
 
 /// The first tokens of a grant.
-pub(super) fn for_code(idp: &Shared, grant: Grant, params: &Params) -> Result<Tokens, OAuthError> {
+pub(super) fn for_code(
+    idp: &Shared,
+    mut grant: Grant,
+    params: &Params,
+    key: Option<String>,
+) -> Result<Tokens, OAuthError> {
+    grant.thumbprint = key;
     let refresh_token = new_refresh_token(idp, &grant);
     let nonce = grant.nonce.clone();
     tokens(idp, narrowed(grant, params)?, &refresh_token, nonce)
@@ -33,12 +39,14 @@ pub(super) fn for_refresh_token(
     token: &str,
     client_id: &str,
     params: &Params,
+    key: Option<String>,
 ) -> Result<Tokens, OAuthError> {
     let rotation = idp.options.rotation;
-    let grant = idp
+    let mut grant = idp
         .store()
         .redeem_refresh_token(token, client_id, rotation, idp.now())
         .map_err(|refusal| OAuthError("invalid_grant", refusal))?;
+    grant.thumbprint = key;
     let refresh_token = match rotation {
         Rotation::Reuse => token.to_owned(),
         Rotation::Rotate | Rotation::RotateWithLeeway(_) => new_refresh_token(idp, &grant),
@@ -54,18 +62,20 @@ pub(super) fn in_exchange(
     subject: &str,
     client_id: &str,
     params: &Params,
+    key: Option<String>,
 ) -> Result<Tokens, OAuthError> {
     let grant = {
         let store = idp.store();
         let known = store.access_token(subject, idp.now());
         let (grant, _) = known.ok_or(OAuthError("invalid_grant", "the token is not good"))?;
-        grant.clone()
+        grant
     };
     if grant.client_id != client_id {
         return Err(OAuthError("invalid_grant", "it is another client's"));
     }
     let mut grant = grant;
     grant.nonce = None;
+    grant.thumbprint = key;
     let wanted = params.all("audience").chain(params.all("resource"));
     grant.resources = wanted.map(str::to_owned).collect();
     if grant.resources.iter().any(|one| one == "forbidden") {
@@ -88,10 +98,23 @@ pub(super) fn in_exchange(
     );
     let kind = "urn:ietf:params:oauth:token-type:access_token";
     tokens.insert("issued_token_type".to_owned(), kind.into());
-    tokens.insert("token_type".to_owned(), "Bearer".into());
+    let token_type = token_type(grant.thumbprint.as_deref());
+    tokens.insert("token_type".to_owned(), token_type.into());
     tokens.insert("expires_in".to_owned(), lifetime.as_secs().into());
     tokens.insert("scope".to_owned(), grant.scope.into());
     Ok(tokens)
+}
+
+/// RFC 9449 §5.
+const fn token_type(key: Option<&str>) -> &'static str {
+    if key.is_some() { "DPoP" } else { "Bearer" }
+}
+
+/// RFC 9449 §6.1: names the key in a JWT.
+fn bind(claims: &mut Value, key: Option<&str>) {
+    if let (Some(key), Some(claims)) = (key, claims.as_object_mut()) {
+        claims.insert("cnf".to_owned(), json!({ "jkt": key }));
+    }
 }
 
 /// A token of the client's own (RFC 6749 §4.4): no user, no refresh token, the scope that was asked for. It lives as long
@@ -100,6 +123,7 @@ pub(super) fn for_client(
     idp: &Shared,
     client_id: &str,
     params: &Params,
+    key: Option<&str>,
 ) -> Result<Tokens, OAuthError> {
     let lifetime = idp.options.access_token_lifetime;
     let scope = params.one("scope").unwrap_or_default();
@@ -108,7 +132,7 @@ pub(super) fn for_client(
     let token = match idp.options.access_token_format {
         TokenFormat::Opaque => idp.minted.random(Secret::AccessToken),
         TokenFormat::Jwt => {
-            let claims = json!({
+            let mut claims = json!({
                 "iss": idp.issuer,
                 "sub": client_id,
                 "aud": if resources.is_empty() { json!("demo-api") } else { json!(resources) },
@@ -118,6 +142,7 @@ pub(super) fn for_client(
                 "exp": now.plus(lifetime).as_secs(),
                 "jti": mint::random_text(16),
             });
+            bind(&mut claims, key);
             let keys = idp.keys();
             let header =
                 json!({ "alg": keys.algorithm().as_str(), "kid": keys.kid(), "typ": "at+jwt" });
@@ -128,7 +153,7 @@ pub(super) fn for_client(
     };
     let mut tokens = Tokens::new();
     tokens.insert("access_token".to_owned(), token.into());
-    tokens.insert("token_type".to_owned(), "Bearer".into());
+    tokens.insert("token_type".to_owned(), token_type(key).into());
     tokens.insert("expires_in".to_owned(), lifetime.as_secs().into());
     tokens.insert("scope".to_owned(), scope.into());
     Ok(tokens)
@@ -173,7 +198,8 @@ fn tokens(
     let id_token = id_token(idp, &grant, &access_token, lifetime, nonce)?;
     let mut tokens = Tokens::new();
     tokens.insert("access_token".to_owned(), access_token.into());
-    tokens.insert("token_type".to_owned(), "Bearer".into());
+    let token_type = token_type(grant.thumbprint.as_deref());
+    tokens.insert("token_type".to_owned(), token_type.into());
     tokens.insert("expires_in".to_owned(), lifetime.as_secs().into());
     tokens.insert("refresh_token".to_owned(), refresh_token.into());
     tokens.insert("id_token".to_owned(), id_token.into());
@@ -200,6 +226,7 @@ fn access_token(idp: &Shared, grant: &Grant, lifetime: Duration) -> Result<Strin
                 "acr": grant.sign_on.acr,
                 "jti": mint::random_text(16),
             });
+            bind(&mut claims, grant.thumbprint.as_deref());
             pad(idp, &mut claims);
             let keys = idp.keys();
             let header =

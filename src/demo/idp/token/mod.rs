@@ -16,6 +16,7 @@ use super::Shared;
 use super::client_auth::{self, OAuthError};
 use super::faults::{Fault, TokenFault};
 use super::params::Params;
+use super::proof;
 use crate::demo::loopback::RawConnection;
 
 /// A successful answer: its members.
@@ -49,13 +50,23 @@ pub(super) async fn token(request: HttpRequest, body: Bytes, idp: Data<Shared>) 
         }
     }
     let tokens = match params {
-        Ok(params) => grant(&request, &params, &idp),
+        Ok(params) => proven(&request, &params, &idp),
         Err(_) => Err(OAuthError("invalid_request", "a parameter comes twice")),
     };
-    answer(&request, tokens, &faults)
+    proof::with_nonce(answer(&request, tokens, &faults), &idp)
 }
 
-fn grant(request: &HttpRequest, params: &Params, idp: &Shared) -> Result<Tokens, OAuthError> {
+/// The tokens of a request with the proof that is wanted, before anything else is looked at.
+fn proven(request: &HttpRequest, params: &Params, idp: &Shared) -> Result<Tokens, OAuthError> {
+    grant(request, params, idp, proof::key_of(request, idp)?)
+}
+
+fn grant(
+    request: &HttpRequest,
+    params: &Params,
+    idp: &Shared,
+    key: Option<String>,
+) -> Result<Tokens, OAuthError> {
     let client_id = client_auth::authenticate(request, params, idp)?;
     let missing = OAuthError("invalid_request", "a parameter is missing");
     match params.one("grant_type") {
@@ -71,23 +82,29 @@ fn grant(request: &HttpRequest, params: &Params, idp: &Shared) -> Result<Tokens,
                 .store()
                 .redeem_code(code, &client_id, redirect_uri, &challenge, idp.now())
                 .map_err(|refusal| OAuthError("invalid_grant", refusal))?;
-            issue::for_code(idp, grant, params)
+            if grant.thumbprint.is_some() && grant.thumbprint != key {
+                return Err(OAuthError(
+                    "invalid_grant",
+                    "the code is bound to another key",
+                ));
+            }
+            issue::for_code(idp, grant, params, key)
         }
         Some("refresh_token") => {
             let token = params.one("refresh_token").ok_or(missing)?;
-            issue::for_refresh_token(idp, token, &client_id, params)
+            issue::for_refresh_token(idp, token, &client_id, params, key)
         }
-        Some("client_credentials") => issue::for_client(idp, &client_id, params),
+        Some("client_credentials") => issue::for_client(idp, &client_id, params, key.as_deref()),
         Some("urn:ietf:params:oauth:grant-type:token-exchange") => {
             let subject = params.one("subject_token").ok_or(missing)?;
-            issue::in_exchange(idp, subject, &client_id, params)
+            issue::in_exchange(idp, subject, &client_id, params, key)
         }
         // Entra ID's on-behalf-of flow.
         Some("urn:ietf:params:oauth:grant-type:jwt-bearer")
             if params.one("requested_token_use") == Some("on_behalf_of") =>
         {
             let assertion = params.one("assertion").ok_or(missing)?;
-            issue::in_exchange(idp, assertion, &client_id, params)
+            issue::in_exchange(idp, assertion, &client_id, params, key)
         }
         Some(_) => Err(OAuthError(
             "unsupported_grant_type",

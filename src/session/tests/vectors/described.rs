@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::hex;
 use crate::clock::UnixTime;
+use crate::oidc::TokenType;
 use crate::session::binding::Proved;
 use crate::session::encode::State;
 use crate::session::state::{EndedMark, EndedMarks, LogoutState, Seen};
@@ -33,18 +34,25 @@ impl Described for Session {
         if let Some(key) = &self.device {
             described["device"] = json!(hex(key.as_bytes()));
         }
+        if let TokenType::Dpop(kid) = tokens.token_type {
+            described["token_key"] = json!(kid.to_string());
+        }
         described
     }
 }
 
 impl Described for LoginAttempt {
     fn described(&self) -> Value {
-        json!({
+        let mut described = json!({
             "state": self.state, "nonce": self.nonce.secret(), "verifier": self.verifier.secret(),
             "issuer": self.issuer, "return_to": self.rest, "begun_at": self.started_at.as_secs(),
             "silent": self.silent, "max_age": self.max_age, "acr_values": self.acr_values,
             "replaces": self.replaces.map(|session| hex(&session.0)),
-        })
+        });
+        if let Some(kid) = self.proof_key {
+            described["code_key"] = json!(kid.to_string());
+        }
+        described
     }
 }
 

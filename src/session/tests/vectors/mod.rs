@@ -41,6 +41,7 @@ fn cases() -> Vec<Value> {
         "login-state.json",
         "device.json",
         "native.json",
+        "proof-keys.json",
     ] {
         let text = fs::read_to_string(dir().join(file)).unwrap();
         let Value::Array(of_file) = serde_json::from_str(&text).unwrap() else {

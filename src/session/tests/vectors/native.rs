@@ -127,6 +127,7 @@ fn write() {
                 max_age: is_full.then_some(60),
                 acr_values: is_full.then(|| "gold".to_owned()),
                 issued_at: now(),
+                proof_key: None,
             };
             cases.push(place.case("a code", None, &place.jar.token(), &code));
         }

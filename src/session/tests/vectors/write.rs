@@ -9,6 +9,7 @@ use super::described::Described;
 use super::must_fail::must_fail;
 use super::{dir, hex, ring_of};
 use crate::keyring::KeyRing;
+use crate::oidc::TokenType;
 use crate::proof::PublicKey;
 use crate::session::binding::{Binding, Proved};
 use crate::session::encode::{self, Plaintext, State};
@@ -18,7 +19,7 @@ use crate::session::pack::{self, Packing};
 use crate::session::samples::now;
 use crate::session::state::{EndedMark, EndedMarks, LogoutState, Seen};
 use crate::session::{
-    Compression, Jar, JarSettings, LoginState, LogoutHint, Manner, Session, SessionId, base64url,
+    Compression, Jar, JarSettings, LoginAttempt, LoginState, LogoutHint, Manner, Session, SessionId, base64url,
     samples,
 };
 
@@ -536,5 +537,95 @@ fn write_devices() {
     };
     fails("half a key", place.sealed("", base, &envelope, short));
     let mut file = fs::File::create_new(dir().join("device.json")).unwrap();
+    writeln!(file, "{}", serde_json::to_string_pretty(&cases).unwrap()).unwrap();
+}
+
+#[test]
+fn the_file_of_proof_keys_is_there_and_is_never_written_again() {
+    let is_missing = !dir().join("proof-keys.json").exists();
+    if is_missing {
+        write_proof_keys();
+    }
+    assert!(!is_missing, "it was missing: it is written anew now");
+}
+
+/// Access tokens and codes that are bound to a key (RFC 9449).
+fn write_proof_keys() {
+    let secret = "KW2rcBuNOD9N2xjVTdW936YhcjlgB-YKVJC2OwluLSE";
+    let kid = "c71c73a79f9ff946";
+    let mut bound = vector_session();
+    bound.tokens.token_type = TokenType::Dpop(kid.parse().unwrap());
+    let mut ends = bound.clone();
+    ends.tokens.refresh_ends_at = Some(samples::after(1_800));
+    let mut login = samples::attempt("a-state-of-a-login", now());
+    let base = Some(Kind::Session(0));
+    let login_kind = Some(Kind::Login("a-state-"));
+    let mut cases = Vec::new();
+    for alg in ["XAES-256-GCM", "XChaCha20-Poly1305"] {
+        let place = Place::new(alg, secret, kid, Compression::Zstd);
+        for (about, session) in [
+            ("an access token that is bound to a key", &bound),
+            ("the same, and a refresh token that ends", &ends),
+        ] {
+            cases.push(place.case(about, base, &place.jar.envelope(Kind::Session(0)), session));
+        }
+        login.proof_key = Some(kid.parse().unwrap());
+        let envelope = place.jar.envelope(Kind::Login("a-state-"));
+        cases.push(place.case(
+            "a code that is bound to a key",
+            login_kind,
+            &envelope,
+            &login,
+        ));
+    }
+    let place = Place::new("XAES-256-GCM", secret, kid, Compression::None);
+    login.proof_key = None;
+    let of_session = encode::sections(&vector_session()).unwrap();
+    let of_login = encode::sections(&login).unwrap();
+    let time = [0x80, 0xa4, 0xa8, 0xda, 6];
+    let key = [0xc7, 0x1c, 0x73, 0xa7, 0x9f, 0x9f, 0xf9, 0x46];
+    for (about, is_login, fields, more) in [
+        (
+            "further fields out of order",
+            false,
+            &[3, 1][..],
+            [&key[..], &time].concat(),
+        ),
+        (
+            "a key that comes twice",
+            false,
+            &[3, 3],
+            [key, key].concat(),
+        ),
+        (
+            "an unknown further field of a login",
+            true,
+            &[2],
+            key.to_vec(),
+        ),
+        (
+            "a key of a login that comes twice",
+            true,
+            &[1, 1],
+            [key, key].concat(),
+        ),
+    ] {
+        let sections = if is_login { &of_login } else { &of_session };
+        let packed = [&sections.packed[..], fields].concat();
+        let loose = [&sections.loose[..], &more].concat();
+        let bytes = encode::assemble(&packed, &loose, 64);
+        let packing = Packing::Plain;
+        let plaintext = Plaintext { bytes, packing };
+        let mut case = if is_login {
+            let envelope = place.jar.envelope::<LoginAttempt>(Kind::Login("a-state-"));
+            place.sealed(about, login_kind, &envelope, plaintext)
+        } else {
+            let envelope = place.jar.envelope::<Session>(Kind::Session(0));
+            place.sealed(about, base, &envelope, plaintext)
+        };
+        case["fails"] = json!("rejected");
+        cases.push(case);
+    }
+    let mut file = fs::File::create_new(dir().join("proof-keys.json")).unwrap();
     writeln!(file, "{}", serde_json::to_string_pretty(&cases).unwrap()).unwrap();
 }

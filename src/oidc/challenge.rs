@@ -17,19 +17,19 @@ const MAX_LINES: usize = 8;
 
 /// One challenge of a line: `Bearer realm="x", error="invalid_token"`.
 #[derive(Debug, Default)]
-pub(super) struct Challenge<'l> {
+pub struct Challenge<'l> {
     scheme: &'l str,
     params: Vec<(&'l str, String)>,
 }
 
 impl Challenge<'_> {
     /// Whether it asks for this scheme. RFC 9110 §11.1: case does not matter.
-    pub(super) fn is_for(&self, scheme: &str) -> bool {
+    pub fn is_for(&self, scheme: &str) -> bool {
         self.scheme.eq_ignore_ascii_case(scheme)
     }
 
     /// A parameter that is there exactly once.
-    pub(super) fn param(&self, name: &str) -> Option<&str> {
+    pub fn param(&self, name: &str) -> Option<&str> {
         let mut found = self
             .params
             .iter()
@@ -41,8 +41,15 @@ impl Challenge<'_> {
     }
 }
 
+/// Whether an API wants another nonce in the proof of a request, and has done nothing else with it (RFC 9449 §9).
+pub fn asks_for_nonce(lines: &[HeaderValue]) -> bool {
+    challenges_of(lines).any(|challenge| {
+        challenge.is_for("dpop") && challenge.param("error") == Some("use_dpop_nonce")
+    })
+}
+
 /// All challenges of some lines.
-pub(super) fn read(lines: &[HeaderValue]) -> impl Iterator<Item = Challenge<'_>> {
+pub fn challenges_of(lines: &[HeaderValue]) -> impl Iterator<Item = Challenge<'_>> {
     lines
         .iter()
         .take(MAX_LINES)
@@ -163,9 +170,26 @@ mod tests {
     fn long_lines_and_many_lines_are_not_read() {
         let line = |text: String| HeaderValue::try_from(text).unwrap();
         let long = line(format!("Bearer a={}", "b".repeat(MAX_LINE)));
-        assert_eq!(read(&[long, line("Basic".to_owned())]).count(), 1);
+        assert_eq!(challenges_of(&[long, line("Basic".to_owned())]).count(), 1);
         let many = vec![line("Basic".to_owned()); MAX_LINES + 1];
-        assert_eq!(read(&many).count(), MAX_LINES);
+        assert_eq!(challenges_of(&many).count(), MAX_LINES);
+    }
+
+    #[test]
+    fn a_nonce_is_asked_for_by_the_scheme_that_has_nonces() {
+        for (line, asks) in [
+            ("DPoP error=\"use_dpop_nonce\"", true),
+            ("Bearer, dpop algs=\"ES256\", error=use_dpop_nonce", true),
+            ("Bearer error=\"use_dpop_nonce\"", false),
+            ("DPoP error=\"invalid_token\"", false),
+            ("DPoP", false),
+        ] {
+            assert_eq!(
+                asks_for_nonce(&[HeaderValue::from_static(line)]),
+                asks,
+                "{line}"
+            );
+        }
     }
 
     proptest::proptest! {
