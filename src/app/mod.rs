@@ -30,7 +30,7 @@ use crate::oidc::IdpClient;
 use crate::proxy::Upstreams;
 use crate::server;
 use crate::telemetry::Seldom;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{Metrics, Reloads};
 
 /// How often, and at which interval, a stop checks whether the workers have dropped the requests that they cut off.
 const LOOKS: u32 = 100;
@@ -340,6 +340,11 @@ pub struct Reached {
 /// For `--check --online`: tries each client at its identity provider, each upstream and the store once.
 pub async fn reach(config: &Config) -> Reached {
     const PATIENCE: Duration = Duration::from_secs(5);
+    // Whoever asks has reported a key ring that does not load.
+    let now = Clock::system().now();
+    if let Ok(keys) = SharedRing::load(&config.keys.dir, now, Reloads::default()) {
+        config.frontends.use_ring(&keys);
+    }
     let mut reached = Reached::default();
     let Reached { failures, notes } = &mut reached;
     let idp = IdpClient::new(PATIENCE);

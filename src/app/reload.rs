@@ -119,7 +119,8 @@ impl Reload {
         self.files.clone_from(&config.files);
         self.states = states;
         self.mistakes.clear();
-        bff.configured.store(Arc::new(configured(config, &bff.keys)));
+        bff.configured
+            .store(Arc::new(configured(config, &bff.keys)));
         log::info!(target: "sealgate::audit", files = self.files.len(); "configuration reloaded");
         actix_web::rt::spawn(discover(Arc::clone(bff)));
         Ok(())

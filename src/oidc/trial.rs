@@ -56,7 +56,7 @@ impl Provider {
     async fn try_token_endpoint(&self, idp: &IdpClient) -> Option<Finding> {
         let (_, verifier) = PkceCodeChallenge::new_random_sha256();
         let error = self
-            .exchange_code(idp, "a-code-that-nobody-issued", verifier)
+            .exchange_code(idp, "a-code-that-nobody-issued", verifier, None)
             .await
             .err()?;
         let finding = |key, what: String, remedy| Finding {

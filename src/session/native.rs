@@ -122,7 +122,7 @@ pub struct NativeCode {
     pub acr_values: Option<String>,
     /// When it was issued.
     pub issued_at: UnixTime,
-    /// The key of the ring whose DPoP key the provider's code is bound to, if it is to one.
+    /// The key of the ring whose `DPoP` key the provider's code is bound to, if it is to one.
     pub proof_key: Option<Kid>,
 }
 
@@ -304,7 +304,7 @@ impl State for NativeRefresh {
     }
 }
 
-/// The one further field: which key of the ring the DPoP key follows from that a token or a code of the provider is bound to.
+/// The one further field: which key of the ring the `DPoP` key follows from that a token or a code of the provider is bound to.
 const KEY: u64 = 1;
 
 fn write_kid(w: &mut Writer, kid: Kid) {

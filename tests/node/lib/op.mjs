@@ -43,6 +43,7 @@ export const API_SCOPE = 'orders.read';
  * @param {string} [options.host] a loopback name; by another one than the app's, it is another site
  * @param {string[]} [options.exchanges] audiences for which it exchanges access tokens (RFC 8693); others are `invalid_target`
  * @param {boolean} [options.hasKey] whether the client authenticates with a key, and must push its requests
+ * @param {boolean} [options.dpop] whether tokens must be bound to a key of the client, whose proofs must have a nonce
  * @param {boolean} [options.backchannel] whether it tells the application's `/bff/backchannel` of the ends of sessions
  */
 export async function startOp({
@@ -59,6 +60,7 @@ export async function startOp({
   backchannel = false,
   exchanges = [],
   hasKey = false,
+  dpop = false,
   host = '127.0.0.1',
 }) {
   const server = createServer();
@@ -115,6 +117,7 @@ export async function startOp({
       response_types: ['code'],
       redirect_uris: [`${origin}${basePath}/callback`],
       post_logout_redirect_uris: [`${origin}${basePath}/logged-out`],
+      ...(dpop ? { dpop_bound_access_tokens: true } : {}),
       ...(backchannel ? {
         backchannel_logout_uri: `${origin}${basePath}/backchannel`,
         backchannel_logout_session_required: true,
@@ -155,6 +158,7 @@ export async function startOp({
       revocation: { enabled: true },
       rpInitiatedLogout: { enabled: true },
       backchannelLogout: { enabled: backchannel },
+      ...(dpop ? { dPoP: { enabled: true, nonceSecret: randomBytes(32), requireNonce: () => true } } : {}),
       resourceIndicators: {
         enabled: true,
         defaultResource: async (_ctx, _client, oneOf) => oneOf ?? (defaultResource ? RESOURCE : undefined),

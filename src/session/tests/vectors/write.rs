@@ -19,8 +19,8 @@ use crate::session::pack::{self, Packing};
 use crate::session::samples::now;
 use crate::session::state::{EndedMark, EndedMarks, LogoutState, Seen};
 use crate::session::{
-    Compression, Jar, JarSettings, LoginAttempt, LoginState, LogoutHint, Manner, Session, SessionId, base64url,
-    samples,
+    Compression, Jar, JarSettings, LoginAttempt, LoginState, LogoutHint, Manner, Session,
+    SessionId, base64url, samples,
 };
 
 /// A frontend and its key.
