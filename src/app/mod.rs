@@ -320,9 +320,11 @@ async fn discover(bff: Arc<Bff>) {
     let idp = IdpClient::new(Duration::from_secs(10));
     let configured = bff.configured.load_full();
     for frontend in configured.frontends.iter() {
-        if !frontend.provider.is_known()
-            && let Err(error) = frontend.provider.discover(&idp).await
-        {
+        if frontend.provider.is_known() {
+            continue;
+        }
+        let idp = idp.counted(bff.metrics.provider_calls(&frontend.name));
+        if let Err(error) = frontend.provider.discover(&idp).await {
             log::warn!(frontend = frontend.name.as_str(); "identity provider not reached: {error}");
         }
     }
@@ -375,7 +377,7 @@ pub async fn reach(config: &Config) -> Reached {
             }
         }
     }
-    match Upstreams::new(&config.upstreams) {
+    match Upstreams::new(&config.upstreams, &Metrics::default()) {
         Err(mistake) => failures.push(mistake),
         Ok(upstreams) => {
             for (name, why) in upstreams.silent(PATIENCE).await {

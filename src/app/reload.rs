@@ -102,7 +102,7 @@ impl Reload {
         bff: &Arc<Bff>,
     ) -> Result<(), String> {
         // The workers make their own with the next request, when a mistake would be too late.
-        Upstreams::new(&config.upstreams)?;
+        Upstreams::new(&config.upstreams, &bff.metrics)?;
         let old = bff.configured.load_full();
         config.frontends = config.frontends.taking_over(&old.frontends);
         known::begin(&bff.metrics, &config);

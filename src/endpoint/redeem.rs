@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 use tokio::sync::{oneshot, watch};
 
 use super::audit::audit;
-use super::failure::{failed, unavailable};
+use super::failure::{self, failed, unavailable};
 use super::logout;
 use crate::clock::UnixTime;
 use crate::frontend::{Frontend, Said};
@@ -90,11 +90,11 @@ pub(super) async fn for_app(
         // The provider has not seen it, or says nothing: the app may try again.
         ctx.bff.redemptions.forget(ticket);
     }
-    let result = match &landing {
-        Ok(_) => LoginResult::Ok,
-        Err(_) => LoginResult::Failed,
-    };
-    ctx.bff.metrics.login(name, result);
+    let metrics = &ctx.bff.metrics;
+    match &landing {
+        Ok(_) => metrics.login(name, LoginResult::Ok),
+        Err(problem) => metrics.login_failed(name, failure::reason(problem, None)),
+    }
     let session = landing?;
     ctx.frontend.remind_of_missing_claims(&session, ctx.now);
     if !session.is_refreshable() {

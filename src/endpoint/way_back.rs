@@ -19,6 +19,7 @@ use actix_web::http::{StatusCode, header};
 use url::form_urlencoded::byte_serialize;
 
 use super::authorization_response::AuthorizationResponse;
+use super::failure;
 use super::silent;
 use crate::frontend::{Target, WebSocket};
 use crate::guard;
@@ -28,7 +29,7 @@ use crate::oidc::{LoginParams, known_code, quotable};
 use crate::problem::{LoginFailure, Problem};
 use crate::request::Ctx;
 use crate::session::{LoginAttempt, LoginState, Manner, SameSite};
-use crate::telemetry::metrics::LoginResult;
+use crate::telemetry::metrics::LoginFailed;
 
 /// Ends a login: with a redirect (RFC 9700 §4.12), or with a page that goes on by itself if the session must be seen where the
 /// person arrives, and would not be.
@@ -170,9 +171,7 @@ async fn after_error(
     match attempt {
         Some(attempt) if has_expired && !way.state.is_second => {
             log::info!(target: "sealgate::audit", "login begun anew: it had expired at the identity provider");
-            ctx.bff
-                .metrics
-                .login(&ctx.frontend.name, LoginResult::Failed);
+            count_failure(ctx, LoginFailed::Provider);
             login::begin(ctx, again(way, attempt), StatusCode::FOUND).await
         }
         // The page would begin the login again that the person has just declined.
@@ -186,9 +185,7 @@ async fn after_error(
         // A person need not be told what they have just decided, nor the end of a login that was to ask nothing.
         _ if way.state.manner == Manner::Quiet || is_denied => {
             log::info!(target: "sealgate::audit", provider_error = known_code(code); "login ended without a session");
-            ctx.bff
-                .metrics
-                .login(&ctx.frontend.name, LoginResult::Failed);
+            count_failure(ctx, failure::reason_of_error(code));
             if way.state.manner == Manner::Asking && ctx.frontend.error_page.is_some() {
                 return Err(problem);
             }
@@ -217,9 +214,13 @@ fn again(way: Way, attempt: LoginAttempt) -> Wish {
     }
 }
 
-fn note_failure(ctx: &Ctx<'_>, problem: &Problem, response: &AuthorizationResponse) {
+fn count_failure(ctx: &Ctx<'_>, why: LoginFailed) {
     let name = &ctx.frontend.name;
-    ctx.bff.metrics.login(name, LoginResult::Failed);
+    ctx.bff.metrics.login_failed(name, why);
+}
+
+fn note_failure(ctx: &Ctx<'_>, problem: &Problem, response: &AuthorizationResponse) {
+    count_failure(ctx, failure::reason(problem, response.error.as_deref()));
     let why = problem.detail().unwrap_or_else(|| problem.title());
     match &response.error {
         Some(error) => {

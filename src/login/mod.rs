@@ -15,7 +15,7 @@ use crate::oidc::{AuthorizationRequest, LoginParams, OidcError, Provider};
 use crate::problem::{LoginFailure, Problem};
 use crate::request::Ctx;
 use crate::session::{LoginAttempt, LoginState, Manner, SessionId, StoreError};
-use crate::telemetry::metrics::LoginResult;
+use crate::telemetry::metrics::{LoginFailed, LoginResult};
 
 pub use onward::onward;
 
@@ -124,18 +124,18 @@ pub async fn send(
 /// Why the provider lets no login begin: it refused the pushed request, or answered it with something else (RFC 9126 §2.3), or
 /// it cannot be asked.
 fn not_begun(ctx: &Ctx<'_>, error: &OidcError) -> Problem {
+    let failed = |why| ctx.bff.metrics.login_failed(&ctx.frontend.name, why);
     let failure = match error {
         OidcError::Rejected(_) => LoginFailure::ErrorFromProvider,
         OidcError::Unusable(_) => LoginFailure::InvalidResponse,
         _ => {
+            failed(LoginFailed::Provider);
             log::warn!("no login can begin: {error}");
             return Problem::IdentityProviderUnavailable;
         }
     };
     let problem = Problem::LoginFailed(failure);
-    ctx.bff
-        .metrics
-        .login(&ctx.frontend.name, LoginResult::Failed);
+    failed(LoginFailed::Provider);
     log::warn!(target: "sealgate::audit", code = problem.code(); "login not begun: {error}");
     problem
 }

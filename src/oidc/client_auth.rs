@@ -26,6 +26,7 @@ use zeroize::Zeroizing;
 use super::http::Channel;
 use super::metadata::Metadata;
 use super::{ClientAuth, ClientKeys, IdpClient, OidcError, Provider};
+use crate::telemetry::metrics::ProviderCall;
 
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
@@ -34,9 +35,14 @@ const ASSERTION_LIFETIME: u64 = 60;
 
 impl Provider {
     /// The way to the provider's endpoints for what the client asks in its own name: with its certificate, if it has one.
-    pub(super) fn channel<'h>(&self, http: &'h IdpClient, metadata: &Metadata) -> Channel<'h> {
+    pub(super) fn channel<'h>(
+        &self,
+        http: &'h IdpClient,
+        call: ProviderCall,
+        metadata: &Metadata,
+    ) -> Channel<'h> {
         let certificate = self.settings().certificate.clone();
-        http.within(metadata.plain_http).showing(certificate)
+        http.channel(call, metadata.plain_http).showing(certificate)
     }
 
     /// A request with these parameters, and one `resource` for each of `resources`.

@@ -14,6 +14,7 @@ use super::error_code::speaks_of_the_request;
 use super::token_response::{self, is_page};
 use super::{IdpClient, OidcError, Provider, TokenResponse};
 use crate::keyring::Kid;
+use crate::telemetry::metrics::ProviderCall;
 
 /// What a token request came to.
 struct Asked {
@@ -146,7 +147,7 @@ impl Provider {
             None => self.proof_key(metadata)?,
         };
         let make = || self.client_request(&metadata.token_endpoint, asking.grant, asking.resources);
-        let channel = self.channel(http, metadata);
+        let channel = self.channel(http, ProviderCall::Token, metadata);
         let answer = self.send_proven(&channel, key.as_deref(), make).await;
         self.heard(&answer);
         let proven = key.map(|key| key.kid());

@@ -36,6 +36,7 @@ use super::egress::{Egress, HttpProxy};
 use super::transport;
 use crate::names::is_loopback_host;
 use crate::telemetry::RequestScope;
+use crate::telemetry::metrics::{ProviderCall, ProviderCalls, ProviderResult};
 use crate::tls::{self, ClientCertificate};
 
 /// Longest answer, in bytes. Metadata and key sets take some tens of KiB.
@@ -75,6 +76,8 @@ pub struct IdpClient {
     tls: Arc<ClientConfig>,
     egress: Egress,
     timeout: Duration,
+    /// Counts what became of calls.
+    calls: Option<ProviderCalls>,
 }
 
 impl IdpClient {
@@ -99,16 +102,32 @@ impl IdpClient {
             roots,
             egress,
             timeout,
+            calls: None,
+        }
+    }
+
+    /// The same client, with its calls counted.
+    #[must_use]
+    pub fn counted(&self, calls: ProviderCalls) -> Self {
+        Self {
+            calls: Some(calls),
+            ..self.clone()
         }
     }
 
     /// This client, for one provider's endpoints.
-    pub(super) fn within(&self, plain_http: PlainHttp) -> Channel<'_> {
+    pub(super) fn channel(&self, call: ProviderCall, plain_http: PlainHttp) -> Channel<'_> {
         Channel {
             client: self,
+            call,
             plain_http,
             certificate: None,
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn within(&self, plain_http: PlainHttp) -> Channel<'_> {
+        self.channel(ProviderCall::Token, plain_http)
     }
 
     async fn exchange(
@@ -206,6 +225,7 @@ fn outgoing(
 /// An [`IdpClient`] that reaches one provider's endpoints.
 pub(super) struct Channel<'c> {
     client: &'c IdpClient,
+    call: ProviderCall,
     plain_http: PlainHttp,
     certificate: Option<ClientCertificate>,
 }
@@ -233,13 +253,31 @@ impl Channel<'_> {
             .filter(|url| self.plain_http.allows(url))
             .ok_or_else(|| invalid("an endpoint is not https://"))?;
         let limit = self.client.timeout;
+        let counting = self
+            .client
+            .calls
+            .as_ref()
+            .map(|calls| calls.begin(self.call));
         let exchange = self
             .client
             .exchange(request, &target, self.certificate.as_ref());
-        tokio::time::timeout(limit, exchange)
+        let answer = tokio::time::timeout(limit, exchange)
             .await
-            .unwrap_or_else(|_| Err(lost(format!("no whole answer within {limit:?}"))))
-            .map_err(|error| at(target.host_str().unwrap_or_default(), error))
+            .unwrap_or_else(|_| Err(lost(format!("no whole answer within {limit:?}"))));
+        if let Some(counting) = counting {
+            counting.ended(result(&answer));
+        }
+        answer.map_err(|error| at(target.host_str().unwrap_or_default(), error))
+    }
+}
+
+/// The label of a call's end.
+fn result(answer: &Result<HttpResponse, OidcError>) -> ProviderResult {
+    match answer.as_ref().map(|answer| answer.status().as_u16()) {
+        Ok(status) if is_outage(status) => ProviderResult::Unavailable,
+        Ok(400..) => ProviderResult::Refused,
+        Ok(_) => ProviderResult::Ok,
+        Err(_) => ProviderResult::Unavailable,
     }
 }
 

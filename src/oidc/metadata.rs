@@ -23,6 +23,7 @@ use super::keys::KeySet;
 use super::members::{Members, NotUnderstood};
 use super::{ClientAuth, ClientSettings, Dpop, OidcError, Par, ResponseMode};
 use crate::clock::UnixTime;
+use crate::telemetry::metrics::ProviderCall;
 
 /// OpenID Connect Discovery §4.1: behind the issuer, with one slash between.
 const WELL_KNOWN: &str = ".well-known/openid-configuration";
@@ -97,7 +98,12 @@ impl Metadata {
             Some(url) => url.clone(),
             None => well_known(&settings.issuer_address())?,
         };
-        let document = fetch("discovery", &http.within(plain_http), &url).await?;
+        let document = fetch(
+            "discovery",
+            &http.channel(ProviderCall::Discovery, plain_http),
+            &url,
+        )
+        .await?;
         let metadata = Self::accept(&document, settings, plain_http)?;
         warn_of_mismatch(&document, settings);
         let keys = metadata.fetch_keys(http).await?;
@@ -106,7 +112,12 @@ impl Metadata {
 
     /// Fetches the keys anew.
     pub(super) async fn fetch_keys(&self, http: &IdpClient) -> Result<KeySet, OidcError> {
-        let document = fetch("key set", &http.within(self.plain_http), &self.jwks_uri).await?;
+        let document = fetch(
+            "key set",
+            &http.channel(ProviderCall::Jwks, self.plain_http),
+            &self.jwks_uri,
+        )
+        .await?;
         let keys = document
             .list("keys")
             .map_err(|member| invalid("key set", &member))?;

@@ -15,6 +15,7 @@ use super::members::Members;
 use super::metadata::Known;
 use super::token_response::refusal;
 use super::{IdpClient, OidcError, Provider};
+use crate::telemetry::metrics::ProviderCall;
 
 /// Longest reference. It becomes part of a URL.
 const MAX_REFERENCE: usize = 2048;
@@ -31,7 +32,7 @@ impl Provider {
         key: Option<&ProofKey>,
     ) -> Result<String, OidcError> {
         let make = || self.client_request(endpoint, params, &[]);
-        let channel = self.channel(http, &known.metadata);
+        let channel = self.channel(http, ProviderCall::Par, &known.metadata);
         let answer = self.send_proven(&channel, key, make).await;
         self.heard(&answer);
         let answer = answer.map_err(OidcError::lost_or_not)?;

@@ -4,6 +4,7 @@
 //! RFC 7009.
 
 use super::{IdpClient, OidcError, Provider, token_response};
+use crate::telemetry::metrics::ProviderCall;
 
 /// What became of a token that was to be revoked.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -28,7 +29,7 @@ impl Provider {
         };
         let form = [("token", token), ("token_type_hint", hint)];
         let request = self.client_request(endpoint, &form, &[])?;
-        let channel = self.channel(http, &known.metadata);
+        let channel = self.channel(http, ProviderCall::Revocation, &known.metadata);
         let answer = channel.send(request).await?;
         // RFC 7009 §2.2: 200 for an unknown token, too.
         if answer.status().is_success() {

@@ -13,6 +13,7 @@ use url::Url;
 
 use super::error_code::known_code;
 use super::{IdpClient, LoginParams, OidcError, Provider};
+use crate::telemetry::metrics::ProviderCall;
 
 /// Something that a trial found.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -113,7 +114,9 @@ impl Provider {
             .header(ACCEPT, "text/html")
             .body(Vec::new())
             .map_err(|_| OidcError::Invalid("the authorization endpoint is no URL".to_owned()))?;
-        let answer = self.channel(idp, &known.metadata).send(get).await?;
+        // Nobody counts the calls of a trial.
+        let channel = self.channel(idp, ProviderCall::Discovery, &known.metadata);
+        let answer = channel.send(get).await?;
         let status = answer.status();
         if status.is_client_error() {
             return Ok(Some(refused(format!(

@@ -16,6 +16,7 @@ use url::Url;
 use super::http::{Channel, is_outage};
 use super::jwt::{self, Jwt};
 use super::{Authorization, IdpClient, OidcError, Provider, TokenResponse};
+use crate::telemetry::metrics::ProviderCall;
 
 /// Values of `typ` that may stand in a signed answer, without `application/`.
 const TYPES: [&str; 1] = ["jwt"];
@@ -34,7 +35,7 @@ impl Provider {
         };
         let authorization = Authorization::of(&tokens.access_token, tokens.token_type)
             .map_err(|_| wrong("no header can carry the access token"))?;
-        let channel = self.channel(http, &known.metadata);
+        let channel = self.channel(http, ProviderCall::Userinfo, &known.metadata);
         let answer = self.ask_userinfo(&channel, endpoint, &authorization).await;
         self.heard(&answer);
         let answer = answer?;

@@ -21,6 +21,7 @@ use crate::frontend::samples::route;
 use crate::frontend::{Action, Forward, Matched, Route};
 use crate::guard::websocket;
 use crate::names::{Origin, RequestPath, UpstreamName};
+use crate::telemetry::metrics::Metrics;
 use crate::token::Permit;
 
 /// Longer than anything here takes, shorter than anybody waits.
@@ -176,7 +177,8 @@ impl Setup {
     /// The connections of one worker.
     pub(super) fn upstreams(&self) -> Upstreams {
         let name = UpstreamName::parse("orders").unwrap();
-        Upstreams::new(&HashMap::from([(name, self.settings.clone())])).unwrap()
+        let settings = HashMap::from([(name, self.settings.clone())]);
+        Upstreams::new(&settings, &Metrics::default()).unwrap()
     }
 
     pub(super) fn start(self) -> Front {

@@ -52,7 +52,7 @@ struct Worker {
 pub fn public(bff: &Arc<Bff>, listener: TcpListener, options: Options) -> std::io::Result<Server> {
     let configured = bff.configured.load();
     // Each worker makes its own later. Mistakes must show now.
-    Upstreams::new(&configured.upstreams).map_err(std::io::Error::other)?;
+    Upstreams::new(&configured.upstreams, &bff.metrics).map_err(std::io::Error::other)?;
     let speaks_tls = configured.certificate.is_some();
     let tls = speaks_tls.then(|| connection::acceptor(bff)).transpose();
     let patience = Patience::of_configuration(bff);
@@ -74,6 +74,7 @@ pub fn public(bff: &Arc<Bff>, listener: TcpListener, options: Options) -> std::i
         tls: tls.map_err(std::io::Error::other)?,
         patience,
         closing: Closing(Arc::clone(bff)),
+        is_counted: true,
     };
     let server = actix_server::Server::build()
         .workers(options.workers)
@@ -98,6 +99,7 @@ pub fn operator(bff: &Arc<Bff>, listener: TcpListener) -> std::io::Result<Server
         tls: None,
         patience: Patience::default(),
         closing: Closing(Arc::clone(bff)),
+        is_counted: false,
     };
     let server = actix_server::Server::build()
         .workers(1)

@@ -74,7 +74,7 @@ fn enter<'r>(
         request,
         client,
         bff,
-        idp: &view.idp,
+        idp: view.idp(&frontend.name),
         frontend,
         target: None,
         now,

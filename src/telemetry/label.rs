@@ -34,6 +34,13 @@ impl From<&'static str> for Label {
     }
 }
 
+impl From<Arc<str>> for Label {
+    /// The text of a configured name.
+    fn from(name: Arc<str>) -> Self {
+        Self(Text::Name(name))
+    }
+}
+
 impl From<&FrontendName> for Label {
     fn from(name: &FrontendName) -> Self {
         Self(Text::Name(name.shared()))

@@ -56,7 +56,7 @@ fn counters_are_born_at_zero_and_none_is_of_what_is_not_there() {
     let bff = TestBff::spawn();
     let text = admin(&bff, "/metrics").text();
     for line in [
-        "sealgate_logins_total{frontend=\"shop\",result=\"failed\"} 0",
+        "sealgate_logins_total{frontend=\"shop\",result=\"failed\",reason=\"verification\"} 0",
         "sealgate_session_open_total{result=\"rejected\"} 0",
         "sealgate_refresh_total{result=\"conflict\"} 0",
         "sealgate_requests_total{frontend=\"shop\",route=\"echo\",outcome=\"upstream-unavailable\"} 0",

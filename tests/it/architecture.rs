@@ -181,7 +181,7 @@ fn a_problem_code_needs_no_other_source_file_than_its_table() {
 
 /// These measure how long something takes: a connection, a body, a store, the shutdown. `ledger` compares when a client
 /// was told with when the next request came, `assets` when it looked into a directory last. All others take the time from a `Clock`, so that tests can move it.
-const MEASURE_TIME: [&str; 10] = [
+const MEASURE_TIME: [&str; 11] = [
     "api",
     "assets",
     "bff",
@@ -192,6 +192,7 @@ const MEASURE_TIME: [&str; 10] = [
     "proxy",
     "request",
     "server",
+    "telemetry",
 ];
 
 #[test]

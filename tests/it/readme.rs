@@ -234,14 +234,15 @@ url = { env = "S" }
     assert!(compared > 25, "{compared} defaults");
 }
 
-#[test]
-fn every_metric_in_it_exists_and_no_other() {
+/// `/metrics` with every family that there can be.
+pub fn every_metric() -> String {
     // With coordination there are more of them; nobody needs to answer at the store.
     let dir = tempfile::tempdir().unwrap();
     let store = dir.path().join("store.url");
     std::fs::write(&store, "redis://127.0.0.1:1").unwrap();
+    let store = store.display();
     let section = format!(
-        "[coordination]\nurl = {{ file = {store:?} }}\n\
+        "[coordination]\nurl = {{ file = \"{store}\" }}\n\
          [frontend.shop.route.home]\npath = \"/api/home\"\n\
          [frontend.shop.route.home.part.me]\nupstream = \"api\"\npath = \"/me\"\n"
     );
@@ -263,7 +264,12 @@ fn every_metric_in_it_exists_and_no_other() {
     let answer = crate::support::Request::new("GET", "/metrics")
         .header("host", "localhost")
         .send(bff.admin);
-    let text = answer.text();
+    answer.text()
+}
+
+#[test]
+fn every_metric_in_it_exists_and_no_other() {
+    let text = every_metric();
     let exported: BTreeSet<&str> = text
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())

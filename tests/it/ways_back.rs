@@ -356,7 +356,7 @@ fn who_declines_is_back_in_the_application() {
     assert_eq!(visit.url.as_str(), "https://shop.test/orders?page=2");
     assert_eq!(browser.cookie_names(), Vec::<String>::new());
     assert_eq!(bff.token_calls("authorization_code"), 0);
-    let failed = "sealgate_logins_total{frontend=\"shop\",result=\"failed\"}";
+    let failed = "sealgate_logins_total{frontend=\"shop\",result=\"failed\",reason=\"denied\"}";
     assert_eq!(bff.metric(failed), 1);
     let bff = TestBff::with(|setup| setup.frontend = "error_page = \"/oops\"".to_owned());
     bff.idp.faults().inject(1, AuthorizationFault::AccessDenied);

@@ -13,12 +13,13 @@ use actix_web::http::header;
 use url::form_urlencoded::Serializer;
 
 use crate::endpoint::authorization_response::AuthorizationResponse;
+use crate::endpoint::failure;
 use crate::frontend::Frontend;
 use crate::oidc::{OidcError, known_code};
 use crate::problem::Problem;
 use crate::request::Ctx;
 use crate::session::{LoginAttempt, NativeCode, NativeLogin};
-use crate::telemetry::metrics::LoginResult;
+use crate::telemetry::metrics::LoginFailed;
 
 /// An error that the app is told (RFC 6749 §4.1.2.1).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -89,6 +90,7 @@ pub(super) async fn serve(
     login: NativeLogin,
     attempt: Option<LoginAttempt>,
 ) -> HttpResponse {
+    let has_attempt = attempt.is_some();
     let code = match (response, attempt) {
         (Ok(response), Some(attempt)) => code(ctx, response, &login, attempt).await,
         (Err(Problem::IdentityProviderUnavailable), _) => Err(AppError::unavailable()),
@@ -98,9 +100,16 @@ pub(super) async fn serve(
         )),
     };
     if let Err(AppError { error, description }) = &code {
-        let name = &ctx.frontend.name;
-        ctx.bff.metrics.login(name, LoginResult::Failed);
         let provider_error = response.ok().and_then(|said| said.error.as_deref());
+        let reason = match (response, provider_error) {
+            (Err(problem), _) => failure::reason(problem, None),
+            (Ok(_), _) if !has_attempt => LoginFailed::State,
+            (Ok(_), Some(error)) => failure::reason_of_error(error),
+            (Ok(_), None) if *error == "temporarily_unavailable" => LoginFailed::Provider,
+            (Ok(_), None) => LoginFailed::Verification,
+        };
+        let name = &ctx.frontend.name;
+        ctx.bff.metrics.login_failed(name, reason);
         log::warn!(target: "sealgate::audit", error = *error,
             provider_error = provider_error.map_or("none", known_code); "an app's login failed: {description}");
     }

@@ -20,6 +20,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tower_service::Service;
 
+use crate::telemetry::metrics::{Held, UpstreamConnections};
+
 type Tls = TokioIo<MaybeHttpsStream<TokioIo<TcpStream>>>;
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -28,11 +30,16 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 pub(super) struct Connector {
     inner: HttpsConnector<HttpConnector>,
     limit: Duration,
+    connections: UpstreamConnections,
 }
 
 impl Connector {
     /// `limit` covers name resolution, TCP and TLS.
-    pub(super) fn new(tls: rustls::ClientConfig, limit: Duration) -> Self {
+    pub(super) fn new(
+        tls: rustls::ClientConfig,
+        limit: Duration,
+        connections: UpstreamConnections,
+    ) -> Self {
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
@@ -43,7 +50,11 @@ impl Connector {
             .https_or_http()
             .enable_http1()
             .wrap_connector(tcp);
-        Self { inner, limit }
+        Self {
+            inner,
+            limit,
+            connections,
+        }
     }
 }
 
@@ -57,12 +68,14 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, target: Uri) -> Self::Future {
+        let connections = self.connections.clone();
         let connected = tokio::time::timeout(self.limit, self.inner.call(target));
         connected
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut).into())
             .map(|within| within.and_then(|made| made))
-            .map_ok(|stream| {
+            .map_ok(move |stream| {
                 TokioIo::new(Wire {
+                    _open: connections.opened(),
                     stream: TokioIo::new(stream),
                     heard: Heard::default(),
                 })
@@ -104,6 +117,8 @@ impl Heard {
 pub(super) struct Wire {
     stream: Tls,
     heard: Heard,
+    /// For the metrics.
+    _open: Held,
 }
 
 impl Connection for Wire {

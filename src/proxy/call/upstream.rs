@@ -30,6 +30,7 @@ use crate::frontend::UpstreamSettings;
 use crate::guard::{MAX_HEADER_BYTES, spender};
 use crate::names::UpstreamName;
 use crate::problem::Problem;
+use crate::telemetry::metrics::{Metrics, UpstreamConnections};
 use crate::tls::TrustAnchors;
 
 /// Time for name resolution, TCP and TLS. An upstream that needs longer is down.
@@ -52,22 +53,30 @@ pub struct Upstreams(HashMap<UpstreamName, Arc<Upstream>>);
 
 impl Upstreams {
     /// Builds the clients.
-    pub fn new(settings: &HashMap<UpstreamName, UpstreamSettings>) -> Result<Self, String> {
-        Self::default().renewed(settings)
+    pub fn new(
+        settings: &HashMap<UpstreamName, UpstreamSettings>,
+        metrics: &Metrics,
+    ) -> Result<Self, String> {
+        Self::default().renewed(settings, metrics)
     }
 
     /// The upstreams of other settings. Where these change nothing about an upstream's connections, it keeps them.
     pub fn renewed(
         &self,
         settings: &HashMap<UpstreamName, UpstreamSettings>,
+        metrics: &Metrics,
     ) -> Result<Self, String> {
         let mut upstreams = HashMap::with_capacity(settings.len());
         let mut mistakes = Vec::new();
         for (name, settings) in settings {
+            let new = || {
+                let connections = metrics.upstream_connections(name);
+                Upstream::new(name.clone(), settings.clone(), connections)
+            };
             let upstream = match self.0.get(name) {
                 Some(old) if old.settings == *settings => Ok(Arc::clone(old)),
-                Some(old) => old.renewed(settings.clone()).map(Arc::new),
-                None => Upstream::new(name.clone(), settings.clone()).map(Arc::new),
+                Some(old) => new().map(|new| Arc::new(new.in_place_of(old))),
+                None => new().map(Arc::new),
             };
             match upstream {
                 Ok(upstream) => {
@@ -121,10 +130,14 @@ impl fmt::Debug for Upstream {
 }
 
 impl Upstream {
-    fn new(name: UpstreamName, settings: UpstreamSettings) -> Result<Self, String> {
+    fn new(
+        name: UpstreamName,
+        settings: UpstreamSettings,
+        connections: UpstreamConnections,
+    ) -> Result<Self, String> {
         let base = Base::of(&settings.url).map_err(|error| format!("url: {error}"))?;
         let tls = tls_config(settings.ca.as_ref())?;
-        let connector = Connector::new(tls, CONNECT_LIMIT);
+        let connector = Connector::new(tls, CONNECT_LIMIT, connections.clone());
         // This client knows no proxy from the environment, no redirects and no decompression.
         let mut builder = Client::builder(TokioExecutor::new());
         builder
@@ -134,8 +147,8 @@ impl Upstream {
             .http1_max_buf_size(MAX_BUFFER);
         let pooled = builder.build(connector.clone());
         let fresh = builder.pool_max_idle_per_host(0).build(connector);
-        let places = Places::new(settings.max_connections);
-        let tunnels = Tunnels::new(settings.max_connections.div_ceil(2));
+        let places = Places::new(settings.max_connections, connections.clone());
+        let tunnels = Tunnels::new(settings.max_connections.div_ceil(2), connections);
         Ok(Self {
             name,
             settings,
@@ -147,17 +160,15 @@ impl Upstream {
         })
     }
 
-    /// The same upstream under other settings.
-    fn renewed(&self, settings: UpstreamSettings) -> Result<Self, String> {
-        let keeps_connections = settings.has_same_connections(&self.settings);
-        let mut renewed = Self::new(self.name.clone(), settings)?;
-        if keeps_connections {
-            renewed.pooled = self.pooled.clone();
-            renewed.fresh = self.fresh.clone();
-            renewed.places = self.places.clone();
-            renewed.tunnels = self.tunnels.clone();
+    /// This upstream with the connections that it had under other settings, if these allow that.
+    fn in_place_of(mut self, old: &Self) -> Self {
+        if self.settings.has_same_connections(&old.settings) {
+            self.pooled = old.pooled.clone();
+            self.fresh = old.fresh.clone();
+            self.places = old.places.clone();
+            self.tunnels = old.tunnels.clone();
         }
-        Ok(renewed)
+        self
     }
 
     /// A place among the tunnels. They last, so nobody waits for one.
@@ -297,10 +308,11 @@ mod tests {
     #[tokio::test]
     async fn other_settings_keep_what_they_do_not_change() {
         let url = "https://orders.internal/v1";
+        let metrics = Metrics::default();
         let (ca, other_ca) = (anchors(), anchors());
         let name = UpstreamName::parse("orders").unwrap();
         let one = |settings| HashMap::from([(name.clone(), settings)]);
-        let before = Upstreams::new(&one(settings(url, 1, Some(ca.clone())))).unwrap();
+        let before = Upstreams::new(&one(settings(url, 1, Some(ca.clone()))), &metrics).unwrap();
         let client = IpAddr::from([10, 0, 0, 1]);
         let limit = Duration::from_secs(1);
         let _place = before.find(&name).unwrap().place(client, limit).await;
@@ -320,11 +332,17 @@ mod tests {
             ("the anchors", settings(url, 1, Some(other_ca)), false),
             ("no anchors", settings(url, 1, None), false),
         ] {
-            let after = before.renewed(&one(settings.clone())).unwrap();
+            let after = before.renewed(&one(settings.clone()), &metrics).unwrap();
             let after = after.find(&name).unwrap();
             assert_eq!(after.settings, settings, "{what}");
             assert_eq!(after.places.taken() == 1, keeps, "{what}");
         }
-        assert!(before.renewed(&HashMap::new()).unwrap().0.is_empty());
+        assert!(
+            before
+                .renewed(&HashMap::new(), &metrics)
+                .unwrap()
+                .0
+                .is_empty()
+        );
     }
 }

@@ -44,6 +44,7 @@ use crate::clock::UnixTime;
 use crate::coordination::Coordinator;
 use crate::frontend::WebSocket;
 use crate::session::Session;
+use crate::telemetry::metrics::{Held, StreamKind};
 use crate::telemetry::take_along;
 
 /// How long an upstream may take to finish a frame that it has begun. Then the connection is cut inside the frame.
@@ -80,7 +81,12 @@ pub fn end_in_time(
         _ => return answer,
     };
     let ending = ending(bff, session);
-    answer.map_body(|_, body| Lasting::new(body, frames, ending).boxed())
+    let kind = match frames {
+        Some(_) => StreamKind::WebSocket,
+        None => StreamKind::Sse,
+    };
+    let counted = bff.metrics.streaming(kind);
+    answer.map_body(|_, body| Lasting::new(body, frames, ending, counted).boxed())
 }
 
 /// Whether a request asks for an answer that lasts. An `EventSource` always says so (HTML §9.2.2).
@@ -149,6 +155,8 @@ struct Lasting {
     frames: Option<Frames>,
     shared: Rc<Shared>,
     watcher: JoinHandle<()>,
+    /// For the metrics.
+    _counted: Held,
 }
 
 struct Shared {
@@ -175,6 +183,7 @@ impl Lasting {
         body: BoxBody,
         frames: Option<Frames>,
         ending: impl Future<Output = Ending> + 'static,
+        counted: Held,
     ) -> Self {
         let size = body.size();
         let shared = Rc::new(Shared {
@@ -198,6 +207,7 @@ impl Lasting {
             frames,
             shared,
             watcher,
+            _counted: counted,
         }
     }
 

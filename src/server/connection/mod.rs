@@ -76,6 +76,8 @@ pub(super) struct Connections<A> {
     pub(super) patience: Patience,
     /// Says when to close.
     pub(super) closing: Closing,
+    /// Whether its connections are in the metrics.
+    pub(super) is_counted: bool,
 }
 
 /// TLS with the configured certificate, the versions of HTTP that we offer, and tickets that every replica opens.
@@ -116,7 +118,7 @@ where
     fn new_service(&self, (): ()) -> Self::Future {
         let app = (self.app)().new_service(());
         let (tls, closing) = (self.tls.clone(), self.closing.clone());
-        let patience = self.patience.clone();
+        let (patience, is_counted) = (self.patience.clone(), self.is_counted);
         Box::pin(async move {
             let app = app.await.map_err(|_| ())?;
             Ok(Acceptor {
@@ -126,6 +128,7 @@ where
                 tls,
                 patience,
                 closing,
+                is_counted,
             })
         })
     }
@@ -139,6 +142,7 @@ pub(super) struct Acceptor<S> {
     tls: Option<TlsAcceptor>,
     patience: Patience,
     closing: Closing,
+    is_counted: bool,
 }
 
 impl<S: Application> Service<TcpStream> for Acceptor<S> {
@@ -154,8 +158,11 @@ impl<S: Application> Service<TcpStream> for Acceptor<S> {
         let (app, tls) = (Rc::clone(&self.app), self.tls.clone());
         let patience = self.patience.of(&tcp);
         let closing = self.closing.clone();
+        let metrics = &closing.0.metrics;
+        let open = self.is_counted.then(|| metrics.connected());
         let (room, handshakes) = (Rc::clone(&self.room), Rc::clone(&self.handshakes));
         Box::pin(async move {
+            let _open = open;
             // Nagle's algorithm keeps back an answer's last segment until the client acknowledges the one before. Clients
             // delay acknowledgements by 40 ms and more (RFC 1122 §4.2.3.2).
             if let Err(error) = tcp.set_nodelay(true) {

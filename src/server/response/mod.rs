@@ -16,10 +16,11 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::access_log;
 use crate::bff::{Bff, Configured};
-use crate::frontend::{Endpoint, Target};
+use crate::frontend::{Endpoint, Limit, Target};
 use crate::problem::Problem;
 use crate::request::{Arrival, Ctx};
 use crate::telemetry::AccessLine;
+use crate::telemetry::metrics::LoginFailed;
 
 /// What was asked, as far as it became known.
 #[derive(Clone, Copy)]
@@ -64,6 +65,7 @@ pub(super) fn finish(
         Ok(response) => response,
         Err(problem) => {
             problem::report(&problem);
+            count_login(&problem, asked, bff);
             problem::answer(&problem, asked)
         }
     };
@@ -89,6 +91,17 @@ pub(super) fn finish(
     let (frontend, route) = (arrival.scope.frontend(), arrival.scope.route());
     bff.metrics.request(frontend, route, outcome, seconds);
     (response, line)
+}
+
+/// Counts a login that was not let in. Those that fail later count where it is known why.
+fn count_login(problem: &Problem, asked: Asked<'_>, bff: &Bff) {
+    let limit = asked.endpoint().map(|endpoint| endpoint.rules().limit);
+    if let (Problem::RateLimited { .. }, Some(Limit::Logins)) = (problem, limit)
+        && let Some(ctx) = asked.ctx
+    {
+        let name = &ctx.frontend.name;
+        bff.metrics.login_failed(name, LoginFailed::Rate);
+    }
 }
 
 /// The label of `sealgate_requests_total`.

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use super::counts::Counts;
 use super::watch::{Awaited, Watch};
 use crate::frontend::Spender;
+use crate::telemetry::metrics::{Held, UpstreamConnections};
 
 /// All places for requests to one upstream. Clones share them.
 #[derive(Clone, Debug)]
@@ -21,6 +22,7 @@ struct Shared {
     table: Mutex<Table>,
     /// A request has begun to wait.
     someone_waits: Notify,
+    connections: UpstreamConnections,
 }
 
 #[derive(Debug)]
@@ -49,7 +51,7 @@ pub(in crate::proxy::call) enum NoPlace {
 }
 
 impl Places {
-    pub(in crate::proxy::call) fn new(most: usize) -> Self {
+    pub(in crate::proxy::call) fn new(most: usize, connections: UpstreamConnections) -> Self {
         let table = Table {
             counts: Counts::new(most),
             waiting: VecDeque::new(),
@@ -59,6 +61,7 @@ impl Places {
         Self(Arc::new(Shared {
             table: Mutex::new(table),
             someone_waits: Notify::new(),
+            connections,
         }))
     }
 
@@ -101,7 +104,10 @@ impl Places {
     }
 
     fn place(&self, client: Spender) -> Place {
-        Place(Watch::new(self.clone(), client))
+        Place {
+            watch: Watch::new(self.clone(), client),
+            _used: self.0.connections.used(),
+        }
     }
 
     fn give_back(&self, client: Spender, was_leaving: bool) {
@@ -200,19 +206,24 @@ impl Drop for Waits<'_> {
 
 /// The right to use one connection, until it is dropped.
 #[derive(Debug)]
-pub(in crate::proxy::call) struct Place(Watch);
+pub(in crate::proxy::call) struct Place {
+    watch: Watch,
+    /// For the metrics.
+    _used: Held,
+}
 
 impl Place {
     /// For whoever waits for the client while the place is held.
     pub(in crate::proxy::call) fn watch(&self) -> Watch {
-        self.0.clone()
+        self.watch.clone()
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let was_leaving = self.0.stop_leaving();
-        self.0.places().give_back(self.0.client(), was_leaving);
+        let was_leaving = self.watch.stop_leaving();
+        let places = self.watch.places();
+        places.give_back(self.watch.client(), was_leaving);
     }
 }
 
@@ -244,7 +255,7 @@ pub(super) mod tests {
     #[actix_web::test]
     async fn alone_a_client_has_three_quarters_and_its_next_request_the_first_that_is_free() {
         // D42
-        let places = Places::new(4);
+        let places = Places::new(4, UpstreamConnections::default());
         let mut held: Vec<_> = (0..3).map(|_| taken(&places, 1)).collect();
         let mut first = pin!(places.take(client(1), LIMIT));
         let mut second = pin!(places.take(client(1), LIMIT));
@@ -260,7 +271,7 @@ pub(super) mod tests {
     #[actix_web::test]
     async fn while_others_wait_who_holds_over_a_quarter_gets_none() {
         // B of the review
-        let places = Places::new(4);
+        let places = Places::new(4, UpstreamConnections::default());
         let mut held: Vec<_> = (0..3).map(|_| taken(&places, 1)).collect();
         let last = taken(&places, 3);
         let mut greedy = pin!(places.take(client(1), LIMIT));
@@ -288,7 +299,7 @@ pub(super) mod tests {
 
     #[actix_web::test]
     async fn who_holds_too_many_gives_up_as_many_as_are_waited_for() {
-        let places = Places::new(4);
+        let places = Places::new(4, UpstreamConnections::default());
         let mut held: Vec<_> = (0..3).map(|_| taken(&places, 1)).collect();
         let _last = taken(&places, 3);
         let watches: Vec<_> = held.iter().map(Place::watch).collect();
@@ -315,7 +326,7 @@ pub(super) mod tests {
 
     #[actix_web::test]
     async fn a_slow_client_leaves_for_itself_and_for_those_with_less_but_not_for_those_with_more() {
-        let places = Places::new(4);
+        let places = Places::new(4, UpstreamConnections::default());
         let greedy: Vec<_> = (0..2).map(|_| taken(&places, 1)).collect();
         let slow = [taken(&places, 2), taken(&places, 3)];
         let mut more = pin!(places.take(client(1), LIMIT));
@@ -345,7 +356,7 @@ pub(super) mod tests {
 
     #[actix_web::test]
     async fn a_place_for_somebody_who_has_left_goes_to_the_next() {
-        let places = Places::new(1);
+        let places = Places::new(1, UpstreamConnections::default());
         let held = taken(&places, 1);
         let mut gone = Box::pin(places.take(client(2), LIMIT));
         let mut next = pin!(places.take(client(3), LIMIT));

@@ -4,10 +4,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::counts::Counts;
 use crate::frontend::Spender;
+use crate::telemetry::metrics::{Held, UpstreamConnections};
 
 /// All places for tunnels to one upstream. Clones share them.
 #[derive(Clone, Debug)]
-pub(in crate::proxy::call) struct Tunnels(Arc<Mutex<Counts>>);
+pub(in crate::proxy::call) struct Tunnels {
+    counts: Arc<Mutex<Counts>>,
+    connections: UpstreamConnections,
+}
 
 /// Why there is no place.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -19,15 +23,22 @@ pub(in crate::proxy::call) enum NoTunnel {
 }
 
 impl Tunnels {
-    pub(in crate::proxy::call) fn new(most: usize) -> Self {
-        Self(Arc::new(Mutex::new(Counts::new(most))))
+    pub(in crate::proxy::call) fn new(most: usize, connections: UpstreamConnections) -> Self {
+        Self {
+            counts: Arc::new(Mutex::new(Counts::new(most))),
+            connections,
+        }
     }
 
     pub(in crate::proxy::call) fn take(&self, client: Spender) -> Result<TunnelPlace, NoTunnel> {
         let mut counts = self.counts();
         if counts.take(client) {
             let tunnels = self.clone();
-            return Ok(TunnelPlace { tunnels, client });
+            return Ok(TunnelPlace {
+                _used: tunnels.connections.used(),
+                tunnels,
+                client,
+            });
         }
         Err(if counts.has_free() {
             NoTunnel::HoldsTooMany
@@ -38,7 +49,7 @@ impl Tunnels {
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
         // The counts are consistent after every call, so a panic elsewhere leaves nothing half-done.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -47,6 +58,8 @@ impl Tunnels {
 pub(in crate::proxy) struct TunnelPlace {
     tunnels: Tunnels,
     client: Spender,
+    /// For the metrics.
+    _used: Held,
 }
 
 impl Drop for TunnelPlace {
@@ -62,7 +75,7 @@ mod tests {
 
     #[test]
     fn one_client_cannot_take_the_last_tunnel_from_others() {
-        let tunnels = Tunnels::new(4);
+        let tunnels = Tunnels::new(4, UpstreamConnections::default());
         let held: Vec<_> = (0..3).map(|_| tunnels.take(client(1)).unwrap()).collect();
         assert_eq!(tunnels.take(client(1)).unwrap_err(), NoTunnel::HoldsTooMany);
         let other = tunnels.take(client(2)).unwrap();
