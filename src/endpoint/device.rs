@@ -6,6 +6,7 @@
 //!
 //! # Invariants
 //! - A session takes one key. Another key needs another login.
+//! - Where sessions must be bound, one that was not bound in time is not bound any more.
 //! - A proof answers a challenge that was sealed for the same session, and for the same key where there is one.
 //!
 //! # Spec
@@ -37,6 +38,7 @@ const BAD_PROOF: Problem = Problem::BadRequest("the proof is not valid");
 pub(super) async fn register(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Problem> {
     check_is_on(ctx)?;
     let session = session(ctx).ok_or_else(|| nobody(ctx))?;
+    ctx.check_not_too_late(&session)?;
     let purpose = messages::registration_of(&session);
     let Some(text) = messages::proof(ctx)? else {
         return purpose.ask(ctx);
@@ -159,7 +161,7 @@ async fn announce(bound: &Session, ctx: &Ctx<'_>) {
         session: bound.id,
         bound_at: ctx.now,
     };
-    let until = ctx.now.plus(ctx.frontend.session.absolute_timeout);
+    let until = ctx.now.plus(ctx.frontend.longest_session);
     ctx.bff.revocations.revoke(&revocation, until, ctx.now);
     coordinator.announce(&revocation, until);
     coordinator.settled().await;

@@ -17,6 +17,9 @@ use crate::session::{DeviceBinding, Session};
 /// How long a login may take to be bound where that is required.
 const PATIENCE: Duration = Duration::from_mins(2);
 
+/// For how long a registration that was offered in time may be under way: the browser makes a key, and the device may be slow.
+const REGISTRATION: Duration = Duration::from_secs(30);
+
 /// For how long requests may be under way that were sent before the session was bound, by the clocks of two replicas.
 const UNDER_WAY: Duration = Duration::from_secs(2);
 
@@ -55,6 +58,16 @@ impl Ctx<'_> {
             since.is_some_and(|since| self.now.since(since) > UNDER_WAY)
         };
         if (mode == DeviceBinding::Required && is_late) || is_copy() {
+            return Err(self.frontend.device_proof_required());
+        }
+        Ok(())
+    }
+
+    /// Refuses to bind a session where that is required and its time is over: whoever comes now may have a copy of it.
+    pub fn check_not_too_late(&self, session: &Session) -> Result<(), Problem> {
+        let is_required = self.frontend.session.device_binding == DeviceBinding::Required;
+        let age = self.now.since(session.started_at);
+        if is_required && session.device.is_none() && age > PATIENCE.saturating_add(REGISTRATION) {
             return Err(self.frontend.device_proof_required());
         }
         Ok(())

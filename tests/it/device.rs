@@ -446,6 +446,47 @@ fn a_session_that_must_be_bound_is_of_no_use_after_two_minutes() {
     assert_eq!(nobody.json(), json!({"active": false}));
 }
 
+#[test]
+fn a_session_that_must_be_bound_takes_no_key_when_its_time_is_over() {
+    let bff = bff_with("required", "");
+    let (mut slow, mut bound, mut late) = (bff.signed_in(), bff.signed_in(), bff.signed_in());
+    let offer = |browser: &mut Browser| offered(&browser.fetch("GET", "/bff/session")).unwrap();
+    bff.clock.advance(Duration::from_secs(120));
+    let in_time = offer(&mut slow);
+    let challenge = offer(&mut bound);
+    let mut known = Device::new();
+    assert_eq!(known.register(&mut bound, &challenge).status, 200);
+    let copied = offer(&mut late);
+    bff.clock.advance(Duration::from_secs(30));
+    let mut device = Device::new();
+    assert_eq!(device.register(&mut slow, &in_time).status, 200);
+    assert_eq!(slow.fetch("GET", "/api/echo").status, 200);
+
+    bff.clock.advance(Duration::from_secs(1));
+    // A copy of the cookies that were never bound, with a key of whoever made it.
+    let before = late.jar.clone();
+    let mut stranger = Device::new();
+    let proof = stranger.registration(&copied);
+    for request in [
+        registration(&proof),
+        Request::new("POST", "/bff/device"),
+        registration("junk"),
+    ] {
+        let refused = device::send(&mut late, request);
+        assert_eq!(
+            (refused.status, &*refused.problem()),
+            (401, "device-proof-required")
+        );
+        assert_eq!(challenge_of(&refused), None);
+        assert_eq!(late.jar, before, "nothing is deleted");
+    }
+    assert_eq!(stranger.register(&mut late, &copied).status, 401);
+    is_refused(&mut late, "/api/echo");
+    // Who repeats a registration that was taken does no harm.
+    assert_eq!(known.register(&mut bound, &challenge).status, 200);
+    assert_eq!(bound.fetch("GET", "/api/echo").status, 200);
+}
+
 const FRESH: &str = "[frontend.shop.route.pay]\npath = \"/api/pay\"\nupstream = \"api\"\nrequire_fresh_device = true\n";
 
 #[test]
