@@ -4,6 +4,7 @@
 //! - A token that is bound to a key counts only with a proof of that key, one that is not only as a bearer token.
 //! - A session cookie beside a token is refused: nobody could say who calls.
 //! - Nothing is refreshed or written here.
+//! - A proof is spent only once it counts: a stranger's proofs leave no trace in the shared store.
 //!
 //! # Spec
 //! RFC 6750 §2.1, §3.1; RFC 9449 §4.3, §7, §8, §9, §11.1.
@@ -126,10 +127,16 @@ impl Ctx<'_> {
     ) -> Result<(), Problem> {
         let scheme = challenge(native, Scheme::Dpop);
         let refused = |refusal| Err(Problem::TokenRefused(refusal));
-        match self.proof_of_possession(Some(token)).await {
-            Ok(Some(proven)) if proven == key => Ok(()),
-            Ok(Some(_)) => refused(TokenRefusal::token(scheme, "the proof is of another key")),
-            Ok(None) => refused(TokenRefusal::proof("there is no DPoP proof")),
+        let spent = match self.proof_of_possession(Some(token)).await {
+            Ok(Some(proof)) if proof.key == key => self.spend_proof(&proof).await,
+            Ok(Some(_)) => {
+                return refused(TokenRefusal::token(scheme, "the proof is of another key"));
+            }
+            Ok(None) => return refused(TokenRefusal::proof("there is no DPoP proof")),
+            Err(why) => Err(why),
+        };
+        match spent {
+            Ok(()) => Ok(()),
             Err(NoProof::Invalid) => refused(TokenRefusal::proof(
                 "the DPoP proof is not valid for this request",
             )),
@@ -139,11 +146,12 @@ impl Ctx<'_> {
         }
     }
 
-    /// The thumbprint of the key that the request proves to have; `None` if it brings no proof. The answer has a fresh nonce.
+    /// The proof that the request brings, if it brings one; [`spend_proof`](Self::spend_proof) is still to do. The answer has
+    /// a fresh nonce.
     pub async fn proof_of_possession(
         &mut self,
         token: Option<&str>,
-    ) -> Result<Option<Digest>, NoProof> {
+    ) -> Result<Option<Dpop>, NoProof> {
         let request = self.request;
         let mut lines = request.headers().get_all(DPOP);
         let Some(line) = lines.next() else {
@@ -164,8 +172,7 @@ impl Ctx<'_> {
         );
         let proof = proof.map_err(|_| NoProof::Invalid)?;
         self.check_nonce(proof.nonce.as_deref()).await?;
-        self.check_once(&proof).await?;
-        Ok(Some(proof.key))
+        Ok(Some(proof))
     }
 
     async fn check_nonce(&mut self, nonce: Option<&str>) -> Result<(), NoProof> {
@@ -182,8 +189,10 @@ impl Ctx<'_> {
         (found == Age::Fresh).then_some(()).ok_or(NoProof::Nonce)
     }
 
-    /// With `[coordination]` a proof counts once on all replicas (RFC 9449 §11.1).
-    async fn check_once(&self, proof: &Dpop) -> Result<(), NoProof> {
+    /// Uses a proof up: with `[coordination]` it counts once on all replicas (RFC 9449 §11.1).
+    ///
+    /// Anybody can make a key and a proof. So what the proof goes with must be checked before.
+    pub async fn spend_proof(&self, proof: &Dpop) -> Result<(), NoProof> {
         let Some(coordinator) = &self.bff.coordinator else {
             return Ok(());
         };

@@ -215,6 +215,49 @@ fn form_of_refresh(token: &str) -> String {
 }
 
 #[test]
+fn a_stranger_writes_nothing_into_the_shared_store() {
+    let Some(store) = Store::start() else {
+        return;
+    };
+    let place = Place::new();
+    let url = place.write("store.url", &store.url());
+    let section = format!("[coordination]\nurl = {{ file = \"{}\" }}\n", url.display());
+    let bff = TestBff::with_apps(&section);
+    eventually("the store", || {
+        let request = Request::new("GET", "/metrics").header("host", "localhost");
+        let metrics = request.send(bff.admin).text();
+        metrics.contains("sealgate_coordination_up 1").then_some(())
+    });
+    let proofs = || store.everything().matches("proof:").count();
+    let (mut app, mut stranger) = (bff.app(), bff.app());
+    let code = App::code(&bff, &[("dpop_jkt", &app.thumbprint())]);
+    for _ in 0..3 {
+        assert_eq!(oauth_error(&stranger.refresh("x")).1, "invalid_grant");
+        assert_eq!(oauth_error(&stranger.redeem("x")).1, "invalid_grant");
+        assert_eq!(oauth_error(&stranger.redeem(&code)).1, "invalid_grant");
+    }
+    assert_eq!(proofs(), 0);
+    let tokens = Tokens::of(&app.redeem(&code));
+    assert_eq!(proofs(), 1);
+    for _ in 0..3 {
+        let stolen = stranger.call("GET", "/api/echo", &tokens.access);
+        assert_refused(&stolen, "invalid_token", "another key");
+        let stolen = stranger.refresh(&tokens.refresh);
+        assert_eq!(oauth_error(&stolen).1, "invalid_grant");
+    }
+    assert_eq!(proofs(), 1);
+    // What counts is spent, at `token` too.
+    let proof = app.proof("POST", "/bff/native/token", None);
+    let body = form_of_refresh(&tokens.refresh);
+    Tokens::of(&app.post_with(&proof, &body));
+    assert_eq!(
+        oauth_error(&app.post_with(&proof, &body)),
+        (400, "invalid_dpop_proof".to_owned())
+    );
+    assert_eq!(app.call("GET", "/api/echo", &tokens.access).status, 200);
+}
+
+#[test]
 fn with_coordination_a_proof_counts_once_and_a_session_ends_everywhere() {
     // RFC 9449 §11.1
     let Some(store) = Store::start() else {

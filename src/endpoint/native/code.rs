@@ -15,6 +15,7 @@ use subtle::ConstantTimeEq as _;
 use super::error::OAuthError;
 use super::params::Params;
 use crate::endpoint::redeem;
+use crate::proof::Dpop;
 use crate::request::Ctx;
 use crate::session::{Digest, LoginAttempt, Session};
 
@@ -24,7 +25,7 @@ const LIFE: Duration = Duration::from_secs(60);
 pub(super) async fn redeem(
     ctx: &mut Ctx<'_>,
     params: &Params,
-    key: Option<Digest>,
+    proof: Option<&Dpop>,
 ) -> Result<Session, OAuthError> {
     let code = params.required("code", "code is missing")?;
     let redirect_uri = params.required("redirect_uri", "redirect_uri is missing")?;
@@ -44,10 +45,17 @@ pub(super) async fn redeem(
             "code_verifier does not fit the challenge",
         ));
     }
-    if code.login.key.is_some_and(|bound| Some(bound) != key) {
+    if code
+        .login
+        .key
+        .is_some_and(|bound| Some(bound) != proof.map(|proof| proof.key))
+    {
         return Err(OAuthError::invalid_grant(
             "the code is bound to another key",
         ));
+    }
+    if let Some(proof) = proof {
+        ctx.spend_proof(proof).await?;
     }
     let attempt = LoginAttempt {
         state: code.random,

@@ -6,14 +6,15 @@
 use super::error::OAuthError;
 use super::params::Params;
 use crate::ledger::Fingerprint;
+use crate::proof::Dpop;
 use crate::request::Ctx;
-use crate::session::{Digest, Session};
+use crate::session::Session;
 use crate::token::{NotRenewed, renew_for_app};
 
 pub(super) async fn renew(
     ctx: &mut Ctx<'_>,
     params: &Params,
-    key: Option<Digest>,
+    proof: Option<&Dpop>,
 ) -> Result<Session, OAuthError> {
     let token = params.required("refresh_token", "refresh_token is missing")?;
     let scope = params.optional("scope")?;
@@ -23,7 +24,10 @@ pub(super) async fn renew(
     let (refresh, kid) =
         opened.map_err(|_| OAuthError::invalid_grant("this is not a refresh token of ours"))?;
     ctx.bff.metrics.opened_with(*kid.as_bytes());
-    if refresh.key.is_some_and(|bound| Some(bound) != key) {
+    if refresh
+        .key
+        .is_some_and(|bound| Some(bound) != proof.map(|proof| proof.key))
+    {
         return Err(OAuthError::invalid_grant(
             "the refresh token is bound to another key",
         ));
@@ -33,6 +37,9 @@ pub(super) async fn renew(
     let has = |asked: &str| session.tokens.scope.split(' ').any(|had| had == asked);
     if scope.is_some_and(|scope| !scope.split(' ').all(has)) {
         return Err(OAuthError::invalid_scope());
+    }
+    if let Some(proof) = proof {
+        ctx.spend_proof(proof).await?;
     }
     if ctx.bff.coordinator.is_none() {
         let tokens = || Fingerprint::of(session);

@@ -2,7 +2,8 @@
 //!
 //! # Invariants
 //! - A request that is wrong in itself costs the provider no call.
-//! - A proof is checked before the grant is looked at, and tokens are bound to its key.
+//! - A proof is checked before the grant is looked at, and tokens are bound to its key. It is spent after the grant is checked,
+//!   and before the provider is called.
 //!
 //! # Spec
 //! RFC 6749 §3.2, §4.1.3, §5, §6; RFC 9449 §5.
@@ -12,8 +13,9 @@ use actix_web::{HttpResponse, web};
 use super::error::OAuthError;
 use super::params::Params;
 use super::{code, issue, refresh};
-use crate::frontend::Dpop;
+use crate::frontend::Dpop as DpopRule;
 use crate::problem::Problem;
+use crate::proof::Dpop;
 use crate::request::Ctx;
 use crate::session::{Digest, Session};
 
@@ -38,22 +40,24 @@ async fn grant(
             if client_id.is_none() {
                 return Err(OAuthError::invalid_request("client_id is missing"));
             }
-            let key = key(ctx).await?;
-            Ok((code::redeem(ctx, &params, key).await?, key))
+            let proof = proof(ctx).await?;
+            let session = code::redeem(ctx, &params, proof.as_ref()).await?;
+            Ok((session, proof.map(|proof| proof.key)))
         }
         "refresh_token" => {
-            let key = key(ctx).await?;
-            Ok((refresh::renew(ctx, &params, key).await?, key))
+            let proof = proof(ctx).await?;
+            let session = refresh::renew(ctx, &params, proof.as_ref()).await?;
+            Ok((session, proof.map(|proof| proof.key)))
         }
         _ => Err(OAuthError::unsupported_grant_type()),
     }
 }
 
-/// The key that the request proves to have.
-async fn key(ctx: &mut Ctx<'_>) -> Result<Option<Digest>, OAuthError> {
+/// The proof of the key that the request has.
+async fn proof(ctx: &mut Ctx<'_>) -> Result<Option<Dpop>, OAuthError> {
     let rule = ctx.frontend.native.as_ref().map(|native| native.dpop);
     match ctx.proof_of_possession(None).await? {
-        None if rule != Some(Dpop::Optional) => Err(OAuthError::no_proof()),
-        key => Ok(key),
+        None if rule != Some(DpopRule::Optional) => Err(OAuthError::no_proof()),
+        proof => Ok(proof),
     }
 }
