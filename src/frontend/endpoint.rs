@@ -91,7 +91,8 @@ pub enum Proof {
     Sealed,
     /// The sealed `state` that comes back from the identity provider.
     State,
-    /// An address of the app that the configuration has, and a challenge: only the app can use the answer.
+    /// An address of the app that the configuration has, and a challenge: only the app can use the answer. A browser must
+    /// show it to the person, so it comes in no frame.
     RedirectUri,
 }
 

@@ -37,6 +37,12 @@ impl NativeSettings {
     pub fn allows(&self, redirect_uri: &str) -> bool {
         self.redirect_uris.iter().any(|uri| uri.is(redirect_uri))
     }
+
+    /// Whether the system can tie this address to one app (RFC 8252 §7.2). Any program can claim a private-use scheme, or wait
+    /// on a loopback address.
+    pub fn identifies_app(redirect_uri: &str) -> bool {
+        Url::parse(redirect_uri).is_ok_and(|uri| uri.scheme() == "https")
+    }
 }
 
 /// An address that users of an app may come back to.

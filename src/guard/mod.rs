@@ -140,10 +140,9 @@ fn check_endpoint(
         Proof::InvitedNavigation(whose) | Proof::Navigation(whose) => {
             check_navigation(headers, whose)
         }
+        Proof::RedirectUri => check_top_level(headers),
         // What else proves something is for the endpoint itself to read: it does nothing without it.
-        Proof::Nothing | Proof::RedirectUri | Proof::Sealed | Proof::Signature | Proof::State => {
-            Ok(())
-        }
+        Proof::Nothing | Proof::Sealed | Proof::Signature | Proof::State => Ok(()),
     }
 }
 
@@ -196,6 +195,16 @@ fn check_navigation(headers: &HeaderMap, whose: &'static str) -> Result<(), Prob
     if is_fetch(headers) {
         return Err(Problem::BadRequest(
             "this address is for navigation, not for fetch",
+        ));
+    }
+    Ok(())
+}
+
+/// The login of an app happens before the person's eyes: not in a frame, and not by a script.
+fn check_top_level(headers: &HeaderMap) -> Result<(), Problem> {
+    if is_framed(headers) || is_fetch(headers) {
+        return Err(Problem::BadRequest(
+            "this address is for navigation, not for frames and fetch",
         ));
     }
     Ok(())

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::support::native::{App, REDIRECT_URI, Tokens, form, oauth_error, param};
-use crate::support::{Initiator, TestBff};
+use crate::support::{Browser, Initiator, Request, TestBff};
 
 const SECOND: Duration = Duration::from_secs(1);
 const VERIFIER: &str = "a-verifier-of-the-app-that-is-43-letters-long";
@@ -46,6 +46,62 @@ fn without_the_client_and_its_address_nobody_is_sent_anywhere() {
         400
     );
     bff.signed_in();
+}
+
+#[test]
+fn only_an_app_that_its_address_identifies_signs_in_unseen() {
+    // RFC 8252 §8.6
+    let bff = TestBff::with_apps("");
+    let mut browser = bff.browser();
+    App::authorize(&mut browser, &[]);
+    let silent = |browser: &mut Browser, uri: &str, prompt: &str| {
+        App::authorize(browser, &[("redirect_uri", uri), ("prompt", prompt)])
+    };
+    for uri in ["com.example.shop:/cb", "http://127.0.0.1:4711/cb"] {
+        for prompt in ["none", "none login", " none"] {
+            let visit = silent(&mut browser, uri, prompt);
+            let error = param(&visit.url, "error");
+            assert_eq!(error.as_deref(), Some("interaction_required"), "{uri}");
+            assert_eq!(param(&visit.url, "state").as_deref(), Some("app-state"));
+            assert!(visit.chain.len() <= 1, "the provider is not asked");
+        }
+        let visit = App::authorize(&mut browser, &[("redirect_uri", uri)]);
+        assert!(param(&visit.url, "code").is_some(), "{uri}: {}", visit.url);
+    }
+    let visit = silent(&mut browser, REDIRECT_URI, "none");
+    assert!(param(&visit.url, "code").is_some(), "{}", visit.url);
+}
+
+#[test]
+fn an_apps_login_is_a_navigation_that_the_person_sees() {
+    let bff = TestBff::with_apps("");
+    let ask = |dest: &str, mode: &str| {
+        Request::new("GET", &App::authorize_path(&[]))
+            .header("host", "shop.test")
+            .header("sec-fetch-site", "cross-site")
+            .header("sec-fetch-mode", mode)
+            .header("sec-fetch-dest", dest)
+            .header("accept", "text/html")
+            .send(bff.addr)
+    };
+    for (dest, mode) in [
+        ("iframe", "navigate"),
+        ("frame", "navigate"),
+        ("object", "navigate"),
+        ("embed", "navigate"),
+        ("fencedframe", "navigate"),
+        ("empty", "cors"),
+        ("image", "no-cors"),
+        ("script", "no-cors"),
+    ] {
+        let answer = ask(dest, mode);
+        assert_eq!(answer.status, 400, "{dest} {mode}");
+        assert!(answer.headers("set-cookie").is_empty(), "{dest} {mode}");
+    }
+    // A service worker passes a navigation on as `empty`.
+    for dest in ["document", "empty"] {
+        assert_eq!(ask(dest, "navigate").status, 302, "{dest}");
+    }
 }
 
 #[test]

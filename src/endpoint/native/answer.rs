@@ -57,6 +57,13 @@ impl AppError {
         }
     }
 
+    pub(super) const fn interaction_required() -> Self {
+        Self {
+            error: "interaction_required",
+            description: "prompt=none is for https redirect URIs: no other identifies an app",
+        }
+    }
+
     const fn denied(description: &'static str) -> Self {
         Self {
             error: "access_denied",

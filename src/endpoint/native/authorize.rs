@@ -4,6 +4,7 @@
 //! - Nothing is sent anywhere before the client and the redirect URI are known (RFC 6749 §4.1.2.1). All that is wrong beside
 //!   them is told to the app, and the browser does not reach the provider.
 //! - The session of the browser plays no part, and stays as it is.
+//! - An app that its redirect URI does not identify cannot ask for a login that the person does not see (RFC 8252 §8.6).
 //!
 //! # Spec
 //! RFC 6749 §4.1.1; RFC 7636 §4.3, §4.4; RFC 8252; RFC 9449 §10.
@@ -16,6 +17,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use super::answer::{AppError, to_app};
 use crate::endpoint::form::{query, single};
 use crate::endpoint::login::asked;
+use crate::frontend::NativeSettings;
 use crate::login::{self, Attempt};
 use crate::oidc::Provider;
 use crate::problem::Problem;
@@ -115,6 +117,11 @@ fn digest(text: &str) -> Option<Digest> {
     URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok()
 }
 
+/// Whether nobody is to be asked anything (OpenID Connect Core §3.1.2.1: a list of words).
+fn is_silent(prompt: Option<&str>) -> bool {
+    prompt.is_some_and(|words| words.split_ascii_whitespace().any(|word| word == "none"))
+}
+
 async fn begin(
     ctx: &mut Ctx<'_>,
     params: &[(String, String)],
@@ -122,6 +129,9 @@ async fn begin(
 ) -> Result<HttpResponse, AppError> {
     let asked = asked(ctx.frontend, params)
         .map_err(|_| AppError::invalid_request("a login parameter is repeated or not valid"))?;
+    if is_silent(asked.prompt.as_deref()) && !NativeSettings::identifies_app(&login.redirect_uri) {
+        return Err(AppError::interaction_required());
+    }
     let random = Provider::random_state();
     let sealed = ctx.wallet.seal_native_login(&random, login);
     let sealed = sealed.map_err(|error| {
