@@ -174,8 +174,7 @@ pub(super) struct Assets {
     /// The file below it that answers paths of the app's own router.
     pub(super) fallback: Option<String>,
     /// Headers in place of the default ones.
-    #[serde(default)]
-    pub(super) headers: BTreeMap<String, String>,
+    pub(super) headers: Option<BTreeMap<String, String>>,
 }
 
 /// `[frontend.<name>.oidc]`

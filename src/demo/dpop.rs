@@ -56,6 +56,7 @@ pub struct Proofs(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 struct State {
     wants: Wants,
+    scheme: Option<&'static str>,
     nonce: u32,
     seen: HashSet<String>,
     taken: Vec<Proof>,
@@ -71,6 +72,16 @@ impl Proofs {
     /// What the server wants now.
     pub(super) fn wants(&self) -> Wants {
         self.state().wants
+    }
+
+    /// From now on challenges spell the scheme so.
+    pub fn spell(&self, scheme: &'static str) {
+        self.state().scheme = Some(scheme);
+    }
+
+    /// The scheme of challenges.
+    pub(super) fn scheme(&self) -> &'static str {
+        self.state().scheme.unwrap_or("DPoP")
     }
 
     /// From now on it wants another nonce.

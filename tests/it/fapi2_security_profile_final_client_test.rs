@@ -1,4 +1,5 @@
-//! The client modules of the OpenID Foundation's plan `fapi2-security-profile-final-client-test-plan` (`private_key_jwt`, OpenID Connect), each by its name, against the demo's provider with the module's fault. What the suite checks of every request,
+//! The client modules of the OpenID Foundation's plan `fapi2-security-profile-final-client-test-plan` (`private_key_jwt`, `DPoP`, OpenID
+//! Connect), each by its name, against the demo's provider with the module's fault. What the suite checks of every request,
 //! [`assert_every_request_is_as_the_profile_wants`] checks.
 
 use std::collections::BTreeSet;
@@ -6,38 +7,29 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sealgate::demo::dpop::Wants;
 use sealgate::demo::idp::{
     AuthorizationFault, DiscoveryFault, Fault, Faults, IdTokenFault, KeyAlgorithm, PushedRequests,
     Secret, TokenFault,
 };
 use serde_json::{Value, json};
 
-use crate::support::{Browser, Initiator, NOON, Setup, TestBff};
+use crate::support::{Browser, Initiator, NOON, TestBff};
 
 const P256: &str = include_str!("../client-keys/p-256.pem");
 
-/// What an operator writes.
-const CREDENTIALS: &str = r#"
-profile = "fapi2"
-client_key = { file = "client.pem" }
-client_cert = { cert = "client.crt", key = "client.key" }
-"#;
-
-fn with_profile(setup: &mut Setup) {
-    let certified = rcgen::generate_simple_self_signed(["shop".to_owned()]).unwrap();
-    let key = certified.signing_key.serialize_pem();
-    setup.files.push(("client.pem", P256.to_owned()));
-    setup.files.push(("client.crt", certified.cert.pem()));
-    setup.files.push(("client.key", key));
-    setup.credentials = CREDENTIALS.to_owned();
-    setup.provider = |options| options.pushed = PushedRequests::Required;
-}
-
-/// A client with the profile, at a provider that knows it.
-fn client() -> TestBff {
-    let bff = TestBff::with(with_profile);
+/// A client with the profile, at a provider and an API that want proofs so.
+fn client(wants: Wants) -> TestBff {
+    let bff = TestBff::with(|setup| {
+        setup.files.push(("client.pem", P256.to_owned()));
+        setup.credentials =
+            "profile = \"fapi2\"\nclient_key = { file = \"client.pem\" }".to_owned();
+        setup.provider = |options| options.pushed = PushedRequests::Required;
+    });
     let jwks = bff.browser().fetch("GET", "/bff/jwks").json();
     bff.idp.set_client_keys("shop", jwks);
+    bff.idp.proofs().want(wants);
+    bff.api.proofs().want(wants);
     bff
 }
 
@@ -47,6 +39,7 @@ fn succeeds(bff: &TestBff) -> Browser {
     assert_eq!(browser.fetch("GET", "/api/echo/x").status, 200);
     bff.clock.advance(Duration::from_secs(290));
     assert_eq!(browser.fetch("GET", "/api/echo/x").status, 200);
+    // The nonce was learned as the request was pushed.
     assert_eq!(bff.token_calls("authorization_code"), 1);
     browser
 }
@@ -90,11 +83,12 @@ fn assert_every_request_is_as_the_profile_wants(bff: &TestBff) {
         })
         .collect();
     assert_eq!(ids.len(), assertions.len(), "no jti comes twice");
+    assert!(!bff.idp.proofs().taken().is_empty(), "tokens are bound");
 }
 
 /// With this fault no code may be redeemed, and a login without a fault must succeed afterwards.
 fn stops_before_the_token_request(fault: impl Into<Fault>) {
-    let bff = client();
+    let bff = client(Wants::Proofs);
     let fault = fault.into();
     bff.idp.faults().inject(1, fault.clone());
     let mut browser = bff.browser();
@@ -108,7 +102,7 @@ fn stops_before_the_token_request(fault: impl Into<Fault>) {
 
 /// With this ID token there may be no session, and its access token may go nowhere.
 fn stops_at_the_id_token(fault: IdTokenFault) {
-    let bff = client();
+    let bff = client(Wants::Proofs);
     bff.idp.faults().inject(1, fault);
     let mut browser = bff.browser();
     let visit = bff.log_in(&mut browser, "/bff/login?returnUrl=/welcome");
@@ -122,16 +116,28 @@ fn stops_at_the_id_token(fault: IdTokenFault) {
 
 #[test]
 fn happy_path() {
-    let bff = client();
+    let bff = client(Wants::Nonces);
     let mut browser = succeeds(&bff);
+    assert!(bff.idp.proofs().refused().contains(&"use_dpop_nonce"));
     assert_eq!(browser.fetch("POST", "/bff/logout").status, 200);
+    assert_every_request_is_as_the_profile_wants(&bff);
+}
+
+#[test]
+fn happy_path_no_dpop_nonce() {
+    let bff = client(Wants::Proofs);
+    succeeds(&bff);
+    assert!(bff.idp.proofs().refused().is_empty());
     assert_every_request_is_as_the_profile_wants(&bff);
 }
 
 #[test]
 fn discovery_issuer_mismatch() {
     let bff = TestBff::with(|setup| {
-        with_profile(setup);
+        setup.files.push(("client.pem", P256.to_owned()));
+        setup.credentials =
+            "profile = \"fapi2\"\nclient_key = { file = \"client.pem\" }".to_owned();
+        setup.provider = |options| options.pushed = PushedRequests::Required;
         setup.provider_is_down = true;
     });
     bff.idp.faults().clear();
@@ -171,7 +177,7 @@ fn invalid_null_alg() {
 fn invalid_alternate_alg() {
     // Good signatures, with an algorithm that the profile does not allow, and one under another name.
     stops_at_the_id_token(IdTokenFault::Header("alg", json!("PS256")));
-    let bff = client();
+    let bff = client(Wants::Proofs);
     bff.idp.add_key(KeyAlgorithm::Es384).unwrap();
     let mut browser = bff.browser();
     let visit = bff.log_in(&mut browser, "/bff/login");
@@ -201,7 +207,7 @@ fn invalid_missing_iss() {
 
 #[test]
 fn valid_aud_as_array() {
-    let bff = client();
+    let bff = client(Wants::Proofs);
     let array = IdTokenFault::Claim("aud", json!(["shop"]));
     bff.idp.faults().inject(Faults::ALWAYS, array);
     succeeds(&bff);
@@ -227,7 +233,7 @@ fn invalid_authorization_response_iss() {
 fn remove_authorization_response_iss() {
     stops_before_the_token_request(AuthorizationFault::NoIss);
     // The profile requires it, whatever the metadata says.
-    let bff = client();
+    let bff = client(Wants::Proofs);
     let silent = DiscoveryFault::Without("authorization_response_iss_parameter_supported");
     bff.idp.faults().inject(Faults::ALWAYS, silent);
     bff.clock.advance(Duration::from_secs(3_601));
@@ -251,7 +257,7 @@ fn ensure_authorization_response_with_invalid_missing_state_fails() {
 
 #[test]
 fn token_endpoint_response_without_expires_in() {
-    let bff = client();
+    let bff = client(Wants::Proofs);
     let without = TokenFault::Without("expires_in");
     bff.idp.faults().inject(Faults::ALWAYS, without);
     succeeds(&bff);
@@ -259,10 +265,27 @@ fn token_endpoint_response_without_expires_in() {
 
 #[test]
 fn token_type_case_insensitivity() {
-    for spelled in ["bearer", "BEARER", "bEaReR"] {
-        let bff = client();
+    for spelled in ["dPoP", "DPOP", "dpop"] {
+        let bff = client(Wants::Proofs);
         let other = TokenFault::With("token_type", json!(spelled));
         bff.idp.faults().inject(Faults::ALWAYS, other);
         succeeds(&bff);
+    }
+    // B52: a token that is not bound is not used.
+    let bff = client(Wants::Proofs);
+    let bearer = TokenFault::With("token_type", json!("Bearer"));
+    bff.idp.faults().inject(Faults::ALWAYS, bearer);
+    let visit = bff.log_in(&mut bff.browser(), "/bff/login");
+    assert_eq!(visit.response.status, 400);
+    assert_eq!(bff.api_calls(), 0);
+}
+
+#[test]
+fn rs_dpop_auth_scheme_case_insensitivity() {
+    for spelled in ["dPoP", "DPOP", "dpop"] {
+        let bff = client(Wants::Nonces);
+        bff.api.proofs().spell(spelled);
+        succeeds(&bff);
+        assert!(bff.api.proofs().refused().contains(&"use_dpop_nonce"));
     }
 }

@@ -51,7 +51,7 @@ pub(super) fn resolve(
             return Err(Noted);
         }
     }
-    let headers = headers(resolver, &at.child("headers"), &assets.headers)?;
+    let headers = headers(resolver, &at.child("headers"), assets.headers.as_ref())?;
     Ok(Some(AssetsSettings {
         dir,
         fallback: assets.fallback.clone(),
@@ -85,11 +85,11 @@ const OURS: [&str; 18] = [
 fn headers(
     resolver: &mut Resolver<'_>,
     at: &KeyPath,
-    written: &BTreeMap<String, String>,
+    written: Option<&BTreeMap<String, String>>,
 ) -> Result<Vec<(String, String)>, Noted> {
     let mut headers = Vec::new();
     let mut is_fine = true;
-    for (name, text) in written {
+    for (name, text) in written.into_iter().flatten() {
         let at = at.child(name);
         let parsed = HeaderName::try_from(name.as_str());
         let value = HeaderValue::from_str(text);

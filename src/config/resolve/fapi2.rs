@@ -25,13 +25,12 @@ pub(super) fn resolve(
     let profile = resolver.choice(&at.child("profile"), text, &[("fapi2", Profile::Fapi2)])?;
     let mut rules = Rules { resolver, at };
     rules.sets("par", &mut oidc.par, &["always"]);
-    // §5.3.3.1, RFC 8705 §3: the provider binds tokens to the certificate.
-    rules.resolver.ensure(
-        oidc.client_cert.is_some(),
-        &at.child("client_cert"),
-        "profile = \"fapi2\" wants tokens that are bound to the client, and there is no certificate to bind them to",
-        "write { cert = \"client.crt\", key = \"client.key\" }, two PEM files",
-    );
+    // §5.3.3.1, RFC 8705 §3: a certificate binds tokens as well.
+    let binds: &[&str] = match oidc.client_cert {
+        Some(_) => &["never", "always"],
+        None => &["always"],
+    };
+    rules.sets("dpop", &mut oidc.dpop, binds);
     let methods: &[&str] = match (&oidc.client_key, &oidc.client_cert) {
         (None, Some(_)) => &[
             "tls_client_auth",

@@ -30,7 +30,8 @@ pub(super) fn refusal(request: &HttpRequest, api: &Shared) -> Option<HttpRespons
             Refusal::Nonce => "use_dpop_nonce",
             Refusal::Wrong(_) => "invalid_token",
         };
-        let challenge = format!("DPoP error=\"{error}\", algs=\"ES256\"");
+        let scheme = api.proofs.scheme();
+        let challenge = format!("{scheme} error=\"{error}\", algs=\"ES256\"");
         let mut answer = HttpResponse::Unauthorized();
         answer.insert_header((header::WWW_AUTHENTICATE, challenge));
         if let Some(nonce) = api.proofs.nonce() {
