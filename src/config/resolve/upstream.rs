@@ -25,7 +25,11 @@ pub(super) fn resolve(
             .frontend
             .values()
             .flat_map(|frontend| frontend.route.values())
-            .any(|route| route.upstream.as_ref() == Some(name));
+            .any(|route| {
+                let mut parts = route.part.values();
+                route.upstream.as_ref() == Some(name)
+                    || parts.any(|part| part.upstream.as_ref() == Some(name))
+            });
         if !used {
             resolver.warn(
                 &KeyPath::of(["upstream", name]),
