@@ -194,6 +194,6 @@ fn a_refused_request_leads_to_the_page_for_failed_logins() {
     assert_eq!(visit.url.path(), "/signin-error");
     let query = visit.url.query().unwrap_or_default();
     assert_eq!(query, "code=login-failed&returnUrl=%2Fx");
-    let failed = "sealgate_logins_total{frontend=\"shop\",result=\"failed\"}";
+    let failed = "sealgate_logins_total{frontend=\"shop\",result=\"failed\",reason=\"provider\"}";
     assert_eq!(bff.metric(failed), 1);
 }
