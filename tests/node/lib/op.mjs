@@ -265,7 +265,9 @@ function dressed({ dress, undress }) {
   };
 }
 
-const WATCHED = new Set(['token', 'revocation', 'end_session', 'end_session_confirm', 'authorization', 'resume', 'userinfo']);
+const WATCHED = new Set([
+  'token', 'revocation', 'end_session', 'end_session_confirm', 'authorization', 'pushed_authorization_request', 'resume', 'userinfo',
+]);
 
 /** Writes down what goes through the provider's endpoints; changes nothing but the time of token answers. */
 function watch(op) {
