@@ -103,7 +103,7 @@ test('a session that is bound to its device', async (t) => {
 
   await t.test('ends with the logout, and is not brought back', async () => {
     await page.click('#logout');
-    await page.waitForURL((url) => url.href.startsWith(op.issuer) || url.pathname === '/');
+    await page.waitForURL(`${op.issuer}/**`);
     assert.equal(await proof(), undefined);
     await page.goto(`${origin}/`);
     await page.waitForSelector('body[data-ready=yes]');
