@@ -13,6 +13,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use actix_web::{HttpRequest, HttpResponse, web};
+use futures_util::future::LocalBoxFuture;
 
 use super::view::View;
 use super::{Worker, client_addr, host, response, scope, sent};
@@ -27,7 +28,16 @@ use crate::session::{OpenResult, OpenedSessions};
 use crate::{assets, endpoint};
 
 /// Takes one request from its first byte to its answer.
-pub(super) async fn handle(request: HttpRequest, body: web::Payload) -> HttpResponse {
+///
+/// Boxed here, because actix-web would move the future from service to service before it boxes it.
+pub(super) fn handle(
+    request: HttpRequest,
+    body: web::Payload,
+) -> LocalBoxFuture<'static, HttpResponse> {
+    Box::pin(answer(request, body))
+}
+
+async fn answer(request: HttpRequest, body: web::Payload) -> HttpResponse {
     let Some(worker) = request.app_data::<Rc<Worker>>().map(Rc::clone) else {
         return HttpResponse::InternalServerError().finish();
     };
@@ -124,7 +134,10 @@ async fn serve(
             let framed = frontend.provider.origins();
             assets::serve(request, assets, &framed).await
         }
-        Target::Endpoint(endpoint) => endpoint::serve(endpoint, admitted, ctx, body).await,
+        // Boxed: a login must not make the future of every API call larger.
+        Target::Endpoint(endpoint) => {
+            Box::pin(endpoint::serve(endpoint, admitted, ctx, body)).await
+        }
         Target::Route(matched) => {
             let call = ApiCall {
                 matched,

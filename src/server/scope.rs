@@ -1,22 +1,27 @@
 //! The id of a request, and the trace that it belongs to.
 
 use actix_web::HttpRequest;
+use actix_web::http::header::HeaderName;
 use ipnet::IpNet;
 
 use super::client_addr;
 use crate::telemetry::{RequestId, RequestScope, TraceContext};
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The scope of a request that has come. Its id is the one that a trusted proxy gave it; a client cannot choose one.
 ///
 /// A trace may be continued by anybody (W3C Trace Context §4): its ids say nothing but that requests belong together.
 pub(super) fn of(request: &HttpRequest, trusted: &[IpNet]) -> RequestScope {
     let received =
-        only(request, "x-request-id").filter(|_| client_addr::is_of_proxy(request, trusted));
+        only(request, &X_REQUEST_ID).filter(|_| client_addr::is_of_proxy(request, trusted));
     let id = received.and_then(RequestId::received);
     let id = id.unwrap_or_else(|| RequestId::made(rand::random()));
     let state = states(request);
     let trace = TraceContext::of(
-        only(request, "traceparent"),
+        only(request, &TRACEPARENT),
         state.as_deref(),
         rand::random(),
     );
@@ -24,7 +29,7 @@ pub(super) fn of(request: &HttpRequest, trusted: &[IpNet]) -> RequestScope {
 }
 
 /// The value of a header that is there once.
-fn only<'r>(request: &'r HttpRequest, name: &str) -> Option<&'r str> {
+fn only<'r>(request: &'r HttpRequest, name: &HeaderName) -> Option<&'r str> {
     let mut lines = request.headers().get_all(name);
     let line = lines.next()?.to_str().ok()?;
     lines.next().is_none().then_some(line)
@@ -32,7 +37,7 @@ fn only<'r>(request: &'r HttpRequest, name: &str) -> Option<&'r str> {
 
 /// `tracestate`, whose lines are one list (§3.3).
 fn states(request: &HttpRequest) -> Option<String> {
-    let lines = request.headers().get_all("tracestate");
+    let lines = request.headers().get_all(&TRACESTATE);
     let lines: Vec<_> = lines.map_while(|line| line.to_str().ok()).collect();
     (!lines.is_empty()).then(|| lines.join(","))
 }
