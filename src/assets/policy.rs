@@ -6,10 +6,9 @@
 //! # Why styles have no hashes
 //! Frameworks write styles into the page while it runs. A hash would switch `'unsafe-inline'` off (CSP §6.7.3.2).
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use html5gum::{DefaultEmitter, Token, Tokenizer};
-use sha2::{Digest as _, Sha256};
+
+use crate::page;
 
 /// Most hashes that a policy names: a header has limits.
 const MOST: usize = 64;
@@ -61,7 +60,7 @@ struct Found {
 
 impl Found {
     fn add(&mut self, text: &[u8]) {
-        let hash = format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text)));
+        let hash = page::source(text);
         if !self.hashes.contains(&hash) && self.hashes.len() < MOST {
             self.hashes.push(hash);
         }
@@ -96,9 +95,7 @@ pub(super) fn policy(scripts: &str, framed: &[String]) -> String {
 mod tests {
     use super::*;
 
-    fn hash(text: &str) -> String {
-        format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text)))
-    }
+    use page::source as hash;
 
     #[test]
     fn scripts_of_the_page_are_allowed_by_what_they_say() {

@@ -1,8 +1,5 @@
 //! What the audit says of sessions that begin and end here.
 
-use log::kv::{ToValue as _, Value};
-use log::{Level, Record};
-
 use crate::request::Ctx;
 use crate::session::Session;
 
@@ -10,17 +7,10 @@ use crate::session::Session;
 pub(super) fn audit(ctx: &Ctx<'_>, session: &Session, what: &str) {
     let telling = ctx.bff.configured.load().telling;
     let id = session.id.short();
-    let subject = telling.subject.told(&session.subject);
-    let mut fields: Vec<(&str, Value<'_>)> = vec![("session", id.to_value())];
-    if let Some(subject) = &subject {
-        fields.push(("subject", subject.to_value()));
+    match telling.subject.told(&session.subject) {
+        None => log::info!(target: "sealgate::audit", session = id; "{what}"),
+        Some(subject) => {
+            log::info!(target: "sealgate::audit", session = id, subject = subject; "{what}");
+        }
     }
-    log::logger().log(
-        &Record::builder()
-            .level(Level::Info)
-            .target("sealgate::audit")
-            .key_values(&fields)
-            .args(format_args!("{what}"))
-            .build(),
-    );
 }

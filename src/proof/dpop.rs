@@ -54,7 +54,7 @@ impl Dpop {
             && claims.get("iat").is_some_and(Value::is_number)
             && request
                 .token
-                .is_none_or(|token| says("ath") == Some(&*digest(token)));
+                .is_none_or(|token| says("ath") == Some(&*ath(token)));
         let jti = says("jti").filter(|jti| (1..=LONGEST_JTI).contains(&jti.len()));
         let jti = jti.filter(|_| fits).ok_or(Refused)?.to_owned();
         Ok(Self {
@@ -74,8 +74,8 @@ fn nonce(claims: &Map<String, Value>) -> Result<Option<String>, Refused> {
     }
 }
 
-/// `ath`: the hash of the access token.
-fn digest(token: &str) -> String {
+/// `ath`: the hash of an access token's characters (RFC 9449 §4.2).
+pub fn ath(token: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(token))
 }
 
@@ -127,7 +127,7 @@ mod tests {
     fn claims() -> Value {
         json!({
             "htm": "GET", "htu": "https://shop.example.com/api/a%20b", "iat": 7, "jti": "j", "nonce": "n",
-            "ath": digest(TOKEN),
+            "ath": ath(TOKEN),
         })
     }
 
@@ -155,7 +155,7 @@ mod tests {
             ("nonce", json!(7)),
             ("nonce", Value::Null),
             ("ath", json!("")),
-            ("ath", json!(digest("other"))),
+            ("ath", json!(ath("other"))),
             ("ath", Value::Null),
         ] {
             let mut claims = claims();

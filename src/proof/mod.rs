@@ -19,7 +19,7 @@ mod sealed_time;
 #[cfg(test)]
 pub(crate) mod samples;
 
-pub use dpop::{Dpop, Proven};
+pub use dpop::{Dpop, Proven, ath};
 pub use jws::{Proof, Refused, claims_of};
 pub use key::{KEY_BYTES, PublicKey};
 pub use sealed_time::{Age, SealedTime};

@@ -3,19 +3,17 @@
 use std::fmt;
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::{AUTHORIZATION, InvalidHeaderValue, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri};
 use openidconnect::AccessToken;
 use ring::error::Unspecified;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
 use super::key::ProofKey;
 use super::prover::{Prover, origin};
 use crate::keyring::Kid;
 use crate::oidc::challenge;
+use crate::proof;
 
 /// The header of a proof.
 pub(super) const DPOP: HeaderName = HeaderName::from_static("dpop");
@@ -46,11 +44,8 @@ impl Authorization {
         let (scheme, bound) = match token_type {
             // RFC 6750 §2.1.
             TokenType::Bearer => ("Bearer", None),
-            // RFC 9449 §7.1, §4.2: the hash is of the token's ASCII characters.
-            TokenType::Dpop(kid) => {
-                let ath = URL_SAFE_NO_PAD.encode(Sha256::digest(token));
-                ("DPoP", Some((kid, ath.into())))
-            }
+            // RFC 9449 §7.1
+            TokenType::Dpop(kid) => ("DPoP", Some((kid, proof::ath(token).into()))),
         };
         let mut value = HeaderValue::try_from(format!("{scheme} {token}"))?;
         value.set_sensitive(true);
