@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::support::process::{Server, eventually};
 use crate::support::upstream::RawUpstream;
-use crate::support::{ORIGIN, Request, Site};
+use crate::support::{Browser, ORIGIN, Request, Site};
 
 const PARENT: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -50,6 +50,14 @@ fn lines_about(server: &Server, path: &str) -> Vec<Value> {
 #[track_caller]
 fn line_about(server: &Server, path: &str) -> Value {
     eventually(path, || lines_about(server, path).into_iter().next())
+}
+
+/// A claim of whoever is signed in.
+fn claim(browser: &mut Browser, name: &str) -> String {
+    let claims = browser.fetch("GET", "/bff/user").json();
+    let mut claims = claims.as_array().unwrap().iter();
+    let claim = claims.find(|claim| claim["type"] == name).unwrap();
+    claim["value"].as_str().unwrap().to_owned()
 }
 
 fn get(path: &str) -> Request {
@@ -175,20 +183,8 @@ fn the_identity_provider_is_told_both() {
     let site = Site::with(ORIGIN, "", &tables);
     let server = site.serve();
     let mut browser = site.signed_in(&server);
-    let logout = browser.fetch("GET", "/bff/user").json();
-    let logout = logout
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|claim| claim["type"] == "bff:logout_url")
-        .unwrap();
-    let sid = logout["value"]
-        .as_str()
-        .unwrap()
-        .split("sid=")
-        .nth(1)
-        .unwrap()
-        .to_owned();
+    let logout = claim(&mut browser, "bff:logout_url");
+    let sid = logout.split("sid=").nth(1).unwrap();
     let request = browser.send(
         Request::new("GET", &format!("/bff/logout?sid={sid}"))
             .header("traceparent", PARENT)
@@ -251,16 +247,7 @@ fn each_request_has_a_line_once_its_answer_is_sent() {
     assert!(!line.to_string().contains("secret"), "{line}");
 
     // A session is told by eight characters, and a claim by its name: also where it is not the user's own.
-    let sub = browser.fetch("GET", "/bff/user").json();
-    let sub = sub
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|claim| claim["type"] == "sub")
-        .unwrap()["value"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let sub = claim(&mut browser, "sub");
     assert_eq!(
         browser.fetch("GET", &format!("/own/{sub}/orders/7")).status,
         200
@@ -318,16 +305,7 @@ fn lines_tell_who_is_signed_in_only_as_configured() {
         let site = Site::with(ORIGIN, "", &tables);
         let server = site.serve();
         let mut browser = site.signed_in(&server);
-        let sub = browser.fetch("GET", "/bff/user").json();
-        let sub = sub
-            .as_array()
-            .unwrap()
-            .iter()
-            .find(|claim| claim["type"] == "sub")
-            .unwrap()["value"]
-            .as_str()
-            .unwrap()
-            .to_owned();
+        let sub = claim(&mut browser, "sub");
         let line = line_about(&server, "/bff/user");
         let log = server.process.stderr.text();
         let audit = log

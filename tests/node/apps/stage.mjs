@@ -4,11 +4,12 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { cp, mkdtemp, rm, symlink } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+
+import { listens } from '../lib/ports.mjs';
 
 const START_MS = 120_000;
 
@@ -58,11 +59,6 @@ export async function run(t, dir, port, program, args) {
   }
   throw new Error(`${program} does not listen on ${port}:\n${server.output}`);
 }
-
-const listens = (port) => new Promise((resolve) => {
-  const socket = connect(port, '127.0.0.1', () => { socket.destroy(); resolve(true); });
-  socket.on('error', () => resolve(false));
-});
 
 /** The tables of a route that answers pages. */
 export const pages = (port, more = '') => `

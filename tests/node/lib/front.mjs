@@ -2,10 +2,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import { listens } from './ports.mjs';
 import { program } from './programs.mjs';
 
 const DEPLOY = new URL('../../../src/server/deploy/', import.meta.url);
@@ -102,20 +102,8 @@ export async function startFront(name, { dir: scratch, ...at }) {
     },
   };
   for (const deadline = Date.now() + START_MS; Date.now() < deadline && !exit; await sleep(50)) {
-    if (await takesConnections(at.front)) return front;
+    if (await listens(at.front)) return front;
   }
   await front.stop();
   throw new Error(`${name} does not start (${JSON.stringify(exit)})\n${output}`);
-}
-
-async function takesConnections(port) {
-  const socket = connect({ host: '127.0.0.1', port });
-  try {
-    await once(socket, 'connect');
-    return true;
-  } catch {
-    return false;
-  } finally {
-    socket.destroy();
-  }
 }

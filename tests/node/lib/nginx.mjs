@@ -2,10 +2,10 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import { listens } from './ports.mjs';
 import { program } from './programs.mjs';
 import { eventually } from './waiting.mjs';
 
@@ -81,20 +81,8 @@ export async function startNginx({ backend = '', http = () => '', server = '', l
     },
   };
   for (const deadline = Date.now() + START_MS; Date.now() < deadline && !exit; await sleep(30)) {
-    if (await answers(options.port)) return nginx;
+    if (await listens(options.port)) return nginx;
   }
   await nginx.stop();
   throw new Error(`nginx does not start (${JSON.stringify(exit)})\n${await nginx.log()}`);
-}
-
-async function answers(port) {
-  const socket = connect({ host: '127.0.0.1', port });
-  try {
-    await once(socket, 'connect');
-    return true;
-  } catch {
-    return false;
-  } finally {
-    socket.destroy();
-  }
 }

@@ -1,6 +1,6 @@
 // Free loopback ports, for programs that must be told theirs.
 import { once } from 'node:events';
-import { createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 
 /** Below the ports that systems give to outgoing connections: between the search and the program's start none takes one. */
 const FIRST = 10_000;
@@ -32,4 +32,17 @@ async function isFree(port) {
   }
   await once(server.close(), 'close');
   return true;
+}
+
+/** Whether somebody takes connections there. */
+export async function listens(port) {
+  const socket = connect({ host: '127.0.0.1', port });
+  try {
+    await once(socket, 'connect');
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.destroy();
+  }
 }
