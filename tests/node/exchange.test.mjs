@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { jwtPart, TOKEN_EXCHANGE } from './lib/op.mjs';
+import { TOKEN_EXCHANGE } from './lib/exchange.mjs';
+import { jwtPart } from './lib/op.mjs';
 import { passSignIn } from './lib/person.mjs';
 import { assertCleanEnd, assertNothingLeaked, refreshes, setScene } from './lib/scene.mjs';
 import { metricsOf, total } from './lib/sealgate.mjs';

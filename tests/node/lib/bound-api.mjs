@@ -8,17 +8,21 @@ import { calculateJwkThumbprint, createRemoteJWKSet, EmbeddedJWK, jwtVerify } fr
 
 import { RESOURCE } from './op.mjs';
 
-/** Starts the API on a free loopback port. It wants the newest `nonce`, which the story may change. */
+/**
+ * Starts the API on a free loopback port. It wants the newest `nonce`, which the story may change, and none of the tokens that
+ * the story has `refused`.
+ */
 export async function startBoundApi({ op }) {
-  const api = { nonce: 'first', received: [] };
+  const api = { nonce: 'first', received: [], refused: new Set() };
   const keys = createRemoteJWKSet(new URL(`${op.issuer}/jwks`));
   const seen = new Set();
   const server = createServer(async (req, res) => {
     const chunks = [];
     for await (const chunk of req) chunks.push(chunk);
     const body = Buffer.concat(chunks).toString();
-    const refusal = await verify(req).then(() => undefined, (error) => error);
-    api.received.push({ method: req.method, url: req.url, body, refusal: refusal?.message });
+    const seenAs = {};
+    const refusal = await verify(req, seenAs).then(() => undefined, (error) => error);
+    api.received.push({ method: req.method, url: req.url, body, refusal: refusal?.message, ...seenAs });
     res.setHeader('dpop-nonce', api.nonce);
     if (refusal) {
       const error = refusal.message === 'nonce' ? 'use_dpop_nonce' : 'invalid_token';
@@ -28,30 +32,31 @@ export async function startBoundApi({ op }) {
     res.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ url: req.url, body }));
   });
 
-  async function verify(req) {
+  async function verify(req, seenAs) {
     const [scheme, token] = (req.headers.authorization ?? '').split(' ');
     if (scheme !== 'DPoP') throw new Error('no token that is bound to a key');
     const { payload: claims } = await jwtVerify(token, keys, { issuer: op.issuer, audience: RESOURCE });
     const { payload, protectedHeader } = await jwtVerify(req.headers.dpop ?? '', EmbeddedJWK, {
       typ: 'dpop+jwt', algorithms: ['ES256'], maxTokenAge: 60, clockTolerance: 5,
     });
-    const bound = claims.cnf?.jkt === await calculateJwkThumbprint(protectedHeader.jwk);
-    if (!bound) throw new Error('another key');
+    seenAs.jkt = await calculateJwkThumbprint(protectedHeader.jwk);
+    if (claims.cnf?.jkt !== seenAs.jkt) throw new Error('another key');
     if (payload.htm !== req.method || payload.htu !== `${api.url}${req.url.split('?')[0]}`) throw new Error('another request');
     if (payload.ath !== createHash('sha256').update(token).digest('base64url')) throw new Error('another token');
     if (seen.has(payload.jti)) throw new Error('it came before');
     seen.add(payload.jti);
     if (payload.nonce !== api.nonce) throw new Error('nonce');
+    if (api.refused.has(token)) throw new Error('a token that has ended');
   }
 
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   return Object.assign(api, {
     url: `http://127.0.0.1:${server.address().port}`,
-    /** Why requests were refused since the last time that somebody asked. */
-    refusals() {
-      return api.received.splice(0).map(({ refusal }) => refusal).filter(Boolean);
-    },
+    /** What came since the last time that somebody asked. */
+    taken: () => api.received.splice(0),
+    /** Why requests were refused since then. */
+    refusals: () => api.taken().map(({ refusal }) => refusal).filter(Boolean),
     async stop() {
       server.closeAllConnections();
       server.close();

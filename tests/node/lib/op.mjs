@@ -1,4 +1,4 @@
-// A certified OpenID Provider (npm `oidc-provider`) on plain-HTTP loopback, watched from inside.
+// A certified OpenID Provider (npm `oidc-provider`) on loopback, watched from inside.
 //
 // The stories start one each. It is unmodified but for its settings: sealgate meets the library's own endpoints,
 // pages and rules. What it minted is written down, so that a story can search for it in what a browser saw.
@@ -10,20 +10,19 @@
 // - an own key for each start: a fixed `kid` with other keys behind it would poison a client's JWKS cache.
 import { once } from 'node:events';
 import { createServer } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import Provider from 'oidc-provider';
 
+import { exchange, TOKEN_EXCHANGE } from './exchange.mjs';
 import { POLICIES, Rotation } from './rotation.mjs';
 
 /** The API as a resource (RFC 8707); access tokens for it are JWTs. */
 export const RESOURCE = 'urn:stories:api';
 /** The only account: any login name works in the provider's own login page, with any password. */
 export const ACCOUNT = { name: 'Ada Lovelace', email: 'ada@example.org', email_verified: true };
-/** RFC 8693 §2.1, §3. */
-export const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange';
-const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token';
 /** The scope that the API wants. */
 export const API_SCOPE = 'orders.read';
 
@@ -44,6 +43,10 @@ export const API_SCOPE = 'orders.read';
  * @param {string[]} [options.exchanges] audiences for which it exchanges access tokens (RFC 8693); others are `invalid_target`
  * @param {boolean} [options.hasKey] whether the client authenticates with a key, and must push its requests
  * @param {boolean} [options.dpop] whether tokens must be bound to a key of the client, whose proofs must have a nonce
+ * @param {object} [options.client] more of the client's registration
+ * @param {object} [options.features] more of the provider's features
+ * @param {'RS256'|'ES256'} [options.algorithm] what it signs with
+ * @param {{cert: string, key: string}} [options.tls] PEM: it speaks TLS, and lets clients show a certificate
  * @param {boolean} [options.backchannel] whether it tells the application's `/bff/backchannel` of the ends of sessions
  */
 export async function startOp({
@@ -61,12 +64,17 @@ export async function startOp({
   exchanges = [],
   hasKey = false,
   dpop = false,
+  client = {},
+  features = {},
+  algorithm = 'RS256',
+  tls,
   host = '127.0.0.1',
 }) {
-  const server = createServer();
+  // A certificate that nobody vouches for is not turned away here: which one is whose is up to the provider.
+  const server = tls ? createTlsServer({ ...tls, requestCert: true, rejectUnauthorized: false }) : createServer();
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  const issuer = `http://${host}:${server.address().port}`;
+  const issuer = `${tls ? 'https' : 'http'}://${host}:${server.address().port}`;
   const clientSecret = randomBytes(24).toString('base64url');
 
   const op = {
@@ -74,7 +82,7 @@ export async function startOp({
     clientId,
     clientSecret,
     /** What the client signs with, if it has no secret. */
-    clientKey: hasKey ? generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ type: 'pkcs8', format: 'pem' }) : undefined,
+    clientKey: hasKey ? newClientKey() : undefined,
     accessTokenSeconds,
     extraClaims,
     idClaims,
@@ -92,19 +100,21 @@ export async function startOp({
     codes: [],
   };
 
-  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const { privateKey } = generateKeyPairSync(...(algorithm === 'RS256' ? ['rsa', { modulusLength: 2048 }] : ['ec', { namedCurve: 'P-256' }]));
   const kid = randomBytes(8).toString('base64url');
-  const resourceServer = () => ({
+  const resourceServer = (audience) => ({
     scope: API_SCOPE,
-    audience: RESOURCE,
+    audience,
     accessTokenFormat: 'jwt',
     accessTokenTTL: op.accessTokenSeconds,
-    jwt: { sign: { alg: 'RS256' } },
+    jwt: { sign: { alg: algorithm } },
   });
 
   const spending = new Rotation(rotation);
-  const provider = new Provider(issuer, {
-    adapter: spending.adapter(),
+  const adapter = spending.adapter();
+  const cookieKey = randomBytes(24).toString('base64url');
+  const settings = () => ({
+    adapter,
     clients: [{
       client_id: clientId,
       ...(hasKey ? {
@@ -115,6 +125,7 @@ export async function startOp({
       } : { client_secret: clientSecret, token_endpoint_auth_method: 'client_secret_basic' }),
       grant_types: ['authorization_code', 'refresh_token', ...(exchanges.length ? [TOKEN_EXCHANGE] : [])],
       response_types: ['code'],
+      id_token_signed_response_alg: algorithm,
       redirect_uris: [`${origin}${basePath}/callback`],
       post_logout_redirect_uris: [`${origin}${basePath}/logged-out`],
       ...(dpop ? { dpop_bound_access_tokens: true } : {}),
@@ -122,11 +133,12 @@ export async function startOp({
         backchannel_logout_uri: `${origin}${basePath}/backchannel`,
         backchannel_logout_session_required: true,
       } : {}),
+      ...client,
     }],
-    jwks: { keys: [{ ...privateKey.export({ format: 'jwk' }), kid, use: 'sig', alg: 'RS256' }] },
+    jwks: { keys: [{ ...privateKey.export({ format: 'jwk' }), kid, use: 'sig', alg: algorithm }] },
     // Expired is expired: the API below asks the provider whether a token lives.
     clockTolerance: 0,
-    cookies: { keys: [randomBytes(24).toString('base64url')] },
+    cookies: { keys: [cookieKey] },
     scopes: ['openid', API_SCOPE],
     claims: { openid: ['sub'], profile: ['name', 'note'], email: ['email', 'email_verified'] },
     conformIdTokenClaims: false,
@@ -163,16 +175,22 @@ export async function startOp({
         enabled: true,
         defaultResource: async (_ctx, _client, oneOf) => oneOf ?? (defaultResource ? RESOURCE : undefined),
         useGrantedResource: async () => accessTokens === 'jwt',
-        getResourceServerInfo: async () => resourceServer(),
+        getResourceServerInfo: async () => resourceServer(RESOURCE),
       },
+      ...features,
     },
   });
   const faults = [];
-  provider.on('server_error', (_ctx, error) => faults.push(error));
-  if (exchanges.length) exchange(provider, exchanges, op);
-  provider.use(watch(op));
-  if (refreshTokens) provider.use(dressed(refreshTokens));
-  server.on('request', provider.callback());
+  let provider;
+  const start = () => {
+    provider = new Provider(issuer, settings());
+    provider.on('server_error', (_ctx, error) => faults.push(error));
+    if (exchanges.length) exchange(provider, exchanges, resourceServer);
+    provider.use(watch(op));
+    if (refreshTokens) provider.use(dressed(refreshTokens));
+    server.removeAllListeners('request').on('request', provider.callback());
+  };
+  start();
   server.on('connection', (socket) => { if (op.isDown) socket.destroy(); });
 
   return Object.assign(op, {
@@ -208,6 +226,8 @@ export async function startOp({
     comeBack() {
       op.isDown = false;
     },
+    /** Starts again with what it has stored: its nonces are others, and it asks for the client's keys anew. */
+    restart: start,
     async stop() {
       server.closeAllConnections();
       server.close();
@@ -217,27 +237,8 @@ export async function startOp({
   });
 }
 
-/** RFC 8693, as a grant of one's own: the library has none. */
-function exchange(provider, audiences, op) {
-  const handler = async (ctx) => {
-    const { client, params } = ctx.oidc;
-    const refuse = (status, error) => Object.assign(ctx, { status, body: { error } });
-    const subject = await provider.AccessToken.find(params.subject_token);
-    if (params.subject_token_type !== ACCESS_TOKEN) return refuse(400, 'invalid_request');
-    if (!subject || subject.clientId !== client.clientId) return refuse(400, 'invalid_grant');
-    if (!audiences.includes(params.audience)) return refuse(400, 'invalid_target');
-    const token = new provider.AccessToken({ client, accountId: subject.accountId, grantId: subject.grantId, gty: 'token-exchange', scope: API_SCOPE });
-    token.resourceServer = new provider.ResourceServer(params.audience, {
-      scope: API_SCOPE, audience: params.audience, accessTokenFormat: 'jwt', accessTokenTTL: op.accessTokenSeconds, jwt: { sign: { alg: 'RS256' } },
-    });
-    ctx.body = {
-      access_token: await token.save(), issued_token_type: ACCESS_TOKEN, token_type: 'Bearer', expires_in: token.expiration, scope: token.scope,
-    };
-    return undefined;
-  };
-  const parameters = ['subject_token', 'subject_token_type', 'requested_token_type', 'audience', 'resource', 'scope'];
-  provider.registerGrantType(TOKEN_EXCHANGE, handler, parameters, ['audience', 'resource']);
-}
+/** A key for a client, as a file holds it. */
+export const newClientKey = () => generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ type: 'pkcs8', format: 'pem' });
 
 /** The decoded part of a JWT, or nothing if the token is opaque. */
 export function jwtPart(token, index) {

@@ -54,7 +54,7 @@ export async function setScene(t, {
 
   const address = `${scheme}://127.0.0.1:${port}`;
   const names = cookieNames('shop', { tls });
-  return { tls, keys: `${dir}/keys`, origin, address, certificate, op, api, sealgate, browser, names };
+  return { dir, tls, keys: `${dir}/keys`, origin, address, certificate, op, api, sealgate, browser, names };
 }
 
 /** The refresh tokens that were presented, in order, with the provider's verdicts. */
