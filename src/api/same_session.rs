@@ -4,15 +4,17 @@
 //! Tabs of one browser share its cookies. If somebody else signs in in another tab, a page goes on showing the first person's
 //! data, and what it sends would be done in the name of the second.
 
+use actix_web::http::header::HeaderName;
+
 use crate::problem::Problem;
 use crate::request::Ctx;
 
 /// Its name.
-pub const HEADER: &str = "x-sealgate-session";
+pub const HEADER: HeaderName = HeaderName::from_static("x-sealgate-session");
 
 /// Refuses a request that means another session. Where nobody is signed in, the route says what becomes of it.
 pub(super) fn check(ctx: &Ctx<'_>) -> Result<(), Problem> {
-    let Some(meant) = ctx.request.headers().get(HEADER) else {
+    let Some(meant) = ctx.request.headers().get(&HEADER) else {
         return Ok(());
     };
     match ctx.caller.session() {

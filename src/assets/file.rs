@@ -9,8 +9,9 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
+use actix_web::http::header::{HeaderValue, HttpDate, TryIntoHeaderValue as _};
 use actix_web::web;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -72,7 +73,14 @@ pub(super) struct Form {
 pub(super) struct Entry {
     pub(super) name: String,
     pub(super) bare: Form,
-    pub(super) modified_at: Option<SystemTime>,
+    pub(super) media_type: &'static str,
+    pub(super) modified_at: Option<HttpDate>,
+    /// The same as `Last-Modified` says it.
+    pub(super) last_modified: Option<HeaderValue>,
+    /// Whether the name changes with the content.
+    pub(super) is_hashed: bool,
+    /// Whether a coding that does not lie beside it is made here.
+    pub(super) is_worth_coding: bool,
     /// The coded forms that lie beside it.
     beside: [Option<Form>; 3],
     /// Coded here; `None` inside if that would save nothing.
@@ -100,18 +108,24 @@ impl Entry {
             let form = Form::load(path.filter(|path| is_inside(path))?).ok()?;
             (form.stamp.modified_at + SAME_BUILD >= bare.stamp.modified_at).then_some(form)
         });
-        let is_page = path::content_type(&name).starts_with("text/html");
+        let media_type = path::content_type(&name);
+        let is_page = media_type.starts_with("text/html");
         let scripts = match &bare.kept {
             Some(page) if is_page => policy::inline_scripts(page),
             _ => String::new(),
         };
         let modified_at = u64::try_from(bare.stamp.modified_at)
             .ok()
-            .filter(|seconds| *seconds > 0);
+            .filter(|seconds| *seconds > 0)
+            .map(|seconds| HttpDate::from(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)));
         Ok(Self {
+            media_type,
+            modified_at,
+            last_modified: modified_at.and_then(|date| date.try_into_value().ok()),
+            is_hashed: path::is_hashed(&name),
+            is_worth_coding: (WORTH_CODING..=MOST_CODED).contains(&bare.len)
+                && path::is_text(media_type),
             name,
-            modified_at: modified_at
-                .map(|seconds| SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds)),
             bare,
             beside,
             coded: Default::default(),
@@ -151,12 +165,7 @@ impl Entry {
 
     /// Whether it comes in more than one form.
     pub(super) fn varies(&self) -> bool {
-        self.is_worth_coding() || self.beside.iter().any(Option::is_some)
-    }
-
-    /// Whether a coding that does not lie beside it is made here.
-    pub(super) fn is_worth_coding(&self) -> bool {
-        (WORTH_CODING..=MOST_CODED).contains(&self.bare.len) && path::is_text(&self.name)
+        self.is_worth_coding || self.beside.iter().any(Option::is_some)
     }
 
     /// The bytes in this coding, if they were made.

@@ -29,8 +29,9 @@ use std::sync::Arc;
 use actix_web::body::{BoxBody, MessageBody as _, SizedStream};
 use actix_web::http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_SECURITY_POLICY,
-    CONTENT_TYPE, ETAG, EntityTag, HeaderMap, HeaderName, HeaderValue, HttpDate, IfModifiedSince,
-    IfNoneMatch, LAST_MODIFIED, REFERRER_POLICY, TryIntoHeaderValue, VARY, X_CONTENT_TYPE_OPTIONS,
+    CONTENT_TYPE, ETAG, EntityTag, HeaderMap, HeaderName, HeaderValue, IfModifiedSince,
+    IfNoneMatch, LAST_MODIFIED, REFERRER_POLICY, TryIntoHeaderValue as _, VARY,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
@@ -84,7 +85,7 @@ pub async fn serve(
     let selected = select(request, &entry).await?;
     let mut response = answer(request, &entry, &selected).await?;
     let headers = response.headers_mut();
-    describe(headers, &entry, selected.coding);
+    describe(headers, &entry, selected.tag);
     let vary: &[&str] = match (is_fallback, entry.varies()) {
         (true, true) => &["Accept, Sec-Fetch-Mode, Accept-Encoding"],
         (true, false) => &["Accept, Sec-Fetch-Mode"],
@@ -207,7 +208,7 @@ async fn has(entry: &Arc<Entry>, coding: Coding) -> Result<bool, Problem> {
     if entry.form_beside(coding).is_some() {
         return Ok(true);
     }
-    if !entry.is_worth_coding() {
+    if !entry.is_worth_coding {
         return Ok(false);
     }
     if entry.coded(coding).is_none() {
@@ -253,10 +254,7 @@ async fn answer(
     let body = body(entry, selected.coding, (from, len), is_head).await?;
     let mut response = HttpResponse::new(StatusCode::OK).set_body(body);
     let headers = response.headers_mut();
-    headers.insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static(path::content_type(&entry.name)),
-    );
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(entry.media_type));
     if let Some(coding) = selected.coding {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
     }
@@ -278,26 +276,23 @@ fn is_known(request: &HttpRequest, entry: &Entry, tag: &EntityTag) -> bool {
         None => {
             let since = request.get_header::<IfModifiedSince>();
             let since = since.map(|IfModifiedSince(date)| date);
-            let modified = entry.modified_at.map(HttpDate::from);
             since
-                .zip(modified)
+                .zip(entry.modified_at)
                 .is_some_and(|(since, modified)| modified <= since)
         }
     }
 }
 
 /// What every answer with this file says of it, a 304 too.
-fn describe(headers: &mut HeaderMap, entry: &Entry, coding: Option<Coding>) {
-    let tag = EntityTag::new_strong(entry.tag(coding));
+fn describe(headers: &mut HeaderMap, entry: &Entry, tag: EntityTag) {
     if let Ok(tag) = tag.try_into_value() {
         headers.insert(ETAG, tag);
     }
-    let modified = entry.modified_at.map(HttpDate::from);
-    if let Some(Ok(modified)) = modified.map(TryIntoHeaderValue::try_into_value) {
-        headers.insert(LAST_MODIFIED, modified);
+    if let Some(modified) = &entry.last_modified {
+        headers.insert(LAST_MODIFIED, modified.clone());
     }
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    let control = if path::is_hashed(&entry.name) {
+    let control = if entry.is_hashed {
         "public, max-age=31536000, immutable"
     } else {
         "no-cache"

@@ -153,9 +153,8 @@ pub(super) fn content_type(name: &str) -> &'static str {
     }
 }
 
-/// Whether a coding makes a file of this name smaller.
-pub(super) fn is_text(name: &str) -> bool {
-    let media_type = content_type(name);
+/// Whether a coding makes a file of this media type smaller.
+pub(super) fn is_text(media_type: &str) -> bool {
     media_type.starts_with("text/")
         || media_type.contains("json")
         || media_type.contains("xml")

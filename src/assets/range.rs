@@ -5,7 +5,7 @@
 //! are not bytes.
 
 use actix_web::http::Method;
-use actix_web::http::header::{EntityTag, HttpDate, IfRange, Range};
+use actix_web::http::header::{EntityTag, IfRange, Range};
 use actix_web::{HttpMessage as _, HttpRequest};
 
 use super::file::Entry;
@@ -35,7 +35,7 @@ pub(super) fn wanted(request: &HttpRequest, entry: &Entry, tag: &EntityTag) -> P
         None => !request.headers().contains_key("if-range"),
         Some(IfRange::EntityTag(known)) => known.strong_eq(tag),
         // An equal date, and no later one.
-        Some(IfRange::Date(date)) => entry.modified_at.map(HttpDate::from) == Some(date),
+        Some(IfRange::Date(date)) => entry.modified_at == Some(date),
     };
     match &ranges[..] {
         [range] if is_same => match range.to_satisfiable_range(entry.bare.len) {

@@ -45,6 +45,8 @@ const MAX_EXCHANGED_TOKENS: usize = 20_000;
 #[derive(Debug)]
 pub struct Provider {
     settings: ClientSettings,
+    /// The origin of the issuer. `None` if the issuer is not a URL.
+    issuer_origin: Option<String>,
     clock: Clock,
     known: Arc<ArcSwapOption<Known>>,
     discovery: Arc<Gate>,
@@ -75,11 +77,16 @@ pub struct Reminders {
     pub no_refresh_token: Seldom,
 }
 
+fn origin(url: &Url) -> String {
+    url.origin().ascii_serialization()
+}
+
 impl Provider {
     /// Nothing is fetched until it is needed.
     pub fn new(settings: ClientSettings, clock: Clock) -> Self {
         Self {
             prover: Arc::new(Prover::new(settings.issuer.clone(), clock.clone())),
+            issuer_origin: Url::parse(&settings.issuer).ok().as_ref().map(origin),
             settings,
             clock,
             known: Arc::default(),
@@ -127,16 +134,12 @@ impl Provider {
 
     /// Where its pages are: the origin of the issuer, and that of the authorization endpoint as soon as it is known.
     pub fn origins(&self) -> Vec<String> {
-        let issuer = Url::parse(&self.settings.issuer).ok();
         let known = self.known.load();
         let endpoint = known
             .as_ref()
-            .map(|known| known.metadata.authorization_endpoint.clone());
-        let mut origins: Vec<_> = [issuer, endpoint]
-            .into_iter()
-            .flatten()
-            .map(|url| url.origin().ascii_serialization())
-            .collect();
+            .map(|known| origin(&known.metadata.authorization_endpoint));
+        let issuer = self.issuer_origin.clone();
+        let mut origins: Vec<_> = issuer.into_iter().chain(endpoint).collect();
         origins.dedup();
         origins
     }

@@ -47,7 +47,8 @@ async fn answer(request: HttpRequest, body: web::Payload) -> HttpResponse {
     let in_flight = sent::InFlight::begin(bff);
     // Every log line from here on says which request it is about, those of the answer's body too.
     let scope = scope::of(&request, &view.configured.trusted_proxies);
-    let served = async {
+    // Pinned here, because it would be copied into what wraps it.
+    let served = std::pin::pin!(async {
         log::debug!(method = request.method().as_str(); "request");
         let arrival = Arrival::of(&request, scope.clone());
         let (ctx, answer) = match enter(&request, &arrival, bff, &view) {
@@ -59,9 +60,9 @@ async fn answer(request: HttpRequest, body: web::Payload) -> HttpResponse {
         };
         // 9 Headers and cookies; a problem becomes an answer.
         response::finish(&request, &arrival, ctx, answer, &view.configured, bff)
-    };
+    });
     let (answer, line) = scope.clone().around(served).await;
-    sent::until_sent(answer, in_flight.telling(line), scope)
+    sent::until_sent(answer, in_flight.telling(line), scope.clone())
 }
 
 /// Steps 1 and 2: who asks whom.

@@ -72,7 +72,7 @@ pub(super) fn cookies(headers: &mut HeaderMap, cookies: &SetCookies) {
 /// Tells the client which session it talks with.
 pub(super) fn session(headers: &mut HeaderMap, mark: &str) {
     if let Ok(mark) = HeaderValue::try_from(mark) {
-        headers.insert(HeaderName::from_static(api::SESSION_HEADER), mark);
+        headers.insert(api::SESSION_HEADER, mark);
     }
 }
 
