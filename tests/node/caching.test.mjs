@@ -15,6 +15,7 @@ import { startOp } from './lib/op.mjs';
 import { passSignIn } from './lib/person.mjs';
 import { freePorts } from './lib/ports.mjs';
 import { scratch, startSealgate, sweep } from './lib/sealgate.mjs';
+import { HANGS_MS } from './lib/waiting.mjs';
 
 /** What an API might say of an answer; the first says nothing. */
 const CONTROLS = ['', 'public', 'public, max-age=60', 'max-age=60', 's-maxage=60', 'must-revalidate, max-age=60'];
@@ -32,7 +33,7 @@ add_header X-Cache $upstream_cache_status always;
 `,
 };
 
-test('a cache in front gives nobody the answer or the cookies of another', { timeout: 60_000 }, async (t) => {
+test('a cache in front gives nobody the answer or the cookies of another', { timeout: HANGS_MS }, async (t) => {
   const scene = await setScene(t);
   const { op, ask } = scene;
   const [ada, bob] = [await scene.signIn(), await scene.signIn()];

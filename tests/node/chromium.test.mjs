@@ -149,6 +149,7 @@ test('a person in Chromium', async (t) => {
         });
       }, origin);
       assert.equal(await evil.evaluate(() => document.cookie), '');
+      await settled();
       await evil.close();
       // What needs no script: a form, and a link (which `SameSite=Lax` would let through).
       for (const [way, html] of [
@@ -159,6 +160,7 @@ test('a person in Chromium', async (t) => {
         await tab.goto(url);
         await tab.setContent(html);
         await Promise.all([tab.waitForURL(`${origin}/api/echo/forged-${way}`), tab.click('button')]);
+        await settled();
         await tab.close();
       }
       await settled();
@@ -233,7 +235,7 @@ test('a silent login in a frame', async (t) => {
       frame.remove();
       done(outcome);
     };
-    const patience = setTimeout(() => over({ source: 'nobody' }), 10_000);
+    const patience = setTimeout(() => over({ source: 'nobody' }), 60_000);
     addEventListener('message', ({ origin: from, data }) => over({ ...data, isOurs: from === location.origin }), { once: true });
     frame.src = src;
     document.body.append(frame);

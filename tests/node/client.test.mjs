@@ -5,9 +5,9 @@ import { test } from 'node:test';
 import { openProfile, startChromium } from './lib/chromium.mjs';
 import { ACCOUNT } from './lib/op.mjs';
 import { assertCleanEnd, setScene } from './lib/scene.mjs';
-import { eventually } from './lib/waiting.mjs';
+import { eventually, HANGS_MS } from './lib/waiting.mjs';
 
-test('an app that uses /bff/client.js', { timeout: 120_000 }, async (t) => {
+test('an app that uses /bff/client.js', { timeout: HANGS_MS }, async (t) => {
   const browser = await startChromium(t);
   const scene = await setScene(t, { tls: true, provider: { accessTokens: 'jwt' } });
   const { origin, op, api } = scene;
@@ -109,7 +109,7 @@ test('an app that uses /bff/client.js', { timeout: 120_000 }, async (t) => {
       const { api: call } = await import('/bff/client.js');
       call('/api/echo');
     });
-    await eventually('the login', () => asked);
+    await page.waitForURL((url) => url.pathname === '/bff/login');
     assert.deepEqual(Object.fromEntries(asked.searchParams), { max_age: '300', returnUrl: '/?at=1#x' });
     await page.unroute('**/api/echo');
     await page.unroute('**/bff/login?**');

@@ -6,13 +6,13 @@ import assert from 'node:assert/strict';
 import { createHash, X509Certificate } from 'node:crypto';
 import { get } from 'node:https';
 import { test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 
 import { openDevice } from './lib/chromium.mjs';
 import { rotateKeys } from './lib/keys.mjs';
 import { ACCOUNT } from './lib/op.mjs';
 import { assertCleanEnd, assertNothingLeaked, refreshes, setScene } from './lib/scene.mjs';
-import { metricsOf, scratch, sweep, total } from './lib/sealgate.mjs';
+import { metricsOf, total } from './lib/sealgate.mjs';
+import { eventually } from './lib/waiting.mjs';
 
 const COOKIE = '__Host-shop-device';
 const PARALLEL = 12;
@@ -20,24 +20,15 @@ const PARALLEL = 12;
 test('a session that is bound to its device', async (t) => {
   const scene = await setScene(t, { tls: true, session: { device_binding: 'preferred' } });
   const { origin, op, sealgate, certificate } = scene;
-  const profile = await scratch();
-  t.after(() => sweep(profile));
   const spki = new X509Certificate(certificate.pem).publicKey.export({ type: 'spki', format: 'der' });
-  const { context, answers, settled } = await openDevice(t, profile, createHash('sha256').update(spki).digest('base64'));
+  const { context, answers, settled } = await openDevice(t, createHash('sha256').update(spki).digest('base64'));
   const page = await context.newPage();
   const events = await deviceEvents(context, page);
 
   const cookies = async () => (await context.cookies()).filter(({ domain }) => domain === 'localhost');
   const proof = async () => (await cookies()).find(({ name }) => name === COOKIE)?.value;
   const asked = async (route, outcome = 'ok') => total(await metricsOf(sealgate), 'sealgate_requests_total', { route, outcome });
-  const eventually = async (what, look) => {
-    for (let tries = 0; tries < 200; tries += 1) {
-      const found = await look();
-      if (found) return found;
-      await sleep(50);
-    }
-    throw new Error(`not in time: ${what}\n${JSON.stringify(events, null, 1)}`);
-  };
+  const heard = () => JSON.stringify(events, null, 1);
   /** So many calls of the page at once: their statuses. */
   const call = (count) => page.evaluate((n) => Promise.all(Array.from({ length: n }, async (_, i) => (
     (await fetch(`/api/echo/${i}`, { headers: { 'X-CSRF': '1' } })).status))), count);
@@ -52,12 +43,12 @@ test('a session that is bound to its device', async (t) => {
     await page.waitForURL(`${origin}/?welcome`);
     await page.waitForSelector('body[data-ready=yes]');
     assert.equal(await page.textContent('#who'), ACCOUNT.name);
-    await eventually('the registration', proof);
+    // The cookie comes first: Chromium knows its session only when it has read the answer to the end.
+    const added = await eventually('the registration', () => events.find(({ creationEventDetails }) => creationEventDetails), heard);
+    assert.equal(added.creationEventDetails.fetchResult, 'Success', heard());
     assert.equal(await asked('device'), 1);
     const cookie = (await cookies()).find(({ name }) => name === COOKIE);
     assert.deepEqual([cookie.httpOnly, cookie.secure, cookie.sameSite, cookie.path], [true, true, 'Strict', '/']);
-    const added = events.find(({ creationEventDetails }) => creationEventDetails);
-    assert.equal(added?.creationEventDetails.fetchResult, 'Success', JSON.stringify(events));
     assert.deepEqual(await call(3), [200, 200, 200]);
     assert.equal(await asked('device/refresh'), 0);
   });
@@ -108,7 +99,7 @@ test('a session that is bound to its device', async (t) => {
     await page.goto(`${origin}/`);
     await page.waitForSelector('body[data-ready=yes]');
     assert.equal(await page.textContent('#who'), 'nobody');
-    await eventually('the end', () => events.find(({ terminationEventDetails }) => terminationEventDetails));
+    await eventually('the end', () => events.find(({ terminationEventDetails }) => terminationEventDetails), heard);
     const proofs = await asked('device/refresh');
     assert.deepEqual(await call(2), [401, 401]);
     assert.equal(await asked('device/refresh'), proofs, 'nothing is left to prove');

@@ -16,7 +16,7 @@ import { ACCOUNT, jwtPart, newClientKey } from './lib/op.mjs';
 import { passSignIn, passSignOut } from './lib/person.mjs';
 import { POLICIES } from './lib/rotation.mjs';
 import { assertCleanEnd, assertNothingLeaked, setScene } from './lib/scene.mjs';
-import { eventually } from './lib/waiting.mjs';
+import { eventually, HANGS_MS } from './lib/waiting.mjs';
 
 const CSRF = { 'x-csrf': '1' };
 
@@ -35,7 +35,7 @@ const FAPI2 = {
 
 const kidOf = (pem) => calculateJwkThumbprint(createPublicKey(pem).export({ format: 'jwk' }));
 
-test('FAPI 2.0', { timeout: 120_000 }, async (t) => {
+test('FAPI 2.0', { timeout: HANGS_MS }, async (t) => {
   const scene = await setScene(t, { provider: FAPI2, oidc: { profile: 'fapi2' }, makeApi: startBoundApi });
   const { origin, op, api, browser, sealgate } = scene;
   const get = (path) => browser.fetch(path, { headers: CSRF });

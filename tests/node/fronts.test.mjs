@@ -17,13 +17,14 @@ import { installed } from './lib/programs.mjs';
 import { scratch, startSealgate, sweep } from './lib/sealgate.mjs';
 import { makeCertificate } from './lib/tls.mjs';
 import { noise } from './lib/tokens.mjs';
+import { HANGS_MS } from './lib/waiting.mjs';
 
 const CSRF = { 'x-csrf': '1' };
 /** Envoy is not in Debian: `ENVOY_BIN` says where it is. The others are required. */
 const NAMES = Object.keys(FRONTS).filter((name) => name !== 'envoy' || installed('envoy'));
 
 for (const name of NAMES) {
-  test(`${name} in front`, { timeout: 60_000 }, async (t) => {
+  test(`${name} in front`, { timeout: HANGS_MS }, async (t) => {
     const scene = await behind(t, name);
     const { origin, op, api, browser, log } = scene;
     // About 7.5 KiB of cookies: near the budget.

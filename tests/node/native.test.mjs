@@ -121,9 +121,11 @@ test('an app of a hundred lines signs in through the system browser', async (t) 
     env: { PATH: process.env.PATH, BROWSER: 'true' }, stdio: ['ignore', 'pipe', 'pipe'],
   });
   t.after(() => child.kill());
+  const gone = once(child, 'close');
   let [output, said] = ['', ''];
   child.stdout.setEncoding('utf8').on('data', (text) => { output += text; });
-  const address = new Promise((resolve) => {
+  const address = new Promise((resolve, reject) => {
+    child.on('close', () => reject(new Error(`the app asked for no login: ${said}`)));
     child.stderr.setEncoding('utf8').on('data', (text) => {
       said += text;
       const found = said.match(/Sign in here: (\S+)\n/);
@@ -136,7 +138,7 @@ test('an app of a hundred lines signs in through the system browser', async (t) 
   await browser.open(await address);
   const page = await passSignIn(browser, op);
   assert.match(page.body, /You may close this window/);
-  const [code] = await once(child, 'exit');
+  const [code] = await gone;
   assert.equal(code, 0, said);
   assert.match(JSON.parse(output).url ?? output, /cli/);
   assert.equal(op.tokenCalls('authorization_code').length, 1);

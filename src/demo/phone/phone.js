@@ -62,11 +62,15 @@ async function asOne() {
 
 const WAYS = { three: asThree, one: asOne };
 let way = 'one';
-let loading = false;
+let last = Promise.resolve();
 
-async function load() {
-  if (loading) return;
-  loading = true;
+/** One load at a time: what is asked for meanwhile comes after it. */
+function load() {
+  last = last.then(loadOnce);
+  return last;
+}
+
+async function loadOnce() {
   for (const one of Object.keys(WAYS)) element(`as-${one}`).setAttribute('aria-pressed', String(one === way));
   try {
     const begun = performance.now();
@@ -81,8 +85,6 @@ async function load() {
     text('said', `HTTP ${last.status}\n${partial}\n${JSON.stringify(last.json, null, 2)}`);
   } catch {
     notice('sealgate does not answer. Is it still running?');
-  } finally {
-    loading = false;
   }
 }
 

@@ -286,7 +286,7 @@ function attackFromElsewhere(name, path, why) {
     const before = heard;
     window.open(`${element('attacks').dataset.elsewhere}/elsewhere?attack=${name}`, '_blank', 'popup,width=560,height=520,noopener');
     text(`verdict-${name}`, 'Waiting for the other page …');
-    for (let tries = 0; tries < 40; tries += 1) {
+    for (let tries = 0; tries < 240; tries += 1) {
       await pause(250);
       const report = await witness();
       const answer = report.answers.find((one) => one.n > before && one.path === path);

@@ -7,6 +7,7 @@ import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 
 import { lookup } from './alpn.mjs';
 import { Jar, sameSite } from './jar.mjs';
+import { PATIENCE_MS } from './waiting.mjs';
 
 const MAX_HOPS = 12;
 const REDIRECTS = new Set([301, 302, 303, 307, 308]);
@@ -127,7 +128,7 @@ export class Browser {
     return new Promise((resolve, reject) => {
       const early = [];
       const request = (url.protocol === 'https:' ? httpsRequest : httpRequest)(url, options);
-      request.setTimeout(20_000, () => request.destroy(new Error(`no answer within 20 s: ${method} ${url.href}`)));
+      request.setTimeout(PATIENCE_MS, () => request.destroy(new Error(`no answer within ${PATIENCE_MS / 1000} s: ${method} ${url.href}`)));
       request.on('information', (info) => early.push(info.rawHeaders.join('\n')));
       // As browsers do: a kept connection that the server has closed meanwhile is no failure of a request (RFC 9110 §9.2.2).
       const failed = (error) => (request.reusedSocket && error.code === 'ECONNRESET'

@@ -4,6 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { chromium } from 'playwright-core';
 
 import { program } from './programs.mjs';
+import { scratch, sweep } from './sealgate.mjs';
+import { PATIENCE_MS } from './waiting.mjs';
 
 const FLAGS = [
   '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
@@ -14,7 +16,7 @@ const FLAGS = [
 
 /** Starts Chromium, and ends it with the test `t`. */
 export async function startChromium(t) {
-  const browser = await chromium.launch({ executablePath: program('chromium'), args: FLAGS, timeout: 30_000 });
+  const browser = await chromium.launch({ executablePath: program('chromium'), args: FLAGS, timeout: PATIENCE_MS });
   t.after(() => browser.close());
   return browser;
 }
@@ -22,7 +24,8 @@ export async function startChromium(t) {
 /**
  * A fresh profile that writes down every answer, in the shape of `Browser.answers`.
  *
- * `settled()` waits until the bodies are read, and must be called before the answers are searched.
+ * `settled()` waits until the bodies are read, and must be called before the answers are searched, and before a page is
+ * closed whose answers matter.
  */
 export async function openProfile(browser) {
   return observe(await browser.newContext({ ignoreHTTPSErrors: true }));
@@ -33,21 +36,28 @@ export async function openProfile(browser) {
  *
  * It binds nothing over a connection with errors, so it must trust the certificate with this hash of its public key.
  */
-export async function openDevice(t, profile, spki) {
+export async function openDevice(t, spki) {
+  const profile = await scratch();
   const context = await chromium.launchPersistentContext(profile, {
     executablePath: program('chromium'),
     args: [
       ...FLAGS, `--ignore-certificate-errors-spki-list=${spki}`,
       '--enable-features=DeviceBoundSessions:RefreshQuota/false,EnableBoundSessionCredentialsSoftwareKeysForManualTesting',
     ],
-    timeout: 30_000,
+    timeout: PATIENCE_MS,
+  }).catch(async (error) => {
+    await sweep(profile);
+    throw error;
   });
-  t.after(() => context.close());
+  t.after(async () => {
+    await context.close();
+    await sweep(profile);
+  });
   return observe(context);
 }
 
 function observe(context) {
-  context.setDefaultTimeout(15_000);
+  context.setDefaultTimeout(PATIENCE_MS);
   const pending = [];
   const answers = [];
   const note = async (response) => {
@@ -71,6 +81,10 @@ function observe(context) {
       early: [],
     });
   };
-  context.on('response', (response) => pending.push(note(response)));
+  // A page that is closed tells no more.
+  const unlessClosed = (error) => {
+    if (!/has been closed/.test(error.message)) throw error;
+  };
+  context.on('response', (response) => pending.push(note(response).catch(unlessClosed)));
   return { context, answers, settled: async () => { while (pending.length) await pending.shift(); } };
 }

@@ -14,7 +14,7 @@ export async function startDemo(t) {
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (text) => { demo.output += text; });
   }
-  const gone = once(child, 'exit');
+  const gone = once(child, 'close');
   t.after(async () => {
     child.kill('SIGINT');
     const [code] = await gone;
@@ -22,7 +22,8 @@ export async function startDemo(t) {
     assert.equal(code, 0, tail(demo.output));
     assert.doesNotMatch(demo.output, /panicked at/);
   });
-  await eventually('the demo serves', () => /sealgate::app: serving/.test(demo.output), () => tail(demo.output));
-  [demo.url] = demo.output.match(/http:\/\/localhost:\d+\//);
+  // Its address and its log come by different pipes.
+  [demo.url] = await eventually('the demo serves', () => (
+    /sealgate::app: serving/.test(demo.output) && demo.output.match(/http:\/\/localhost:\d+\//)), () => tail(demo.output));
   return demo;
 }

@@ -7,9 +7,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { listens } from './ports.mjs';
 import { program } from './programs.mjs';
+import { PATIENCE_MS } from './waiting.mjs';
 
 const DEPLOY = new URL('../../../src/server/deploy/', import.meta.url);
-const START_MS = 20_000;
 
 /** Replaces each of `[what, by]`, and complains of what the file does not say. */
 function replaced(text, replacements) {
@@ -101,7 +101,7 @@ export async function startFront(name, { dir: scratch, ...at }) {
       await gone;
     },
   };
-  for (const deadline = Date.now() + START_MS; Date.now() < deadline && !exit; await sleep(50)) {
+  for (const deadline = Date.now() + PATIENCE_MS; Date.now() < deadline && !exit; await sleep(50)) {
     if (await listens(at.front)) return front;
   }
   await front.stop();

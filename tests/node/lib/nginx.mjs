@@ -7,9 +7,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { listens } from './ports.mjs';
 import { program } from './programs.mjs';
-import { eventually } from './waiting.mjs';
+import { eventually, PATIENCE_MS } from './waiting.mjs';
 
-const START_MS = 10_000;
 
 /**
  * Everything that nginx needs to be told to pass requests on; `server` and `location` are what the story adds.
@@ -80,7 +79,7 @@ export async function startNginx({ backend = '', http = () => '', server = '', l
       await gone;
     },
   };
-  for (const deadline = Date.now() + START_MS; Date.now() < deadline && !exit; await sleep(30)) {
+  for (const deadline = Date.now() + PATIENCE_MS; Date.now() < deadline && !exit; await sleep(30)) {
     if (await listens(options.port)) return nginx;
   }
   await nginx.stop();

@@ -207,6 +207,11 @@ export async function startOp({
     async nameSessions(is) {
       (await provider.Client.find(clientId)).backchannelLogoutSessionRequired = is;
     },
+    /** Ends an opaque access token before its time. */
+    async endAccessToken(token) {
+      const found = await provider.AccessToken.find(token);
+      await found.destroy();
+    },
     /** Ends a refresh token and its family, as an administrator would. */
     async revoke(token) {
       const found = await provider.RefreshToken.find(token);

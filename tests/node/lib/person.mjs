@@ -1,4 +1,5 @@
 // What a person does on the provider's pages.
+import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Signs in and consents, as far as the provider asks; ends on the application's page. */
 export async function passSignIn(browser, op, { login = 'ada' } = {}) {
@@ -9,6 +10,18 @@ export async function passSignIn(browser, op, { login = 'ada' } = {}) {
     last = await browser.submit(asksLogin ? { login, password: 'any' } : {});
   }
   return last;
+}
+
+/** Signs in at `address` for an access token that ends soon, and waits for its end. Those that a refresh brings last. */
+export async function signInUntilExpiry(browser, op, address) {
+  const lasting = op.accessTokenSeconds;
+  // What is told to end sooner counts as five seconds, too.
+  op.accessTokenSeconds = 5;
+  await browser.open(address);
+  await passSignIn(browser, op);
+  op.accessTokenSeconds = lasting;
+  // Everybody counts whole seconds, and began to count by now.
+  await sleep((op.newest().expires_in + 1) * 1000);
 }
 
 /** Confirms the end of the session at the provider; ends on the application's page. */

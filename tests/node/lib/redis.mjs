@@ -6,8 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { freePorts } from './ports.mjs';
 import { program } from './programs.mjs';
-
-const START_MS = 10_000;
+import { PATIENCE_MS } from './waiting.mjs';
 
 /** Starts a server that keeps its data in `dir`. `url` is where it is, `url` of another start is the same. */
 export async function startRedis({ dir }) {
@@ -20,7 +19,7 @@ export async function startRedis({ dir }) {
       '--port', port, '--bind', '127.0.0.1', '--dir', dir, '--save', '', '--appendonly', 'yes', '--appendfsync', 'always',
     ].map(String), { stdio: 'ignore' });
     gone = once(child, 'exit');
-    const deadline = Date.now() + START_MS;
+    const deadline = Date.now() + PATIENCE_MS;
     while (await ask(port, 'PING').catch(() => '') !== '+PONG') {
       if (Date.now() > deadline || child.exitCode !== null) throw new Error('redis-server is not ready');
       await sleep(20);

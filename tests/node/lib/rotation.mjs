@@ -11,7 +11,7 @@ import revoke from 'oidc-provider/lib/helpers/revoke.js';
  * Each policy is a name and either `rotates`, which is left to the provider, or `accepts`: whether a token is exchanged.
  * If it is not, `revokes` says whether its whole family dies too.
  *
- * `accepts` is given the token, `{ id, generation, uses, firstUsedAt }`, and what its family has seen: the newest
+ * A policy that counts seconds may be given a clock. `accepts` is given the token, `{ id, generation, uses, firstUsedAt }`, and what its family has seen: the newest
  * generation that was used, and which token of it came first.
  */
 export const POLICIES = {
@@ -22,10 +22,11 @@ export const POLICIES = {
   /** RFC 9700 §4.14.2: whoever presents a spent token may be a thief, so the session ends. */
   family: { name: 'family revoke', rotates: true },
   /** Auth0, Okta, Cognito, Hydra: good for some seconds more, unless a token that came of it has been used already. */
-  leeway: (seconds) => ({
+  leeway: (seconds, now = Date.now) => ({
     name: `leeway ${seconds} s`,
+    now,
     accepts: ({ generation, uses, firstUsedAt }, { newest }) => (
-      uses === 0 || (generation === newest && Date.now() - firstUsedAt <= seconds * 1000)),
+      uses === 0 || (generation === newest && now() - firstUsedAt <= seconds * 1000)),
     revokes: true,
   }),
   /** Keycloak with "Revoke Refresh Token" and `refreshTokenMaxReuse`: each may be used so often again, until a newer one is. */
@@ -76,7 +77,7 @@ export class Rotation {
     const key = `${grantId} ${iiat}`;
     const family = this.#families.get(key) ?? { newest: -1, first: undefined, used: new Map() };
     this.#families.set(key, family);
-    const { uses, firstUsedAt } = family.used.get(id) ?? { uses: 0, firstUsedAt: Date.now() };
+    const { uses, firstUsedAt } = family.used.get(id) ?? { uses: 0, firstUsedAt: (policy.now ?? Date.now)() };
     if (!policy.accepts({ id, generation, uses, firstUsedAt }, family)) return false;
     family.used.set(id, { uses: uses + 1, firstUsedAt });
     if (generation > family.newest) Object.assign(family, { newest: generation, first: id });

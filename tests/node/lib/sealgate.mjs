@@ -10,9 +10,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 
+import { PATIENCE_MS } from './waiting.mjs';
+
 const run = promisify(execFile);
-const START_MS = 20_000;
-const STOP_MS = 15_000;
 
 /** Path of the binary; loudly missing, because a story that does not run proves nothing. */
 export function binary() {
@@ -105,22 +105,22 @@ export async function startSealgate({ log = 'trace', name = 'sealgate', ...optio
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (text) => { sealgate.output += text; });
   }
-  const gone = once(child, 'exit').then(([code, signal]) => { sealgate.exit = { code, signal }; return sealgate.exit; });
+  // Not `exit`: then the last lines may still be on their way.
+  const gone = once(child, 'close').then(([code, signal]) => { sealgate.exit = { code, signal }; return sealgate.exit; });
 
-  const signal = (name) => { if (!sealgate.exit) process.kill(child.pid, name); };
   sealgate.kill = async () => {
-    signal('SIGKILL');
+    child.kill('SIGKILL');
     return gone;
   };
   sealgate.stop = async () => {
-    signal('SIGTERM');
-    if (await Promise.race([gone, sleep(STOP_MS, undefined, { ref: false })])) return sealgate.exit;
-    signal('SIGKILL');
+    child.kill('SIGTERM');
+    if (await Promise.race([gone, sleep(PATIENCE_MS, undefined, { ref: false })])) return sealgate.exit;
+    child.kill('SIGKILL');
     await gone;
-    throw new Error(`sealgate did not end within ${STOP_MS} ms of SIGTERM`);
+    throw new Error(`sealgate did not end within ${PATIENCE_MS} ms of SIGTERM`);
   };
 
-  const deadline = Date.now() + START_MS;
+  const deadline = Date.now() + PATIENCE_MS;
   let last = 'no answer';
   while (Date.now() < deadline && !sealgate.exit) {
     const answer = await request(`${sealgate.admin}/readyz`).catch((error) => ({ status: error.message }));

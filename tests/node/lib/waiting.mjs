@@ -2,10 +2,18 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Returns as soon as `condition` holds; `report` says more if it does not within `patience` milliseconds. */
-export async function eventually(what, condition, report = () => '', patience = 10_000) {
-  for (const deadline = Date.now() + patience; Date.now() < deadline; await sleep(30)) if (await condition()) return;
-  assert.fail(`${what}, within ${patience / 1000} s\n${await report()}`);
+/** How long a story waits for what must come: only a failure takes so long, however loaded the machine is. */
+export const PATIENCE_MS = 60_000;
+/** How long a whole story may take before it counts as one that hangs. */
+export const HANGS_MS = 300_000;
+
+/** Returns what `condition` gives as soon as it holds; `report` says more if it does not within `patience` milliseconds. */
+export async function eventually(what, condition, report = () => '', patience = PATIENCE_MS) {
+  for (const deadline = Date.now() + patience; Date.now() < deadline; await sleep(30)) {
+    const found = await condition();
+    if (found) return found;
+  }
+  return assert.fail(`${what}, within ${patience / 1000} s\n${await report()}`);
 }
 
 /** Does `work` for each of `items`, at most `atOnce` of them at a time. */
