@@ -7,6 +7,7 @@
 //!
 //! # Invariants
 //! - Nothing outside the directory is served, whatever a path or a symbolic link says; nor dot-files, nor listings.
+//! - A path without a file of its name may be a page: `/orders` is `orders.html`, as generators of static pages write it.
 //! - The fallback answers navigations only: a script, an image, a probe or a mistyped API call gets 404. It is a public file
 //!   like any other, so a cache that keeps it for `/account/x.css` gives nothing away (web cache deception).
 //! - Only names that carry a hash of their content are kept without asking again.
@@ -23,7 +24,9 @@ mod remembered;
 #[cfg(test)]
 mod tests;
 
-use std::path::{Path, PathBuf};
+use std::borrow::Cow;
+use std::iter;
+use std::path::Path;
 use std::sync::Arc;
 
 use actix_web::body::{BoxBody, MessageBody as _, SizedStream};
@@ -81,7 +84,7 @@ pub async fn serve(
     let wanted = Wanted::parse(request.uri().path()).ok_or(Problem::NotFound)?;
     let may_fall_back = wanted.may_fall_back && is_navigation(request.headers());
     let fallback = assets.fallback.as_deref().filter(|_| may_fall_back);
-    let (entry, is_fallback) = find(&assets.dir, &wanted.file, fallback).await?;
+    let (entry, is_fallback) = find(&assets.dir, wanted, fallback).await?;
     let selected = select(request, &entry).await?;
     let mut response = answer(request, &entry, &selected).await?;
     let headers = response.headers_mut();
@@ -123,40 +126,48 @@ fn replace(headers: &mut HeaderMap, by: &[(String, String)]) {
 /// The file that is wanted, else the fallback, and whether it is that.
 async fn find(
     dir: &Path,
-    wanted: &Path,
+    wanted: Wanted,
     fallback: Option<&str>,
 ) -> Result<(Arc<Entry>, bool), Problem> {
-    let name = dir.join(wanted);
-    match remembered::look(&name) {
-        Known::File(entry) => return Ok((entry, false)),
-        Known::Nothing => {
-            let fallback = dir.join(fallback.ok_or(Problem::NotFound)?);
-            if let Known::File(entry) = remembered::look(&fallback) {
-                return Ok((entry, true));
-            }
+    let looked = names(&wanted, fallback).find_map(|(name, is_fallback)| {
+        match remembered::look(&dir.join(name)) {
+            Known::File(entry) => Some(Some((entry, is_fallback))),
+            Known::Nothing => None,
+            Known::Unknown => Some(None),
         }
-        Known::Unknown => {}
+    });
+    if let Some(found) = looked.ok_or(Problem::NotFound)? {
+        return Ok(found);
     }
-    let (dir, wanted) = (dir.to_owned(), wanted.to_owned());
-    let fallback = fallback.map(str::to_owned);
+    let (dir, fallback) = (dir.to_owned(), fallback.map(str::to_owned));
     let found = web::block(move || load(&dir, &wanted, fallback.as_deref())).await;
     found.map_err(|_| Problem::Internal)?
 }
 
-/// The same with all that has to be looked at. Blocks.
-fn load(dir: &Path, wanted: &Path, fallback: Option<&str>) -> Result<(Arc<Entry>, bool), Problem> {
+/// What a path may mean, by names below the directory, and whether a name is the fallback's.
+fn names<'n>(
+    wanted: &'n Wanted,
+    fallback: Option<&'n str>,
+) -> impl Iterator<Item = (Cow<'n, Path>, bool)> {
+    let page = iter::once_with(|| wanted.page()).flatten();
+    let own = iter::once(Cow::Borrowed(&*wanted.file)).chain(page.map(Cow::Owned));
+    let fallback = fallback.map(|name| (Cow::Borrowed(Path::new(name)), true));
+    own.map(|name| (name, false)).chain(fallback)
+}
+
+/// The same as [`find`] with all that has to be looked at. Blocks.
+fn load(
+    dir: &Path,
+    wanted: &Wanted,
+    fallback: Option<&str>,
+) -> Result<(Arc<Entry>, bool), Problem> {
     let root = dir.canonicalize().map_err(|error| {
         log::error!("assets.dir {} cannot be read: {error}", dir.display());
         Problem::Internal
     })?;
-    let file = path::inside(&root, wanted).map(|path| (dir.join(wanted), path));
-    let is_fallback = file.is_none();
-    let (name, path): (PathBuf, PathBuf) = file
-        .or_else(|| {
-            let fallback = Path::new(fallback?);
-            Some((dir.join(fallback), path::inside(&root, fallback)?))
-        })
-        .ok_or(Problem::NotFound)?;
+    let mut found = names(wanted, fallback)
+        .filter_map(|(name, is_fallback)| Some((path::inside(&root, &name)?, name, is_fallback)));
+    let (path, name, is_fallback) = found.next().ok_or(Problem::NotFound)?;
     let shown = path.display().to_string();
     let is_inside = |path: &Path| path::inside(&root, path).is_some();
     let entry = Entry::load(path, is_inside, remembered::seconds()).map_err(|error| {
@@ -164,7 +175,7 @@ fn load(dir: &Path, wanted: &Path, fallback: Option<&str>) -> Result<(Arc<Entry>
         Problem::NotFound
     })?;
     let entry = Arc::new(entry);
-    remembered::remember(name, &entry);
+    remembered::remember(dir.join(name), &entry);
     Ok((entry, is_fallback))
 }
 

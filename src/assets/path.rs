@@ -7,6 +7,9 @@ use crate::names::RequestPath;
 /// The one name with a dot in front that is for everybody (RFC 8615).
 const WELL_KNOWN: &str = ".well-known";
 
+/// The page of a directory.
+const INDEX: &str = "index.html";
+
 /// A file, by its path below the directory.
 #[derive(Debug, Eq, PartialEq)]
 pub(super) struct Wanted {
@@ -29,12 +32,18 @@ impl Wanted {
         let mut file: PathBuf = segments().collect();
         let last = segments().last().unwrap_or_default();
         if last.is_empty() {
-            file.push("index.html");
+            file.push(INDEX);
         }
         Some(Self {
             file,
             may_fall_back: !is_well_known,
         })
+    }
+
+    /// The page of this address, if there is no such file: generators of static pages write `orders.html` for `/orders`.
+    pub(super) fn page(&self) -> Option<PathBuf> {
+        let name = self.file.file_name()?.to_str()?;
+        (name != INDEX).then(|| self.file.with_file_name(format!("{name}.html")))
     }
 }
 
@@ -222,6 +231,15 @@ mod tests {
         ] {
             assert_eq!(file(raw), None, "{raw}");
         }
+    }
+
+    #[test]
+    fn an_address_without_an_extension_may_be_a_page() {
+        let page = |raw| Wanted::parse(raw).and_then(|wanted| wanted.page());
+        assert_eq!(page("/orders"), Some(PathBuf::from("orders.html")));
+        assert_eq!(page("/a%20b/c.d"), Some(PathBuf::from("a b/c.d.html")));
+        assert_eq!(page("/"), None);
+        assert_eq!(page("/orders/"), None);
     }
 
     #[test]

@@ -47,6 +47,8 @@ impl Table {
 /// What the name leads to. Takes some microseconds.
 pub(super) fn look(name: &Path) -> Known {
     let metadata = match std::fs::metadata(name) {
+        // Beside a page `orders.html` there may be a directory `orders` with its parts.
+        Ok(metadata) if metadata.is_dir() => return Known::Nothing,
         Ok(metadata) => metadata,
         Err(error) if is_nothing(&error) => return Known::Nothing,
         Err(_) => return Known::Unknown,

@@ -357,6 +357,60 @@ fn the_policy_allows_what_the_page_itself_says() {
 }
 
 #[test]
+fn the_address_of_a_static_page_needs_no_ending() {
+    // Next.js exports and SvelteKit's prerendered pages; their links have no ending.
+    let site = Site::with(
+        &[
+            ("index.html", b"home"),
+            ("orders.html", b"<script>page(1)</script>orders"),
+            ("orders/part.txt", b"part"),
+            ("orders/7.html", b"seven"),
+            ("exact", b"the file itself"),
+            ("exact.html", b"not this"),
+            ("kept/index.html", b"kept"),
+        ],
+        ", fallback = \"index.html\"",
+    );
+    let page = [("sec-fetch-mode", "navigate"), ("accept", "text/html")];
+    // Twice: what has been served is remembered.
+    for _ in 0..2 {
+        for (path, expect) in [
+            ("/orders?page=2", "<script>page(1)</script>orders"),
+            ("/orders.html", "<script>page(1)</script>orders"),
+            ("/orders/7", "seven"),
+            ("/orders/part.txt", "part"),
+            ("/exact", "the file itself"),
+            ("/kept/", "kept"),
+            ("/orders/8", "home"),
+            ("/orders/", "home"),
+        ] {
+            let answer = site.get(path, &page);
+            assert_eq!((answer.status, &*answer.text()), (200, expect), "{path}");
+        }
+    }
+    let answer = site.get("/orders", &page);
+    assert_eq!(
+        answer.header("content-type"),
+        Some("text/html; charset=utf-8")
+    );
+    assert_eq!(answer.header("cache-control"), Some("no-cache"));
+    assert_eq!(answer.header("vary"), None, "it is no fallback");
+    let policy = answer.header("content-security-policy").unwrap();
+    assert!(policy.contains("script-src 'self' 'sha256-"), "{policy}");
+    // Routers fetch pages, too.
+    assert_eq!(
+        site.get("/orders", &[("sec-fetch-mode", "cors")]).status,
+        200
+    );
+    assert_eq!(
+        site.get("/orders/8", &[("sec-fetch-mode", "cors")]).status,
+        404
+    );
+    assert_eq!(site.get("/.env", &page).status, 404);
+    assert_eq!(site.get("/orders/.env", &page).status, 404);
+}
+
+#[test]
 fn headers_are_replaced_and_removed_by_name() {
     let more = ", headers = { \"Content-Security-Policy\" = \"default-src *\", \"permissions-policy\" = \"\", \"x-own\" = \"1\" }";
     let site = Site::with(&[("a.txt", b"a")], more);
