@@ -7,67 +7,101 @@ import { fileURLToPath } from 'node:url';
 import { openProfile, startChromium } from '../lib/chromium.mjs';
 import { ACCOUNT } from '../lib/op.mjs';
 import { assertCleanEnd, assertNothingLeaked, setScene } from '../lib/scene.mjs';
+import { startHub } from './hub.mjs';
 import { complaints, signIn } from './stage.mjs';
 
-/** Where each build is, and its first heading. */
+/**
+ * Where each build is. `fallback`: as in `assets`; `deep`: a path that only a reload asks the server for; `hasWorker`: whether
+ * it has a service worker; `hasHub`: whether it uses SignalR.
+ */
 const BUILDS = {
-  vite: { dist: 'vite/dist', heading: 'h1' },
+  vite: { dist: 'vite/dist' },
+  vue: { dist: 'vue/dist', hasWorker: true },
+  angular: { dist: 'angular/dist/shop/browser', hasWorker: true, hasHub: true },
+  svelte: { dist: 'svelte/build', fallback: '200.html', hasWorker: true },
+  'next-static': { dist: 'next-static/out', fallback: null, deep: '/more?x=1' },
 };
 
-for (const [name, { dist, heading }] of Object.entries(BUILDS)) {
-  test(`the output of ${name}`, { timeout: 120_000 }, async (t) => {
-    const assets = fileURLToPath(new URL(dist, import.meta.url));
-    assert.ok(existsSync(assets), `${assets} is not built: run tests/node/apps/all`);
-    const browser = await startChromium(t);
-    const scene = await setScene(t, { assets, tls: true, provider: { accessTokens: 'jwt' } });
-    const { origin } = scene;
-    const { context, answers, settled } = await openProfile(browser);
-    const page = await context.newPage();
-    const heard = complaints(page, origin);
-    const deep = `${origin}/deep/link?x=1`;
+/** The ten lines that SignalR adds. */
+const hub = (url) => `
+[upstream.hub]
+url = "${url}"
 
-    await t.test('a deep link is there, and styled', async () => {
-      await page.goto(deep);
-      await page.waitForSelector(heading);
-      assert.equal(await page.evaluate((heading) => getComputedStyle(document.querySelector(heading)).color, heading), 'rgb(1, 2, 3)');
-      await page.reload();
-      await page.waitForSelector(heading);
-    });
+[frontend.shop.route.hub]
+path      = "/api/hub"
+upstream  = "hub"
+token     = "user"
+websocket = true
+`;
 
-    await t.test('login, API, logout', async () => {
-      await page.evaluate(async () => { (await import('/bff/client.js')).login(); });
-      await signIn(page, scene, '/deep/link?x=1');
-      const claims = await page.evaluate(async () => (await import('/bff/client.js')).user());
-      assert.equal(claims.find(({ type }) => type === 'name').value, ACCOUNT.name);
-      assert.equal(await page.evaluate(async () => (await (await import('/bff/client.js')).api('/api/echo')).status), 200);
-      await page.waitForSelector(heading);
-    });
+for (const [name, build] of Object.entries(BUILDS)) {
+  test(`the output of ${name}`, { timeout: 240_000 }, (t) => tellStory(t, build));
+}
 
-    await t.test('a silent login in a frame', async () => {
-      const said = await page.evaluate(() => new Promise((resolve) => {
-        addEventListener('message', ({ data }) => data.source === 'bff-silent-login' && resolve(data));
-        const frame = document.createElement('iframe');
-        frame.src = '/bff/silent-login';
-        document.body.append(frame);
-      }));
-      // The provider is another site, whose cookies a frame does not get here: the frame answers, and says no.
-      assert.equal(said.isLoggedIn, false);
-    });
+async function tellStory(t, { dist, fallback, deep = '/deep/link?x=1', hasWorker, hasHub }) {
+  const assets = fileURLToPath(new URL(dist, import.meta.url));
+  assert.ok(existsSync(assets), `${assets} is not built: run tests/node/apps/all`);
+  const browser = await startChromium(t);
+  const tables = hasHub ? hub(await startHub(t)) : '';
+  const scene = await setScene(t, { assets, fallback, tables, log: 'debug', provider: { accessTokens: 'jwt' } });
+  const { origin } = scene;
+  const { context, answers, settled } = await openProfile(browser);
+  context.setDefaultTimeout(60_000);
+  const page = await context.newPage();
+  const heard = complaints(page, origin);
+  const color = (selector) => page.evaluate((s) => getComputedStyle(document.querySelector(s)).color, selector);
+  const shows = (selector, text) => page.waitForSelector(`${selector}:text-is("${text}")`);
 
-    await t.test('logout', async () => {
-      await page.evaluate(async () => { (await import('/bff/client.js')).logout(); });
-      await page.waitForURL((url) => url.origin !== origin || url.pathname !== '/deep/link');
-      await page.goto(deep);
-      assert.equal(await page.evaluate(async () => (await import('/bff/client.js')).user()), null);
-    });
+  // A deep link is there, and styled, by the worker's hand, too.
+  await page.goto(origin + deep);
+  await shows('#who', 'nobody');
+  if (hasWorker) await page.waitForFunction(() => navigator.serviceWorker.controller);
+  await page.reload();
+  await shows('#who', 'nobody');
+  assert.equal(await color('h1'), 'rgb(1, 2, 3)', 'a style sheet');
+  assert.equal(await color('.inline'), 'rgb(4, 5, 6)', 'an inline style');
+  assert.equal(await color('#who'), 'rgb(7, 8, 9)', "a component's style");
+  assert.equal(await page.getAttribute('html', 'data-inline'), 'yes', 'an inline script');
+  await page.click('#handler');
+  assert.equal(await page.getAttribute('#handler', 'data-clicked'), 'yes', 'an event-handler attribute');
 
-    await t.test('nothing has leaked, and nothing complained', async () => {
-      // Whoever asks for the user where nobody is gets 401, which the console tells.
-      assert.deepEqual(heard.filter((text) => !/status of 401/.test(text)), []);
-      await settled();
-      await context.close();
-      await assertNothingLeaked(scene, answers);
-    });
-    await assertCleanEnd(scene);
-  });
+  // Login comes back to the page.
+  await page.click('#login');
+  await signIn(page, scene, deep);
+  await shows('#who', ACCOUNT.name);
+
+  // A call, events, and code that is loaded when it is used.
+  await page.click('#call');
+  await shows('#answer', '200');
+  await page.click('#listen');
+  await shows('#event', '1');
+  if (hasHub) {
+    await page.click('#hub');
+    await shows('#said', 'hello');
+  }
+  await page.click('#more');
+  await page.waitForSelector('#lazy');
+  await page.reload();
+  await shows('#who', ACCOUNT.name);
+
+  // The provider is another site, whose cookies a frame does not get here: the frame answers, and says no.
+  const said = await page.evaluate(() => new Promise((resolve) => {
+    addEventListener('message', ({ data }) => data.source === 'bff-silent-login' && resolve(data));
+    const frame = document.createElement('iframe');
+    frame.src = '/bff/silent-login';
+    document.body.append(frame);
+  }));
+  assert.equal(said.isLoggedIn, false);
+
+  await page.click('#logout');
+  await page.waitForURL(`${scene.op.issuer}/**`);
+  await page.goto(origin + deep);
+  await shows('#who', 'nobody');
+
+  // Whoever asks for the user where nobody is gets 401, which the console tells.
+  assert.deepEqual(heard.filter((text) => !/status of 401/.test(text)), []);
+  await settled();
+  await context.close();
+  await assertNothingLeaked(scene, answers);
+  await assertCleanEnd(scene);
 }

@@ -20,12 +20,13 @@ const SPA = fileURLToPath(new URL('../spa', import.meta.url));
  *
  * @param {object} options `tls`: whether sealgate speaks TLS; `provider`: options of {@link startOp};
  *   `oidc`, `session`: more keys of the frontend's tables; `tables`: more tables; `assets`: the app's files, or `null`;
+ *   `fallback`: the page of all other paths, or `null`;
  *   `publicPort`: of a server in front, which the address bar shows;
  *   `accepts`: what the API takes besides the provider's tokens for it; `log`: the value of `RUST_LOG`;
  *   `makeApi`: starts another API than {@link startApi}
  */
 export async function setScene(t, {
-  tls = false, provider = {}, oidc = {}, session = {}, tables = '', assets = SPA, publicPort, accepts, log,
+  tls = false, provider = {}, oidc = {}, session = {}, tables = '', assets = SPA, fallback, publicPort, accepts, log,
   makeApi = startApi,
 } = {}) {
   const ends = [];
@@ -46,7 +47,7 @@ export async function setScene(t, {
   const api = await makeApi({ accepts: async (token) => accepts?.(token) || op.accessTokenLives(token), op });
   ends.push(() => api.stop());
   const sealgate = await startSealgate({
-    dir, origin, port, adminPort, op, api, tls: certificate, assets, oidc, session, tables, ...(log ? { log } : {}),
+    dir, origin, port, adminPort, op, api, tls: certificate, assets, fallback, oidc, session, tables, ...(log ? { log } : {}),
   });
   ends.push(() => sealgate.stop());
   const browser = new Browser({ ca: certificate?.pem });

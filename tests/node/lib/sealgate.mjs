@@ -28,8 +28,8 @@ export const scratch = () => mkdtemp(join(tmpdir(), 'sealgate-story-'));
 
 /** The configuration of one frontend `shop` with one API route. Its client has a key if `op` has a `clientKey`, else a secret. */
 export function configuration({
-  dir, origin, port, adminPort, op, api, tls, assets, server = {}, oidc = {}, session = {}, keysDir = join(dir, 'keys'), keys = {},
-  tables = '',
+  dir, origin, port, adminPort, op, api, tls, assets, fallback = 'index.html', server = {}, oidc = {}, session = {},
+  keysDir = join(dir, 'keys'), keys = {}, tables = '',
 }) {
   const toml = (value) => JSON.stringify(value);
   const table = (entries) => Object.entries(entries).map(([key, value]) => `${key} = ${toml(value)}`).join('\n');
@@ -53,7 +53,7 @@ url = ${toml(`${api.url}/v1`)}
 
 [frontend.shop]
 origin = ${toml(origin)}
-${assets ? `assets = { dir = ${toml(assets)}, fallback = "index.html" }` : ''}
+${assets ? `assets = { dir = ${toml(assets)}${fallback ? `, fallback = ${toml(fallback)}` : ''} }` : ''}
 
 [frontend.shop.oidc]
 issuer        = ${toml(op.issuer)}

@@ -1,0 +1,32 @@
+'use client';
+
+import Link from 'next/link';
+import { useEffect, useState } from 'react';
+
+/** sealgate's client module, which comes with the program and not with the bundle. */
+const bff = () => import(/* webpackIgnore: true */ /* turbopackIgnore: true */ '/bff/client.js');
+
+export function Shop() {
+  const [clicks, setClicks] = useState(0);
+  const [who, setWho] = useState('…');
+  const [answer, setAnswer] = useState('');
+  const [event, setEvent] = useState('');
+  useEffect(() => {
+    bff().then(({ user }) => user())
+      .then((claims) => setWho(claims?.find(({ type }) => type === 'name').value ?? 'nobody'));
+  }, []);
+  const call = async () => setAnswer((await (await bff()).api('/api/echo')).status);
+  const listen = () => { new EventSource('/api/echo/events').onmessage = ({ data }) => setEvent(data); };
+  return (
+    <main>
+      <h1>The first text</h1>
+      <p id="who" style={{ color: 'rgb(7, 8, 9)' }}>{who}</p>
+      <button id="clicks" onClick={() => setClicks(clicks + 1)}>{clicks}</button>
+      <button id="login" onClick={async () => (await bff()).login()}>Sign in</button>
+      <button id="logout" onClick={async () => (await bff()).logout()}>Sign out</button>
+      <button id="call" onClick={call}>Call</button> <output id="answer">{answer}</output>
+      <button id="listen" onClick={listen}>Listen</button> <output id="event">{event}</output>
+      <Link id="more" href="/more">More</Link>
+    </main>
+  );
+}

@@ -1,0 +1,3 @@
+export default function More() {
+  return <p id="lazy">More</p>;
+}
