@@ -190,7 +190,7 @@ async fn select(request: &HttpRequest, entry: &Arc<Entry>) -> Result<Selected, P
     let bare = EntityTag::new_strong(entry.tag(None));
     // Parts are parts of the bare file: who asks for one has no use for a coding of it.
     let part = range::wanted(request, entry, &bare);
-    if part != Part::Whole {
+    if part != Part::Whole || !entry.varies() {
         return Ok(Selected {
             coding: None,
             tag: bare,

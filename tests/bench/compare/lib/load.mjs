@@ -11,16 +11,16 @@ const SCRIPT = fileURLToPath(new URL('load.lua', import.meta.url));
  * Drives `url` and gives `{ rps, micros, p50, p99, rss, busy }`: requests per second, CPU µs per request, milliseconds,
  * the peak in MiB, and the share of its core that the proxy used.
  *
- * @param {object} lane `pid` of the proxy; `port`, `tls`, `path`, `host`, `cookie`; `script` and `env` of wrk; `each`: how
- *   many requests the upstream counts for one
- * @param {object} around `processes`, `core` for wrk, `upstream`, `seconds`, `connections`
+ * @param {object} lane `pid` of the proxy; `port`, `tls`, `path`, `host`, `cookie`; `headers` more than these; `script` and
+ *   `env` of wrk; `each`: how many requests the upstream counts for one
+ * @param {object} around `processes`, `core` for wrk, `upstream` if there is one behind, `seconds`, `connections`
  */
 export async function measure(
-  { pid, port, tls, path, host, cookie, script = SCRIPT, env, each = 1 },
+  { pid, port, tls, path, host, cookie, headers: more, script = SCRIPT, env, each = 1 },
   { processes, core, upstream, seconds, connections = CONNECTIONS },
 ) {
-  const headers = { Host: host, Accept: '*/*', 'X-CSRF': '1', ...(cookie ? { Cookie: cookie } : {}) };
-  const served = await upstream.requests();
+  const headers = { Host: host, Accept: '*/*', 'X-CSRF': '1', ...(cookie ? { Cookie: cookie } : {}), ...more };
+  const served = await upstream?.requests();
   const peak = watchRss(pid);
   const before = cpuSeconds(pid);
   const output = await processes.run('wrk', [
@@ -32,8 +32,8 @@ export async function measure(
   const used = cpuSeconds(pid) - before;
   const rss = peak();
   const seen = JSON.parse(output.match(/^\{"requests".*\}$/m)[0]);
-  const arrived = await upstream.requests() - served;
-  const wrong = complaints(seen, arrived / each);
+  const arrived = upstream ? (await upstream.requests() - served) / each : Infinity;
+  const wrong = complaints(seen, arrived);
   if (wrong.length) throw new Error(wrong.join('; '));
   return {
     rps: seen.requests / (seen.micros / 1e6),
