@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use rustls::client::ResolvesClientCert;
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, SubjectPublicKeyInfoDer};
 use rustls::server::ResolvesServerCert;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{RootCertStore, ServerConfig};
@@ -128,6 +128,16 @@ impl ClientCertificate {
     pub fn resolver(&self) -> Arc<dyn ResolvesClientCert> {
         Arc::new(SingleCertAndKey::from(Arc::clone(&self.0)))
     }
+
+    /// It, and then those that vouch for it.
+    pub fn chain(&self) -> &[CertificateDer<'static>] {
+        &self.0.cert
+    }
+
+    /// Its key, a `SubjectPublicKeyInfo`.
+    pub fn public_key(&self) -> Option<SubjectPublicKeyInfoDer<'_>> {
+        self.0.key.public_key()
+    }
 }
 
 impl PartialEq for ClientCertificate {
@@ -148,7 +158,8 @@ pub fn has_private_key(path: &Path) -> bool {
     private_key(path).is_ok()
 }
 
-fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, PemError> {
+/// The first private key of a file.
+pub(crate) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, PemError> {
     let pem = Zeroizing::new(read(path)?);
     PrivateKeyDer::from_pem_slice(&pem).map_err(|_| PemError::NoKey(path.to_owned()))
 }

@@ -1,5 +1,5 @@
-//! `GET /bff/jwks`: the public keys of the client, for the identity provider, those of `DPoP` among them. It exists only if there
-//! are any.
+//! `GET /bff/jwks`: the public keys of the client, for the identity provider: those that sign, that of a certificate which is
+//! registered by its key, and those of `DPoP`. It exists only if there are any.
 //!
 //! # Spec
 //! RFC 7517 §5, §8.5.2; OpenID Connect Registration §2 (`jwks_uri`).

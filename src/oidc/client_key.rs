@@ -173,9 +173,7 @@ impl ClientKey {
     /// `number` is the key's place in its file, for the error.
     fn from_pkcs8(der: &[u8], number: usize) -> Result<Self, ClientKeyError> {
         let pair = Pair::from_pkcs8(der, number)?;
-        // RFC 7638 §3: the required members alone, in the order of their names, without spaces.
-        let thumbprint = Sha256::digest(pair.public().to_string());
-        let kid = URL_SAFE_NO_PAD.encode(thumbprint);
+        let kid = thumbprint(&pair.public());
         Ok(Self { pair, kid })
     }
 
@@ -203,6 +201,12 @@ impl ClientKey {
         }
         jwk
     }
+}
+
+/// The name of a key (RFC 7638 §3): `public` has the required members alone, and `serde_json` writes them in the order of their names,
+/// without spaces.
+pub(super) fn thumbprint(public: &Value) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::digest(public.to_string()))
 }
 
 impl std::fmt::Debug for ClientKey {

@@ -60,6 +60,7 @@ mod metadata;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod probe;
 mod provider;
+mod published;
 mod pushed;
 mod refetch;
 mod refreshed;

@@ -28,7 +28,7 @@ use super::metadata::{Known, Metadata};
 use super::refetch::{Asker, Refetch};
 use super::token_cache::TokenCache;
 use super::token_exchange::ExchangeKey;
-use super::{ClientSettings, Dpop, Expectation, OidcError, RepeatRefresh};
+use super::{ClientSettings, Expectation, OidcError, RepeatRefresh};
 use crate::clock::{Clock, UnixTime};
 use crate::telemetry::Seldom;
 
@@ -147,18 +147,6 @@ impl Provider {
     /// What proves that we hold the keys that its tokens are bound to.
     pub const fn prover(&self) -> &Arc<Prover> {
         &self.prover
-    }
-
-    /// The public keys of the client, a JWK Set (RFC 7517 §5): those of `client_key`, then those of `DPoP`. `None` if there is
-    /// none.
-    pub fn jwks(&self) -> Option<String> {
-        let own = self.settings.client_keys.as_ref();
-        let mut keys = own.map_or_else(Vec::new, |keys| keys.public().to_vec());
-        if self.settings.dpop != Dpop::Never {
-            keys.extend(self.prover.public());
-        }
-        let jwks = serde_json::json!({ "keys": keys });
-        (!keys.is_empty()).then(|| jwks.to_string())
     }
 
     /// This provider's clock.

@@ -8,6 +8,8 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection};
@@ -166,6 +168,47 @@ fn both_methods_sign_in_and_revoke_by_the_aliases_and_without_a_secret() {
                 "{head}"
             );
         }
+    }
+}
+
+#[test]
+fn a_certificate_that_nobody_vouches_for_is_published() {
+    // RFC 8705 §2.2.2, RFC 7517 §4.7
+    let key = "client_key = { file = \"client.key\" }";
+    for (method, more, published) in [
+        ("self_signed_tls_client_auth", "", true),
+        ("self_signed_tls_client_auth", key, true),
+        ("tls_client_auth", "", false),
+    ] {
+        let client = certified("shop");
+        let lines = format!(
+            "client_auth = \"{method}\"\nclient_cert = {{ cert = \"client.crt\", key = \"client.key\" }}\n{more}"
+        );
+        let gate = Gate::before(&client, &lines);
+        let place = &gate.site.place;
+        place.write("client.crt", &client.cert.pem());
+        place.write("client.key", &client.signing_key.serialize_pem());
+        let server = gate.serve();
+        let answer = gate.site.browser(&server).fetch("GET", "/bff/jwks");
+        if !published {
+            assert_eq!(answer.status, 404, "{method}");
+            continue;
+        }
+        let jwks = answer.json();
+        assert_eq!(jwks["keys"].as_array().unwrap().len(), 1, "{jwks}");
+        let jwk = &jwks["keys"][0];
+        let der = STANDARD.encode(client.cert.der());
+        assert_eq!(jwk["x5c"], json!([der]));
+        // SEC 1 §2.3.3
+        let point = client.signing_key.public_key_raw();
+        let (x, y) = point[1..].split_at(32);
+        let coordinates = [x, y].map(|half| json!(URL_SAFE_NO_PAD.encode(half)));
+        assert_eq!([&jwk["x"], &jwk["y"]].map(Clone::clone), coordinates);
+        let rest = ["kty", "crv", "use"].map(|name| jwk[name].as_str().unwrap());
+        assert_eq!(rest, ["EC", "P-256", "sig"]);
+        assert!(jwk.get("d").is_none() && jwk["kid"].is_string(), "{jwk}");
+        let signs = (!more.is_empty()).then_some("ES256");
+        assert_eq!(jwk["alg"].as_str(), signs, "a key that signs says how");
     }
 }
 

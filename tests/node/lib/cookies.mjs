@@ -35,13 +35,13 @@ export const kindsHeld = (jar, hostname, names) => [...new Set(
 )].sort();
 
 /** Checks every answer of one origin; gives sentences about what is wrong. */
-export function auditCookies(answers, { origin, names, tls, sameSite = 'Strict' }) {
+export function auditCookies(answers, { origin, names, tls, sameSite = 'Strict', loginSite = 'Lax' }) {
   const wrong = [];
   for (const answer of answers.filter(({ url }) => new URL(url).origin === origin)) {
     const where = `${answer.method} ${new URL(answer.url).pathname} → ${answer.status}`;
     const cookies = cookiesOf(answer, names);
     for (const cookie of cookies) {
-      wrong.push(...auditOne(cookie, { tls, sameSite }).map((what) => `${where}: ${cookie.name}: ${what}`));
+      wrong.push(...auditOne(cookie, { tls, sameSite, loginSite }).map((what) => `${where}: ${cookie.name}: ${what}`));
     }
     const twice = cookies.map(({ name }) => name).filter((name, i, all) => all.indexOf(name) !== i);
     if (twice.length) wrong.push(`${where}: set twice in one answer: ${twice}`);
@@ -55,7 +55,7 @@ export function auditCookies(answers, { origin, names, tls, sameSite = 'Strict' 
   return wrong;
 }
 
-function auditOne({ name, value, kind, deleted, attributes }, { tls, sameSite }) {
+function auditOne({ name, value, kind, deleted, attributes }, { tls, sameSite, loginSite }) {
   if (!kind) return ['not one of the documented names'];
   const wrong = [];
   const expect = (key, wanted) => {
@@ -65,7 +65,7 @@ function auditOne({ name, value, kind, deleted, attributes }, { tls, sameSite })
   expect('secure', tls ? true : undefined);
   expect('domain', undefined);
   expect('path', kind === 'hint' ? '/bff/logout' : '/');
-  if (kind === 'login') expect('samesite', 'Lax');
+  if (kind === 'login') expect('samesite', loginSite);
   else if (kind !== 'hint') expect('samesite', sameSite);
   else if (!['Strict', 'Lax'].includes(attributes.samesite)) wrong.push(`samesite is ${attributes.samesite}`);
   if (Buffer.byteLength(name) + Buffer.byteLength(value) > 4096) wrong.push('over 4096 bytes');

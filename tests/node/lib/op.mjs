@@ -43,7 +43,8 @@ export const API_SCOPE = 'orders.read';
  * @param {string[]} [options.exchanges] audiences for which it exchanges access tokens (RFC 8693); others are `invalid_target`
  * @param {boolean} [options.hasKey] whether the client authenticates with a key, and must push its requests
  * @param {boolean} [options.dpop] whether tokens must be bound to a key of the client, whose proofs must have a nonce
- * @param {object} [options.client] more of the client's registration
+ * @param {(own: string) => object} [options.client] more of the client's registration; `own` is where its endpoints are
+ * @param {boolean} [options.hasSecret] whether the client authenticates with a secret
  * @param {object} [options.features] more of the provider's features
  * @param {'RS256'|'ES256'} [options.algorithm] what it signs with
  * @param {{cert: string, key: string}} [options.tls] PEM: it speaks TLS, and lets clients show a certificate
@@ -64,7 +65,8 @@ export async function startOp({
   exchanges = [],
   hasKey = false,
   dpop = false,
-  client = {},
+  hasSecret = !hasKey,
+  client = () => ({}),
   features = {},
   algorithm = 'RS256',
   tls,
@@ -75,7 +77,8 @@ export async function startOp({
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const issuer = `${tls ? 'https' : 'http'}://${host}:${server.address().port}`;
-  const clientSecret = randomBytes(24).toString('base64url');
+  const own = `${origin}${basePath}`;
+  const clientSecret = hasSecret ? randomBytes(24).toString('base64url') : undefined;
 
   const op = {
     issuer,
@@ -93,7 +96,9 @@ export async function startOp({
     /** One entry per request: `{ route, grant, params, status, error, answer }`. */
     calls: [],
     /** Every string that no browser and no log line may ever hold, each with a name for the report. */
-    secrets: [{ what: 'client secret', value: clientSecret }],
+    secrets: hasSecret ? [{ what: 'client secret', value: clientSecret }] : [],
+    /** Access tokens that have ended before their time. */
+    ended: new Set(),
     /** Logout tokens that were sent, in order. */
     logoutTokens: [],
     /** Authorization codes: they pass through the browser, but not into a log. */
@@ -120,22 +125,24 @@ export async function startOp({
       ...(hasKey ? {
         token_endpoint_auth_method: 'private_key_jwt',
         token_endpoint_auth_signing_alg: 'ES256',
-        jwks_uri: `${origin}${basePath}/jwks`,
+        jwks_uri: `${own}/jwks`,
         require_pushed_authorization_requests: true,
-      } : { client_secret: clientSecret, token_endpoint_auth_method: 'client_secret_basic' }),
+      } : {}),
+      ...(hasSecret ? { client_secret: clientSecret, token_endpoint_auth_method: 'client_secret_basic' } : {}),
       grant_types: ['authorization_code', 'refresh_token', ...(exchanges.length ? [TOKEN_EXCHANGE] : [])],
       response_types: ['code'],
       id_token_signed_response_alg: algorithm,
-      redirect_uris: [`${origin}${basePath}/callback`],
-      post_logout_redirect_uris: [`${origin}${basePath}/logged-out`],
+      redirect_uris: [`${own}/callback`],
+      post_logout_redirect_uris: [`${own}/logged-out`],
       ...(dpop ? { dpop_bound_access_tokens: true } : {}),
       ...(backchannel ? {
-        backchannel_logout_uri: `${origin}${basePath}/backchannel`,
+        backchannel_logout_uri: `${own}/backchannel`,
         backchannel_logout_session_required: true,
       } : {}),
-      ...client,
+      ...client(own),
     }],
     jwks: { keys: [{ ...privateKey.export({ format: 'jwk' }), kid, use: 'sig', alg: algorithm }] },
+    ...(features.mTLS ? { clientAuthMethods: ['tls_client_auth', 'self_signed_tls_client_auth'] } : {}),
     // Expired is expired: the API below asks the provider whether a token lives.
     clockTolerance: 0,
     cookies: { keys: [cookieKey] },
@@ -219,6 +226,7 @@ export async function startOp({
     },
     /** Whether the API should accept this access token now; `leeway` in seconds, for JWTs (RFC 7519 §4.1.4). */
     async accessTokenLives(token, leeway = 0) {
+      if (op.ended.has(token)) return false;
       const claims = jwtPart(token, 1);
       if (claims) return claims.iss === issuer && claims.aud === RESOURCE && (claims.exp + leeway) * 1000 > Date.now();
       return Boolean(await provider.AccessToken.find(token));

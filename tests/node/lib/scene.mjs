@@ -23,10 +23,11 @@ const SPA = fileURLToPath(new URL('../spa', import.meta.url));
  *   `fallback`: the page of all other paths, or `null`;
  *   `publicPort`: of a server in front, which the address bar shows;
  *   `accepts`: what the API takes besides the provider's tokens for it; `log`: the value of `RUST_LOG`;
+ *   `trusted`: a certificate that the provider shows, as {@link makeCertificate} gives it;
  *   `makeApi`: starts another API than {@link startApi}
  */
 export async function setScene(t, {
-  tls = false, provider = {}, oidc = {}, session = {}, tables = '', assets = SPA, fallback, publicPort, accepts, log,
+  tls = false, provider = {}, oidc = {}, session = {}, tables = '', assets = SPA, fallback, publicPort, accepts, log, trusted,
   makeApi = startApi,
 } = {}) {
   const ends = [];
@@ -47,15 +48,18 @@ export async function setScene(t, {
   const api = await makeApi({ accepts: async (token) => accepts?.(token) || op.accessTokenLives(token), op });
   ends.push(() => api.stop());
   const sealgate = await startSealgate({
-    dir, origin, port, adminPort, op, api, tls: certificate, assets, fallback, oidc, session, tables, ...(log ? { log } : {}),
+    dir, origin, port, adminPort, op, api, tls: certificate, assets, fallback, oidc, session, tables, trusted: trusted?.cert,
+    ...(log ? { log } : {}),
   });
   ends.push(() => sealgate.stop());
-  const browser = new Browser({ ca: certificate?.pem });
+  const browser = new Browser({ ca: [certificate?.pem, trusted?.pem].filter(Boolean) });
   ends.push(() => browser.close());
 
   const address = `${scheme}://127.0.0.1:${port}`;
   const names = cookieNames('shop', { tls });
-  return { dir, tls, keys: `${dir}/keys`, origin, address, certificate, op, api, sealgate, browser, names };
+  // A form that another site posts brings no other cookie.
+  const loginSite = oidc.response_mode === 'form_post' ? 'None' : 'Lax';
+  return { dir, loginSite, tls, keys: `${dir}/keys`, origin, address, certificate, op, api, sealgate, browser, names };
 }
 
 /** The refresh tokens that were presented, in order, with the provider's verdicts. */
@@ -63,7 +67,7 @@ export const refreshes = (op) => op.tokenCalls('refresh_token')
   .map(({ params, status, error }) => ({ token: params.refresh_token, status, error }));
 
 /** Nothing minted has reached a browser or a log, in any form; no cookie broke the rules. */
-export async function assertNothingLeaked({ origin, op, sealgate, tls, names }, answers) {
+export async function assertNothingLeaked({ origin, op, sealgate, tls, names, loginSite }, answers) {
   const endSession = `${op.issuer}/session/end`;
   const metrics = await request(`${sealgate.admin}/metrics`);
   assert.equal(metrics.status, 200);
@@ -76,7 +80,7 @@ export async function assertNothingLeaked({ origin, op, sealgate, tls, names }, 
   const ours = answers.flatMap(({ setCookies }) => setCookies).map((line) => line.match(/=([^;]*)/)?.[1])
     .filter((value) => value?.length > 40).map((value) => ({ what: 'a cookie value', value }));
   assert.deepEqual(logLines(sealgate.output).filter(({ text }) => ours.some(({ value }) => text.includes(value))), []);
-  assert.deepEqual(auditCookies(answers, { origin, names, tls }), [], 'cookies on the wire');
+  assert.deepEqual(auditCookies(answers, { origin, names, tls, loginSite }), [], 'cookies on the wire');
 }
 
 /** Stops sealgate by SIGTERM; it must go in peace. */

@@ -26,12 +26,14 @@ export function binary() {
 /** A private temporary directory. */
 export const scratch = () => mkdtemp(join(tmpdir(), 'sealgate-story-'));
 
-/** The configuration of one frontend `shop` with one API route. Its client has a key if `op` has a `clientKey`, else a secret. */
+/** The configuration of one frontend `shop` with one API route. Its client has a key or a secret if `op` has one. */
 export function configuration({
   dir, origin, port, adminPort, op, api, tls, assets, fallback = 'index.html', server = {}, oidc = {}, session = {},
   keysDir = join(dir, 'keys'), keys = {}, tables = '',
 }) {
-  const toml = (value) => JSON.stringify(value);
+  // JSON's strings, numbers and lists are TOML's.
+  const toml = (value) => (value?.constructor === Object
+    ? `{ ${Object.entries(value).map(([key, inner]) => `${key} = ${toml(inner)}`).join(', ')} }` : JSON.stringify(value));
   const table = (entries) => Object.entries(entries).map(([key, value]) => `${key} = ${toml(value)}`).join('\n');
   return `
 [server]
@@ -58,7 +60,7 @@ ${assets ? `assets = { dir = ${toml(assets)}${fallback ? `, fallback = ${toml(fa
 [frontend.shop.oidc]
 issuer        = ${toml(op.issuer)}
 client_id     = ${toml(op.clientId)}
-${op.clientKey ? 'client_key    ' : 'client_secret'} = { file = ${toml(join(dir, 'client-proof'))} }
+${op.clientKey || op.clientSecret ? `${op.clientKey ? 'client_key' : 'client_secret'} = { file = ${toml(join(dir, 'client-proof'))} }` : ''}
 ${table({
     scopes: ['openid', 'profile', 'email', 'orders.read'], ...(op.clientKey ? { client_auth: 'private_key_jwt' } : {}), ...oidc,
   })}
@@ -78,19 +80,20 @@ ${tables}
  * Makes keys, starts sealgate and waits until it says that it is ready.
  *
  * @param {object} options as for {@link configuration}; `log` is the value of `RUST_LOG`; `keysDir`: a ring that is
- *   there already; `name`: of the configuration file, where several processes share `dir`
+ *   there already; `name`: of the configuration file, where several processes share `dir`; `trusted`: a PEM file of
+ *   certificates that providers may show
  */
-export async function startSealgate({ log = 'trace', name = 'sealgate', ...options }) {
+export async function startSealgate({ log = 'trace', name = 'sealgate', trusted, ...options }) {
   const program = binary();
   const { dir, adminPort, op } = options;
-  await writeFile(join(dir, 'client-proof'), op.clientKey ?? `${op.clientSecret}\n`, { mode: 0o600 });
+  await writeFile(join(dir, 'client-proof'), op.clientKey ?? `${op.clientSecret ?? ''}\n`, { mode: 0o600 });
   const config = join(dir, `${name}.toml`);
   await writeFile(config, configuration(options), { mode: 0o600 });
   const keys = options.keysDir ? { stdout: '', stderr: '' }
     : await run(program, ['--rotate-keys', '--keys', join(dir, 'keys')]);
 
   const child = spawn(program, ['-c', config], {
-    env: { PATH: process.env.PATH, HOME: dir, RUST_LOG: log, RUST_BACKTRACE: '1' },
+    env: { PATH: process.env.PATH, HOME: dir, RUST_LOG: log, RUST_BACKTRACE: '1', ...(trusted ? { SSL_CERT_FILE: trusted } : {}) },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const sealgate = {
