@@ -3,13 +3,13 @@
 // Chromium signs with software keys here, which it has for tests; on Linux it does not offer this otherwise. What it sends
 // by itself no page sees, so the story looks at cookies, at what sealgate counts, and at Chromium's own events.
 import assert from 'node:assert/strict';
-import { createHash, X509Certificate } from 'node:crypto';
 import { get } from 'node:https';
 import { test } from 'node:test';
 
-import { openDevice } from './lib/chromium.mjs';
+import { deviceEvents, openDevice } from './lib/chromium.mjs';
 import { rotateKeys } from './lib/keys.mjs';
 import { ACCOUNT } from './lib/op.mjs';
+import { clickThroughSignIn } from './lib/person.mjs';
 import { assertCleanEnd, assertNothingLeaked, refreshes, setScene } from './lib/scene.mjs';
 import { metricsOf, total } from './lib/sealgate.mjs';
 import { eventually } from './lib/waiting.mjs';
@@ -20,8 +20,7 @@ const PARALLEL = 12;
 test('a session that is bound to its device', async (t) => {
   const scene = await setScene(t, { tls: true, session: { device_binding: 'preferred' } });
   const { origin, op, sealgate, certificate } = scene;
-  const spki = new X509Certificate(certificate.pem).publicKey.export({ type: 'spki', format: 'der' });
-  const { context, answers, settled } = await openDevice(t, createHash('sha256').update(spki).digest('base64'));
+  const { context, answers, settled } = await openDevice(t, certificate);
   const page = await context.newPage();
   const events = await deviceEvents(context, page);
 
@@ -36,10 +35,7 @@ test('a session that is bound to its device', async (t) => {
   await t.test('registers by itself after a login', async () => {
     await page.goto(`${origin}/`);
     await page.click('#login');
-    await page.fill('input[name=login]', 'ada');
-    await page.fill('input[name=password]', 'any');
-    await page.click('button[type=submit]');
-    await page.click('text=Continue');
+    await clickThroughSignIn(page);
     await page.waitForURL(`${origin}/?welcome`);
     await page.waitForSelector('body[data-ready=yes]');
     assert.equal(await page.textContent('#who'), ACCOUNT.name);
@@ -111,13 +107,3 @@ test('a session that is bound to its device', async (t) => {
   await context.close();
   await assertCleanEnd(scene);
 });
-
-/** What Chromium itself says of device sessions, as it comes. */
-async function deviceEvents(context, page) {
-  const events = [];
-  const cdp = await context.newCDPSession(page);
-  cdp.on('Network.deviceBoundSessionEventOccurred', (event) => events.push(event));
-  await cdp.send('Network.enable');
-  await cdp.send('Network.enableDeviceBoundSessions', { enable: true });
-  return events;
-}

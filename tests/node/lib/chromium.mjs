@@ -1,4 +1,5 @@
 // Headless Chromium from the system, kept to loopback.
+import { createHash, X509Certificate } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { chromium } from 'playwright-core';
@@ -34,9 +35,10 @@ export async function openProfile(browser) {
 /**
  * A Chromium that binds sessions to its device, with keys in software; it ends with the test `t`.
  *
- * It binds nothing over a connection with errors, so it must trust the certificate with this hash of its public key.
+ * It binds nothing over a connection with errors, so it must trust this certificate, by the hash of its public key.
  */
-export async function openDevice(t, spki) {
+export async function openDevice(t, { pem }) {
+  const spki = createHash('sha256').update(new X509Certificate(pem).publicKey.export({ type: 'spki', format: 'der' })).digest('base64');
   const profile = await scratch();
   const context = await chromium.launchPersistentContext(profile, {
     executablePath: program('chromium'),
@@ -54,6 +56,16 @@ export async function openDevice(t, spki) {
     await sweep(profile);
   });
   return observe(context);
+}
+
+/** What Chromium itself says of device sessions, as it comes. */
+export async function deviceEvents(context, page) {
+  const events = [];
+  const cdp = await context.newCDPSession(page);
+  cdp.on('Network.deviceBoundSessionEventOccurred', (event) => events.push(event));
+  await cdp.send('Network.enable');
+  await cdp.send('Network.enableDeviceBoundSessions', { enable: true });
+  return events;
 }
 
 function observe(context) {

@@ -52,10 +52,13 @@ const whoseAndUntil = (token) => {
  * Sets up a fleet; everything ends with the test `t`.
  *
  * @param {object} options `keys`: of each replica's configuration, one entry for each; `provider`: options of
- *   {@link startOp}; `server`, `session`: more keys of these tables; `coordination`: whether they share a store;
- *   `nginx`: more directives, as for {@link startNginx}; `leeway`: seconds that the API grants access tokens
+ *   {@link startOp}; `server`, `session`: more keys of these tables; `tables`: more tables; `coordination`: whether they
+ *   share a store; `nginx`: more directives, as for {@link startNginx}, or what gives them for the replicas' ports;
+ *   `leeway`: seconds that the API grants access tokens
  */
-export async function setFleet(t, { keys = [{}, {}, {}], provider = {}, server = {}, session = {}, coordination = false, nginx = {}, leeway = 0 }) {
+export async function setFleet(t, {
+  keys = [{}, {}, {}], provider = {}, server = {}, session = {}, tables: given = '', coordination = false, nginx = {}, leeway = 0,
+}) {
   const ends = [];
   t.after(async () => {
     const failures = [];
@@ -74,12 +77,12 @@ export async function setFleet(t, { keys = [{}, {}, {}], provider = {}, server =
   ends.push(() => api.stop());
   const keysDir = join(dir, 'keys');
   await rotateKeys(keysDir);
-  let tables = '';
+  let tables = given;
   if (coordination) {
     const store = await startRedis({ dir });
     ends.push(() => store.stop());
     await writeFile(join(dir, 'store-url'), store.url, { mode: 0o600 });
-    tables = `[coordination]\nurl = { file = ${JSON.stringify(join(dir, 'store-url'))} }`;
+    tables += `[coordination]\nurl = { file = ${JSON.stringify(join(dir, 'store-url'))} }`;
   }
   const options = { dir, origin, op, api, log: 'info', server, session, tables };
   const replicas = keys.map((table, i) => {
@@ -91,14 +94,15 @@ export async function setFleet(t, { keys = [{}, {}, {}], provider = {}, server =
     // One after the other: they share a file that each start writes.
     await replica.start();
   }
+  const more = typeof nginx === 'function' ? nginx(...replicas.map(({ port }) => port)) : nginx;
   const nginxFor = (backends) => startNginx({
     dir,
     port: front,
     tls: certificate,
     backends,
-    ...nginx,
+    ...more,
     // Every answer says whose it is, and if nginx asked several, all of them.
-    server: `add_header X-Replica $upstream_addr always; large_client_header_buffers 4 16k; ${nginx.server ?? ''}`,
+    server: `add_header X-Replica $upstream_addr always; large_client_header_buffers 4 16k; ${more.server ?? ''}`,
     location: 'proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffer_size 16k; proxy_buffers 4 16k;',
     upstream: 'keepalive 32;',
   });

@@ -24,6 +24,14 @@ export async function signInUntilExpiry(browser, op, address) {
   await sleep((op.newest().expires_in + 1) * 1000);
 }
 
+/** {@link passSignIn} by clicking, on a page of Chromium that is on its way to the provider. */
+export async function clickThroughSignIn(page, login = 'ada') {
+  await page.fill('input[name=login]', login);
+  await page.fill('input[name=password]', 'any');
+  await page.click('button[type=submit]');
+  await page.click('text=Continue');
+}
+
 /** Confirms the end of the session at the provider; ends on the application's page. */
 export async function passSignOut(browser, op) {
   let last;
