@@ -1,10 +1,11 @@
-// What a session costs: one sealgate process, its `token = none` route and its `token = user` route in turn, CPU per request.
+// What a session costs: one sealgate process, its `token = none` route and its `token = user` route in turn, CPU per request. A second
+// process has tokens that are bound to a key (DPoP), so that each request costs a signature.
 //
 // Short turns and the difference within each round, so that what the machine does besides hits both alike. In the same
 // run: nginx without and with a cookie of the very same length, which is what merely carrying those bytes costs.
 import { freePorts } from '../../node/lib/ports.mjs';
 import { anyCookie, bareNginx } from './contestants/nginx.mjs';
-import { SESSIONS } from './contestants/sealgate.mjs';
+import { sealgateBound, SESSIONS } from './contestants/sealgate.mjs';
 import { openLane } from './lib/lane.mjs';
 import { measure } from './lib/load.mjs';
 import { cores as findCores, describeMachine } from './lib/machine.mjs';
@@ -32,7 +33,7 @@ await bounded(120 + (rounds + 1) * 5 * (seconds + 5), async ({ processes, dir, e
   const [port] = await freePorts(1);
   const upstream = await startUpstream({ processes, dir, port, core: cores.load });
   const scene = { processes, dir, ends, upstream, cores };
-  const [sealgate, nginx] = [await openLane(contestant, scene), await openLane(bareNginx, scene)];
+  const [sealgate, nginx, bound] = [await openLane(contestant, scene), await openLane(bareNginx, scene), await openLane(sealgateBound(given.tokens), scene)];
   const { cookieBytes } = sealgate;
 
   const turns = [
@@ -41,6 +42,8 @@ await bounded(120 + (rounds + 1) * 5 * (seconds + 5), async ({ processes, dir, e
     { name: 'token = user: the session', lane: sealgate },
     { name: 'bare nginx', lane: nginx },
     { name: 'bare nginx, a cookie of that length', lane: { ...nginx, cookie: anyCookie(cookieBytes) } },
+    { name: 'token = user, with DPoP', lane: bound },
+    { name: 'token = none beside DPoP', lane: { ...bound, path: '/open', cookie: undefined } },
   ].map((turn) => ({ ...turn, results: [], micros: [] }));
   const drive = ({ lane }, span) => measure(
     { ...lane, path: `${lane.path}/${SIZES[0].file}` }, { processes, core: cores.load, upstream, seconds: span },
@@ -54,8 +57,10 @@ await bounded(120 + (rounds + 1) * 5 * (seconds + 5), async ({ processes, dir, e
     }
     console.error(`round ${round + 1} of ${rounds} done`);
   }
-  await sealgate.lookBack();
-  if (sealgate.remarks.size) throw new Error([...sealgate.remarks].join('; '));
+  for (const lane of [sealgate, bound]) {
+    await lane.lookBack();
+    if (lane.remarks.size) throw new Error([...lane.remarks].join('; '));
+  }
 
   const spread = (values) => [median(values), Math.min(...values), Math.max(...values)].map(signed);
   const over = (a, b) => spread(turns[a].micros.map((micros, at) => micros - turns[b].micros[at]));
@@ -71,6 +76,8 @@ await bounded(120 + (rounds + 1) * 5 * (seconds + 5), async ({ processes, dir, e
       ['a session over token = none', ...over(2, 0)],
       ['  of which receiving and dropping the cookie', ...over(1, 0)],
       ['  of which all the rest: opening it, sending the token', ...over(2, 1)],
+      ['a session with DPoP over token = none', ...over(5, 6)],
+      ['  of which DPoP: a proof for each request', ...over(5, 2)],
       ['nginx forwarding such a cookie over bare nginx', ...over(4, 3)],
     ]),
   ].join('\n\n'));

@@ -8,7 +8,7 @@ import { versionOf } from '../lib/machine.mjs';
 
 // One worker, as everybody here. An idle timeout as long as the session, because wrk never takes the cookie that says
 // when the session was last seen: by default that cookie would come with every answer once the first was three minutes old.
-const configuration = ({ dir, origin, port, adminPort, upstream, op, keys, tls, streams, bodyLimit = '1MiB' }) => `
+const configuration = ({ dir, origin, port, adminPort, upstream, op, keys, tls, streams, isBound, apps, bodyLimit = '1MiB' }) => `
 [server]
 bind           = "127.0.0.1:${port}"
 admin_bind     = "127.0.0.1:${adminPort}"
@@ -32,6 +32,7 @@ issuer        = "${op.issuer}"
 client_id     = "${op.clientId}"
 client_secret = { file = "${dir}/client-secret" }
 scopes        = ["openid", "profile", "email", "orders.read"]
+${isBound ? 'dpop = "always"' : ''}
 
 [frontend.shop.session]
 idle_timeout = "8h"
@@ -48,6 +49,9 @@ upstream   = "api"
 token      = "none"
 body_limit = "${bodyLimit}"
 
+${apps ? `[frontend.shop.native]
+redirect_uris = ["${apps}"]
+` : ''}
 [frontend.shop.route.home]
 path = "/home"
 ${['a', 'b', 'c'].map((part) => `[frontend.shop.route.home.part.${part}]
@@ -83,7 +87,7 @@ const sealgate = (id, name, more) => ({
     await mkdir(join(dir, 'assets'));
     await writeFile(join(dir, 'assets', 'index.html'), '<!doctype html><title>Shop</title>');
     const ring = keys ?? join(dir, 'keys');
-    await writeFile(config, configuration({ dir, op, adminPort, keys: ring, ...options }));
+    await writeFile(config, configuration({ dir, op, adminPort, keys: ring, isBound: more.isBound, apps: more.apps, ...options }));
     if (!keys) await processes.run(binary(), ['--rotate-keys', '--keys', ring], { core });
     const [program, ...args] = [...under, binary(), '-c', config];
     const started = processes.start(program, args, { core, cwd: dir });
@@ -99,5 +103,9 @@ export const sealgateOpen = sealgate('none', 'sealgate, token = none', { tokens:
 export const sealgateSession = sealgate('session', 'sealgate, session', signsIn);
 export const sealgateKeycloak = sealgate('keycloak', 'sealgate, Keycloak-like tokens', { ...signsIn, tokens: 'keycloak' });
 export const sealgateEntra = sealgate('entra', 'sealgate, Entra-like tokens', { ...signsIn, tokens: 'entra' });
+/** With tokens that are bound to a key (DPoP): a signature for each request. */
+export const sealgateBound = (tokens) => sealgate('bound', 'sealgate, session with DPoP', { ...signsIn, tokens, isBound: true });
+/** With apps that have no cookies. */
+export const sealgateApp = sealgate('app', 'sealgate, an app', { ...signsIn, apps: 'http://127.0.0.1/cb' });
 /** By the tokens they have. */
 export const SESSIONS = new Map([sealgateSession, sealgateKeycloak, sealgateEntra].map((each) => [each.tokens, each]));

@@ -24,20 +24,21 @@ class LoopbackJar extends Jar {
 /**
  * Starts a contestant and signs in; an error says why it cannot take part.
  *
- * @param {object} contestant `id`, `name`, `start`, `version`; `tokens` and `signIn` if it has sessions; `path`, `cookie`
+ * @param {object} contestant `id`, `name`, `start`, `version`; `tokens` and `signIn` if it has sessions; `path`, `cookie`;
+ *   `isBound`: whether its tokens are bound to a key
  * @param {object} run `processes`, `dir`, `ends`, `upstream`, `cores`; `under`: a program with its options that is to run
  *   the contestant, valgrind for instance (not every contestant can); `more`: what else the contestant is to be told, `tls`
  *   for instance (only nginx and sealgate can); `place`: a name for its directory
  */
 export async function openLane(contestant, { processes, dir: parent, ends, upstream, cores, under, more = {}, place = contestant.id }) {
-  const { id, name, tokens, signIn, path = '/api' } = contestant;
+  const { id, name, tokens, signIn, path = '/api', isBound } = contestant;
   const version = await contestant.version();
   const { tls } = more;
   const dir = join(parent, place);
   await mkdir(dir);
   const [port] = await freePorts(1);
   const origin = `${tls ? 'https' : 'http'}://localhost:${port}`;
-  const op = tokens && await startProvider({ origin, tokens });
+  const op = tokens && await startProvider({ origin, tokens, isBound });
   if (op) ends.push(() => op.stop());
   const started = await contestant.start({ processes, core: cores.proxy, dir, port, origin, upstream, op, under, ...more });
   await until(name, started, started.ready ?? (() => request(`http://127.0.0.1:${port}/`)), { seconds: START_SECONDS });
@@ -63,11 +64,11 @@ export async function openLane(contestant, { processes, dir: parent, ends, upstr
       const asked = { headers: { 'x-csrf': '1', ...(lane.cookie && !signIn ? { cookie: lane.cookie } : {}) }, page: new URL(origin) };
       const { status, body } = await lane.browser.fetch(`${path}/who`, asked);
       if (status !== 200) throw new Error(`answers ${status} to a signed-in request: ${body.slice(0, 200)}`);
-      const bearer = body.match(/^authorization: (.*)$/m)?.[1];
-      if (signIn && bearer !== `Bearer ${op.newest().access_token}`) {
-        lane.remarks.add(bearer ? 'attaches another token than the user\'s access token' : 'attaches no access token');
+      const credentials = body.match(/^authorization: (.*)$/m)?.[1];
+      if (signIn && credentials !== `${isBound ? 'DPoP' : 'Bearer'} ${op.newest().access_token}`) {
+        lane.remarks.add(credentials ? 'attaches another token than the user\'s access token' : 'attaches no access token');
       }
-      if (!signIn && bearer) lane.remarks.add('attaches a token');
+      if (!signIn && credentials) lane.remarks.add('attaches a token');
       if (signIn) {
         lane.cookie = lane.browser.jar.matching(new URL(`${origin}${path}/who`), { site: 'same', lax: false })
           .map((cookie) => `${cookie.name}=${cookie.value}`).join('; ');

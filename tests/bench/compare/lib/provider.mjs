@@ -44,17 +44,18 @@ for (const level of ['info', 'warn']) {
 const SETS = new Map([...TOKEN_SETS, ENTRA].map((set) => [set.name, set]));
 
 /**
- * Starts a provider for one application.
+ * Starts a provider for one application. It binds tokens to a key if `isBound`.
  *
  * `signIn()`, given a function that signs in once with a new browser, does so twice: how much is missing is only known
  * once a token has been seen. It gives what that function gave the second time.
  */
-export async function startProvider({ origin, tokens }) {
+export async function startProvider({ origin, tokens, isBound = false }) {
   const set = SETS.get(tokens);
   const op = await startOp({
     origin,
     accessTokens: 'jwt',
     accessTokenSeconds: ACCESS_TOKEN_SECONDS,
+    dpop: isBound,
     ...(set.dress ? { refreshTokens: set } : {}),
   });
   return Object.assign(op, {
