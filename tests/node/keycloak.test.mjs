@@ -2,7 +2,6 @@
 //
 // One Keycloak serves all forms, a realm for each. The app is on `localhost`, Keycloak on `127.0.0.1`: two sites.
 import assert from 'node:assert/strict';
-import { generateKeyPairSync } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -10,16 +9,18 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 import { startApi } from './lib/api.mjs';
+import { startBoundApi } from './lib/bound-api.mjs';
 import { Browser } from './lib/browser.mjs';
 import { leaks, logLines, received } from './lib/canary.mjs';
 import { openProfile, startChromium } from './lib/chromium.mjs';
 import { Jar } from './lib/jar.mjs';
 import { startKeycloak } from './lib/keycloak.mjs';
-import { jwtPart } from './lib/op.mjs';
+import { jwtPart, newClientKey } from './lib/op.mjs';
 import { freePorts } from './lib/ports.mjs';
 import { client, realm } from './lib/realm.mjs';
 import { startRedis } from './lib/redis.mjs';
 import { metricsOf, scratch, startSealgate, sweep, tail, total } from './lib/sealgate.mjs';
+import { makeCertificate } from './lib/tls.mjs';
 import { eventually } from './lib/waiting.mjs';
 
 /** Short, so that a refresh is never far; sealgate refreshes at the earliest a fifth of it ahead. */
@@ -47,40 +48,67 @@ token    = "user"
 exchange = { audience = "orders-api" }
 `;
 
+/** A client that authenticates with a key, which Keycloak fetches, and must push its requests. */
+const withKey = (attributes) => ({ origin }) => ({
+  clientAuthenticatorType: 'client-jwt',
+  attributes: {
+    'token.endpoint.auth.signing.alg': 'ES256',
+    'use.jwks.url': 'true',
+    'jwks.url': `${origin}/bff/jwks`,
+    'require.pushed.authorization.requests': 'true',
+    ...attributes,
+  },
+});
+const BOUND = { 'dpop.bound.access.tokens': 'true' };
+
 /** One sealgate in front of one client of one realm. */
 const FORMS = {
   plain: { tables: ROUTES },
   strict: { realm: { revokeRefreshToken: true, refreshTokenMaxReuse: 0 }, tables: ROUTES },
   key: {
-    client: ({ origin }) => ({
-      clientAuthenticatorType: 'client-jwt',
-      attributes: {
-        'token.endpoint.auth.signing.alg': 'ES256',
-        'use.jwks.url': 'true',
-        'jwks.url': `${origin}/bff/jwks`,
-        'require.pushed.authorization.requests': 'true',
-      },
-    }),
+    client: withKey(),
     oidc: { par: 'always' },
     hasKey: true,
     tables: ROUTES,
   },
   exchange: { client: { attributes: { 'standard.token.exchange.enabled': 'true' } }, tables: ROUTES + EXCHANGE },
+  dpop: { client: { attributes: BOUND }, oidc: { dpop: 'always' }, isBound: true, tables: ROUTES },
+  fapi2: {
+    realm: {
+      clientPolicies: {
+        policies: [{
+          name: 'everybody', enabled: true, profiles: ['fapi-2-dpop-security-profile'],
+          conditions: [{ condition: 'any-client', configuration: {} }],
+        }],
+      },
+    },
+    client: withKey({ ...BOUND, 'id.token.signed.response.alg': 'ES256', 'access.token.signed.response.alg': 'ES256' }),
+    oidc: { profile: 'fapi2' },
+    isBound: true,
+    hasKey: true,
+    // The profile refuses a redirect URI without TLS.
+    tls: true,
+    tables: ROUTES,
+  },
 };
 
-test('Keycloak', { timeout: 1_200_000 }, async (t) => {
+test('Keycloak', { timeout: 2_400_000 }, async (t) => {
   const ports = await freePorts(2 * Object.keys(FORMS).length);
   const forms = Object.entries(FORMS).map(([name, form], i) => ({
-    name, ...form, port: ports[2 * i], adminPort: ports[2 * i + 1], origin: `http://localhost:${ports[2 * i]}`,
+    name, ...form, port: ports[2 * i], adminPort: ports[2 * i + 1],
+    origin: `${form.tls ? 'https' : 'http'}://localhost:${ports[2 * i]}`,
   }));
+  const dir = await scratch();
+  t.after(() => sweep(dir));
+  const certificate = makeCertificate(dir);
   const keycloak = await startKeycloak(t, forms.map(({ name, origin, realm: more, client: settings }) => realm(name, {
     clients: [client('shop', { origin, ...(typeof settings === 'function' ? settings({ origin }) : settings) })], accessTokenLifespan: TOKEN_SECONDS, ...more,
-  })));
+  })), { trusted: certificate.cert });
   const scenes = {};
-  for (const form of forms) scenes[form.name] = await setScene(t, keycloak, form);
+  for (const form of forms) scenes[form.name] = await setScene(t, keycloak, { ...form, certificate: form.tls && certificate });
 
   /** Steps use the same Keycloak, each with users of its own. */
-  const step = (name, run) => t.test(name, { timeout: 300_000 }, run);
+  const step = (name, run) => t.test(name, { timeout: 1_200_000 }, run);
 
   await step('signs in on its own pages, and the API gets its token', async () => {
     const { signIn, call, api } = scenes.plain;
@@ -212,8 +240,34 @@ test('Keycloak', { timeout: 1_200_000 }, async (t) => {
     assert.equal(total(await metricsOf(sealgate), 'sealgate_exchange_total', { result: 'ok' }), 2);
   });
 
-  await step('a person in Chromium', async (t) => {
-    const { origin } = scenes.plain;
+  for (const [name, idAlg] of [['dpop', 'RS256'], ['fapi2', 'ES256']]) {
+    await step(`binds tokens to a key: ${name}`, async () => {
+      const { signIn, call, api, browsers } = scenes[name];
+      const browser = await signIn('alice');
+      assert.equal((await call(browser, '/api/buyers/x')).status, 200);
+      const first = api.received.at(-1);
+      const { keys } = JSON.parse((await browser.fetch('/bff/jwks')).body);
+      assert.equal(first.jkt, keys.at(-1).kid);
+      assert.equal(jwtPart(first.token, 1).cnf.jkt, first.jkt);
+      const asked = browsers.at(-1).answers.map(({ url }) => new URL(url)).find(({ pathname }) => pathname.endsWith('/auth'));
+      assert.ok(asked.searchParams.has('request_uri'), asked.href);
+      // The API takes the token no more: it is refreshed, and Keycloak binds the new one as well.
+      api.refused.add(first.token);
+      assert.equal((await call(browser, '/api/buyers/x')).status, 200);
+      const second = api.received.at(-1);
+      assert.notEqual(second.token, first.token);
+      assert.deepEqual([second.jkt, second.refusal], [first.jkt, undefined]);
+      const user = JSON.parse((await browser.fetch('/bff/user', { headers: CSRF })).body);
+      const back = await browser.click(`${user.find(({ type }) => type === 'bff:logout_url').value}&returnUrl=/?bye`);
+      assert.match(back.url, /\/\?bye$/, back.body);
+      const hint = back.hops.map(({ url }) => new URL(url).searchParams.get('id_token_hint')).find(Boolean);
+      assert.equal(jwtPart(hint, 0).alg, idAlg);
+      assert.equal((await call(browser, '/api/buyers/x')).status, 401);
+    });
+  }
+
+  for (const name of Object.keys(FORMS)) await step(`a person in Chromium: ${name}`, async (t) => {
+    const { origin } = scenes[name];
     const { context } = await openProfile(await startChromium(t));
     const page = await context.newPage();
     await page.goto(`${origin}/bff/login`);
@@ -229,8 +283,8 @@ test('Keycloak', { timeout: 1_200_000 }, async (t) => {
     assert.equal(status, 200);
     assert.equal(claims.find(({ type }) => type === 'email').value, 'alice@example.org');
     assert.equal(await page.evaluate(() => document.cookie), '');
-    await page.goto(`${origin}${claims.find(({ type }) => type === 'bff:logout_url').value}`);
-    await page.waitForURL(`${origin}/**`);
+    await page.goto(`${origin}${claims.find(({ type }) => type === 'bff:logout_url').value}&returnUrl=/?bye`);
+    await page.waitForURL(`${origin}/?bye`);
     await page.goto(`${origin}/bff/login`);
     await page.waitForSelector('input[name=password]');
   });
@@ -269,23 +323,23 @@ async function session(browser) {
 }
 
 /** A store, an API and a sealgate; all end with the test. */
-async function setScene(t, keycloak, { name, origin, port, adminPort, tables, oidc = {}, hasKey = false }) {
+async function setScene(t, keycloak, { name, origin, port, adminPort, tables, oidc = {}, hasKey = false, isBound = false, certificate }) {
   const dir = await scratch();
   t.after(() => sweep(dir));
   const store = await startRedis({ dir });
   t.after(() => store.stop());
   await writeFile(join(dir, 'store-url'), store.url, { mode: 0o600 });
-  const clientKey = hasKey ? generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ type: 'pkcs8', format: 'pem' }) : undefined;
-  const api = await startApi();
-  t.after(() => api.stop());
+  const clientKey = hasKey ? newClientKey() : undefined;
   const op = { clientKey, issuer: `${keycloak.origin}/realms/${name}`, clientId: 'shop', clientSecret: 'shop-secret-of-the-story' };
+  const api = await (isBound ? startBoundApi({ op, jwks: `${op.issuer}/protocol/openid-connect/certs`, audience: 'orders-api' }) : startApi());
+  t.after(() => api.stop());
   const coordination = `
 [coordination]
 url    = { file = ${JSON.stringify(join(dir, 'store-url'))} }
 prefix = "stories"
 `;
   const sealgate = await startSealgate({
-    dir, origin, port, adminPort, op, api, assets: SPA, tables: tables + coordination,
+    dir, origin, port, adminPort, op, api, tls: certificate, assets: SPA, tables: tables + coordination,
     oidc: { scopes: ['openid', 'profile', 'email'], ...oidc },
     session: { claims: ['sub', 'name', 'email', 'sid', 'roles'] },
   });
@@ -300,7 +354,7 @@ prefix = "stories"
     /** A browser in which a user is signed in. */
     signIn: async (user) => {
       // Keycloak's cookies are `Secure`, and browsers take them from loopback all the same.
-      const browser = new Browser({ jar: new Jar({ trusts: ['127.0.0.1'] }) });
+      const browser = new Browser({ jar: new Jar({ trusts: ['127.0.0.1'] }), ca: certificate?.pem });
       t.after(() => browser.close());
       browsers.push(browser);
       await browser.open(`${origin}/bff/login?returnUrl=/bff/session`);

@@ -10,11 +10,11 @@ import { RESOURCE } from './op.mjs';
 
 /**
  * Starts the API on a free loopback port. It wants the newest `nonce`, which the story may change, and none of the tokens that
- * the story has `refused`.
+ * the story has `refused`. `jwks` is where the provider's keys are, `audience` what its tokens for the API name.
  */
-export async function startBoundApi({ op }) {
+export async function startBoundApi({ op, jwks = `${op.issuer}/jwks`, audience = RESOURCE }) {
   const api = { nonce: 'first', received: [], refused: new Set() };
-  const keys = createRemoteJWKSet(new URL(`${op.issuer}/jwks`));
+  const keys = createRemoteJWKSet(new URL(jwks));
   const seen = new Set();
   const server = createServer(async (req, res) => {
     const chunks = [];
@@ -34,8 +34,9 @@ export async function startBoundApi({ op }) {
 
   async function verify(req, seenAs) {
     const [scheme, token] = (req.headers.authorization ?? '').split(' ');
+    seenAs.token = token;
     if (scheme !== 'DPoP') throw new Error('no token that is bound to a key');
-    const { payload: claims } = await jwtVerify(token, keys, { issuer: op.issuer, audience: RESOURCE });
+    const { payload: claims } = await jwtVerify(token, keys, { issuer: op.issuer, audience });
     const { payload, protectedHeader } = await jwtVerify(req.headers.dpop ?? '', EmbeddedJWK, {
       typ: 'dpop+jwt', algorithms: ['ES256'], maxTokenAge: 60, clockTolerance: 5,
     });

@@ -18,8 +18,8 @@ import { request, tail } from './sealgate.mjs';
 const run = promisify(execFile);
 export const VERSION = '26.5.6';
 const NAME = `keycloak-${VERSION}`;
-/** Two busy cores need more than two minutes for a first start. */
-const START_MS = 300_000;
+/** Two cores that do much else need five minutes for a first start with six realms. */
+const START_MS = 900_000;
 const STOP_MS = 30_000;
 const ADMIN = { username: 'admin', password: 'of-the-story' };
 
@@ -42,11 +42,11 @@ async function home() {
 }
 
 /**
- * Starts Keycloak with realms; it ends with the test `t`.
+ * Starts Keycloak with realms; it ends with the test `t`. `trusted` is a PEM file of certificates that apps may show.
  *
  * It is reached as 127.0.0.1, so for a browser it is another site than an app on `localhost`.
  */
-export async function startKeycloak(t, realms) {
+export async function startKeycloak(t, realms, { trusted }) {
   const [path, java] = [await home(), program('java')];
   const [port, managementPort] = await freePorts(2);
   const origin = `http://127.0.0.1:${port}`;
@@ -63,7 +63,7 @@ export async function startKeycloak(t, realms) {
   keycloak.start = async () => {
     child = spawn(join(path, 'bin', 'kc.sh'), [
       'start-dev', '--import-realm', '--http-host=127.0.0.1', `--http-port=${port}`, `--hostname=${origin}`, '--features=token-exchange,dpop',
-      `--http-management-port=${managementPort}`, '--health-enabled=true', '--cache=local',
+      `--http-management-port=${managementPort}`, '--health-enabled=true', '--cache=local', `--truststore-paths=${trusted}`,
     ], {
       // A group of its own: the script starts a Java that would outlive it.
       detached: true,
