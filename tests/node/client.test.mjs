@@ -19,6 +19,11 @@ test('an app that uses /bff/client.js', { timeout: HANGS_MS }, async (t) => {
     globalThis.story = { heard: [] };
   });
   const inPage = (where, body) => where.evaluate(body);
+  /** The next requests there, so many, get this 401. */
+  const refuse = (where, code, times) => page.route(where, (route) => route.fulfill({
+    status: 401, contentType: 'application/problem+json',
+    body: JSON.stringify({ type: `urn:sealgate:problem:${code}`, code, login_url: '/bff/login' }),
+  }), { times });
   const signIn = async () => {
     await page.waitForURL(`${op.issuer}/**`);
     await page.fill('input[name=login]', 'ada');
@@ -59,22 +64,27 @@ test('an app that uses /bff/client.js', { timeout: HANGS_MS }, async (t) => {
     assert.equal(api.last().headers['content-type'], 'application/json');
   });
 
-  await t.test('api() repeats once after a conflict, body and all', async () => {
-    let conflicts = 1;
-    await page.route('**/api/echo', (route) => {
-      if (conflicts === 0) return route.continue();
-      conflicts -= 1;
-      return route.fulfill({
-        status: 401, contentType: 'application/problem+json',
-        body: JSON.stringify({ type: 'urn:sealgate:problem:session-refresh-conflict', code: 'session-refresh-conflict', login_url: '/bff/login' }),
+  await t.test('api() repeats once after what passes by itself, body and all', async () => {
+    for (const code of ['session-refresh-conflict', 'device-proof-required']) {
+      await refuse('**/api/echo', code, 1);
+      const answer = await inPage(page, async () => {
+        const got = await (await import('/bff/client.js')).api('/api/echo', { method: 'PUT', body: 'again' });
+        return [got.status, (await got.json()).body];
       });
-    });
-    const answer = await inPage(page, async () => {
-      const got = await (await import('/bff/client.js')).api('/api/echo', { method: 'PUT', body: 'again' });
-      return [got.status, (await got.json()).body];
-    });
-    assert.deepEqual(answer, [200, 'again']);
-    await page.unroute('**/api/echo');
+      assert.deepEqual(answer, [200, 'again'], code);
+      await page.unroute('**/api/echo');
+    }
+  });
+
+  await t.test('user() waits for the proof of the device', async () => {
+    await refuse('**/bff/user', 'device-proof-required', 1);
+    const claims = await inPage(page, async () => (await import('/bff/client.js')).user());
+    assert.equal(claims.find(({ type }) => type === 'name').value, ACCOUNT.name);
+    await page.unroute('**/bff/user');
+    // A browser that cannot prove its device has to sign in.
+    await refuse('**/bff/user', 'device-proof-required', 2);
+    assert.equal(await inPage(page, async () => (await import('/bff/client.js')).user()), null);
+    await page.unroute('**/bff/user');
   });
 
   await t.test('api() rejects when another account has signed in, and onSessionEnd hears of it', async () => {
@@ -94,25 +104,30 @@ test('an app that uses /bff/client.js', { timeout: HANGS_MS }, async (t) => {
     await page.unroute('**/api/echo');
   });
 
-  await t.test('api() leaves for a step-up with what the API asks for', async () => {
-    await page.route('**/api/echo', (route) => route.fulfill({
-      status: 401, contentType: 'application/problem+json',
-      body: JSON.stringify({ type: 'urn:sealgate:problem:step-up-required', code: 'step-up-required', login_url: '/bff/login?max_age=300' }),
-    }));
-    let asked;
-    await page.route('**/bff/login?**', (route) => {
-      asked = new URL(route.request().url());
-      return route.fulfill({ status: 200, contentType: 'text/html', body: 'a login' });
-    });
-    await page.goto(`${origin}/?at=1#x`);
-    await inPage(page, async () => {
-      const { api: call } = await import('/bff/client.js');
-      call('/api/echo');
-    });
-    await page.waitForURL((url) => url.pathname === '/bff/login');
-    assert.deepEqual(Object.fromEntries(asked.searchParams), { max_age: '300', returnUrl: '/?at=1#x' });
-    await page.unroute('**/api/echo');
-    await page.unroute('**/bff/login?**');
+  await t.test('api() leaves for the login that an answer asks for, and comes back to this page', async () => {
+    for (const [code, address, asks] of [
+      ['step-up-required', '/bff/login?max_age=300', { max_age: '300' }],
+      ['device-proof-required', '/bff/login', {}],
+    ]) {
+      await page.route('**/api/echo', (route) => route.fulfill({
+        status: 401, contentType: 'application/problem+json',
+        body: JSON.stringify({ type: `urn:sealgate:problem:${code}`, code, login_url: address }),
+      }));
+      let asked;
+      await page.route('**/bff/login?**', (route) => {
+        asked = new URL(route.request().url());
+        return route.fulfill({ status: 200, contentType: 'text/html', body: 'a login' });
+      });
+      await page.goto(`${origin}/?at=1#x`);
+      await inPage(page, async () => {
+        const { api: call } = await import('/bff/client.js');
+        call('/api/echo');
+      });
+      await page.waitForURL((url) => url.pathname === '/bff/login');
+      assert.deepEqual(Object.fromEntries(asked.searchParams), { ...asks, returnUrl: '/?at=1#x' }, code);
+      await page.unroute('**/api/echo');
+      await page.unroute('**/bff/login?**');
+    }
   });
 
   await t.test('api() goes nowhere because an API says so', async () => {
@@ -126,6 +141,24 @@ test('an app that uses /bff/client.js', { timeout: HANGS_MS }, async (t) => {
       assert.equal(new URL(page.url()).origin, origin);
       await page.unroute('**/api/echo');
     }
+  });
+
+  await t.test('onSessionEnd warns before the end, and again when an end that has moved comes near', async () => {
+    // The first answer ends in two seconds; when these are over, the user has used the session and it ends two seconds later.
+    let end = 1_000_002;
+    await page.route('**/bff/session', (route) => {
+      const state = { active: true, server_now: end - 2, session_ends_at: 2_000_000, idle_ends_at: end, claims: {} };
+      end += 2;
+      return route.fulfill({ json: state });
+    });
+    await inPage(page, async () => {
+      const { onSessionEnd } = await import('/bff/client.js');
+      globalThis.story.stop = onSessionEnd(({ reason, endsAt }) => globalThis.story.heard.push(`${reason} ${endsAt}`));
+    });
+    await eventually('two warnings', () => page.evaluate(() => globalThis.story.heard.length >= 2));
+    const heard = await page.evaluate(() => { globalThis.story.stop(); return globalThis.story.heard; });
+    assert.deepEqual(heard.slice(0, 2), ['ending 1000002', 'ending 1000004']);
+    await page.unroute('**/bff/session');
   });
 
   await t.test('every tab hears of the end when one signs out', async () => {

@@ -43,11 +43,11 @@ export function user(): Promise<Claim[] | null>;
 export function session(): Promise<Session>;
 /** Leaves for the login, and comes back to `returnUrl`: a path of the app, by default this page. */
 export function login(returnUrl?: string): Promise<never>;
-/** Ends the session here and at the identity provider. */
-export function logout(): Promise<never>;
+/** Ends the session here and at the identity provider, and comes back to `returnUrl`: a path of the app, by default `/`. */
+export function logout(returnUrl?: string): Promise<never>;
 /**
- * `fetch` for a route of this app: adds the anti-forgery header, repeats once after a refresh conflict, and leaves for the
- * login where one is needed. Rejects with a {@link Problem} if another account has signed in meanwhile (409).
+ * `fetch` for a route of this app: adds the anti-forgery header, repeats once after a refresh conflict or a missing proof of
+ * the device, and leaves for the login where one is needed. Rejects with a {@link Problem} if another account has signed in meanwhile (409).
  */
 export function api(path: string | URL, init?: RequestInit): Promise<Response>;
 /**

@@ -14,7 +14,23 @@ class Problem extends Error {
   }
 }
 
-const ask = (path) => fetch(base + path, { headers: CSRF, credentials: 'same-origin', cache: 'no-store' });
+/** Refusals that the same request may not get again: new cookies are on their way, or the browser proves its device first. */
+const PASSING = ['session-refresh-conflict', 'device-proof-required'];
+
+/** Sends a request, and once more after a refusal that may have passed: `[answer, refusal]`. */
+async function send(request) {
+  const again = request.clone();
+  const answer = await fetch(request);
+  const problem = await refusal(answer);
+  if (!PASSING.includes(problem?.code)) return [answer, problem];
+  const second = await fetch(again);
+  return [second, await refusal(second)];
+}
+
+const ask = async (path) => {
+  const [answer] = await send(new Request(base + path, { headers: CSRF, credentials: 'same-origin', cache: 'no-store' }));
+  return answer;
+};
 
 async function problemOf(answer) {
   const isProblem = answer.headers.get('content-type')?.startsWith('application/problem+json');
@@ -46,23 +62,19 @@ export function login(returnUrl = here()) {
   return leaveFor(`${base}login?returnUrl=${encodeURIComponent(returnUrl)}`);
 }
 
-export async function logout() {
+export async function logout(returnUrl) {
   const answer = await fetch(`${base}logout`, { method: 'POST', headers: CSRF, credentials: 'same-origin' });
   if (!answer.ok) throw await problemOf(answer);
-  return leaveFor((await answer.json()).logout_url);
+  const address = new URL((await answer.json()).logout_url, location.href);
+  if (returnUrl) address.searchParams.set('returnUrl', returnUrl);
+  return leaveFor(address.href);
 }
 
 export async function api(path, init = {}) {
   const request = new Request(new URL(path, location.href), { credentials: 'same-origin', ...init });
   for (const [name, value] of Object.entries(CSRF)) request.headers.set(name, value);
   if (page) request.headers.set('X-Sealgate-Session', page);
-  const again = request.clone();
-  let answer = await fetch(request);
-  let problem = await refusal(answer);
-  if (problem?.code === 'session-refresh-conflict') {
-    answer = await fetch(again);
-    problem = await refusal(answer);
-  }
+  const [answer, problem] = await send(request);
   if (problem?.code === 'session-changed') {
     tell({ reason: 'replaced', endsAt: null });
     throw problem;
@@ -128,20 +140,25 @@ export function onSessionEnd(callback, { warn = 60 } = {}) {
   const listener = { callback };
   listeners.add(listener);
   let timer;
+  let told;
   const schedule = async () => {
     clearTimeout(timer);
     const state = await session().catch(() => undefined);
-    if (!state?.active || !listeners.has(listener)) return;
-    const endsAt = Math.min(state.session_ends_at, state.idle_ends_at);
-    const wait = Math.max(0, endsAt - warn - state.server_now) * 1000;
-    // A use of the session may have moved the end: ask again before the warning. A timer holds at most 24 days.
-    timer = setTimeout(async () => {
-      const now = await session().catch(() => undefined);
-      if (!now?.active || !listeners.has(listener)) return;
-      const end = Math.min(now.session_ends_at, now.idle_ends_at);
-      if (end - warn > now.server_now) schedule();
-      else callback({ reason: 'ending', endsAt: end });
-    }, Math.min(wait, 2 ** 31 - 1));
+    if (state?.active === false || !listeners.has(listener)) return;
+    let wait = 30;
+    if (state) {
+      const endsAt = Math.min(state.session_ends_at, state.idle_ends_at);
+      const left = endsAt - state.server_now;
+      // A use of the session may move the end: ask again before the warning, and once more when the end has come.
+      wait = Math.max(1, left > warn ? left - warn : left);
+      if (left <= warn && told !== endsAt) {
+        told = endsAt;
+        callback({ reason: 'ending', endsAt });
+      }
+    }
+    clearTimeout(timer);
+    // A timer holds at most 24 days.
+    timer = setTimeout(schedule, Math.min(wait * 1000, 2 ** 31 - 1));
   };
   const events = connect();
   events.addEventListener('refreshed', schedule);
