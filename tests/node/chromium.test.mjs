@@ -9,7 +9,7 @@ import { createServer } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import { test } from 'node:test';
 
-import { openProfile, startChromium } from './lib/chromium.mjs';
+import { callFrom, openProfile, startChromium } from './lib/chromium.mjs';
 import { kindOf } from './lib/cookies.mjs';
 import { ACCOUNT } from './lib/op.mjs';
 import { assertCleanEnd, assertNothingLeaked, refreshes, setScene } from './lib/scene.mjs';
@@ -48,7 +48,7 @@ test('a person in Chromium', async (t) => {
     await page.goto(`${origin}/`);
     await ready();
     assert.equal(await who(), 'nobody');
-    assert.match(await callApi(), /^401 .*login-required/);
+    assert.match(await callFrom(page, '/api/echo/x'), /^401 .*login-required/);
     assert.equal(api.received.length, 0);
     await page.click('#login');
     await page.waitForURL(`${op.issuer}/**`);
@@ -193,7 +193,7 @@ test('a person in Chromium', async (t) => {
     await page.waitForURL(`${origin}/`);
     await ready();
     assert.equal(await who(), 'nobody');
-    assert.match(await callApi(), /^401 .*login-required/);
+    assert.match(await callFrom(page, '/api/echo/x'), /^401 .*login-required/);
     assert.deepEqual(kinds(await ours()).filter((kind) => kind !== 'out'), []);
     await page.click('#login');
     await page.waitForSelector('input[name=login]');

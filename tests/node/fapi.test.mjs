@@ -10,7 +10,7 @@ import { test } from 'node:test';
 import { calculateJwkThumbprint } from 'jose';
 
 import { startBoundApi } from './lib/bound-api.mjs';
-import { openProfile, startChromium } from './lib/chromium.mjs';
+import { callFrom, openProfile, startChromium } from './lib/chromium.mjs';
 import { rotateKeys } from './lib/keys.mjs';
 import { ACCOUNT, jwtPart, newClientKey } from './lib/op.mjs';
 import { passSignIn, passSignOut } from './lib/person.mjs';
@@ -191,7 +191,7 @@ test('FAPI 2.0', { timeout: HANGS_MS }, async (t) => {
     await page.click('text=Yes, sign me out');
     await page.waitForURL(`${origin}/`);
     await page.waitForSelector('body[data-ready=yes]');
-    assert.match(await callApi(), /^401 .*login-required/);
+    assert.match(await callFrom(page, '/api/echo/x'), /^401 .*login-required/);
     await settled();
     seen = answers;
   });

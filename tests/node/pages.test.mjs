@@ -122,6 +122,19 @@ test('the demo tells its story', { timeout: HANGS_MS }, async (t) => {
     await assertAccessible(page, 'the page with all verdicts');
   });
 
+  await t.test('a session that is about to end says so, and can be kept', async () => {
+    await page.route('**/bff/session', (route) => route.fulfill({
+      json: { active: true, server_now: 1_000_000, session_ends_at: 1_003_600, idle_ends_at: 1_000_050, claims: {} },
+    }));
+    await page.reload();
+    await page.waitForSelector('#ending:not([hidden])');
+    await assertAccessible(page, 'the page with the warning');
+    await page.unroute('**/bff/session');
+    const [used] = await Promise.all([page.waitForResponse(`${url}api/echo/still-here`), page.click('#stay')]);
+    assert.equal(used.status(), 200);
+    await page.waitForSelector('#ending', { state: 'hidden' });
+  });
+
   await t.test('the signed-out page says that both sessions are over', async () => {
     await page.click('#logout');
     await page.waitForSelector('#both-over:not([hidden])');

@@ -1,5 +1,7 @@
 // The demo's page. It talks only to its own origin, and none of the answers holds a token.
-'use strict';
+//
+// Whatever has to do with the session is done by sealgate's client module: an app needs no more than these six functions.
+import { api, login, logout, onSessionEnd, session, user } from '/bff/client.js';
 
 const element = (id) => document.getElementById(id);
 const text = (id, value) => { element(id).textContent = value; };
@@ -14,27 +16,15 @@ function make(tag, ...inside) {
 
 // --- calls ---------------------------------------------------------------------------------------------------
 
-// A page of another origin cannot send this header without a CORS preflight. That is the whole protection against forgery.
-const CSRF = { 'X-CSRF': '1' };
 // What a token of the demo's provider looks like (RFC 7519).
 const TOKEN = /eyJ[\w-]+\.[\w-]+\.[\w-]+/g;
 let answers = 0;
 let tokensSeen = 0;
 
-/**
- * A refresh may have happened in another tab while this call was on its way: then, and only then, once more, when its cookies
- * have had time to arrive.
- */
-async function call(path, options = {}) {
-  const send = () => fetch(path, { ...options, headers: { Accept: 'application/json', ...CSRF, ...options.headers } });
-  let answer = await send();
-  if (answer.status === 401 && (await problem(answer)).code === 'session-refresh-conflict') {
-    await pause(500);
-    answer = await send();
-  }
+/** Searches what this page was told for tokens. */
+function search(said) {
   answers += 1;
-  tokensSeen += ((await answer.clone().text()).match(TOKEN) ?? []).length;
-  return answer;
+  tokensSeen += (said.match(TOKEN) ?? []).length;
 }
 
 async function problem(answer) {
@@ -45,26 +35,23 @@ async function problem(answer) {
   }
 }
 
-/** A call that needs somebody signed in; `null` if nobody is (any more). */
-async function callSignedIn(path, options) {
+/** Calls an API. `api` adds the header against forgery, and leaves for the login if nobody is signed in any more. */
+async function call(path) {
   let answer;
   try {
-    answer = await call(path, options);
+    answer = await api(path, { headers: { Accept: 'application/json' } });
   } catch {
     notice('sealgate does not answer. Is it still running?');
     return null;
   }
-  if (answer.status === 401) {
-    showSignedOut(signedIn ? 'The session has ended. Please sign in again.' : '');
-    return null;
-  }
+  search(await answer.clone().text());
   if (!answer.ok) {
     const { title = answer.statusText } = await problem(answer);
     notice(`${path} answered ${answer.status}: ${title}`);
     return null;
   }
   notice('');
-  return answer;
+  return answer.json();
 }
 
 function notice(message) {
@@ -83,21 +70,39 @@ function show(view) {
 }
 
 async function start() {
-  const answer = await callSignedIn('/bff/user');
-  if (!answer) return;
-  const claims = await answer.json();
+  const claims = await user();
+  if (!claims) {
+    showSignedOut('');
+    return;
+  }
+  search(JSON.stringify(claims));
   const claim = (type) => claims.find((one) => one.type === type)?.value;
   text('user-name', claim('name') ?? claim('sub') ?? 'somebody');
-  element('claims').replaceChildren(...claims.map(({ type, value }) => (
-    make('tr', make('td', type), make('td', typeof value === 'object' ? JSON.stringify(value) : String(value))))));
+  element('claims').replaceChildren(...claims.map(({ type, value }) => make('tr', make('td', type), make('td', String(value)))));
   show('signed-in');
   // Forget the address of a page that says otherwise.
   if (location.pathname === '/signed-out') history.replaceState(null, '', '/');
+  stopWaiting = onSessionEnd(sessionEnds, { warn: 60 });
   await echo('/api/echo/hello');
 }
 
+let stopWaiting = () => {};
+
+/** Who reads slowly must be able to stay (WCAG 2.2.1): a call is a use of the session, and moves its end. */
+function sessionEnds({ reason }) {
+  element('ending').hidden = reason !== 'ending';
+  if (reason === 'ended') showSignedOut('The session has ended. Please sign in again.');
+  if (reason === 'replaced') location.reload();
+}
+
+element('stay').addEventListener('click', async () => {
+  element('ending').hidden = true;
+  await echo('/api/echo/still-here');
+});
+
 function showSignedOut(message) {
   stopEvents('Not connected.');
+  stopWaiting();
   times = null;
   const isAfterLogout = !signedIn && location.pathname === '/signed-out';
   show(isAfterLogout ? 'both-over' : 'signed-out');
@@ -106,7 +111,7 @@ function showSignedOut(message) {
 }
 
 async function showWhatIsLeft() {
-  const { active } = await (await call('/bff/session')).json();
+  const { active } = await session();
   const { cookies } = await witness();
   const left = cookies.map(({ name }) => name).join(', ');
   element('left').replaceChildren(
@@ -116,13 +121,13 @@ async function showWhatIsLeft() {
   );
 }
 
-element('logout').addEventListener('click', async () => {
-  const answer = await callSignedIn('/bff/logout', { method: 'POST' });
-  if (!answer) return;
-  // The session has ended. Only a visit to the identity provider ends the session there.
-  const there = new URL((await answer.json()).logout_url, location.origin);
-  there.searchParams.set('returnUrl', '/signed-out');
-  location.assign(there);
+element('login').addEventListener('click', () => login('/'));
+element('login-again').addEventListener('click', () => login('/'));
+
+element('logout').addEventListener('click', () => {
+  stopWaiting();
+  // Ends the session here, and visits the identity provider to end the one there.
+  logout('/signed-out');
 });
 
 // --- calling the API -----------------------------------------------------------------------------------------
@@ -131,9 +136,8 @@ let token = null;
 
 /** Calls the echo API and shows both ends; gives the API's view of the credentials. */
 async function echo(path) {
-  const answer = await callSignedIn(path);
-  if (!answer) return;
-  const received = await answer.json();
+  const received = await call(path);
+  if (!received) return;
   text('page-sent', `GET ${path}\nX-CSRF: 1\nCookie: (sealed; this page cannot read it)\nAuthorization: none`);
   text('api-echo', describe(received));
   text('api-answer', JSON.stringify(received, null, 2));
@@ -189,15 +193,18 @@ let times = null;
 let calledAt = 0;
 
 async function readTimes() {
-  const answer = await callSignedIn('/bff/session');
-  if (!answer) return;
-  const session = await answer.json();
-  if (!session.active) {
+  const now = await session().catch(() => null);
+  if (!now) {
+    notice('sealgate does not answer. Is it still running?');
+    return;
+  }
+  search(JSON.stringify(now));
+  if (!now.active) {
     showSignedOut('The session has ended. Please sign in again.');
     return;
   }
   // Count by the server's clock, not by this computer's.
-  times = { ...session, ahead: session.server_now - Date.now() / 1000 };
+  times = { ...now, ahead: now.server_now - Date.now() / 1000 };
   showTimes();
 }
 
@@ -231,7 +238,7 @@ let heard = 0;
 
 /** `{ count, answers: [{ n, method, path, status, outcome }], cookies: [{ name, bytes, attributes }], forged }` */
 async function witness() {
-  const report = await (await call('/api/public/witness')).json();
+  const report = await call('/api/public/witness');
   heard = report.count;
   return report;
 }

@@ -1,20 +1,34 @@
-// A frontend as sealgate's users write it: no tokens, one header, two navigations.
-const CSRF = { 'X-CSRF': '1' };
+// A frontend as sealgate's users write it: no tokens, and the client module for everything that has to do with the session.
+import { api, login, logout, onSessionEnd, user } from '/bff/client.js';
+
 const $ = (id) => document.getElementById(id);
 
-const user = await fetch('/bff/user', { headers: CSRF });
-const claims = user.ok ? Object.fromEntries((await user.json()).map(({ type, value }) => [type, value])) : undefined;
-$('who').textContent = claims ? claims.name : 'nobody';
+const claims = await user();
+$('who').textContent = claims?.find(({ type }) => type === 'name').value ?? 'nobody';
+
+$('login').addEventListener('click', () => login('/?welcome'));
 
 $('call').addEventListener('click', async () => {
   $('answer').textContent = '…';
-  const answer = await fetch('/api/echo/from-the-page', { headers: CSRF });
+  const answer = await api('/api/echo/from-the-page');
   $('answer').textContent = `${answer.status} ${await answer.text()}`;
 });
 
-$('logout').addEventListener('click', async () => {
-  const answer = await fetch('/bff/logout', { method: 'POST', headers: CSRF });
-  location.assign((await answer.json()).logout_url);
+// Users must hear of the end before it comes, and be able to stay (WCAG 2.2.1).
+const stop = claims ? onSessionEnd(({ reason }) => {
+  $('end').textContent = { ending: 'You will be signed out soon.', ended: 'You are signed out.', replaced: 'Somebody else has signed in.' }[reason];
+  $('stay').hidden = reason !== 'ending';
+}) : () => {};
+
+$('stay').addEventListener('click', async () => {
+  await api('/api/echo/still-here');
+  $('end').textContent = '';
+  $('stay').hidden = true;
+});
+
+$('logout').addEventListener('click', () => {
+  stop();
+  logout();
 });
 
 document.body.dataset.ready = 'yes';
