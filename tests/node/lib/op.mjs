@@ -23,6 +23,7 @@ import { POLICIES, Rotation } from './rotation.mjs';
 export const RESOURCE = 'urn:stories:api';
 /** The only account: any login name works in the provider's own login page, with any password. */
 export const ACCOUNT = { name: 'Ada Lovelace', email: 'ada@example.org', email_verified: true };
+const FETCH_MS = 20_000;
 /** The scope that the API wants. */
 export const API_SCOPE = 'orders.read';
 
@@ -150,11 +151,11 @@ export async function startOp({
     claims: { openid: ['sub'], profile: ['name', 'note'], email: ['email', 'email_verified'] },
     conformIdTokenClaims: false,
     pkce: { required: () => true },
-    // The provider's own dispatcher refuses loopback addresses.
-    fetch: (url, { dispatcher: _, ...options }) => {
+    // The provider's own dispatcher refuses loopback addresses, and its own patience of 2.5 s is short for a busy machine.
+    fetch: (url, { dispatcher: _, signal: __, ...options }) => {
       const token = new URLSearchParams(options.body).get('logout_token');
       if (token) op.logoutTokens.push(token);
-      return fetch(url, options);
+      return fetch(url, { ...options, signal: AbortSignal.timeout(FETCH_MS) });
     },
     rotateRefreshToken: spending.decide,
     issueRefreshToken: async (_ctx, client) => client.grantTypeAllowed('refresh_token'),
