@@ -46,8 +46,9 @@ pub(super) fn extract(
                 let mut progress = false;
                 for error in errors {
                     let path = KeyPath::of(error.path.iter().cloned());
+                    let elsewhere = elsewhere(values, &defaults, &path);
                     progress |= remove(values, path.keys());
-                    let (what, remedy) = explain(&error);
+                    let (what, remedy) = explain(&error, elsewhere.as_ref());
                     found.push(Found { path, what, remedy });
                 }
                 if !progress {
@@ -70,14 +71,56 @@ fn remove(values: &mut Dict, keys: &[String]) -> bool {
     }
 }
 
+/// The table that has the key at `path`, if it stands in a wrong one: the nearest, of those that the configuration has.
+///
+/// serde knows which keys a table has. So it is asked, with the key in each table in turn, and nothing else in it.
+fn elsewhere(values: &Dict, defaults: &impl Fn(&Dict) -> Dict, path: &KeyPath) -> Option<KeyPath> {
+    let name = path.keys().last()?;
+    let mut full = values.clone();
+    overlay(&mut full, &defaults(values));
+    let mut tables = Vec::new();
+    collect_tables(&full, &KeyPath::default(), &mut tables);
+    let steps_shared = |table: &KeyPath| {
+        let pairs = table.keys().iter().zip(path.keys());
+        pairs.take_while(|(a, b)| a == b).count()
+    };
+    tables.sort_by_key(|table| std::cmp::Reverse(steps_shared(table)));
+    tables.into_iter().find(|table| {
+        let has = |key: &str| {
+            let value = Dict::from([(key.to_owned(), Value::from(""))]);
+            let wrap = |inner: Dict, key: &String| Dict::from([(key.clone(), Value::from(inner))]);
+            let alone = table.keys().iter().rev().fold(value, wrap);
+            match Value::from(alone).deserialize::<Settings>() {
+                Ok(_) => true,
+                Err(errors) => errors
+                    .into_iter()
+                    .all(|error| !matches!(&error.kind, Kind::UnknownField(unknown, _) if unknown == key)),
+            }
+        };
+        // A table of names that the operator chooses takes every key.
+        has(name) && !has("a key that no table has")
+    })
+}
+
+fn collect_tables(table: &Dict, at: &KeyPath, found: &mut Vec<KeyPath>) {
+    for (key, value) in table {
+        if let Value::Dict(_, inner) = value {
+            let path = at.child(key);
+            found.push(path.clone());
+            collect_tables(inner, &path, found);
+        }
+    }
+}
+
 /// What is wrong, and a remedy. The string that was found is never shown: it may be a secret in the wrong place.
-fn explain(error: &Error) -> (String, String) {
+fn explain(error: &Error, elsewhere: Option<&KeyPath>) -> (String, String) {
     match &error.kind {
         Kind::UnknownField(name, known) => (
             "there is no such key".to_owned(),
-            match did_you_mean(name, known) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("remove it; the keys here are {}", known.join(", ")),
+            match (did_you_mean(name, known), elsewhere) {
+                (Some(near), _) => format!("did you mean `{near}`?"),
+                (None, Some(table)) => format!("move it to [{table}], which has this key"),
+                (None, None) => format!("remove it; the keys here are {}", known.join(", ")),
             },
         ),
         Kind::InvalidType(actual, expected) | Kind::InvalidValue(actual, expected) => {

@@ -158,7 +158,8 @@ impl Layer {
         layer
     }
 
-    /// The origin of the value at `path`: its own, or that of the nearest table around it that was set as a whole.
+    /// The origin of the value at `path`: its own, or that of the nearest table around it that was set as a whole. A table
+    /// that only its keys make begins with the first of them.
     pub(super) fn origin_of(&self, path: &KeyPath) -> &str {
         let mut at = Some(path.clone());
         while let Some(path) = at {
@@ -167,7 +168,11 @@ impl Layer {
             }
             at = path.parent();
         }
-        &self.name
+        let mut below = self.origins.range(path..);
+        match below.next() {
+            Some((first, origin)) if path.covers(first) => origin,
+            _ => &self.name,
+        }
     }
 
     fn new(name: String) -> Self {

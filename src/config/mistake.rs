@@ -68,11 +68,11 @@ impl fmt::Display for Mistake {
     }
 }
 
-/// The one of `known` that the operator probably meant.
+/// The one of `known` that the operator probably meant. Two letters that changed places count as one difference.
 pub(super) fn did_you_mean<'k>(found: &str, known: &[&'k str]) -> Option<&'k str> {
     known
         .iter()
-        .map(|candidate| (strsim::levenshtein(found, candidate), *candidate))
+        .map(|candidate| (strsim::osa_distance(found, candidate), *candidate))
         .filter(|(distance, candidate)| *distance <= 1 + candidate.len() / 5)
         .min()
         .map(|(_, candidate)| candidate)
@@ -89,6 +89,8 @@ mod tests {
         assert_eq!(did_you_mean("clientid", &known), Some("client_id"));
         assert_eq!(did_you_mean("client_secert", &known), Some("client_secret"));
         assert_eq!(did_you_mean("scope", &known), Some("scopes"));
+        assert_eq!(did_you_mean("scpoes", &known), Some("scopes"));
         assert_eq!(did_you_mean("par", &known), None);
+        assert_eq!(did_you_mean("bnid", &["bind", "tls"]), Some("bind"));
     }
 }

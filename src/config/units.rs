@@ -116,7 +116,7 @@ impl Lenient for Size {
 }
 
 impl Lenient for Count {
-    const NOUN: &'static str = "a whole number that is not negative";
+    const NOUN: &'static str = "a whole number of 0 or more";
     const SUCH_AS: &'static str = "such as 64";
 
     fn read(scalar: &Scalar<'_>) -> Option<Self> {
@@ -146,8 +146,8 @@ impl Lenient for Rate {
 }
 
 impl Lenient for Switch {
-    const NOUN: &'static str = "a boolean";
-    const SUCH_AS: &'static str = "true or false";
+    const NOUN: &'static str = "a switch";
+    const SUCH_AS: &'static str = "of true or false";
 
     fn read(scalar: &Scalar<'_>) -> Option<Self> {
         match scalar {

@@ -1,13 +1,8 @@
 //! What crosses between a client and an API, seen from both ends: bytes, framing, caches, certificates.
 
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::net::TcpListener;
 
-use rustls::pki_types::PrivateKeyDer;
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
-
-use crate::support::upstream::{RawUpstream, Talk};
+use crate::support::upstream::{RawUpstream, Talk, tls_upstream};
 use crate::support::{Browser, ORIGIN, Request, Response, Site, TestBff, http};
 
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
@@ -446,45 +441,12 @@ fn the_way_to_an_api_keeps_no_cookies_and_takes_no_proxy() {
     assert_eq!(proxy.connections(), 0);
 }
 
-/// An API behind TLS with this certificate; says how far its handshakes got.
-fn tls_upstream(certificate: &rcgen::CertifiedKey<rcgen::KeyPair>) -> SocketAddr {
-    let key = PrivateKeyDer::try_from(certificate.signing_key.serialize_der()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.cert.der().clone()], key)
-        .unwrap();
-    let config = Arc::new(config);
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let addr = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
-            let mut stream = StreamOwned::new(connection, stream);
-            std::thread::spawn(move || {
-                let mut heard = Vec::new();
-                let mut piece = [0; 4096];
-                while let Ok(n @ 1..) = stream.read(&mut piece) {
-                    heard.extend_from_slice(&piece[..n]);
-                    if heard.ends_with(b"\r\n\r\n") {
-                        let _ = stream.write_all(OK.as_bytes());
-                        heard.clear();
-                    }
-                }
-            });
-        }
-    });
-    addr
-}
-
 #[test]
 fn an_apis_certificate_is_verified() {
     // D15
     let own = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
     let other = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
-    let addr = tls_upstream(&own);
+    let addr = tls_upstream(&own.cert, &own.signing_key);
     let mut tables = String::new();
     for (name, host, ca) in [
         ("trusted", "127.0.0.1", "ca = \"own.pem\""),

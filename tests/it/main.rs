@@ -59,6 +59,7 @@ mod login;
 mod logout;
 mod lost_answers;
 mod measured;
+mod mistakes;
 mod native;
 mod native_calls;
 mod native_grants;

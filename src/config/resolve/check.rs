@@ -56,8 +56,12 @@ impl Resolver<'_> {
             return None;
         };
         let user = !url.username().is_empty() || url.password().is_some();
-        let fine = self.ensure(!user, at, "the URL holds a user name or password", &remedy)
-            & self.ensure(url.query().is_none(), at, "the URL has a query", &remedy)
+        let fine = self.ensure(
+            !user,
+            at,
+            "the URL holds a user name or password",
+            &format!("remove it, and {remedy}"),
+        ) & self.ensure(url.query().is_none(), at, "the URL has a query", &remedy)
             & self.ensure(
                 url.fragment().is_none(),
                 at,

@@ -9,6 +9,7 @@ use super::{
     session,
 };
 use crate::config::key_path::KeyPath;
+use crate::config::mistake::did_you_mean;
 use crate::config::settings;
 use crate::frontend::{Frontend, Route, RouteTable};
 use crate::names::{FrontendName, Origin, ReturnTo};
@@ -31,6 +32,9 @@ pub(super) fn resolve(resolver: &mut Resolver<'_>) -> Option<Vec<Arc<Frontend>>>
         .iter()
         .filter_map(|(name, frontend)| {
             let at = KeyPath::of(["frontend", name]);
+            if is_named_by_mistake(resolver, &at, frontend) {
+                return None;
+            }
             let origin = origin(resolver, &at.child("origin"), frontend);
             if let Some(origin) = &origin {
                 compare_origins(resolver, &at.child("origin"), origin, &origins);
@@ -41,6 +45,32 @@ pub(super) fn resolve(resolver: &mut Resolver<'_>) -> Option<Vec<Arc<Frontend>>>
         .collect();
     reach::keep_apart(resolver);
     (usable.len() == frontends.len()).then_some(usable)
+}
+
+/// Notes a table that has nothing a frontend needs: its name is probably another one's with a typo.
+fn is_named_by_mistake(
+    resolver: &mut Resolver<'_>,
+    at: &KeyPath,
+    frontend: &settings::Frontend,
+) -> bool {
+    let oidc = &frontend.oidc;
+    let is_complete =
+        frontend.origin.is_some() || oidc.issuer.is_some() || oidc.client_id.is_some();
+    let frontends = &resolver.written.settings.frontend;
+    let name = at.keys().last().map_or("", String::as_str);
+    let others: Vec<_> = frontends.keys().map(String::as_str).collect();
+    let others: Vec<_> = others.into_iter().filter(|other| *other != name).collect();
+    let near = did_you_mean(name, &others);
+    let Some(near) = near.filter(|_| !is_complete && !resolver.is_reported(at)) else {
+        return false;
+    };
+    let remedy = format!("did you mean frontend.{near}? Or set origin and oidc of this one");
+    resolver.wrong(
+        at,
+        "this frontend has neither an origin nor an oidc table",
+        remedy,
+    );
+    true
 }
 
 fn one(

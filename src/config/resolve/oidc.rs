@@ -14,7 +14,7 @@ use super::resolver::{DAY, HOUR, MINUTE, Noted, Resolver, SECOND};
 use crate::config::key_path::KeyPath;
 use crate::config::settings;
 use crate::names::is_loopback_host;
-use crate::oidc::{ClientSettings, Dpop, RepeatRefresh, SigningAlgorithm, WithoutExp};
+use crate::oidc::{self, ClientSettings, Dpop, RepeatRefresh, SigningAlgorithm, WithoutExp};
 
 /// Parameters that sealgate sets itself for each login.
 const OURS: [&str; 16] = [
@@ -150,18 +150,35 @@ pub(super) fn resolve(
     })
 }
 
-fn issuer(resolver: &mut Resolver<'_>, at: &KeyPath, oidc: &settings::Oidc) -> Option<String> {
+fn issuer(resolver: &mut Resolver<'_>, at: &KeyPath, said: &settings::Oidc) -> Option<String> {
     let example = "https://id.example.com";
     let text = resolver.required(
         at,
-        oidc.issuer.as_ref(),
+        said.issuer.as_ref(),
         &format!("write the identity provider's issuer, such as \"{example}\""),
     )?;
     let url = resolver.bare_url(at, text, example)?;
+    if let Some((issuer, _)) = text.split_once("/.well-known/") {
+        resolver.wrong(
+            at,
+            "this is the address of the metadata, not the issuer",
+            format!("write \"{issuer}\", or what the metadata says under \"issuer\""),
+        );
+        return None;
+    }
+    let filled = text.replace(oidc::PLACEHOLDER, "");
+    if filled.contains(['{', '}', '<', '>']) {
+        resolver.wrong(
+            at,
+            format!("{text:?} still has a placeholder in it"),
+            "write your own value in place of {…} or <…>; only {tenantid} has a meaning here, beside tenants",
+        );
+        return None;
+    }
     // OpenID Connect Discovery §3: an issuer is https.
     let loopback = url.host().is_some_and(|host| is_loopback_host(&host));
     let fine = resolver.ensure(
-        url.scheme() == "https" || loopback || oidc.allow_http.0,
+        url.scheme() == "https" || loopback || said.allow_http.0,
         at,
         "http:// is for loopback names only (localhost, 127.0.0.1, [::1])",
         "use https://, or set allow_http = true if nobody can listen between here and there",

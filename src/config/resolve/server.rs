@@ -229,7 +229,7 @@ fn collide(a: SocketAddr, b: SocketAddr) -> bool {
 
 fn networks(resolver: &mut Resolver<'_>, at: &KeyPath) -> Option<Vec<IpNet>> {
     let texts = &resolver.written.settings.server.trusted_proxies;
-    let networks: Vec<_> = texts
+    let networks: Vec<IpNet> = texts
         .iter()
         .filter_map(|text| {
             let network = text
@@ -245,6 +245,17 @@ fn networks(resolver: &mut Resolver<'_>, at: &KeyPath) -> Option<Vec<IpNet>> {
             network.ok()
         })
         .collect();
+    for (text, network) in texts.iter().zip(&networks) {
+        if networks.len() == texts.len() && network.addr() != network.network() {
+            resolver.warn(
+                at,
+                &format!(
+                    "{text} is an address inside a network: all of {} is trusted; write that, or the address alone",
+                    network.trunc()
+                ),
+            );
+        }
+    }
     // The union, because the whole address space may be written in parts.
     let whole = IpNet::aggregate(&networks);
     if whole.iter().any(|network| network.prefix_len() == 0) {

@@ -300,7 +300,7 @@ fn the_store_is_named_by_a_secret_and_the_section_needs_its_feature() {
         ("http://:p4ss@store", "", "not the URL of a store"),
         ("redis://:p4ss@store/first", "", "not the URL of a store"),
         ("p4ss", "", "not the URL of a store"),
-        ("redis://store", "on_failure = \"opne\"", "write one of"),
+        ("redis://store", "on_failure = \"opne\"", "did you mean"),
         ("redis://store", "prefix = \"\"", "1 to 64"),
     ] {
         let resolved = resolved(&[SHOP, &section(lines)], &[("STORE", url)]);

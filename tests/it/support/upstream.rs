@@ -1,10 +1,13 @@
 //! An API that misbehaves: raw bytes on a socket, one thread a connection.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// One connection, request by request.
 pub struct Talk {
@@ -133,4 +136,38 @@ token = "user"
             self.addr
         )
     }
+}
+
+/// An API behind TLS with this certificate. It answers `ok` to each request.
+pub fn tls_upstream(certificate: &rcgen::Certificate, key: &rcgen::KeyPair) -> SocketAddr {
+    const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key)
+        .unwrap();
+    let config = Arc::new(config);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut stream = StreamOwned::new(connection, stream);
+            std::thread::spawn(move || {
+                let mut heard = Vec::new();
+                let mut piece = [0; 4096];
+                while let Ok(n @ 1..) = stream.read(&mut piece) {
+                    heard.extend_from_slice(&piece[..n]);
+                    if heard.ends_with(b"\r\n\r\n") {
+                        let _ = stream.write_all(OK.as_bytes());
+                        heard.clear();
+                    }
+                }
+            });
+        }
+    });
+    addr
 }
