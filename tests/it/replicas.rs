@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::support::process::{chmod, eventually};
 use crate::support::slow_directory::SlowDirectory;
-use crate::support::{Initiator, Site};
+use crate::support::{Browser, Initiator, Site, TestBff};
 
 #[test]
 fn a_rotation_lets_old_sessions_live_and_seals_new_ones_with_the_new_key() {
@@ -216,4 +216,33 @@ fn a_key_directory_that_hangs_holds_up_neither_the_worker_nor_the_request() {
         .wait_for_log("SIGHUP: looking at the key directory");
     behind.process.signal("TERM");
     behind.assert_ends_soon();
+}
+
+#[test]
+fn a_session_of_the_next_format_is_neither_opened_nor_deleted() {
+    // E19: during a rolling upgrade a process of the old release meets cookies of the new one.
+    let bff = TestBff::spawn();
+    let mut browser = bff.signed_in();
+    let name = "__Host-Http-shop";
+    let sealed = browser.cookie(name).unwrap().value.clone();
+    // The first byte is the version, in base64url.
+    let rest = sealed.strip_prefix("AQ").expect("version 1");
+    let next = format!("Ag{rest}");
+    let set = |browser: &mut Browser, value: &str| {
+        let mut jar = browser.jar.iter_mut();
+        let cookie = jar.find(|cookie| cookie.name == name).unwrap();
+        value.clone_into(&mut cookie.value);
+    };
+    set(&mut browser, &next);
+    let refused = browser.fetch("GET", "/api/echo");
+    assert_eq!(
+        (refused.status, &*refused.problem()),
+        (401, "login-required")
+    );
+    assert_eq!(browser.cookie(name).unwrap().value, next);
+    let unknown = bff.metric("sealgate_session_open_total{result=\"unknown-key\"}");
+    assert_eq!(unknown, 1);
+    // Back at a process of the new release, nobody has to sign in.
+    set(&mut browser, &sealed);
+    assert_eq!(browser.fetch("GET", "/api/echo").status, 200);
 }

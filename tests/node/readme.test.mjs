@@ -1,7 +1,9 @@
-// The code that src/proxy/README.md gives to frontends, run as it stands there.
+// The code that the documents give to frontends: that of src/proxy/README.md is run as it stands there, the rest is parsed.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 
 const DOCUMENT = readFileSync(new URL('../../src/proxy/README.md', import.meta.url), 'utf8');
 const samples = [...DOCUMENT.matchAll(/^```js\n([\s\S]*?)^```$/gm)].map(([, code]) => code);
@@ -72,4 +74,20 @@ test('api() repeats once after a conflict, and leaves other refusals to the page
   const forbidden = await sample('https://shop.example.com/', [problem({ code: 'forbidden' }, 403)]);
   assert.equal((await forbidden.api('/api/x')).status, 403);
   assert.deepEqual(forbidden.visited, []);
+});
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const DOCUMENTS = execFileSync('git', ['ls-files', '*.md'], { cwd: ROOT, encoding: 'utf8' }).trim().split('\n');
+const blocks = (language) => DOCUMENTS.flatMap((document) => {
+  const text = readFileSync(`${ROOT}/${document}`, 'utf8');
+  return [...text.matchAll(new RegExp(`^\`\`\`${language}\n([\\s\\S]*?)^\`\`\`$`, 'gm'))].map(([, code]) => ({ document, code }));
+});
+
+test('every sample of JavaScript and JSON in a document can be parsed', () => {
+  const all = [...blocks('js'), ...blocks('json')];
+  assert.ok(all.length >= 8, `${all.length} samples`);
+  for (const { document, code } of blocks('js')) {
+    assert.doesNotThrow(() => execFileSync(process.execPath, ['--check', '--input-type=module', '-'], { input: code, stdio: 'pipe' }), document);
+  }
+  for (const { document, code } of blocks('json')) assert.doesNotThrow(() => JSON.parse(code), document);
 });
