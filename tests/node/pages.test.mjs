@@ -95,6 +95,18 @@ test('the demo tells its story', { timeout: HANGS_MS }, async (t) => {
     assert.equal(token, after);
   });
 
+  await t.test('a call without a token is called one', async () => {
+    // Seen by an observer, because a refresh may call again at any moment.
+    await page.evaluate(() => new Promise((seen) => {
+      const headline = document.getElementById('headline');
+      const look = () => { if (/without a token/.test(headline.textContent)) seen(); };
+      new MutationObserver(look).observe(headline, { childList: true });
+      document.getElementById('call-public').click();
+    }));
+    await page.click('#call-api');
+    await page.waitForFunction(() => /did not\.$/.test(document.getElementById('headline').innerText));
+  });
+
   await t.test('each attack is refused before one’s eyes', async () => {
     const verdict = async (name) => {
       await page.waitForSelector(`#verdict-${name} code`);

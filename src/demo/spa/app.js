@@ -141,12 +141,22 @@ async function echo(path) {
   text('page-sent', `GET ${path}\nX-CSRF: 1\nCookie: (sealed; this page cannot read it)\nAuthorization: none`);
   text('api-echo', describe(received));
   text('api-answer', JSON.stringify(received, null, 2));
-  if (received.authorization) {
-    element('headline').replaceChildren('The API got a token.', make('br'), 'This page did not.');
-    noteToken(received.authorization.fingerprint);
-  }
+  showWhoGotToken(received.authorization);
   await Promise.all([readTimes(), showCookies()]);
   text('searched', `Tokens in the ${answers} answers that this page has got so far: ${tokensSeen}.`);
+}
+
+function showWhoGotToken(authorization) {
+  if (authorization) {
+    element('headline').replaceChildren('The API got a token.', make('br'), 'This page did not.');
+    text('lead', 'This page sent a cookie that it cannot read. sealgate opened it and added the access token on the way. '
+      + 'Here are both ends of the call.');
+    noteToken(authorization.fingerprint);
+  } else {
+    element('headline').replaceChildren('This call went', make('br'), 'without a token.');
+    text('lead', 'Its route has token = "none": sealgate passed the call on, kept the cookie back and added nothing. '
+      + 'Here are both ends of the call.');
+  }
 }
 
 function describe({ method, path, headers, authorization }) {
