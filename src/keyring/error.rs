@@ -11,7 +11,6 @@ use std::io;
 use std::path::PathBuf;
 
 use super::kid::Kid;
-use super::time::rfc3339;
 use crate::clock::UnixTime;
 
 /// Why a directory is not a key ring, or cannot be rotated.
@@ -83,7 +82,7 @@ pub enum KeyRingError {
     #[error(
         "no key is active yet, the first one activates at {}: set the clock right, wait, or run \
          `sealgate --rotate-keys --now`",
-        rfc3339(*first).unwrap_or_default()
+        first.to_rfc3339().unwrap_or_default()
     )]
     NoneActive {
         /// When the first key activates.
@@ -129,7 +128,7 @@ pub enum KeyRingError {
     #[error(
         "the key {kid} of an earlier rotation still waits, it activates at {}: rotate again after that. Nothing was changed. \
          --force adds a key beside it, --now one that is active at once",
-        rfc3339(*activates_at).unwrap_or_default()
+        activates_at.to_rfc3339().unwrap_or_default()
     )]
     Waiting {
         /// The key that waits.

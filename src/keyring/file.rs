@@ -33,7 +33,6 @@ use super::error::{Flaw, KeyRingError};
 use super::key::{Key, Weak};
 use super::kid::Kid;
 use super::owner;
-use super::time::rfc3339;
 use crate::clock::UnixTime;
 
 /// The longest key file. One has about 220 bytes; the rest is room for comments.
@@ -214,8 +213,14 @@ pub(super) fn sync(dir: &Path) -> io::Result<()> {
 
 /// Key to text.
 pub(super) fn text(key: &Key) -> Result<Zeroizing<String>, KeyRingError> {
-    let created_at = rfc3339(key.created_at()).ok_or(KeyRingError::FarFuture)?;
-    let activates_at = rfc3339(key.activates_at()).ok_or(KeyRingError::FarFuture)?;
+    let created_at = key
+        .created_at()
+        .to_rfc3339()
+        .ok_or(KeyRingError::FarFuture)?;
+    let activates_at = key
+        .activates_at()
+        .to_rfc3339()
+        .ok_or(KeyRingError::FarFuture)?;
     // It has all its room from the start, because growth would leave copies behind.
     let mut text = Zeroizing::new(String::with_capacity(1024));
     for part in [

@@ -5,7 +5,7 @@
 //!
 //! - `ring`: all keys · `key`: one key · `kid`: its name · `cipher`: the ciphers · `aead`: to seal and to open ·
 //!   `erased`: plaintexts
-//! - `file`: one key as a file · `directory`: all files · `owner`: whose files they are · `time`: how they write times
+//! - `file`: one key as a file · `directory`: all files · `owner`: whose files they are
 //! - `rotate`: how keys are added, retired and dropped
 //! - `reload`: the ring in use, which a newer one replaces while requests run
 //!
@@ -35,7 +35,6 @@ pub(crate) mod probe;
 mod reload;
 mod ring;
 mod rotate;
-mod time;
 
 pub use self::aead::{OpenError, Opened, SEAL_OVERHEAD, SealError};
 pub use self::cipher::{Alg, ParseAlgError};

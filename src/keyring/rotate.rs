@@ -36,7 +36,6 @@ use super::key::Key;
 use super::kid::Kid;
 use super::owner;
 use super::ring::KeyRing;
-use super::time::rfc3339;
 use crate::clock::UnixTime;
 
 /// The options of `--rotate-keys`.
@@ -279,7 +278,7 @@ impl fmt::Display for Rotation {
             )
         };
         row(f, heads)?;
-        let time = |at| rfc3339(at).unwrap_or_default();
+        let time = |at: UnixTime| at.to_rfc3339().unwrap_or_default();
         for key in self.ring.keys() {
             let (created, activates) = (time(key.created_at()), time(key.activates_at()));
             let kid = key.kid().to_string();

@@ -66,6 +66,8 @@ mod refetch;
 mod refreshed;
 mod request_object;
 mod revocation;
+#[cfg(any(test, feature = "fuzzing"))]
+mod samples;
 mod settings;
 mod tenants;
 #[cfg(test)]

@@ -1,13 +1,12 @@
 //! A way to the verification of ID and logout tokens for the fuzzer: a provider with one key, made anew in each process.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use openidconnect::core::{CoreEdDsaPrivateSigningKey, CoreJwsSigningAlgorithm};
-use openidconnect::{AccessToken, ClientSecret, JsonWebKeyId, Nonce, PrivateSigningKey};
+use openidconnect::{AccessToken, JsonWebKeyId, Nonce, PrivateSigningKey};
 use rand::TryRng;
 use rand::rngs::SysRng;
 use serde_json::{Map, Value};
@@ -17,10 +16,7 @@ use super::algorithm::SigningAlgorithm;
 use super::http::PlainHttp;
 use super::keys::KeySet;
 use super::metadata::{Known, Metadata};
-use super::{
-    ClientAuth, ClientSettings, Expectation, LogoutToken, RepeatRefresh, WithoutExp, id_token,
-    logout_token,
-};
+use super::{ClientSettings, Expectation, LogoutToken, id_token, logout_token, samples};
 use crate::clock::UnixTime;
 
 /// The issuer of the probe's tokens.
@@ -78,7 +74,10 @@ impl Probe {
             plain_http: PlainHttp::Never,
         };
         Some(Self {
-            settings: settings(),
+            settings: ClientSettings {
+                clock_skew: Duration::from_secs(SKEW.into()),
+                ..samples::settings(ISSUER, CLIENT, "")
+            },
             known: Known {
                 metadata: Arc::new(metadata),
                 keys: KeySet::read(&[serde_json::to_value(key.as_verification_key()).ok()?]),
@@ -123,34 +122,4 @@ pub(crate) fn unsigned(payload: &[u8]) -> String {
 fn signing_input(payload: &[u8]) -> String {
     let head = URL_SAFE_NO_PAD.encode(r#"{"alg":"EdDSA","kid":"k1"}"#);
     format!("{head}.{}", URL_SAFE_NO_PAD.encode(payload))
-}
-
-fn settings() -> ClientSettings {
-    ClientSettings {
-        issuer: ISSUER.to_owned(),
-        tenants: crate::oidc::Tenants::OneIssuer,
-        client_id: CLIENT.to_owned(),
-        client_auth: ClientAuth::ClientSecretBasic(ClientSecret::new(String::new())),
-        certificate: None,
-        client_keys: None,
-        trusted_audiences: Vec::new(),
-        discovery_url: None,
-        endpoints: crate::oidc::Endpoints::default(),
-        allow_http: false,
-        login_params: Vec::new(),
-        logout: crate::oidc::ProviderLogout::default(),
-        scopes: vec!["openid".to_owned()],
-        resources: Vec::new(),
-        extra_params: BTreeMap::new(),
-        clock_skew: Duration::from_secs(SKEW.into()),
-        expires_in: Duration::from_mins(5),
-        login_timeout: Duration::from_mins(10),
-        profile: None,
-        authorization: crate::oidc::AuthorizationSettings::default(),
-        id_token_signed_response_alg: None,
-        logout_token_without_exp: WithoutExp::Refuse,
-        repeat_refresh: RepeatRefresh::Auto,
-        dpop: crate::oidc::Dpop::Never,
-        redirect_uri: String::new(),
-    }
 }

@@ -9,16 +9,12 @@ mod logout_token;
 mod refreshed;
 mod token;
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use openidconnect::ClientSecret;
 use tokio::task::LocalSet;
 
 use self::hostile::Hostile;
-use super::{
-    ClientAuth, ClientSettings, IdpClient, OidcError, Provider, RepeatRefresh, WithoutExp,
-};
+use super::{ClientSettings, IdpClient, OidcError, Provider, samples};
 use crate::clock::{Clock, UnixTime};
 
 const NOW: UnixTime = UnixTime::from_secs(1_800_000_000);
@@ -39,33 +35,7 @@ fn client() -> IdpClient {
 }
 
 fn settings(issuer: &str) -> ClientSettings {
-    ClientSettings {
-        issuer: issuer.to_owned(),
-        tenants: crate::oidc::Tenants::OneIssuer,
-        client_id: "shop".to_owned(),
-        client_auth: ClientAuth::ClientSecretBasic(ClientSecret::new("canary-secret".to_owned())),
-        certificate: None,
-        client_keys: None,
-        trusted_audiences: Vec::new(),
-        discovery_url: None,
-        endpoints: crate::oidc::Endpoints::default(),
-        allow_http: false,
-        login_params: Vec::new(),
-        logout: crate::oidc::ProviderLogout::default(),
-        scopes: vec!["openid".to_owned(), "profile".to_owned()],
-        resources: Vec::new(),
-        extra_params: BTreeMap::new(),
-        clock_skew: Duration::from_secs(30),
-        expires_in: Duration::from_mins(5),
-        login_timeout: Duration::from_mins(10),
-        profile: None,
-        authorization: crate::oidc::AuthorizationSettings::default(),
-        id_token_signed_response_alg: None,
-        logout_token_without_exp: WithoutExp::Refuse,
-        dpop: crate::oidc::Dpop::Never,
-        repeat_refresh: RepeatRefresh::Auto,
-        redirect_uri: "https://shop.example.com/bff/callback".to_owned(),
-    }
+    samples::settings(issuer, "shop", "canary-secret")
 }
 
 /// A provider as sealgate sees it, and the clock in its hand.
