@@ -1,12 +1,12 @@
 //! Claims as bytes: JSON values without JSON's many spellings.
 //!
 //! # Invariants
-//! - A value has one encoding: members in ascending order of their names, each name once; numbers as the kind they are.
-//! - Nesting is bounded, so that no cookie can exhaust the stack; the bound is that of the JSON parser, so every claim
+//! - Each value has one encoding. Members stand in ascending order of their names, and each name stands once. A number keeps its kind.
+//! - Nesting is bounded, so that a cookie cannot exhaust the stack. The bound is that of the JSON parser, so every claim
 //!   that came in a token can be written.
 //!
 //! # Why
-//! Not JSON text: it is several times slower to read, and text that differs in spaces or order would mean the same.
+//! JSON text is several times slower to read, and texts that differ in spaces or order would mean the same.
 
 use serde_json::{Map, Number, Value};
 
@@ -21,7 +21,7 @@ const NULL: u8 = 0;
 const FALSE: u8 = 1;
 const TRUE: u8 = 2;
 const UNSIGNED: u8 = 3;
-/// A number below zero, as what is left of -1 when it is taken away.
+/// A number n below zero, written as -1-n.
 const NEGATIVE: u8 = 4;
 const FLOAT: u8 = 5;
 const TEXT: u8 = 6;

@@ -2,8 +2,8 @@
 //!
 //! `encode`, `claims` and `token_text` write and read states with them. The formats are in the [module head](super).
 //!
-//! A state is written into two sections, so that only what compresses is compressed: random bytes amid text would
-//! spoil the statistics of both.
+//! A state is written into two sections, and only one of them is compressed. Random bytes among text would make the
+//! compression of both worse.
 //!
 //! # Invariants
 //! - What [`Reader`] accepts, [`Writer`] writes: for every value there is exactly one sequence of bytes (E17).
@@ -43,9 +43,9 @@ pub(super) fn pad(bytes: &mut Erased, pad_to: usize) {
 /// The two sections of a state.
 #[derive(Default)]
 pub(super) struct Sections {
-    /// Text, and what tells its lengths: what compresses.
+    /// What compresses: text and its lengths.
     pub(super) packed: Erased,
-    /// Times, ids, signatures: what does not.
+    /// What does not compress: times, ids, signatures.
     pub(super) loose: Erased,
 }
 
@@ -119,12 +119,12 @@ impl Writer {
         }
     }
 
-    /// A condition without which a reader would not take the bytes.
+    /// Notes a condition that a reader will insist on.
     pub(super) fn require(&mut self, condition: bool) {
         self.fits &= condition;
     }
 
-    /// The sections. `Err` gives the length of what is too long for some limit.
+    /// The sections. `Err` has the length of a value that is over its limit.
     pub(super) fn finish(self) -> Result<Sections, usize> {
         let len = self.len();
         if self.fits {
@@ -207,7 +207,7 @@ impl<'b> Reader<'b> {
         self.packed.0.is_empty()
     }
 
-    /// Nothing may follow, but for what pads the loose section.
+    /// Checks that nothing follows, except for the padding of the loose section.
     pub(super) fn finish(self) -> Result<&'b [u8], Malformed> {
         if self.is_packed_used_up() {
             Ok(self.loose.0)
@@ -245,7 +245,7 @@ impl<'b> Cursor<'b> {
             }
             number |= shifted;
             if byte < 0x80 {
-                // A last group of zero could have been left out.
+                // A last group of zero is not the shortest spelling.
                 let shortest = byte != 0 || shift == 0;
                 return if shortest { Ok(number) } else { Err(Malformed) };
             }

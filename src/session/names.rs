@@ -1,8 +1,8 @@
 //! The names of cookies.
 //!
 //! # Invariants
-//! - A name has one kind and a kind one name; frontends never share a name.
-//! - A cookie of ours is not taken for somebody else's, whatever its case.
+//! - Each name has one kind, and each kind one name. Two frontends never share a name.
+//! - A cookie of ours is recognised in upper and lower case.
 
 use super::kind::{Kind, Prefix};
 use crate::names::FrontendName;
@@ -10,7 +10,7 @@ use crate::names::FrontendName;
 /// The prefixes of all cookies that sealgate sets.
 const PREFIXES: [&str; 3] = ["__Host-Http-", "__Http-", "sealgate-"];
 
-/// A prefix that other cookies share: ours have their ending, too.
+/// A prefix that other cookies have, too. Ours are recognised by their ending as well.
 const SHARED_PREFIX: &str = "__Host-";
 
 /// Characters of `state` in the name of a login cookie.
@@ -19,11 +19,11 @@ const LOGIN_ID: usize = 8;
 /// The cookie names of one frontend.
 #[derive(Clone, Debug)]
 pub(super) struct Names {
-    /// Of the session, and how the names of most cookies begin.
+    /// The session's name. Most other names begin with it.
     pub(super) base: String,
-    /// How those begin that have a path.
+    /// The beginning of names of cookies with a path.
     with_path: String,
-    /// How that of a device begins.
+    /// The beginning of the name of a device's cookie.
     of_device: String,
 }
 
@@ -73,7 +73,7 @@ impl Names {
             })
     }
 
-    /// Whether a pair of name and value may be one of ours: enough for a first look.
+    /// Whether a pair of name and value may be a cookie of ours. It is a first, quick look.
     pub(super) fn may_begin(&self, pair: &[u8]) -> bool {
         let fronts = [&self.base, &self.with_path, &self.of_device];
         fronts
@@ -82,7 +82,7 @@ impl Names {
     }
 }
 
-/// By what stands behind the frontend.
+/// The kind, by the ending behind the frontend's name.
 fn kind_of(rest: &[u8]) -> Option<Kind<'_>> {
     match rest {
         b"" => Some(Kind::Session(0)),
@@ -125,7 +125,7 @@ pub(super) const fn is_base64url(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
 }
 
-/// Whether a cookie's name begins as ours do, in any case: some upstream may not care about case.
+/// Whether a cookie's name begins like one of ours, in upper or lower case, because some upstreams do not tell them apart.
 pub(super) fn is_ours(name: &str) -> bool {
     let name = name.trim_ascii().as_bytes();
     let begins = |prefix: &str| {

@@ -3,9 +3,9 @@
 //! `envelope` states the [`Packing`] in the header, where it is authenticated; `encode` packs and unpacks.
 //!
 //! # Invariants
-//! - Nothing is inflated that would be over [`LIMIT`] bytes: the frame says its size, which is read before memory is
-//!   taken for it, and zstd writes no byte beyond it (E15).
-//! - A packing means the same for ever: a dictionary is a file that never changes.
+//! - Nothing is inflated to more than [`LIMIT`] bytes. The frame states its size, which is read before memory is taken
+//!   for it, and zstd writes no more than that (E15).
+//! - The meaning of a packing never changes, and neither does the file of a dictionary.
 //!
 //! # Spec
 //! RFC 8878: one frame, with its content size, without a checksum (the AEAD has one) and without a dictionary's id (the
@@ -13,11 +13,11 @@
 //!
 //! # Dictionaries
 //! An old dictionary is kept for as long as a cookie sealed with it can live: `absolute_timeout`, 400 days at most, from the
-//! last release that wrote it. A new one gets a new [`Packing`], is read by one release before the next release writes it
-//! (replicas of two releases run side by side), and is never fitted to one issuer: it is public, and says nothing of users.
+//! last release that wrote it. A new one gets a new [`Packing`]. One release reads it before the next release writes it,
+//! because replicas of two releases run side by side. A dictionary is public, so it is not made from the tokens of one issuer.
 //!
 //! # Why
-//! - A dictionary has the names of claims, which are half of a token; alone, a token has little to repeat. It also brings
+//! - The names of claims are half of a token, and they stand in the dictionary. A token alone repeats little. The dictionary also has
 //!   entropy tables, so that none are sent along or built when a session is opened.
 //! - Level 6: what higher levels save is under 2 %.
 
@@ -40,7 +40,7 @@ const LEVEL: i32 = 6;
 
 /// How a zstd frame begins (RFC 8878 §3.1.1).
 const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
-/// Flags in the byte that follows (RFC 8878 §3.1.1.1.1): what they announce, the AEAD and the header have already.
+/// Flags in the byte that follows (RFC 8878 §3.1.1.1.1). They announce what the AEAD and the header have already.
 const CHECKSUM: u8 = 0b100;
 const DICTIONARY_ID: u8 = 0b011;
 
@@ -51,7 +51,7 @@ static DECODER_1: LazyLock<DecoderDictionary<'static>> =
     LazyLock::new(|| DecoderDictionary::copy(DICTIONARY_1));
 
 thread_local! {
-    // Contexts are some hundred KiB, and dear to set up. `None` if there is no memory for one.
+    // A context takes some hundred KiB, and much time to set up. `None` if there is no memory for one.
     static COMPRESSOR: RefCell<Option<Compressor<'static>>> = RefCell::new(compressor().ok());
     static DECOMPRESSOR: RefCell<Option<Decompressor<'static>>> =
         RefCell::new(Decompressor::with_prepared_dictionary(&DECODER_1).ok());
@@ -96,13 +96,13 @@ pub(super) fn pack(section: &[u8], compression: Compression) -> Option<Erased> {
     if compression == Compression::None || section.len() > LIMIT {
         return None;
     }
-    // Room for less than the section has: what does not fit is not worth it.
+    // There is room for less than the section has. If the frame does not fit, compressing saves nothing.
     let mut frame = Erased::with_capacity(section.len());
     COMPRESSOR
         .with_borrow_mut(|compressor| {
             let compressor = compressor.as_mut()?;
             let written = compressor.compress_to_buffer(section, frame.as_vec());
-            // Even that room is too little for what cannot be compressed.
+            // What cannot be compressed does not fit.
             written.ok()
         })
         .filter(|written| *written < section.len())

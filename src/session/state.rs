@@ -1,11 +1,11 @@
-//! What is sealed into cookies, and the arithmetic of its times.
+//! What is sealed into cookies, and how its times are computed.
 //!
-//! `endpoint::callback` begins a [`Session`], `token` replaces its [`TokenSet`], [`Jar`](super::Jar) carries all of them
+//! `endpoint::callback` begins a [`Session`], and `token` replaces its [`TokenSet`]. [`Jar`](super::Jar) carries all of them
 //! through the browser. Nothing here reads a clock.
 //!
 //! # Invariants
 //! - `Debug` shows neither tokens nor who the user is (F14).
-//! - [`Session::ends_at`] only ever moves nearer: neither refresh nor activity stretches a session (F1).
+//! - [`Session::ends_at`] never moves later: neither a refresh nor activity makes a session longer (F1).
 
 use std::fmt;
 use std::time::Duration;
@@ -25,7 +25,7 @@ use crate::keyring::{Kid, SealError};
 use crate::names::ReturnTo;
 use crate::proof::PublicKey;
 
-/// 16 random bytes, new at each login. Knowing it allows nothing but to end the session by a link.
+/// 16 random bytes, new at each login. Whoever knows them can end the session by a link, and can do nothing else.
 #[derive(Clone, Copy, Eq, Hash, PartialEq)]
 pub struct SessionId(pub [u8; 16]);
 
@@ -37,12 +37,12 @@ impl SessionId {
         Ok(Self(id))
     }
 
-    /// Enough of it to tell sessions apart in a log, too little to end one.
+    /// A part of it for logs: long enough to tell sessions apart, too short to end one.
     pub fn short(self) -> String {
         self.to_text().chars().take(6).collect()
     }
 
-    /// Eight characters of a hash: they tell sessions apart, and nothing can be done with them.
+    /// Eight characters of a hash of it, which tell sessions apart. Nobody can use them for anything else.
     pub fn fingerprint(self) -> String {
         let hash = Sha256::new()
             .chain_update(b"sealgate session\0")
@@ -53,12 +53,12 @@ impl SessionId {
         text
     }
 
-    /// As it stands in URLs: base64url without padding.
+    /// The form for URLs: base64url without padding.
     pub fn to_text(self) -> String {
         URL_SAFE_NO_PAD.encode(self.0)
     }
 
-    /// Whether `text` is this id, in time that does not depend on where the two differ.
+    /// Whether `text` is this id. The comparison takes the same time wherever the two differ.
     pub fn matches(&self, text: &str) -> bool {
         self.to_text().as_bytes().ct_eq(text.as_bytes()).into()
     }
@@ -75,7 +75,7 @@ impl fmt::Debug for SessionId {
 pub struct Session {
     /// New at each login (OWASP ASVS 7.2.4).
     pub id: SessionId,
-    /// Who signed the user in. With `subject`: the identity (B38).
+    /// Who signed the user in. Together with `subject` it identifies the user (B38).
     pub issuer: String,
     /// The user, as that issuer calls them.
     pub subject: String,
@@ -85,21 +85,21 @@ pub struct Session {
     pub started_at: UnixTime,
     /// When the user last proved who they are (`auth_time`), if the issuer said so.
     pub auth_time: Option<UnixTime>,
-    /// The absolute end: of the configuration, or of the issuer if it named an earlier one (A25, B69).
+    /// The absolute end: the one from the configuration, or an earlier one that the issuer named (A25, B69).
     pub ends_at: UnixTime,
-    /// Last activity that is known: the later of the session's own seal and the `-seen` cookie.
+    /// The last activity that is known: when the session was sealed, or what the `-seen` cookie says, whichever is later.
     pub last_seen: UnixTime,
     /// The claims that the configuration keeps.
     pub claims: Map<String, Value>,
-    /// The key of the device that it is bound to.
+    /// The public key of the device that the session is bound to.
     pub device: Option<PublicKey>,
-    /// What the APIs are called with.
+    /// The tokens that APIs are called with.
     pub tokens: TokenSet,
 }
 
 impl Session {
-    /// When it is over unless its tokens are refreshed before: at the latest end, or once the refresh token and the access
-    /// token have both ended, if the issuer said when (A25). A refresh may move this later, up to the latest end.
+    /// When the session is over if nobody refreshes its tokens before: at its latest end, or earlier, when both the refresh
+    /// token and the access token have ended, if the issuer said when (A25). A refresh may move this later, up to the latest end.
     pub fn over_at(&self) -> UnixTime {
         let tokens = &self.tokens;
         let last_token = |ends: UnixTime| ends.max(tokens.expires_at);
@@ -109,8 +109,8 @@ impl Session {
             .map_or(ends, |token_ends| last_token(token_ends).min(ends))
     }
 
-    /// The end that nothing moves later: the absolute one, or that of the access token, if there is nothing to refresh it
-    /// with. A session that can call no API is none.
+    /// The end that nothing moves later: the absolute one, or the end of the access token if there is no refresh token. A
+    /// session that can no longer call an API is over.
     pub fn latest_end(&self) -> UnixTime {
         if self.is_refreshable() {
             self.ends_at
@@ -129,8 +129,8 @@ impl Session {
         now >= self.over_at()
     }
 
-    /// The session with newer tokens. `ends_by` is the end that the provider named with them: it may bring the session's
-    /// end nearer, never farther.
+    /// The session with newer tokens. `ends_by` is the end that the provider named with them. It may make the session end
+    /// earlier, never later.
     #[must_use]
     pub fn renewed(&self, tokens: TokenSet, ends_by: Option<UnixTime>, now: UnixTime) -> Self {
         Self {
@@ -143,9 +143,9 @@ impl Session {
 
     /// Whether the access token ends so soon that it is time for a new one.
     ///
-    /// That is `ahead` before its end, at most the last fifth of its lifetime: else a token that lives shorter than
-    /// `ahead` would be refreshed by every request. Of that time, each session leaves out up to a half, always the same
-    /// part of it, so that sessions that began together are not all refreshed together (G11).
+    /// That time begins `ahead` before the token's end, but not before the last fifth of its lifetime. Otherwise every request
+    /// would refresh a token that lives shorter than `ahead`. Each session waits for a part of that time, up to a half of it
+    /// and always the same part, so that sessions that began together are not all refreshed together (G11).
     pub fn refresh_due(&self, now: UnixTime, ahead: Duration) -> bool {
         let ahead = ahead.min(self.tokens.lifetime() / 5).as_secs();
         let [first, second, ..] = self.id.0;
@@ -193,7 +193,7 @@ pub struct LoginAttempt {
     pub verifier: PkceCodeVerifier,
     /// Which issuer the request went to (B4).
     pub issuer: String,
-    /// What [`LoginState`] has no room for of where to go afterwards.
+    /// The rest of where to go afterwards, for which [`LoginState`] has no room.
     pub rest: String,
     /// When it was begun.
     pub started_at: UnixTime,
@@ -203,21 +203,21 @@ pub struct LoginAttempt {
     pub max_age: Option<u64>,
     /// The `acr_values` that were asked for, space-separated.
     pub acr_values: Option<String>,
-    /// The session there was when it was begun, which the callback, a cross-site navigation, cannot see.
+    /// The session that the browser had when the login began. The callback is a cross-site navigation and cannot see it.
     pub replaces: Option<SessionId>,
-    /// The key of the ring that the key of the code's proof follows from, if the code is bound to one.
+    /// The key of the ring from which the proof's key is derived, if the code is bound to one.
     pub proof_key: Option<Kid>,
 }
 
 impl LoginAttempt {
-    /// Whether it has taken longer than a login may (B8).
+    /// Whether the login has taken too long (B8).
     pub fn is_expired(&self, now: UnixTime, timeout: Duration) -> bool {
         now.since(self.started_at) > timeout
     }
 }
 
-/// What travels through the identity provider as a part of `state`. So it is at hand when the attempt's cookie is not: spent by
-/// the same answer that comes again, crowded out by later attempts, or too old.
+/// What travels through the identity provider as a part of `state`. It is there even if the attempt's cookie is gone: because
+/// the same answer comes a second time, because later attempts took its place, or because it was too old.
 #[derive(Clone, Debug)]
 pub struct LoginState {
     /// Where to go afterwards, or the beginning of it.
@@ -228,9 +228,9 @@ pub struct LoginState {
     pub begun_at: UnixTime,
     /// What the person may be asked.
     pub manner: Manner,
-    /// Whether it was to bring more than the sign-on that there was.
+    /// Whether the login asked for more than the sign-on that there was.
     pub is_demanding: bool,
-    /// Whether it was begun by itself, after one that failed.
+    /// Whether sealgate itself began it, after one that failed.
     pub is_second: bool,
 }
 
@@ -241,21 +241,21 @@ pub enum Manner {
     Asking,
     /// Nothing: `prompt=none`.
     Quiet,
-    /// Nothing, in a frame of a page that waits for word.
+    /// Nothing, in a frame of a page that waits for a message.
     Silent,
 }
 
 impl LoginState {
-    /// Longest beginning where the attempt's cookie has room for the rest: no provider minds it as a part of `state`.
+    /// The longest beginning if the attempt's cookie has room for the rest. Every provider takes that much in `state`.
     const HEAD: usize = 640;
 
-    /// The same beside a session, whose cookies may leave no room: Keycloak takes 4096 bytes of a request line.
+    /// The same if there is a session, whose cookies may leave no room. Keycloak takes 4096 bytes in a request line.
     const HEAD_BESIDE_SESSION: usize = 2000;
 
-    /// Longest rest: what fits a cookie.
+    /// The longest rest, which fits into a cookie.
     const REST: usize = 2400;
 
-    /// Divides where to go afterwards; the attempt keeps the second.
+    /// Divides where to go afterwards into two parts. The attempt keeps the second.
     pub fn new(
         return_to: &ReturnTo,
         is_beside_session: bool,
@@ -268,7 +268,7 @@ impl LoginState {
             Self::HEAD
         };
         let head = head.max(text.len().saturating_sub(Self::REST));
-        // It is ASCII: any place will do.
+        // It is ASCII, so it can be divided anywhere.
         let (head, rest) = text.split_at_checked(head).unwrap_or((text, ""));
         let state = Self {
             head: head.to_owned(),
@@ -281,7 +281,7 @@ impl LoginState {
         (state, rest.to_owned())
     }
 
-    /// Where to go afterwards: as it was, with the attempt, and without it the page, if not its query.
+    /// Where to go afterwards. With the attempt it is complete; without, it is the page, perhaps without its query.
     pub fn return_to(&self, attempt: Option<&LoginAttempt>) -> ReturnTo {
         let whole = match (self.is_cut, attempt) {
             (false, _) => self.head.clone(),
@@ -333,12 +333,12 @@ pub(super) struct Seen {
 pub(super) struct EndedMarks(pub(super) Vec<EndedMark>);
 
 impl EndedMarks {
-    /// What more are there than this is forgotten.
+    /// The most marks that are kept. Older ones are forgotten.
     pub(super) const MOST: usize = 4;
 }
 
-/// A session that was ended, and must not come back with a late answer (G10); or a refusal of its refresh token, which
-/// must not be told a second time.
+/// A session that was ended, which a late answer must not bring back (G10); or a refused refresh token, whose refusal must
+/// not be reported a second time.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct EndedMark {
     /// Which session, or the name of the refusal.

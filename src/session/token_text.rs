@@ -1,16 +1,16 @@
-//! Tokens in fewer bytes: their parts are mostly base64url, which would be encoded a second time in the cookie.
+//! Tokens in fewer bytes. Their parts are mostly base64url, which the cookie would encode a second time.
 //!
-//! A JWT's header and claims become JSON text, which is compressed. Signatures, ciphertexts and opaque tokens are not: they
-//! would not shrink, and what alone makes a token good must not share a stream with claims, some of which people choose
-//! themselves (E15).
+//! A JWT's header and claims become JSON text, which is compressed. Signatures, ciphertexts and opaque tokens are not
+//! compressed. They would not shrink, and they are the secret part of a token: it must not share a stream with claims, some
+//! of which people choose themselves (E15).
 //!
 //! # Invariants
-//! - A token comes back byte for byte, whatever it is: what does not decode, or would encode to something else, stays as
-//!   it is (RFC 4648 §3.5).
+//! - Every token comes back byte for byte. A part that does not decode, or that would encode to something else, stays as it
+//!   is (RFC 4648 §3.5).
 //! - A token has one encoding.
 //!
 //! # Why
-//! It takes a quarter off before anything is compressed. Nothing of a token is read or believed here: no part is parsed.
+//! A token becomes a quarter shorter before it is compressed. This file parses and believes no part of it.
 
 use super::base64url;
 use super::codec::{Malformed, Reader, Writer};
@@ -21,7 +21,7 @@ const LIMIT: usize = 64 * 1024;
 /// Most parts: those of a JWE (RFC 7516 §7.1).
 const MOST_PARTS: usize = 5;
 
-/// Room that most tokens need at once: a `String` that grows leaves pieces of the token behind.
+/// Room for most tokens. A `String` that had to grow would leave pieces of the token in memory.
 const ROOM: usize = 2048;
 
 /// A token of more parts.
@@ -33,7 +33,7 @@ const VERBATIM: u8 = 0;
 const TEXT: u8 = 1;
 /// A part that decodes to anything else.
 const BINARY: u8 = 2;
-/// A part that would decode, were it not for its last characters: as random letters mostly are.
+/// A part that decodes except for its last characters, as most random letters do.
 const REMAINDER: u8 = 3;
 
 pub(super) fn write(writer: &mut Writer, token: &str) {
@@ -183,7 +183,7 @@ mod tests {
     fn a_token_is_stored_as_the_bytes_it_spells() {
         for (token, packed, loose) in [
             ("", &b"\x01\x02\x00"[..], &b""[..]),
-            // Four bits too many: not how base64url writes any bytes.
+            // Four bits too many: base64url never ends so.
             ("opaque", b"\x01\x03\x03\x02", b"\xa2\x96\xaaue"),
             ("opaq~", b"\x01\x03\x03\x01", b"\xa2\x96\xaa~"),
             ("opa~", b"\x01\x00\x04", b"opa~"),
@@ -202,7 +202,7 @@ mod tests {
                 b"\x05\x01\x02{}\x02\x00\x02\x03\x02\x01\x02\x01",
                 b"\x01\x02\x03\x04\x05",
             ),
-            // Bits that encode nothing, padding, another alphabet.
+            // Spare bits that are not zero, padding, another alphabet.
             ("e30.AR.AQ==", b"\x03\x01\x02{}\x00\x02\x00\x04", b"ARAQ=="),
             ("a+/b.e30", b"\x02\x00\x04\x01\x02{}", b"a+/b"),
             ("a.b.c.d.e.f", b"\x00\x0b", b"a.b.c.d.e.f"),
@@ -249,7 +249,7 @@ mod tests {
             prop_assert_eq!(decoded(&packed, &loose), Ok(token));
         }
 
-        /// JSON as no serialiser writes it, in two to five parts: the text must survive, spaces and all.
+        /// JSON with spaces that a serialiser would not write, in two to five parts. The text must come back as it was.
         #[test]
         fn any_jwt_is_read_as_it_was_written(jsons in prop::collection::vec(r#"\{[ \t\n]{0,3}"[a-z]{0,4}" ?: ?("\PC{0,9}"|[0-9.eE+-]{1,5})\s?\}"#, 1..4), binary: Vec<u8>, odd in "|[.]|[.]e30=|[.]A") {
             let parts: Vec<String> = jsons.iter().map(|json| base64url::encode(json.as_bytes())).collect();

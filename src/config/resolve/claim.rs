@@ -6,10 +6,10 @@ use crate::config::key_path::KeyPath;
 use crate::config::settings;
 use crate::frontend::{ClaimFrom, ClaimRules, ClaimSource, UseUserInfo};
 
-/// Claims that every session has in a way of its own.
+/// Claims that every session has without being configured.
 const FIXED: [&str; 4] = ["auth_time", "iss", "sid", "sub"];
 
-/// Where claims come from; which are wanted is not known yet.
+/// Where claims come from. Which of them are wanted is not known yet.
 pub(super) fn resolve(
     resolver: &mut Resolver<'_>,
     at: &KeyPath,

@@ -1,4 +1,4 @@
-//! `[frontend.<name>.route.<name>.part.<name>]`: the calls of a composed route, and who needs whose answer.
+//! `[frontend.<name>.route.<name>.part.<name>]`: the calls of a composed route, and which of them needs the answer of which.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use crate::oidc::TokenExchange;
 /// What placeholders may begin with, beside the names of parts.
 const RESERVED: [&str; 3] = ["query", "path", "item"];
 
-/// Answers over this cannot be meant: they are held in memory.
+/// The largest answer that may be configured, because answers are held in memory.
 const MOST_BYTES: u64 = 64 << 20;
 
-/// A part that has been read by itself; who needs it is not known yet.
+/// A part that has been read by itself. Which other parts need it is not known yet.
 struct Draft {
     name: PartName,
     template: Option<Template<Source>>,
@@ -135,7 +135,7 @@ pub(super) fn resolve(
     })
 }
 
-/// What is about a request that is forwarded means nothing here, and is not silently ignored.
+/// Refuses keys that are about forwarded requests, so that they are not silently ignored.
 fn refuse_forwarding(resolver: &mut Resolver<'_>, at: &KeyPath, route: &settings::Route) {
     resolver.ensure(
         route.upstream.is_none(),
@@ -259,7 +259,7 @@ fn pointer(resolver: &mut Resolver<'_>, at: &KeyPath, text: &str) -> Option<Poin
     pointer.ok()
 }
 
-/// The place of the part whose elements are gone over.
+/// The index of the part that `each` names.
 fn each(
     resolver: &mut Resolver<'_>,
     at: &KeyPath,
@@ -410,7 +410,7 @@ fn knows_claim(frontend: &settings::Frontend, name: &str) -> bool {
             .any(|known| known == name)
 }
 
-/// A part that waits for itself would wait for ever.
+/// Refuses parts that wait for themselves: they would wait for ever.
 fn refuse_cycle(resolver: &mut Resolver<'_>, at: &KeyPath, parts: &[Part]) -> bool {
     let mut done = vec![false; parts.len()];
     loop {

@@ -1,4 +1,4 @@
-//! `[frontend.<name>.oidc]`: where a provider is not as its metadata says, or not as the specifications have it.
+//! `[frontend.<name>.oidc]`: settings for a provider that differs from its metadata or from the specifications.
 
 use url::Url;
 
@@ -8,7 +8,7 @@ use crate::config::settings;
 use crate::names::is_loopback_host;
 use crate::oidc::{self, Endpoints, IdTokenHint, ProviderLogout, Tenants};
 
-/// What a logout parameter may be filled with.
+/// The placeholders that a logout parameter may have.
 const PLACEHOLDERS: [&str; 4] = [
     "client_id",
     "id_token_hint",
@@ -155,7 +155,7 @@ fn address(
         return Err(Noted);
     };
     let is_loopback = url.host().is_some_and(|host| is_loopback_host(&host));
-    // With an https issuer nothing else of the provider is plain HTTP, not even here.
+    // If the issuer is https, every address of the provider must be, on loopback too.
     let is_fine = resolver.ensure(
         url.scheme() == "https"
             || allow_http == Plain::Allowed
@@ -208,7 +208,7 @@ pub(super) fn logout(
     })
 }
 
-/// Parameters of a login that are passed on: none of those that sealgate sets itself.
+/// Parameters of a login that are passed on. Those that sealgate sets itself are refused.
 pub(super) fn login_params(
     resolver: &mut Resolver<'_>,
     at: &KeyPath,
