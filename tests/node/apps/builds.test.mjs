@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { openProfile, startChromium } from '../lib/chromium.mjs';
 import { ACCOUNT } from '../lib/op.mjs';
 import { assertCleanEnd, assertNothingLeaked, setScene } from '../lib/scene.mjs';
+import { HANGS_MS } from '../lib/waiting.mjs';
 import { startHub } from './hub.mjs';
 import { complaints, signIn } from './stage.mjs';
 
@@ -35,7 +36,7 @@ websocket = true
 `;
 
 for (const [name, build] of Object.entries(BUILDS)) {
-  test(`the output of ${name}`, { timeout: 240_000 }, (t) => tellStory(t, build));
+  test(`the output of ${name}`, { timeout: HANGS_MS }, (t) => tellStory(t, build));
 }
 
 async function tellStory(t, { dist, fallback, deep = '/deep/link?x=1', hasWorker, hasHub }) {
@@ -46,7 +47,6 @@ async function tellStory(t, { dist, fallback, deep = '/deep/link?x=1', hasWorker
   const scene = await setScene(t, { assets, fallback, tables, log: 'debug', provider: { accessTokens: 'jwt' } });
   const { origin } = scene;
   const { context, answers, settled } = await openProfile(browser);
-  context.setDefaultTimeout(60_000);
   const page = await context.newPage();
   const heard = complaints(page, origin);
   const color = (selector) => page.evaluate((s) => getComputedStyle(document.querySelector(s)).color, selector);

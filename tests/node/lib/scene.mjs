@@ -19,16 +19,16 @@ const SPA = fileURLToPath(new URL('../spa', import.meta.url));
  * The application is on `localhost`, the provider on `127.0.0.1`: two sites, so SameSite is at work.
  *
  * @param {object} options `tls`: whether sealgate speaks TLS; `provider`: options of {@link startOp};
- *   `oidc`, `session`: more keys of the frontend's tables; `tables`: more tables; `assets`: the app's files, or `null`;
- *   `fallback`: the page of all other paths, or `null`;
+ *   `oidc`, `session`: more keys of the frontend's tables, and `frontend` gives those of its own for a port;
+ *   `tables`: more tables; `assets`: the app's files, or `null`; `fallback`: the page of all other paths, or `null`;
  *   `publicPort`: of a server in front, which the address bar shows;
  *   `accepts`: what the API takes besides the provider's tokens for it; `log`: the value of `RUST_LOG`;
  *   `trusted`: a certificate that the provider shows, as {@link makeCertificate} gives it;
  *   `makeApi`: starts another API than {@link startApi}
  */
 export async function setScene(t, {
-  tls = false, provider = {}, oidc = {}, session = {}, tables = '', assets = SPA, fallback, publicPort, accepts, log, trusted,
-  makeApi = startApi,
+  tls = false, provider = {}, frontend = () => ({}), oidc = {}, session = {}, tables = '', assets = SPA, fallback, publicPort, accepts,
+  log, trusted, makeApi = startApi,
 } = {}) {
   const ends = [];
   t.after(async () => {
@@ -49,7 +49,7 @@ export async function setScene(t, {
   ends.push(() => api.stop());
   const sealgate = await startSealgate({
     dir, origin, port, adminPort, op, api, tls: certificate, assets, fallback, oidc, session, tables, trusted: trusted?.cert,
-    ...(log ? { log } : {}),
+    frontend: frontend({ port }), ...(log ? { log } : {}),
   });
   ends.push(() => sealgate.stop());
   const browser = new Browser({ ca: [certificate?.pem, trusted?.pem].filter(Boolean) });

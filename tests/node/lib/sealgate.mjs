@@ -28,7 +28,7 @@ export const scratch = () => mkdtemp(join(tmpdir(), 'sealgate-story-'));
 
 /** The configuration of one frontend `shop` with one API route. Its client has a key or a secret if `op` has one. */
 export function configuration({
-  dir, origin, port, adminPort, op, api, tls, assets, fallback = 'index.html', server = {}, oidc = {}, session = {},
+  dir, origin, port, adminPort, op, api, tls, assets, fallback = 'index.html', server = {}, frontend = {}, oidc = {}, session = {},
   keysDir = join(dir, 'keys'), keys = {}, tables = '',
 }) {
   // JSON's strings, numbers and lists are TOML's.
@@ -55,6 +55,7 @@ url = ${toml(`${api.url}/v1`)}
 
 [frontend.shop]
 origin = ${toml(origin)}
+${table(frontend)}
 ${assets ? `assets = { dir = ${toml(assets)}${fallback ? `, fallback = ${toml(fallback)}` : ''} }` : ''}
 
 [frontend.shop.oidc]
