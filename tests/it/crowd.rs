@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use sealgate::demo::idp::Rotation;
 
 use crate::support::device::Device;
+use crate::support::native::{App, NATIVE, Tokens};
 use crate::support::{Browser, Request, TestBff};
 
 /// What one page sends at once.
@@ -180,5 +181,54 @@ fn bound_sessions_are_refreshed_by_one_call_whatever_replica_answers() {
             BOUND * round,
             "one an expiry, and no session is lost"
         );
+    }
+}
+
+#[test]
+fn apps_are_refreshed_by_one_call_whatever_replica_they_ask_first() {
+    // As above, without cookies: an app that has new tokens shows them to any replica, and none asks the provider again.
+    let bff = TestBff::with(|setup| {
+        setup.rotation = Rotation::Rotate;
+        setup.tables = NATIVE.to_owned();
+    });
+    let others = [bff.replica(), bff.replica()];
+    let addrs = [bff.addr, others[0].addr, others[1].addr];
+    let mut apps: Vec<(App, Tokens)> = (0..BOUND)
+        .map(|_| {
+            let mut app = bff.app();
+            let tokens = app.sign_in(&bff);
+            (app, tokens)
+        })
+        .collect();
+    for round in 1..=3 {
+        bff.clock.advance(Duration::from_secs(301));
+        std::thread::scope(|scope| {
+            for (n, (app, tokens)) in apps.iter_mut().enumerate() {
+                scope.spawn(move || {
+                    app.use_replica(addrs[(n + round) % addrs.len()]);
+                    // The nonce has ended, as the access token has.
+                    app.nonce = None;
+                    let old = tokens.clone();
+                    *tokens = Tokens::of(&app.refresh(&old.refresh));
+                    assert_eq!(app.call("GET", "/api/echo", &old.access).status, 401);
+                    let calls: Vec<(Request, _)> = addrs
+                        .iter()
+                        .cycle()
+                        .take(PARALLEL / 2)
+                        .map(|addr| (app.request("GET", "/api/echo", &tokens.access), *addr))
+                        .collect();
+                    std::thread::scope(|scope| {
+                        for (request, addr) in calls {
+                            scope.spawn(move || {
+                                let answer = request.header("host", "shop.test").send(addr);
+                                assert_eq!(answer.status, 200, "{}", answer.text());
+                            });
+                        }
+                    });
+                });
+            }
+        });
+        let calls = bff.token_calls("refresh_token") as usize;
+        assert_eq!(calls, BOUND * round, "one an expiry, and no app is lost");
     }
 }

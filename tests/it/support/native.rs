@@ -166,12 +166,17 @@ impl App {
 
     /// Calls an API with a token and a proof.
     pub fn call(&mut self, method: &str, path: &str, token: &str) -> Response {
+        let request = self.request(method, path, token);
+        self.send(request)
+    }
+
+    /// Such a call, not sent yet.
+    pub fn request(&mut self, method: &str, path: &str, token: &str) -> Request {
         let bare = path.split('?').next().unwrap_or_default().to_owned();
         let proof = self.proof(method, &bare, Some(token));
-        let request = Request::new(method, path)
+        Request::new(method, path)
             .header("authorization", &format!("DPoP {token}"))
-            .header("dpop", &proof);
-        self.send(request)
+            .header("dpop", &proof)
     }
 
     /// The address that the system browser opens.

@@ -6,6 +6,8 @@
 //! # Invariants
 //! - The key is random and each process makes its own, so no input can have been sealed with it.
 
+mod app_proof;
+
 use std::rc::Rc;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -247,11 +249,15 @@ fn session() -> Session {
 const REGISTRATION: &str = "eyJhbGciOiJFUzI1NiIsImp3ayI6eyJjcnYiOiJQLTI1NiIsImt0eSI6IkVDIiwieCI6InhNTGMydFJXQ1dsZE9EX3BfaGdXeVozTGdMRmlISVp1akdXazFJWDVjeWsiLCJ5IjoiQ3FpcXdMLWF3ekNfTlc4ZE4wYmtWbUw3MWVJRHEzaml0Mm9ZT0lERVNTVSJ9LCJ0eXAiOiJkYnNjK2p3dCJ9.eyJqdGkiOiJjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjY2NjIn0.UnCPRYO-1uWqswY0V8CwfIIatXcK5S7j2LYmr0YdpZFXhs1uI-M7T0qNZrcPYDkCkN88NYeVUXrXZa--EFluQg";
 
 /// Reads `data` as a proof that brings its key, as one of a known key, and as a change to a genuine one (two bytes of position,
-/// then bytes to write there). Whether the first is accepted.
+/// then bytes to write there). Whether the first is accepted. What begins as JSON is the claims of an app's proof instead.
 ///
 /// # Panics
-/// If a change to what was signed, or a proof that names another key than the known one, is believed.
+/// If a change to what was signed, or a proof that names another key than the known one, is believed. If an app's proof is good
+/// for another request than its own.
 pub fn device_proof(data: &[u8]) -> bool {
+    if data.starts_with(b"{") {
+        return app_proof::accepts(data);
+    }
     let text = String::from_utf8_lossy(data);
     let read = |text: &str| Proof::read(text, "dbsc+jwt");
     let Ok(genuine) = read(REGISTRATION) else {
