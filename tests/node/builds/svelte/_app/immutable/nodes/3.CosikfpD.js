@@ -1,0 +1,1 @@
+import"../chunks/xihTtKlq.js";import{L as e,f as t,m as n}from"../chunks/w2AKfdRa.js";var r=e({prerender:()=>!1}),i=n(`<p>Deep</p>`);function a(e){var n=i();t(e,n)}export{a as component,r as universal};

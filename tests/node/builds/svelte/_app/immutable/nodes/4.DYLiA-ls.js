@@ -1,0 +1,1 @@
+import"../chunks/xihTtKlq.js";import{f as e,m as t}from"../chunks/w2AKfdRa.js";var n=t(`<p id="lazy">More</p>`);function r(t){var r=n();e(t,r)}export{r as component};

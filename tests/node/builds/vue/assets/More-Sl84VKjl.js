@@ -1,0 +1,1 @@
+import{n as e,r as t,t as n}from"./index-WdoBXz_n.js";var r={},i={id:`lazy`};function a(n,r){return t(),e(`p`,i,`More`)}var o=n(r,[[`render`,a]]);export{o as default};
