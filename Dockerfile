@@ -14,13 +14,13 @@ RUN mkdir src \
 
 # From here on no step has a network.
 FROM fetch AS dependencies
-RUN --network=none cargo build --release --locked --offline --no-default-features
+RUN --network=none cargo build --release --locked --offline --no-default-features --features otlp
 
 FROM dependencies AS build
 COPY src src
 # COPY keeps old modification times; without `touch` cargo takes the stand-ins for up to date.
 RUN --network=none touch src/lib.rs src/main.rs \
-    && cargo build --release --locked --offline --no-default-features
+    && cargo build --release --locked --offline --no-default-features --features otlp
 
 FROM dependencies AS build-demo
 COPY src src

@@ -59,6 +59,7 @@ impl From<StartError> for Failure {
         match error {
             StartError::Keys(error) => error.into(),
             StartError::Coordination(error) => Self::Config(error.to_string()),
+            StartError::Traces(error) => Self::Config(error.to_string()),
             error => Self::Failed(error.to_string()),
         }
     }
@@ -145,6 +146,10 @@ pub(crate) fn check(files: Vec<PathBuf>, online: bool) -> Result<(), Failure> {
             Ok(ring) => warnings.extend(ring.foreign().iter().map(ToString::to_string)),
             Err(error) => mistakes.push(error.to_string()),
         }
+    }
+    match telemetry::Recorder::check() {
+        Ok(complaints) => warnings.extend(complaints),
+        Err(error) => mistakes.push(error.to_string()),
     }
     let config = match config {
         Some(config) if mistakes.is_empty() => config,

@@ -101,6 +101,31 @@ pub fn trust_anchors(path: &Path) -> Result<TrustAnchors, PemError> {
     Ok(TrustAnchors(Arc::new(anchors)))
 }
 
+/// The file that the environment variable `SSL_CERT_FILE` names. That is OpenSSL's name for it, so that what runs beside
+/// sealgate understands it, too.
+pub fn further_roots() -> Option<PathBuf> {
+    std::env::var_os("SSL_CERT_FILE").map(PathBuf::from)
+}
+
+/// The Mozilla roots, which are compiled in, and those of a file, as private certificate authorities need them. What is
+/// wrong with the file goes to the log: a server that the other roots vouch for can be reached all the same.
+pub fn public_roots(further: Option<&Path>) -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    if let Some(file) = further {
+        match certificates(file) {
+            Ok(certificates) => {
+                let (_, ignored) = roots.add_parsable_certificates(certificates);
+                if ignored > 0 {
+                    log::warn!("SSL_CERT_FILE: {ignored} certificates cannot be used as roots");
+                }
+            }
+            Err(error) => log::error!("SSL_CERT_FILE: {error}; going on without it"),
+        }
+    }
+    roots
+}
+
 /// What a listener shows: the certificate chain of one file, proved with the private key of another.
 pub fn certified(cert: &Path, key: &Path) -> Result<CertifiedKey, PemError> {
     let unusable = |error| PemError::UnusablePair {

@@ -29,12 +29,16 @@ use crate::ledger::{Ends, FailedRenewals, News, Redemptions, Refreshes, Replicas
 use crate::oidc::IdpClient;
 use crate::proxy::Upstreams;
 use crate::server;
-use crate::telemetry::Seldom;
 use crate::telemetry::metrics::{Metrics, Reloads};
+use crate::telemetry::{BadEnvironment, Recorder, Seldom};
 
 /// How often, and at which interval, a stop checks whether the workers have dropped the requests that they cut off.
 const LOOKS: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(5);
+
+/// How long a stop waits for the collector of traces, within its grace. A collector that answers needs less than the least.
+const LEAST_FLUSH: Duration = Duration::from_secs(1);
+const MOST_FLUSH: Duration = Duration::from_secs(2);
 
 /// Why the process could not start.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +52,9 @@ pub enum StartError {
     /// The store's URL cannot be used.
     #[error(transparent)]
     Coordination(#[from] BadUrl),
+    /// A variable that asks for traces cannot be used.
+    #[error(transparent)]
+    Traces(#[from] BadEnvironment),
     /// The operating system refuses a signal handler or a thread.
     #[error("cannot start: {0}")]
     System(#[source] std::io::Error),
@@ -93,6 +100,7 @@ pub struct Running {
 pub fn listen(config: &Config, clock: &Clock) -> Result<Listeners, StartError> {
     // The key ring first: without it the process must not bind a socket.
     KeyRing::load(&config.keys.dir, clock.now())?;
+    Recorder::check()?;
     Listeners::bind(config)
 }
 
@@ -148,6 +156,7 @@ pub fn start(config: Config, clock: Clock, listeners: Listeners) -> Result<Runni
         clock,
         metrics,
         unknown_hosts: Seldom::every(Duration::from_mins(1)),
+        recorder: Recorder::from_environment()?,
         draining: Draining::default(),
     });
     let public_addr = listeners.public.local_addr().map_err(StartError::System)?;
@@ -226,6 +235,10 @@ impl Running {
         self.operator.stop(false).await;
         if let Some(coordinator) = &self.bff.coordinator {
             coordinator.settled().await;
+        }
+        if let Some(recorder) = self.bff.recorder {
+            let patience = draining.grace_left().clamp(LEAST_FLUSH, MOST_FLUSH);
+            recorder.stop(patience).await;
         }
     }
 }

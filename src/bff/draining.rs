@@ -60,6 +60,12 @@ impl Draining {
         self.is_closing.send_replace(true);
     }
 
+    /// What is left of the grace.
+    pub fn grace_left(&self) -> Duration {
+        let left = |deadline: &Instant| deadline.saturating_duration_since(Instant::now());
+        self.deadline.get().map(left).unwrap_or_default()
+    }
+
     /// Whether the listeners close.
     pub fn is_closing(&self) -> bool {
         *self.is_closing.borrow()

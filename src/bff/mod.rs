@@ -14,8 +14,8 @@ use crate::coordination::Coordinator;
 use crate::frontend::RateLimit;
 use crate::keyring::SharedRing;
 use crate::ledger::{Ends, FailedRenewals, News, Redemptions, Refreshes, Replicas, Revocations};
-use crate::telemetry::Seldom;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::{Recorder, Seldom};
 
 pub use configured::{Configured, PATIENCE};
 pub use draining::Draining;
@@ -52,6 +52,8 @@ pub struct Bff {
     pub metrics: Metrics,
     /// Unknown hosts that the log has named already.
     pub unknown_hosts: Seldom,
+    /// Records traces, if the environment names a collector.
+    pub recorder: Option<Recorder>,
     /// Set when shutdown begins: readiness fails before connections do.
     pub draining: Draining,
 }

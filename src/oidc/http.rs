@@ -10,9 +10,7 @@
 //! - Plain HTTP goes to loopback only, and only if the issuer itself is configured so.
 //!
 //! # Why
-//! Trust is anchored in the Mozilla roots compiled in. The environment variable `SSL_CERT_FILE`
-//! names a PEM file with further ones, as private certificate authorities need them; it is
-//! OpenSSL's name for it, so what already runs beside sealgate understands it too.
+//! Trust is anchored in [`tls::public_roots`].
 
 use std::error::Error;
 use std::path::Path;
@@ -35,8 +33,8 @@ use super::OidcError;
 use super::egress::{Egress, HttpProxy};
 use super::transport;
 use crate::names::is_loopback_host;
-use crate::telemetry::RequestScope;
 use crate::telemetry::metrics::{ProviderCall, ProviderCalls, ProviderResult};
+use crate::telemetry::{RequestScope, Span, SpanName, attribute};
 use crate::tls::{self, ClientCertificate};
 
 /// Longest answer, in bytes. Metadata and key sets take some tens of KiB.
@@ -83,9 +81,8 @@ pub struct IdpClient {
 impl IdpClient {
     /// A client with a time limit for each call.
     pub fn new(timeout: Duration) -> Self {
-        let further_roots = std::env::var_os("SSL_CERT_FILE");
-        let further_roots = further_roots.as_deref().map(Path::new);
-        Self::trusting(further_roots, Egress::from_env(), timeout)
+        let further_roots = tls::further_roots();
+        Self::trusting(further_roots.as_deref(), Egress::from_env(), timeout)
     }
 
     pub(super) fn trusting(
@@ -96,7 +93,7 @@ impl IdpClient {
         // The builder below panics where two providers are compiled in and none is chosen. An error means that one has been
         // chosen already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let roots = Arc::new(roots(further_roots));
+        let roots = Arc::new(tls::public_roots(further_roots));
         Self {
             tls: Arc::new(tls_config(Arc::clone(&roots), None)),
             roots,
@@ -211,7 +208,7 @@ fn outgoing(
             }
         };
         tell("x-request-id", scope.id());
-        tell("traceparent", &scope.trace().traceparent());
+        tell("traceparent", &scope.traceparent());
         if let Some(state) = scope.trace().tracestate() {
             tell("tracestate", state);
         }
@@ -253,6 +250,8 @@ impl Channel<'_> {
             .filter(|url| self.plain_http.allows(url))
             .ok_or_else(|| invalid("an endpoint is not https://"))?;
         let limit = self.client.timeout;
+        let mut span = Span::begin(SpanName::Oidc(self.call));
+        span.calls(request.method().as_str(), &target);
         let counting = self
             .client
             .calls
@@ -262,11 +261,18 @@ impl Channel<'_> {
         let exchange = self
             .client
             .exchange(request, &target, self.certificate.as_ref());
-        let answer = tokio::time::timeout(limit, Box::pin(exchange))
+        let exchange = span.around(Box::pin(exchange));
+        let answer = tokio::time::timeout(limit, exchange)
             .await
             .unwrap_or_else(|_| Err(lost(format!("no whole answer within {limit:?}"))));
+        let result = result(&answer);
+        span.set(attribute::OUTCOME, result.as_str());
+        match &answer {
+            Ok(answer) => span.answered(answer.status().as_u16()),
+            Err(_) => span.failed(result.as_str()),
+        }
         if let Some(counting) = counting {
-            counting.ended(result(&answer));
+            counting.ended(result);
         }
         answer.map_err(|error| at(target.host_str().unwrap_or_default(), error))
     }
@@ -285,23 +291,6 @@ fn result(answer: &Result<HttpResponse, OidcError>) -> ProviderResult {
 /// Whether a status means that the provider cannot answer now, rather than that it refuses.
 pub(super) const fn is_outage(status: u16) -> bool {
     matches!(status, 408 | 425 | 429 | 500..=599)
-}
-
-fn roots(further_roots: Option<&Path>) -> RootCertStore {
-    let mut roots = RootCertStore::empty();
-    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    if let Some(file) = further_roots {
-        match tls::certificates(file) {
-            Ok(certificates) => {
-                let (_, ignored) = roots.add_parsable_certificates(certificates);
-                if ignored > 0 {
-                    log::warn!("SSL_CERT_FILE: {ignored} certificates cannot be used as roots");
-                }
-            }
-            Err(error) => log::error!("SSL_CERT_FILE: {error}; going on without it"),
-        }
-    }
-    roots
 }
 
 fn tls_config(roots: Arc<RootCertStore>, certificate: Option<&ClientCertificate>) -> ClientConfig {

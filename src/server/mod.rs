@@ -10,6 +10,7 @@ mod connection;
 mod host;
 mod page;
 mod pipeline;
+mod request_span;
 mod response;
 mod scope;
 mod sent;

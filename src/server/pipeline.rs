@@ -25,6 +25,7 @@ use crate::problem::Problem;
 use crate::proxy::Upstreams;
 use crate::request::{Arrival, Caller, Ctx};
 use crate::session::{OpenResult, OpenedSessions};
+use crate::telemetry::{Span, SpanName, attribute};
 use crate::{assets, endpoint};
 
 /// Takes one request from its first byte to its answer.
@@ -46,9 +47,10 @@ async fn answer(request: HttpRequest, body: web::Payload) -> HttpResponse {
     let view = worker.views.current(bff);
     let in_flight = sent::InFlight::begin(bff);
     // Every log line from here on says which request it is about, those of the answer's body too.
-    let scope = scope::of(&request, &view.configured.trusted_proxies);
+    let (scope, span) = scope::of(&request, &view.configured.trusted_proxies, bff.recorder);
     // Pinned here, because it would be copied into what wraps it.
     let served = std::pin::pin!(async {
+        let mut span = span;
         log::debug!(method = request.method().as_str(); "request");
         let arrival = Arrival::of(&request, scope.clone());
         let (ctx, answer) = match enter(&request, &arrival, bff, &view) {
@@ -59,10 +61,12 @@ async fn answer(request: HttpRequest, body: web::Payload) -> HttpResponse {
             Err(problem) => (None, Err(problem)),
         };
         // 9 Headers and cookies; a problem becomes an answer.
-        response::finish(&request, &arrival, ctx, answer, &view.configured, bff)
+        let asked = (&request, &arrival);
+        let (answer, line) = response::finish(asked, ctx, answer, &view.configured, bff, &mut span);
+        (answer, line, span)
     });
-    let (answer, line) = scope.clone().around(served).await;
-    sent::until_sent(answer, in_flight.telling(line), scope.clone())
+    let (answer, line, span) = scope.clone().around(served).await;
+    sent::until_sent(answer, in_flight.telling(line, span), scope.clone())
 }
 
 /// Steps 1 and 2: who asks whom.
@@ -119,13 +123,20 @@ async fn serve(
     let admitted = guard::admit(request, frontend, target, ctx.client)?;
     let session_use = session_use(target);
     if session_use != SessionUse::Ignores {
+        let mut span = Span::of(&ctx.arrival.scope, SpanName::SessionOpen);
         // 5 Whose session: a bad or dead cookie is nobody's, and is deleted. A bad token: 401.
         match admitted.speaker() {
             Speaker::Cookies => ctx.open_session(opened).await,
-            Speaker::Token => ctx.open_token().await?,
+            Speaker::Token => {
+                let opened = ctx.open_token().await;
+                opened.inspect_err(|problem| span.failed(problem.code()))?;
+            }
         }
         // 6 Was it ended: 503 if that cannot be known.
-        ctx.check_revocations(session_use)?;
+        let is_open = ctx.check_revocations(session_use);
+        span.set(attribute::OUTCOME, ctx.found.as_str());
+        drop(span);
+        is_open?;
         // And is it on its device: 401.
         ctx.check_device(target).await?;
     }

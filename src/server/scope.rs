@@ -5,7 +5,7 @@ use actix_web::http::header::HeaderName;
 use ipnet::IpNet;
 
 use super::client_addr;
-use crate::telemetry::{RequestId, RequestScope, TraceContext};
+use crate::telemetry::{self, Recorder, RequestId, RequestScope, Span, TraceContext};
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
@@ -14,7 +14,13 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The scope of a request that has come. Its id is the one that a trusted proxy gave it; a client cannot choose one.
 ///
 /// A trace may be continued by anybody (W3C Trace Context §4): its ids say nothing but that requests belong together.
-pub(super) fn of(request: &HttpRequest, trusted: &[IpNet]) -> RequestScope {
+///
+/// With it comes the request's span, which is empty unless there are traces and the sampler wants this one.
+pub(super) fn of(
+    request: &HttpRequest,
+    trusted: &[IpNet],
+    recorder: Option<Recorder>,
+) -> (RequestScope, Span) {
     let received =
         only(request, &X_REQUEST_ID).filter(|_| client_addr::is_of_proxy(request, trusted));
     let id = received.and_then(RequestId::received);
@@ -25,7 +31,7 @@ pub(super) fn of(request: &HttpRequest, trusted: &[IpNet]) -> RequestScope {
         state.as_deref(),
         rand::random(),
     );
-    RequestScope::begin(id, trace)
+    telemetry::begin_request(id, trace, recorder)
 }
 
 /// The value of a header that is there once.

@@ -9,13 +9,14 @@ use actix_web::body::{BodySize, BoxBody, MessageBody};
 use bytes::Bytes;
 
 use crate::bff::Bff;
-use crate::telemetry::{AccessLine, RequestScope};
+use crate::telemetry::{AccessLine, RequestScope, Span};
 
 /// A request that does not have all of its answer yet.
 pub(super) struct InFlight {
     bff: Arc<Bff>,
     is_done: bool,
     line: Option<AccessLine>,
+    span: Span,
     /// Of the body, as far as the connection has taken it.
     bytes: u64,
 }
@@ -28,13 +29,15 @@ impl InFlight {
             bff: Arc::clone(bff),
             is_done: false,
             line: None,
+            span: Span::default(),
             bytes: 0,
         }
     }
 
-    /// The same; the access log gets this line when it is over.
-    pub(super) fn telling(mut self, line: Option<AccessLine>) -> Self {
+    /// The same; the access log gets this line when it is over, and the span ends.
+    pub(super) fn telling(mut self, line: Option<AccessLine>, span: Span) -> Self {
         self.line = line;
+        self.span = span;
         self
     }
 
@@ -51,6 +54,8 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
+        // First: once nothing is in flight, a stop sends the last spans.
+        drop(std::mem::take(&mut self.span));
         self.bff.draining.request_ends(!self.is_done);
         if let Some(line) = self.line.take() {
             line.write(self.bytes);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder};
 
+use super::attribute::Value;
 use crate::names::{FrontendName, PartName, RouteName, UpstreamName};
 
 /// A configured name or a fixed word. No text of a request can become a label, so the number of series is bounded.
@@ -38,6 +39,15 @@ impl From<Arc<str>> for Label {
     /// The text of a configured name.
     fn from(name: Arc<str>) -> Self {
         Self(Text::Name(name))
+    }
+}
+
+impl From<Label> for Value {
+    fn from(label: Label) -> Self {
+        match label.0 {
+            Text::Name(name) => Self::Name(name),
+            Text::Word(word) => Self::Word(word),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! What an operator sees: log lines here, numbers in [`metrics`].
+//! What an operator sees: log lines here, numbers in [`metrics`], and traces by [`Span`].
 //!
 //! `main` calls [`init`] once. All other code uses the `log` macros with key-value pairs:
 //! `log::info!(sid = short_id; "signed in")`. The logger adds the id, trace, frontend and route of the request that is
@@ -11,30 +11,43 @@
 //!   their tokens.
 
 mod access;
+pub mod attribute;
 pub mod coordination;
 mod filter;
 mod label;
 mod line;
 pub mod metrics;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod quiet;
 mod repeats;
 mod request_id;
 mod request_scope;
 mod seldom;
+mod span;
 mod trace_context;
+#[cfg(not(feature = "otlp"))]
+mod unrecorded;
 
 use env_logger::Builder;
 use log::{LevelFilter, Log, Metadata, Record, SetLoggerError};
 
 use quiet::Quiet;
 
+#[cfg(feature = "otlp")]
+use otlp as recorder;
+#[cfg(not(feature = "otlp"))]
+use unrecorded as recorder;
+
 pub use access::{AccessLine, Subject, Telling};
 pub use filter::LogFilter;
 pub use label::Label;
 pub(crate) use label::words;
+pub use recorder::{BadEnvironment, Recorder};
 pub use request_id::RequestId;
 pub use request_scope::{RequestScope, take_along, take_along_blocking, with_request};
 pub use seldom::Seldom;
+pub use span::{Span, SpanName, begin_request};
 pub use trace_context::TraceContext;
 
 /// How log lines are written.

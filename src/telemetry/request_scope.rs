@@ -5,7 +5,7 @@
 //! the scope along by [`take_along`]; the body of an answer is polled inside it. So the line that names a cause has the id
 //! that the client was given, and no call site repeats it.
 //!
-//! The scope begins where a trace's span of the request would begin, and ends where that would end.
+//! The scope begins with the request's span, and knows which span the present work belongs to (`span`).
 //!
 //! # Invariants
 //! - A field that a line has itself is not said twice: the line's own counts.
@@ -18,6 +18,7 @@ use std::time::Duration;
 use log::Record;
 use log::kv::{Error, Key, Source, Value, VisitSource};
 
+use super::recorder::Recording;
 use super::{Label, RequestId, TraceContext};
 
 tokio::task_local! {
@@ -26,12 +27,18 @@ tokio::task_local! {
 
 /// What log lines say of a request. Clones are the same request.
 #[derive(Clone, Debug)]
-pub struct RequestScope(Arc<Facts>);
+pub struct RequestScope {
+    facts: Arc<Facts>,
+    /// The span that the present work belongs to, if it is not the request's own.
+    within: Option<[u8; 8]>,
+}
 
 #[derive(Debug)]
 struct Facts {
     id: RequestId,
     trace: TraceContext,
+    /// Only if the trace is recorded here.
+    recording: Option<Recording>,
     frontend: OnceLock<Label>,
     route: OnceLock<Label>,
     /// Microseconds until the head of the upstream's answer that took longest; 0 before the first.
@@ -41,13 +48,27 @@ struct Facts {
 impl RequestScope {
     /// A request has come.
     pub fn begin(id: RequestId, trace: TraceContext) -> Self {
-        Self(Arc::new(Facts {
+        Self::recorded(id, trace, None)
+    }
+
+    /// A request has come whose spans are recorded.
+    pub(super) fn recorded(
+        id: RequestId,
+        trace: TraceContext,
+        recording: Option<Recording>,
+    ) -> Self {
+        let facts = Facts {
             id,
             trace,
+            recording,
             frontend: OnceLock::new(),
             route: OnceLock::new(),
             upstream: AtomicU64::new(0),
-        }))
+        };
+        Self {
+            facts: Arc::new(facts),
+            within: None,
+        }
     }
 
     /// The request that is served right now, if there is one.
@@ -55,47 +76,78 @@ impl RequestScope {
         CURRENT.try_with(Clone::clone).ok().flatten()
     }
 
+    /// Looks at the request that is served right now, if there is one.
+    pub(super) fn with_current<R>(look: impl FnOnce(&Self) -> R) -> Option<R> {
+        CURRENT.try_with(|scope| scope.as_ref().map(look)).ok()?
+    }
+
+    /// What records its spans.
+    pub(super) fn recording(&self) -> Option<&Recording> {
+        self.facts.recording.as_ref()
+    }
+
+    /// The span that the present work belongs to, if it is not the request's own.
+    pub(super) const fn within(&self) -> Option<[u8; 8]> {
+        self.within
+    }
+
+    /// The same request, for work that belongs to a span.
+    pub(super) fn inside(mut self, span: [u8; 8]) -> Self {
+        self.within = Some(span);
+        self
+    }
+
     /// The id that the client is told, and asks for help with.
     pub fn id(&self) -> &str {
-        self.0.id.as_str()
+        self.facts.id.as_str()
     }
 
     /// The trace that the request belongs to.
     pub fn trace(&self) -> &TraceContext {
-        &self.0.trace
+        &self.facts.trace
+    }
+
+    /// `traceparent` for what the present work calls.
+    pub fn traceparent(&self) -> String {
+        match self.within {
+            None => self.facts.trace.traceparent(),
+            Some(span) => self.facts.trace.traceparent_of(span),
+        }
     }
 
     /// An upstream took that long to answer.
     pub fn waited_for_upstream(&self, time: Duration) {
         let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        self.0.upstream.fetch_max(micros.max(1), Ordering::Relaxed);
+        self.facts
+            .upstream
+            .fetch_max(micros.max(1), Ordering::Relaxed);
     }
 
     /// How long the slowest upstream took to answer, if one was called.
     pub fn slowest_upstream(&self) -> Option<Duration> {
-        let micros = self.0.upstream.load(Ordering::Relaxed);
+        let micros = self.facts.upstream.load(Ordering::Relaxed);
         (micros > 0).then(|| Duration::from_micros(micros))
     }
 
     /// Says which frontend serves the request.
     pub fn set_frontend(&self, frontend: Label) {
         // It is known once.
-        let _ = self.0.frontend.set(frontend);
+        let _ = self.facts.frontend.set(frontend);
     }
 
     /// Says which route or endpoint serves the request.
     pub fn set_route(&self, route: Label) {
-        let _ = self.0.route.set(route);
+        let _ = self.facts.route.set(route);
     }
 
     /// The frontend, or nothing before it is known.
     pub fn frontend(&self) -> Label {
-        self.0.frontend.get().cloned().unwrap_or("".into())
+        self.facts.frontend.get().cloned().unwrap_or("".into())
     }
 
     /// The route or endpoint, or nothing before it is known.
     pub fn route(&self) -> Label {
-        self.0.route.get().cloned().unwrap_or("".into())
+        self.facts.route.get().cloned().unwrap_or("".into())
     }
 
     /// Serves the request: whatever the future logs is about it.
@@ -112,10 +164,11 @@ impl RequestScope {
         let Facts {
             id,
             trace,
+            recording: _,
             frontend,
             route,
             upstream: _,
-        } = &*self.0;
+        } = &*self.facts;
         [
             ("id", Some(id.as_str())),
             ("trace", Some(trace.trace_id())),

@@ -53,6 +53,16 @@ impl TraceContext {
         }
     }
 
+    /// The same place in the trace under the ids that are recorded. The flags are what the sampler has decided, and not what
+    /// the caller said.
+    #[must_use]
+    pub fn recorded(mut self, trace: [u8; 16], span: [u8; 8], is_sampled: bool) -> Self {
+        write_hex(&trace, &mut self.trace);
+        write_hex(&span, &mut self.span);
+        self.flags = if is_sampled { SAMPLED } else { 0 };
+        self
+    }
+
     /// The id of the trace, for log lines.
     pub fn trace_id(&self) -> &str {
         text(&self.trace)
@@ -75,9 +85,20 @@ impl TraceContext {
 
     /// `traceparent` for what the request calls.
     pub fn traceparent(&self) -> String {
+        self.parent_header(self.span_id())
+    }
+
+    /// The same for what a span of the request calls.
+    pub fn traceparent_of(&self, span: [u8; 8]) -> String {
+        let mut digits = [0; 16];
+        write_hex(&span, &mut digits);
+        self.parent_header(text(&digits))
+    }
+
+    fn parent_header(&self, span: &str) -> String {
         // Of the flags of a later version only the one that is known is passed on (§4.3).
         let flags = if self.is_sampled() { "01" } else { "00" };
-        ["00-", self.trace_id(), "-", self.span_id(), "-", flags].concat()
+        ["00-", self.trace_id(), "-", span, "-", flags].concat()
     }
 
     /// `tracestate` for what the request calls.
@@ -214,6 +235,17 @@ mod tests {
         for state in ["", "a\nb", "é=1", &long] {
             assert_eq!(of(PARENT, Some(state)).tracestate(), None, "{state}");
         }
+    }
+
+    #[test]
+    fn what_is_recorded_has_its_own_ids_and_the_word_of_the_sampler() {
+        let trace = of(PARENT, Some("vendor=1")).recorded([0x1a; 16], [0x2b; 8], false);
+        let (one, two) = ("1a".repeat(16), "2b".repeat(8));
+        assert_eq!(trace.traceparent(), format!("00-{one}-{two}-00"));
+        assert_eq!(trace.parent_id(), Some("00f067aa0ba902b7"));
+        assert_eq!(trace.tracestate(), Some("vendor=1"));
+        let within = trace.traceparent_of([0x3c; 8]);
+        assert_eq!(within, format!("00-{one}-{}-00", "3c".repeat(8)));
     }
 
     #[test]

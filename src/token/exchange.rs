@@ -17,7 +17,7 @@ use crate::problem::Problem;
 use crate::request::Ctx;
 use crate::session::{OpenSession, Session};
 use crate::telemetry::metrics::ExchangeResult;
-use crate::telemetry::take_along;
+use crate::telemetry::{Span, SpanName, attribute, take_along};
 
 /// What an exchange needs, and nothing that a refresh could change meanwhile.
 #[derive(Clone)]
@@ -117,9 +117,9 @@ async fn ask(
 ) -> Result<Arc<CachedToken>, OidcError> {
     let provider = &frontend.provider;
     let is_over = || -> IsOver { Box::new(bff.revocations.asker(session)) };
-    let outcome = provider
-        .exchanged_token(idp, subject(session), wanted, is_over)
-        .await;
+    let mut span = Span::begin(SpanName::TokenExchange);
+    let exchanging = provider.exchanged_token(idp, subject(session), wanted, is_over);
+    let outcome = span.around(exchanging).await;
     if bff.revocations.is_revoked(session) {
         // It was ended meanwhile, perhaps before the cache knew of it.
         provider.forget_exchanged_of(session.id.0);
@@ -131,6 +131,10 @@ async fn ask(
         Err(_) => ExchangeResult::Unavailable,
     };
     bff.metrics.exchanged(&frontend.name, result);
+    span.set(attribute::OUTCOME, result.as_str());
+    if outcome.is_err() {
+        span.failed(result.as_str());
+    }
     outcome.map(|exchanged| exchanged.token)
 }
 

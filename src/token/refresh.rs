@@ -27,7 +27,7 @@ use crate::problem::Problem;
 use crate::request::{Caller, Ctx};
 use crate::session::{Session, StoreError};
 use crate::telemetry::metrics::RefreshResult;
-use crate::telemetry::take_along;
+use crate::telemetry::{Span, SpanName, attribute, take_along};
 
 /// How long the answer "try again" waits. A frontend that repeats its request at once must not overtake the cookies of the
 /// replica that has the new tokens.
@@ -141,13 +141,29 @@ pub(super) async fn share(
     refresh_token: &RefreshToken,
     ctx: &Ctx<'_>,
 ) -> (Landed, RefreshResult) {
-    match ctx.bff.refreshes.begin(fingerprint, ctx.now) {
-        Begin::Lead(flight) => (
-            lead(flight, session, refresh_token, ctx).await,
-            RefreshResult::Ok,
-        ),
+    let mut span = Span::begin(SpanName::TokenRefresh);
+    let (landed, result) = match ctx.bff.refreshes.begin(fingerprint, ctx.now) {
+        Begin::Lead(flight) => {
+            let leading = lead(flight, session, refresh_token, ctx);
+            (span.around(leading).await, RefreshResult::Ok)
+        }
         Begin::Join(join) => (join.landed().await, RefreshResult::Shared),
-    }
+    };
+    tell(&mut span, &landed.outcome, result);
+    (landed, result)
+}
+
+/// Says in the trace what came of it. The session may go on all the same, with the tokens that it has.
+fn tell(span: &mut Span, outcome: &Outcome, result: RefreshResult) {
+    let failure = match outcome {
+        Outcome::Refreshed(_) => return span.set(attribute::OUTCOME, result.as_str()),
+        Outcome::Refused => "refused",
+        Outcome::Contested => "conflict",
+        Outcome::Mismatch => "mismatch",
+        Outcome::Unavailable => "unavailable",
+    };
+    span.set(attribute::OUTCOME, failure);
+    span.failed(failure);
 }
 
 /// Makes the token call, in a task of its own, and waits for it.

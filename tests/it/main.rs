@@ -98,6 +98,7 @@ mod tenants;
 mod tls;
 #[path = "../bench/token_sets.rs"]
 mod token_sets;
+mod traces;
 mod tunnel;
 mod user;
 mod ways_back;

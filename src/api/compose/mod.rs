@@ -37,6 +37,7 @@ use crate::frontend::{Composition, Part, Route};
 use crate::problem::Problem;
 use crate::proxy::{BrokenOff, Called, Challenge, Get, Proxy, ReadError};
 use crate::request::Ctx;
+use crate::telemetry::{Label, Span, SpanName, attribute};
 use crate::token;
 use freshness::Freshness;
 use permits::{Again, Leave, Permits, Tried};
@@ -223,7 +224,11 @@ impl Run<'_> {
             is_second,
             generation: leave.generation,
         };
-        let outcome = self.outcome(&job, leave, is_second).await;
+        let mut span = Span::begin(SpanName::Part);
+        let outcome = span.around(self.outcome(&job, leave, is_second)).await;
+        if span.is_recorded() {
+            tell(&mut span, job.part(self.plan), &outcome);
+        }
         Landed {
             job,
             tried,
@@ -283,6 +288,20 @@ impl Run<'_> {
         })?;
         Ok(Answered { kept, freshness })
     }
+}
+
+/// Says in the trace what came of a call.
+fn tell(span: &mut Span, part: &Part, outcome: &Result<Answered, Setback>) {
+    span.set(attribute::PART, Label::from(&part.name));
+    let failure = match outcome {
+        Ok(_) => return span.set(attribute::OUTCOME, "ok"),
+        Err(Setback::Failed(failure)) => failure.code.as_str(),
+        // The part may be asked again, with another token.
+        Err(Setback::Unauthorized(_)) => "unauthorized",
+        Err(Setback::NotExchanged) => "not-exchanged",
+    };
+    span.set(attribute::OUTCOME, failure);
+    span.failed(failure);
 }
 
 /// What a problem means for one part.

@@ -8,7 +8,7 @@ use actix_web::http::Version;
 use http::header::ACCEPT;
 use http::{HeaderValue, Request};
 
-use super::{Answer, Call, Called, Upstream, Upstreams};
+use super::{Answer, Call, Called, Upstream, Upstreams, span};
 use crate::guard::CookieLines;
 use crate::names::{Origin, UpstreamName};
 use crate::problem::Problem;
@@ -77,14 +77,17 @@ impl Proxy<'_> {
             *head.headers_mut() = headers;
             Ok(head)
         };
+        let span = span::begin(upstream, "GET");
         let call = Call {
             upstream,
             permit,
             client: self.client,
             limit: target.timeout.unwrap_or(upstream.settings.timeout),
+            span: &span,
         };
         let asked_at = Instant::now();
         let called = call.send(head).await;
+        span::end(span, &called, |answer| answer.status().as_u16());
         if let (Ok(_), Some(scope)) = (&called, RequestScope::current()) {
             scope.waited_for_upstream(asked_at.elapsed());
         }

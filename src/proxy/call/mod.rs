@@ -6,6 +6,7 @@
 //!
 //! - `upstream`: the connections of one worker · `places`: who may use one · `connector`: TCP and TLS
 //! - `upload`, `request_body`: the client's body on its way out · `answer`: the upstream's body on its way in
+//! - `span`: what a trace says of the call
 //!
 //! # Invariants
 //! - Nothing is sent without a [`Permit`], and the request carries the permit's credential or none.
@@ -24,6 +25,7 @@ mod idle_timer;
 mod length;
 mod places;
 mod request_body;
+pub(super) mod span;
 mod trial;
 mod upload;
 mod upstream;
@@ -41,6 +43,7 @@ use tokio::time::timeout;
 
 use crate::problem::Problem;
 use crate::proxy::headers::trace;
+use crate::telemetry::Span;
 use crate::token::Permit;
 use answer::Hold;
 use request_body::RequestBody;
@@ -106,6 +109,8 @@ pub(super) struct Call<'a> {
     pub(super) client: IpAddr,
     /// Time until the answer's head.
     pub(super) limit: Duration,
+    /// The caller begins and ends it.
+    pub(super) span: &'a Span,
 }
 
 /// What an upstream made of a WebSocket handshake.
@@ -283,7 +288,7 @@ impl Call<'_> {
     }
 
     fn authorized(&self, mut head: Request<()>) -> Result<Request<()>, Problem> {
-        trace::add(head.headers_mut());
+        trace::add(head.headers_mut(), self.span);
         self.permit.credential().apply(&mut head)?;
         Ok(head)
     }

@@ -18,7 +18,7 @@ use actix_web::http::{Method, StatusCode};
 use actix_web::{FromRequest as _, HttpRequest, HttpResponse, web};
 use http::{HeaderValue, Request, Uri, header};
 
-use super::call::{Answer, Call, Called, ClientBody, Handshake, Length, Proxy, Upstream};
+use super::call::{Answer, Call, Called, ClientBody, Handshake, Length, Proxy, Upstream, span};
 use super::headers::request::UpstreamHeaders;
 use super::headers::response::{self, ClientHeaders};
 use crate::frontend::{Forward, Matched, WebSocket};
@@ -48,6 +48,8 @@ impl Proxy<'_> {
             return Err(Problem::BadRequest("this route takes no upgrade"));
         }
         check::check(self.request, permit.credential().has_token())?;
+        let uri = uri(self.request, forward, matched, upstream)?;
+        let span = span::begin(upstream, self.request.method().as_str());
         let forwarding = Forwarding {
             proxy: self,
             call: Call {
@@ -55,16 +57,19 @@ impl Proxy<'_> {
                 permit,
                 client: self.client,
                 limit: forward.timeout.unwrap_or(upstream.settings.timeout),
+                span: &span,
             },
             forward,
             matched,
-            uri: uri(self.request, forward, matched, upstream)?,
+            uri,
         };
-        if asks_for_websocket {
+        let outcome = if asks_for_websocket {
             forwarding.handshake(body).await
         } else {
             forwarding.exchange(body).await
-        }
+        };
+        span::end(span, &outcome, |answer| answer.status().as_u16());
+        outcome
     }
 }
 

@@ -3,7 +3,7 @@
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
 
-use crate::telemetry::RequestScope;
+use crate::telemetry::{RequestScope, Span};
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
@@ -16,17 +16,16 @@ pub(super) fn is_ours(name: &str) -> bool {
         .any(|ours| ours == name)
 }
 
-/// Adds the id of the present request, and its place in the trace (W3C Trace Context §3.4).
-pub(in crate::proxy) fn add(headers: &mut HeaderMap) {
-    let Some(scope) = RequestScope::current() else {
+/// Adds the id of the present request, and the place of the call in the trace (W3C Trace Context §3.4).
+pub(in crate::proxy) fn add(headers: &mut HeaderMap, call: &Span) {
+    let Some(scope) = call.scope().cloned().or_else(RequestScope::current) else {
         return;
     };
-    let trace = scope.trace();
     let lines = [
         (X_REQUEST_ID, HeaderValue::from_str(scope.id())),
-        (TRACEPARENT, HeaderValue::try_from(trace.traceparent())),
+        (TRACEPARENT, HeaderValue::try_from(scope.traceparent())),
     ];
-    let state = trace.tracestate();
+    let state = scope.trace().tracestate();
     let state = state.map(|state| (TRACESTATE, HeaderValue::from_str(state)));
     for (name, value) in lines.into_iter().chain(state) {
         if let Ok(value) = value {

@@ -14,13 +14,13 @@ mod problem;
 use actix_web::http::StatusCode;
 use actix_web::{HttpRequest, HttpResponse};
 
-use super::access_log;
+use super::{access_log, request_span};
 use crate::bff::{Bff, Configured};
 use crate::frontend::{Endpoint, Limit, Target};
 use crate::problem::Problem;
 use crate::request::{Arrival, Ctx};
-use crate::telemetry::AccessLine;
 use crate::telemetry::metrics::LoginFailed;
+use crate::telemetry::{AccessLine, Span};
 
 /// What was asked, as far as it became known.
 #[derive(Clone, Copy)]
@@ -48,12 +48,12 @@ impl Asked<'_> {
 /// Turns what the pipeline came to into the answer, and gives the line for the access log. Without a `ctx` no frontend was
 /// found.
 pub(super) fn finish(
-    request: &HttpRequest,
-    arrival: &Arrival<'_>,
+    (request, arrival): (&HttpRequest, &Arrival<'_>),
     ctx: Option<Ctx<'_>>,
     answer: Result<HttpResponse, Problem>,
     configured: &Configured,
     bff: &Bff,
+    span: &mut Span,
 ) -> (HttpResponse, Option<AccessLine>) {
     let asked = Asked {
         request,
@@ -61,6 +61,7 @@ pub(super) fn finish(
         ctx: ctx.as_ref(),
     };
     let outcome = outcome(&answer, asked.is_of_route());
+    let problem = answer.as_ref().err().map(Problem::code);
     let mut response = match answer {
         Ok(response) => response,
         Err(problem) => {
@@ -72,6 +73,7 @@ pub(super) fn finish(
     log::debug!(method = request.method().as_str(), path = access_log::path(asked), status = response.status().as_u16(),
         outcome = outcome; "answer");
     let line = access_log::line(asked, &response, outcome, configured);
+    request_span::tell(span, asked, &response, outcome, problem);
     let headers = response.headers_mut();
     if asked.endpoint().is_some() {
         headers::of_our_own(headers);

@@ -1,6 +1,7 @@
 //! sealgate in this process, in front of the demo's provider and API, with a clock in the test's hand.
 
 pub mod browser;
+pub mod collector;
 pub mod config_text;
 pub mod device;
 pub mod http;

@@ -66,7 +66,10 @@ impl Place {
             .stdin(Stdio::null());
         for (name, _) in std::env::vars_os() {
             let shown = name.to_string_lossy().to_uppercase();
-            if shown.starts_with("SEALGATE") || shown.ends_with("_PROXY") {
+            if shown.starts_with("SEALGATE")
+                || shown.starts_with("OTEL_")
+                || shown.ends_with("_PROXY")
+            {
                 command.env_remove(name);
             }
         }

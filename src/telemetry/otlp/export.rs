@@ -1,0 +1,86 @@
+//! What stands around the SDK's queue and exporter, so that losses are counted and told.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use opentelemetry::Context;
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{BatchSpanProcessor, Span, SpanData, SpanExporter, SpanProcessor};
+
+use super::losses::Losses;
+
+/// The SDK's queue. It has the same room, but does not say how many spans find none.
+#[derive(Debug)]
+pub(super) struct Bounded {
+    batches: BatchSpanProcessor,
+    losses: Arc<Losses>,
+}
+
+impl Bounded {
+    pub(super) const fn new(batches: BatchSpanProcessor, losses: Arc<Losses>) -> Self {
+        Self { batches, losses }
+    }
+}
+
+impl SpanProcessor for Bounded {
+    fn on_start(&self, _: &mut Span, _: &Context) {}
+
+    fn on_end(&self, span: SpanData) {
+        if self.losses.enters() {
+            self.batches.on_end(span);
+        }
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.batches.force_flush()
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.batches.shutdown_with_timeout(timeout)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.batches.set_resource(resource);
+    }
+}
+
+/// An exporter that tells what did not arrive. It runs on the thread of the SDK's queue.
+#[derive(Debug)]
+pub(super) struct Reporting<E> {
+    exporter: E,
+    losses: Arc<Losses>,
+}
+
+impl<E> Reporting<E> {
+    pub(super) const fn new(exporter: E, losses: Arc<Losses>) -> Self {
+        Self { exporter, losses }
+    }
+}
+
+impl<E: SpanExporter> SpanExporter for Reporting<E> {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let spans = batch.len();
+        self.losses.leave(spans);
+        let outcome = self.exporter.export(batch).await;
+        self.losses.sent(spans, outcome.is_ok());
+        self.losses.tell();
+        outcome
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.exporter.shutdown_with_timeout(timeout)
+    }
+
+    fn shutdown(&self) -> OTelSdkResult {
+        self.exporter.shutdown()
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.exporter.force_flush()
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.exporter.set_resource(resource);
+    }
+}
