@@ -140,7 +140,7 @@ struct Walk<'t, 'w> {
     elements: Option<Vec<Element>>,
 }
 
-impl<'t, 'w> Walk<'t, 'w> {
+impl<'w> Walk<'_, 'w> {
     fn value(&mut self, looking: Looking<'w>, depth: usize) -> Result<(), NotJson> {
         let begin = self.cursor.at;
         match self.cursor.peek() {
