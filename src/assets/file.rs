@@ -25,8 +25,8 @@ use super::{path, policy};
 /// Above this a file is not held in memory.
 const WHOLE: u64 = 256 * 1024;
 
-/// Below this a coding would save nothing: it is one packet anyway.
-const WORTH_CODING: u64 = 1024;
+/// To this size a coding would save nothing: it is one packet anyway.
+const NOT_WORTH_CODING: u64 = 1024;
 
 /// Above this nobody waits until a file is coded.
 const MOST_CODED: u64 = 4 * 1024 * 1024;
@@ -123,7 +123,8 @@ impl Entry {
             modified_at,
             last_modified: modified_at.and_then(|date| date.try_into_value().ok()),
             is_hashed: path::is_hashed(&name),
-            is_worth_coding: (WORTH_CODING..=MOST_CODED).contains(&bare.len)
+            is_worth_coding: bare.len > NOT_WORTH_CODING
+                && bare.len <= MOST_CODED
                 && path::is_text(media_type),
             name,
             bare,

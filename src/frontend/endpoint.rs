@@ -185,22 +185,22 @@ impl Endpoint {
             Self::Callback       => row(("callback",     "GET, POST"), State,      Refused, Opens,    Person,   Logins),
             Self::Device         => row(("device",       "POST"),      Browser,    Refused, Opens,    Script,   Unlimited),
             Self::DeviceRefresh  => row(("device/refresh", "POST"),    Browser,    Refused, Opens,    Script,   Unlimited),
-            Self::ClientModule   => row(("client.js",    "GET"),       Nothing,    Served,  Ignores,  Script,   Unlimited),
-            Self::ClientTypes    => row(("client.d.ts",  "GET"),       Nothing,    Served,  Ignores,  Script,   Unlimited),
+            Self::ClientModule   => row(("client.js",    "GET, HEAD"),       Nothing,    Served,  Ignores,  Script,   Unlimited),
+            Self::ClientTypes    => row(("client.d.ts",  "GET, HEAD"),       Nothing,    Served,  Ignores,  Script,   Unlimited),
             Self::Events         => row(("events",       "GET"),       CsrfHeader, Refused, ReliesOn, Script,   Unlimited),
-            Self::Jwks           => row(("jwks",         "GET"),       Nothing,    Served,  Ignores,  Provider, Unlimited),
+            Self::Jwks           => row(("jwks",         "GET, HEAD"),       Nothing,    Served,  Ignores,  Provider, Unlimited),
             Self::LoggedOut      => row(("logged-out",   "GET"),       State,      Refused, Opens,    Person,   Unlimited),
             Self::Login          => row(("login",        "GET"),       LOGIN,      Refused, Opens,    Person,   Logins),
             Self::LoginInitiation=> row(("login",        "POST"),      LOGIN,      Refused, Opens,    Person,   Logins),
             Self::Logout         => row(("logout",       "GET"),       LOGOUT,     Refused, Opens,    Person,   Unlimited),
             Self::LogoutByScript => row(("logout",       "POST"),      CsrfHeader, Refused, Opens,    Script,   Unlimited),
             Self::NativeAuthorize => row(("native/authorize", "GET"),  RedirectUri, Refused, Ignores, Person,  Logins),
-            Self::NativeMetadata => row(("native/metadata", "GET"),   Nothing,    Served,  Ignores,  Script,   Unlimited),
+            Self::NativeMetadata => row(("native/metadata", "GET, HEAD"),   Nothing,    Served,  Ignores,  Script,   Unlimited),
             Self::NativeRevoke   => row(("native/revoke", "POST"),     Sealed,     Refused, Ignores,  Script,   Unlimited),
             Self::NativeToken    => row(("native/token", "POST"),      Sealed,     Refused, Ignores,  Script,   Unlimited),
-            Self::Session        => row(("session",      "GET"),       CsrfHeader, Served,  ReliesOn, Script,   Unlimited),
+            Self::Session        => row(("session",      "GET, HEAD"),       CsrfHeader, Served,  ReliesOn, Script,   Unlimited),
             Self::SilentLogin    => row(("silent-login", "GET"),       SILENT,     Served,  Opens,    Person,   Logins),
-            Self::User           => row(("user",         "GET"),       CsrfHeader, Served,  ReliesOn, Script,   Unlimited),
+            Self::User           => row(("user",         "GET, HEAD"),       CsrfHeader, Served,  ReliesOn, Script,   Unlimited),
         }
     }
 
@@ -303,7 +303,7 @@ mod tests {
             Endpoint::find("logout", "PUT", true),
             not_allowed("GET, POST")
         );
-        assert_eq!(Endpoint::find("user", "HEAD", true), not_allowed("GET"));
+        assert_eq!(Endpoint::find("events", "HEAD", true), not_allowed("GET"));
         assert_eq!(Endpoint::find("logi", "GET", true), Err(Problem::NotFound));
         assert_eq!(Endpoint::find("", "GET", true), Err(Problem::NotFound));
         let metadata = Endpoint::find("native/metadata", "GET", true);

@@ -105,6 +105,12 @@ fn the_module_is_for_the_frontend_that_serves_it() {
         .header("if-none-match", etag)
         .send(bff.addr);
     assert_eq!((again.status, again.text().as_str()), (304, ""));
+    let head = Request::new("HEAD", "/bff/client.js")
+        .header("host", "shop.test")
+        .send(bff.addr);
+    assert_eq!((head.status, head.header("etag")), (200, Some(etag)));
+    let len = module.len().to_string();
+    assert_eq!(head.header("content-length"), Some(&*len));
     let types = get("/bff/client.d.ts").send(bff.addr);
     assert_eq!(types.status, 200);
     assert!(

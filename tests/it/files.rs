@@ -79,9 +79,16 @@ fn text_is_compressed_for_those_who_take_it() {
         .map(|n| u8::try_from(n.wrapping_mul(2_654_435_761) >> 24).unwrap())
         .collect();
     let site = Site::with(
-        &[("app.js", &text), ("tiny.js", b"1"), ("photo.png", &noise)],
+        &[
+            ("app.js", &text),
+            ("tiny.js", &[b' '; 1024]),
+            ("small.js", &[b' '; 1025]),
+            ("photo.png", &noise),
+        ],
         "",
     );
+    let small = site.get("/small.js", &[("accept-encoding", "br")]);
+    assert_eq!(small.header("content-encoding"), Some("br"));
     let mut tags = Vec::new();
     for (accept, coding) in [
         ("gzip, deflate, br, zstd", Some("br")),
@@ -240,6 +247,9 @@ fn a_part_is_served_to_who_asks_for_one() {
             ("bytes=1990-", 1990..len),
             ("bytes=-5", len - 5..len),
             ("bytes=10-999999999", 10..len),
+            // Names of units are case-insensitive, and no number is too large (RFC 9110 §14.1, §14.1.2).
+            ("BYTES=0-9", 0..10),
+            ("bytes=10-99999999999999999999", 10..len),
         ] {
             // Whatever codings the client takes.
             let answer = site.get(path, &[("range", range), ("accept-encoding", "br, gzip")]);
@@ -253,12 +263,19 @@ fn a_part_is_served_to_who_asks_for_one() {
             assert!(answer.body == text[bounds], "{path} {range}");
             assert_eq!(answer.header("etag"), Some(tag));
         }
-        let beyond = site.get(path, &[("range", "bytes=999999999-")]);
-        let told = format!("bytes */{len}");
-        assert_eq!(
-            (beyond.status, beyond.header("content-range")),
-            (416, Some(&*told))
-        );
+        for range in [
+            "bytes=999999999-",
+            "bytes=99999999999999999999-",
+            "bytes=-0",
+        ] {
+            let beyond = site.get(path, &[("range", range)]);
+            let told = format!("bytes */{len}");
+            assert_eq!(
+                (beyond.status, beyond.header("content-range")),
+                (416, Some(&*told)),
+                "{range}"
+            );
+        }
         for (name, value, part) in [
             ("if-range", tag, true),
             ("if-range", modified, true),
