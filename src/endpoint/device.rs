@@ -146,7 +146,7 @@ async fn bind(key: PublicKey, ctx: &mut Ctx<'_>) -> Result<(), Problem> {
             StoreError::Seal(_) => Problem::Internal,
         }
     })?;
-    log::info!(target: "sealgate::audit", session = bound.id.short(); "session bound to a device");
+    log::info!(target: "sealgate::audit", session = bound.id.fingerprint(); "session bound to a device");
     announce(&bound, ctx).await;
     ctx.caller = Caller::browser(bound);
     Ok(())

@@ -100,7 +100,7 @@ pub(super) async fn for_app(
     if !session.is_refreshable() {
         ctx.frontend.remind_of_refresh_tokens(ctx.now);
     }
-    log::info!(target: "sealgate::audit", session = session.id.short(); "login of an app");
+    log::info!(target: "sealgate::audit", session = session.id.fingerprint(); "login of an app");
     Ok(session)
 }
 

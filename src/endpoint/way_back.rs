@@ -66,7 +66,11 @@ pub(super) async fn find(
     };
     let is_signed_in = is_signed_in(ctx, &problem, &way.state);
     if way.state.manner == Manner::Silent {
-        note_failure(ctx, &problem, response);
+        if problem == Problem::LoginFailed(LoginFailure::ErrorFromProvider) {
+            note_end(ctx, response.error.as_deref().unwrap_or_default());
+        } else {
+            note_failure(ctx, &problem, response);
+        }
         return Ok(silent::page(ctx.frontend, is_signed_in));
     }
     if is_signed_in {
@@ -184,8 +188,7 @@ async fn after_error(
         }
         // A person need not be told what they have just decided, nor the end of a login that was to ask nothing.
         _ if way.state.manner == Manner::Quiet || is_denied => {
-            log::info!(target: "sealgate::audit", provider_error = known_code(code); "login ended without a session");
-            count_failure(ctx, failure::reason_of_error(code));
+            note_end(ctx, code);
             if way.state.manner == Manner::Asking && ctx.frontend.error_page.is_some() {
                 return Err(problem);
             }
@@ -217,6 +220,12 @@ fn again(way: Way, attempt: LoginAttempt) -> Wish {
 fn count_failure(ctx: &Ctx<'_>, why: LoginFailed) {
     let name = &ctx.frontend.name;
     ctx.bff.metrics.login_failed(name, why);
+}
+
+/// Notes that a login that was to ask nothing, or that a person declined, has ended as the provider's error says.
+fn note_end(ctx: &Ctx<'_>, code: &str) {
+    log::info!(target: "sealgate::audit", provider_error = known_code(code); "login ended without a session");
+    count_failure(ctx, failure::reason_of_error(code));
 }
 
 fn note_failure(ctx: &Ctx<'_>, problem: &Problem, response: &AuthorizationResponse) {

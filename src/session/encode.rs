@@ -380,7 +380,7 @@ impl State for Seen {
 
     fn facts(&self, _: &JarSettings) -> Vec<(&'static str, Fact<'_>)> {
         vec![
-            ("session", Fact::Text(self.session.short())),
+            ("session", Fact::Text(self.session.fingerprint())),
             ("last activity", Fact::At(self.at)),
         ]
     }
@@ -425,7 +425,7 @@ impl State for EndedMarks {
     fn facts(&self, _: &JarSettings) -> Vec<(&'static str, Fact<'_>)> {
         let facts = |mark: &EndedMark| {
             [
-                ("session", Fact::Text(mark.session.short())),
+                ("session", Fact::Text(mark.session.fingerprint())),
                 ("ended, until", Fact::At(mark.until)),
             ]
         };
@@ -456,7 +456,7 @@ impl State for LogoutHint {
 
     fn facts(&self, _: &JarSettings) -> Vec<(&'static str, Fact<'_>)> {
         vec![
-            ("session", Fact::Text(self.session.short())),
+            ("session", Fact::Text(self.session.fingerprint())),
             ("id_token", Fact::Token(&self.id_token)),
         ]
     }

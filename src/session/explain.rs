@@ -218,7 +218,7 @@ impl Scene<'_> {
             }
         };
         report.line("state", state);
-        report.line("session", session.id.short());
+        report.line("session", session.id.fingerprint());
         match &session.device {
             Some(key) => {
                 let name: String = key.thumbprint().chars().take(8).collect();

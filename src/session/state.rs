@@ -37,11 +37,6 @@ impl SessionId {
         Ok(Self(id))
     }
 
-    /// A part of it for logs: long enough to tell sessions apart, too short to end one.
-    pub fn short(self) -> String {
-        self.to_text().chars().take(6).collect()
-    }
-
     /// Eight characters of a hash of it, which tell sessions apart. Nobody can use them for anything else.
     pub fn fingerprint(self) -> String {
         let hash = Sha256::new()

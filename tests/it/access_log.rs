@@ -40,10 +40,17 @@ fn header<'h>(head: &'h str, name: &str) -> Vec<&'h str> {
 
 /// The lines of the access log, as JSON, that are about this path.
 fn lines_about(server: &Server, path: &str) -> Vec<Value> {
+    let mut lines = lines_of(server, "sealgate::access");
+    lines.retain(|line| line["path"] == path);
+    lines
+}
+
+/// The lines with this target, as JSON.
+fn lines_of(server: &Server, target: &str) -> Vec<Value> {
     let log = server.process.stderr.text();
     log.lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter(|line| line["target"] == "sealgate::access" && line["path"] == path)
+        .filter(|line| line["target"] == target)
         .collect()
 }
 
@@ -270,6 +277,12 @@ fn each_request_has_a_line_once_its_answer_is_sent() {
     );
     assert_eq!(lines[1]["outcome"], "forbidden");
     assert!(lines[1].get("upstream_ms").is_none(), "{}", lines[1]);
+    // By the same characters as in the audit and in the answers.
+    let answer = browser.fetch("GET", &format!("/own/{sub}/orders/9"));
+    assert_eq!(answer.header("x-sealgate-session"), Some(sessions[0]));
+    let audit = lines_of(&server, "sealgate::audit");
+    let login = audit.iter().find(|line| line["msg"] == "login").unwrap();
+    assert_eq!(login["session"], sessions[0]);
     // Nor where the method is wrong.
     browser.fetch("PATCH", "/own/a-third/orders/8");
     line_about(&server, "/own/{sub}/orders/8");

@@ -834,6 +834,24 @@ fn a_silent_login_tells_its_parent_how_it_went() {
 }
 
 #[test]
+fn a_silent_login_of_nobody_is_no_failure_in_the_log() {
+    // Apps ask at every visit.
+    let site = crate::support::Site::new();
+    let server = site.serve();
+    let mut browser = site.browser(&server);
+    browser.navigate("/bff/silent-login", Initiator::SameOrigin);
+    let line = crate::support::process::eventually("the end of the login", || {
+        let log = server.process.stderr.text();
+        let mut lines = log.lines().filter(|line| line.contains("sealgate::audit"));
+        lines.find(|line| line.contains("login")).map(str::to_owned)
+    });
+    assert!(
+        line.contains(" INFO ") && line.contains("provider_error=login_required"),
+        "{line}"
+    );
+}
+
+#[test]
 fn a_login_without_prompt_in_a_frame_is_a_silent_login() {
     // Duende BFF v4
     let bff = TestBff::spawn();

@@ -82,7 +82,7 @@ async fn end(
     tokens: &[(String, &'static str)],
 ) -> Result<(), OAuthError> {
     ctx.revoke(session.id);
-    log::info!(target: "sealgate::audit", session = session.id.short(); "an app signed out");
+    log::info!(target: "sealgate::audit", session = session.id.fingerprint(); "an app signed out");
     let at_provider = async {
         let mut is_done = true;
         for (token, hint) in tokens {
