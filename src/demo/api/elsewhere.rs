@@ -42,7 +42,7 @@ async fn page(stage: Data<Stage>) -> HttpResponse {
     let app = &stage.origin;
     let socket = app.replacen("http", "ws", 1);
     let policy = format!(
-        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src {socket}; form-action {app}; \
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' {socket}; form-action {app}; \
          base-uri 'none'; frame-ancestors 'none'"
     );
     HttpResponse::Ok()

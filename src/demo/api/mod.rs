@@ -4,6 +4,7 @@
 //! - No answer holds a token. It shows credentials by scheme, length and fingerprint, and a JWT by its claims. Tests look
 //!   for tokens in everything that a browser sees.
 
+mod copy;
 mod echo;
 mod elsewhere;
 mod paths;
@@ -94,6 +95,7 @@ impl Api {
             if let Some(stage) = &stage {
                 config.app_data(Data::new(stage.clone()));
                 elsewhere::services(config);
+                config.route(copy::PATH, web::get().to(copy::used));
             }
             services(config);
         })?;
