@@ -36,39 +36,51 @@ fn hosts(
     frontend: &settings::Frontend,
     is_secure: bool,
 ) -> Vec<String> {
-    let default_port = if is_secure { 443 } else { 80 };
     let mut hosts = Vec::new();
     for text in &frontend.hosts {
-        let authority = Authority::parse(text);
         resolver.ensure(
-            authority.is_some(),
+            Authority::parse(text).is_some(),
             at,
             &format!("{text:?} is not a host"),
             "write hosts as they stand in Host: [\"shop.internal\", \"10.0.0.7:8080\"]",
         );
-        let host = text.to_ascii_lowercase();
-        if authority.is_some_and(|authority| authority.host().len() == text.len()) {
-            hosts.push(format!("{host}:{default_port}"));
-        }
-        hosts.push(host);
+        hosts.extend(spellings(text, is_secure));
     }
     hosts
+}
+
+/// What `Host` may say for one value of `hosts`.
+fn spellings(text: &str, is_secure: bool) -> Vec<String> {
+    let host = text.to_ascii_lowercase();
+    let default_port = if is_secure { 443 } else { 80 };
+    let has_no_port =
+        Authority::parse(text).is_some_and(|authority| authority.host().len() == text.len());
+    let with_port = has_no_port.then(|| format!("{host}:{default_port}"));
+    with_port.into_iter().chain([host]).collect()
 }
 
 /// Refuses a host that selects two frontends.
 pub(super) fn keep_apart(resolver: &mut Resolver<'_>) {
     let mut owners: BTreeMap<String, &str> = BTreeMap::new();
     let frontends = &resolver.written.settings.frontend;
+    let mut origins = BTreeMap::new();
     for (name, frontend) in frontends {
         let origin = frontend.origin.as_deref().map(Origin::parse);
         if let Some(Ok(origin)) = origin {
-            owners.entry(origin.authority().to_owned()).or_insert(name);
+            for host in origin.hosts() {
+                owners.entry(host).or_insert(name);
+            }
+            origins.insert(name, origin);
         }
     }
     for (name, frontend) in frontends {
         let at = KeyPath::of(["frontend", name, "hosts"]);
+        let is_secure = origins.get(name).is_some_and(Origin::is_secure);
         for host in &frontend.hosts {
-            let owner = *owners.entry(host.to_ascii_lowercase()).or_insert(name);
+            let mut owners = spellings(host, is_secure)
+                .into_iter()
+                .map(|spelling| *owners.entry(spelling).or_insert(name));
+            let owner = owners.find(|owner| *owner != name).unwrap_or(name);
             resolver.ensure(
                 owner == name,
                 &at,

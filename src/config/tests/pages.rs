@@ -64,5 +64,25 @@ fn who_reaches_a_frontend() {
             "frontend.shop.hosts",
             "leads to frontend other already",
         ),
+        (
+            "frontend.shop.hosts = [\"x.internal\"]\nfrontend.other = { origin = \"https://other.example.com\", hosts = [\"X.internal:443\"], oidc = { issuer = \"https://id.example.com\", client_id = \"x\", client_secret = { env = \"SHOP_CLIENT_SECRET\" } } }",
+            "frontend.shop.hosts",
+            "leads to frontend other already",
+        ),
+        (
+            "frontend.shop.hosts = [\"x.internal:443\"]\nfrontend.other = { origin = \"https://other.example.com\", hosts = [\"x.internal\"], oidc = { issuer = \"https://id.example.com\", client_id = \"x\", client_secret = { env = \"SHOP_CLIENT_SECRET\" } } }",
+            "frontend.shop.hosts",
+            "leads to frontend other already",
+        ),
+        (
+            "frontend.shop.hosts = [\"other.example.com:443\"]\nfrontend.other = { origin = \"https://other.example.com\", hosts = [\"y\"], oidc = { issuer = \"https://id.example.com\", client_id = \"x\", client_secret = { env = \"SHOP_CLIENT_SECRET\" } } }",
+            "frontend.shop.hosts",
+            "leads to frontend other already",
+        ),
+        (
+            "frontend.shop.hosts = [\"x.internal\"]\nfrontend.other = { origin = \"https://other.example.com\", hosts = [\"x.internal:80\"], oidc = { issuer = \"https://id.example.com\", client_id = \"x\", client_secret = { env = \"SHOP_CLIENT_SECRET\" } } }",
+            "",
+            "",
+        ),
     ]);
 }
