@@ -1,9 +1,10 @@
 //! One JSON answer, put together from parts.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use serde_json::json;
+use serde::Serialize;
 
 /// Why a part has no value. The codes are public.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -42,6 +43,20 @@ pub enum FailureCode {
 }
 
 impl FailureCode {
+    /// Every one.
+    pub const ALL: [Self; 10] = [
+        Self::BadValue,
+        Self::Deadline,
+        Self::Dependency,
+        Self::InsufficientScope,
+        Self::NotJson,
+        Self::StepUpRequired,
+        Self::TooLarge,
+        Self::UpstreamStatus,
+        Self::UpstreamTimeout,
+        Self::UpstreamUnavailable,
+    ];
+
     /// The code as it is written.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -94,17 +109,34 @@ impl Failure {
         }
     }
 
-    fn to_json(&self) -> serde_json::Map<String, serde_json::Value> {
-        let mut members = serde_json::Map::new();
-        if let Some(status) = self.status {
-            members.insert("status".to_owned(), json!(status));
+    fn entry(&self, index: Option<usize>) -> Entry<'_> {
+        Entry {
+            index,
+            status: self.status,
+            code: self.code.as_str(),
+            login_url: self.login_url.as_deref(),
         }
-        members.insert("code".to_owned(), json!(self.code.as_str()));
-        if let Some(login_url) = &self.login_url {
-            members.insert("login_url".to_owned(), json!(login_url));
-        }
-        members
     }
+}
+
+/// One failure in `_errors`. Its members are written in this order.
+#[derive(Serialize)]
+struct Entry<'f> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    index: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    login_url: Option<&'f str>,
+}
+
+/// What `_errors` says of a part.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Errors<'f> {
+    OfPart(Entry<'f>),
+    OfElements { failed: Vec<Entry<'f>> },
 }
 
 impl fmt::Display for FailureCode {
@@ -155,19 +187,16 @@ impl Outcome {
         }
     }
 
-    fn errors(&self) -> Option<serde_json::Value> {
+    fn errors(&self) -> Option<Errors<'_>> {
         match self {
             Self::Value(_) => None,
-            Self::Failed(failure) => Some(failure.to_json().into()),
+            Self::Failed(failure) => Some(Errors::OfPart(failure.entry(None))),
             Self::Each(values) => {
-                let failed = values.iter().enumerate().filter_map(|(index, value)| {
-                    let mut members = serde_json::Map::new();
-                    members.insert("index".to_owned(), json!(index));
-                    members.extend(value.as_ref().err()?.to_json());
-                    Some(serde_json::Value::from(members))
-                });
+                let entries = values.iter().enumerate();
+                let failed = entries
+                    .filter_map(|(index, value)| Some(value.as_ref().err()?.entry(Some(index))));
                 let failed: Vec<_> = failed.collect();
-                (!failed.is_empty()).then(|| json!({ "failed": failed }))
+                (!failed.is_empty()).then_some(Errors::OfElements { failed })
             }
         }
     }
@@ -198,12 +227,13 @@ pub fn merged(parts: &[(&str, Outcome)]) -> Vec<Bytes> {
     }
     let errors = parts
         .iter()
-        .filter_map(|(name, outcome)| Some(((*name).to_owned(), outcome.errors()?)));
-    let errors: serde_json::Map<_, _> = errors.collect();
+        .filter_map(|(name, outcome)| Some((*name, outcome.errors()?)));
+    let errors: BTreeMap<_, _> = errors.collect();
     if !errors.is_empty() {
         out.small.put_slice(b",\"_errors\":");
-        out.small
-            .put_slice(serde_json::Value::from(errors).to_string().as_bytes());
+        // Names, words and numbers: writing them cannot fail.
+        let errors = serde_json::to_vec(&errors).unwrap_or_default();
+        out.small.put_slice(&errors);
     }
     out.small.put_u8(b'}');
     out.finish()
@@ -239,6 +269,8 @@ impl Pieces {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn text(pieces: &[Bytes]) -> String {
@@ -287,6 +319,11 @@ mod tests {
                 ]},
                 "vault": {"status": 401, "code": "step-up-required", "login_url": "/bff/login?max_age=5"},
             })
+        );
+        let first = r#""failed":[{"index":1,"status":404,"code":"upstream-status"}"#;
+        assert!(
+            text(&merged).contains(first),
+            "in the order of the contract"
         );
     }
 
