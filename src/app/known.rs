@@ -1,7 +1,8 @@
 //! The labels of metrics that follow from the configuration. Their series begin at zero.
 
+use crate::compose::FailureCode;
 use crate::config::Config;
-use crate::frontend::Endpoint;
+use crate::frontend::{Action, Endpoint};
 use crate::session::OpenResult;
 use crate::telemetry::Label;
 use crate::telemetry::metrics::{Known, Metrics};
@@ -29,6 +30,12 @@ const OF_ENDPOINTS: [&str; 4] = [
     "ok",
 ];
 
+/// How a part of a composed answer can end.
+fn of_parts() -> Vec<&'static str> {
+    let failures = FailureCode::ALL.iter().map(|code| code.as_str());
+    std::iter::once("ok").chain(failures).collect()
+}
+
 /// Begins what a configuration names. Series that have begun before go on.
 pub(super) fn begin(metrics: &Metrics, config: &Config) {
     let names: Vec<_> = config
@@ -36,10 +43,19 @@ pub(super) fn begin(metrics: &Metrics, config: &Config) {
         .iter()
         .map(|frontend| &frontend.name)
         .collect();
+    let of_parts = of_parts();
     let mut answers = Vec::new();
+    let mut parts = Vec::new();
     for frontend in config.frontends.iter() {
         for route in frontend.routes.iter() {
-            answers.push((&frontend.name, Label::from(&route.name), &OF_ROUTES[..]));
+            let name = Label::from(&route.name);
+            if let Action::Compose(plan) = &route.action {
+                for part in &plan.parts {
+                    let part = Label::from(&part.name);
+                    parts.push((&frontend.name, name.clone(), part, &of_parts[..]));
+                }
+            }
+            answers.push((&frontend.name, name, &OF_ROUTES[..]));
         }
         for endpoint in Endpoint::ALL {
             answers.push((
@@ -50,10 +66,13 @@ pub(super) fn begin(metrics: &Metrics, config: &Config) {
         }
     }
     let sessions: Vec<_> = OpenResult::ALL.iter().map(|found| found.as_str()).collect();
+    let upstreams: Vec<_> = config.upstreams.keys().collect();
     metrics.begin(&Known {
         frontends: &names,
         sessions: &sessions,
         answers: &answers,
+        parts: &parts,
+        upstreams: &upstreams,
     });
     let tls = config.server.tls.as_ref();
     if let Some(expires_at) = tls.and_then(|files| files.expires_at) {

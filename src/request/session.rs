@@ -7,6 +7,7 @@ use super::caller::Caller;
 use super::ctx::Ctx;
 use crate::ledger::{Fingerprint, Revocation};
 use crate::session::{LogoutHint, Session, SessionId, StoreError};
+use crate::telemetry::metrics::SessionPart;
 
 impl Ctx<'_> {
     /// Writes a session into the answer's cookies, and counts its size, whether it fits or not.
@@ -54,13 +55,13 @@ impl Ctx<'_> {
         // Writing to a vector cannot fail.
         let claims = serde_json::to_vec(&session.claims).unwrap_or_default();
         for (part, bytes) in [
-            ("total", total),
-            ("access_token", tokens.access_token.secret().len()),
+            (SessionPart::Total, total),
+            (SessionPart::AccessToken, tokens.access_token.secret().len()),
             (
-                "refresh_token",
+                SessionPart::RefreshToken,
                 refresh_token.map_or(0, |token| token.secret().len()),
             ),
-            ("claims", claims.len()),
+            (SessionPart::Claims, claims.len()),
         ] {
             let name = &self.frontend.name;
             self.bff.metrics.session_stored(name, part, bytes);

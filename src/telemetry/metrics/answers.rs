@@ -60,12 +60,37 @@ impl Default for Answers {
 impl Answers {
     pub(super) fn begin(&self, known: &Known<'_>) {
         for (frontend, route, outcomes) in known.answers {
+            let target = Target {
+                frontend: (*frontend).into(),
+                route: route.clone(),
+            };
+            drop(self.request_seconds.get_or_create(&target));
             for outcome in *outcomes {
-                let frontend = (*frontend).into();
-                let route = route.clone();
+                let Target { frontend, route } = target.clone();
                 let _ = self.requests.get_or_create(&Answer {
                     frontend,
                     route,
+                    outcome,
+                });
+            }
+        }
+        for (frontend, route, part, outcomes) in known.parts {
+            let call = CallOfRoute {
+                frontend: (*frontend).into(),
+                route: route.clone(),
+                part: part.clone(),
+            };
+            drop(self.part_seconds.get_or_create(&call));
+            for outcome in *outcomes {
+                let CallOfRoute {
+                    frontend,
+                    route,
+                    part,
+                } = call.clone();
+                let _ = self.part_total.get_or_create(&CallResult {
+                    frontend,
+                    route,
+                    part,
                     outcome,
                 });
             }

@@ -9,7 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use super::{Metrics, seconds};
+use super::{Known, Metrics, seconds};
 use crate::names::UpstreamName;
 use crate::telemetry::Label;
 use crate::telemetry::label::words;
@@ -104,6 +104,13 @@ impl Default for Connections {
 }
 
 impl Connections {
+    pub(super) fn begin(&self, known: &Known<'_>) {
+        for upstream in known.upstreams {
+            let upstream = (*upstream).into();
+            drop(self.upstream_seconds.get_or_create(&Upstream { upstream }));
+        }
+    }
+
     pub(super) fn register(&self, r: &mut Registry) {
         r.register(
             "connections",

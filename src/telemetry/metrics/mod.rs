@@ -24,12 +24,12 @@ use prometheus_client::registry::Registry;
 
 use super::coordination::CoordinationMetrics;
 use super::label::Label;
-use crate::names::FrontendName;
+use crate::names::{FrontendName, UpstreamName};
 
 pub use connections::{Held, StreamKind, UpstreamConnections};
 pub use providers::{Counting, ExchangeResult, ProviderCall, ProviderCalls, ProviderResult};
 pub use reloads::{ReloadResult, Reloads};
-pub use sessions::{LoginFailed, LoginResult, RefreshResult};
+pub use sessions::{LoginFailed, LoginResult, RefreshResult, SessionPart};
 
 /// `Content-Type` of what [`Metrics::encode`] gives.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -43,6 +43,10 @@ pub struct Known<'k> {
     pub sessions: &'k [&'static str],
     /// Each route and endpoint of every frontend, and the outcomes its answers can have.
     pub answers: &'k [(&'k FrontendName, Label, &'k [&'static str])],
+    /// Each part of every route that has parts, and the outcomes that it can have.
+    pub parts: &'k [(&'k FrontendName, Label, Label, &'k [&'static str])],
+    /// Every upstream.
+    pub upstreams: &'k [&'k UpstreamName],
 }
 
 /// All metrics of the process.
@@ -116,6 +120,7 @@ impl Metrics {
         self.answers.begin(known);
         self.sessions.begin(known);
         self.providers.begin(known);
+        self.connections.begin(known);
     }
 
     /// Everything in the Prometheus text format.
@@ -141,7 +146,6 @@ fn seconds() -> Histogram {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::names::UpstreamName;
 
     #[test]
     fn every_metric_has_its_published_name() {
@@ -149,7 +153,7 @@ mod tests {
         let shop = FrontendName::parse("shop").unwrap();
         metrics.request((&shop).into(), "orders".into(), "2xx", 0.012);
         metrics.session_opened("unknown-key");
-        metrics.session_stored(&shop, "access_token", 1250);
+        metrics.session_stored(&shop, SessionPart::AccessToken, 1250);
         metrics.refreshed(RefreshResult::Shared);
         metrics.login(&shop, LoginResult::Started);
         metrics.login_failed(&shop, LoginFailed::Size);
@@ -236,11 +240,15 @@ mod tests {
         // N14
         let shop = FrontendName::parse("shop").unwrap();
         let orders = (&shop, "orders".into(), &["2xx", "5xx"][..]);
+        let part = (&shop, "home".into(), "me".into(), &["ok"][..]);
+        let users = UpstreamName::parse("users").unwrap();
         let metrics = Metrics::default();
         metrics.begin(&Known {
             frontends: &[&shop],
             sessions: &["ok", "rejected"],
             answers: &[orders],
+            parts: &[part],
+            upstreams: &[&users],
         });
         let text = metrics.encode();
         for line in [
@@ -248,6 +256,12 @@ mod tests {
             "sealgate_logins_total{frontend=\"shop\",result=\"failed\",reason=\"denied\"} 0",
             "sealgate_session_open_total{result=\"rejected\"} 0",
             "sealgate_requests_total{frontend=\"shop\",route=\"orders\",outcome=\"5xx\"} 0",
+            "sealgate_request_seconds_count{frontend=\"shop\",route=\"orders\"} 0",
+            "sealgate_part_total{frontend=\"shop\",route=\"home\",part=\"me\",outcome=\"ok\"} 0",
+            "sealgate_part_seconds_count{frontend=\"shop\",route=\"home\",part=\"me\"} 0",
+            "sealgate_upstream_seconds_count{upstream=\"users\"} 0",
+            "sealgate_session_bytes_count{frontend=\"shop\",part=\"total\"} 0",
+            "sealgate_provider_seconds_count{frontend=\"shop\",call=\"token\"} 0",
         ] {
             assert!(text.lines().any(|l| l == line), "{line}\n\n{text}");
         }

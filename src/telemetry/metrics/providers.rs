@@ -151,6 +151,11 @@ impl Providers {
                 let _ = self.exchange.get_or_create(&Exchange { frontend, result });
             }
             for call in ProviderCall::ALL {
+                let target = Call {
+                    frontend: (*frontend).into(),
+                    call: call.as_str(),
+                };
+                drop(self.seconds.get_or_create(&target));
                 for result in ProviderResult::ALL {
                     let _ = self.total.get_or_create(&CallResult {
                         frontend: (*frontend).into(),

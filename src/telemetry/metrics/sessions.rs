@@ -68,6 +68,23 @@ words!(LoginFailed {
     Verification => "verification"
 });
 
+/// What takes room in a session.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum SessionPart {
+    /// The access token.
+    AccessToken,
+    /// The kept claims.
+    Claims,
+    /// The refresh token.
+    RefreshToken,
+    /// All cookies together.
+    Total,
+}
+
+words!(SessionPart {
+    AccessToken => "access_token", Claims => "claims", RefreshToken => "refresh_token", Total => "total"
+});
+
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 struct Login {
     frontend: Label,
@@ -146,6 +163,10 @@ impl Sessions {
             for reason in LoginFailed::ALL {
                 let _ = self.logins.get_or_create(&Login::failed(frontend, *reason));
             }
+            for part in SessionPart::ALL {
+                let (frontend, part) = ((*frontend).into(), part.as_str());
+                drop(self.bytes.get_or_create(&Part { frontend, part }));
+            }
         }
         for result in known.sessions {
             let _ = self.open.get_or_create(&Outcome { result });
@@ -180,8 +201,8 @@ impl Metrics {
         clippy::cast_precision_loss,
         reason = "a session has fewer than 2^53 bytes"
     )]
-    pub fn session_stored(&self, frontend: &FrontendName, part: &'static str, bytes: usize) {
-        let frontend = frontend.into();
+    pub fn session_stored(&self, frontend: &FrontendName, part: SessionPart, bytes: usize) {
+        let (frontend, part) = (frontend.into(), part.as_str());
         let sizes = &self.sessions.bytes;
         let part = Part { frontend, part };
         sizes.get_or_create(&part).observe(bytes as f64);
