@@ -4,6 +4,7 @@
 //! - One call presents the refresh token once, whatever happens to its answer. A nonce that the provider wants in a proof
 //!   (RFC 9449 §8) does not count: nothing else was looked at.
 //! - An answer whose ID token is about another login is never adopted.
+//! - A session of an issuer that the configuration has dropped ends, instead of being refreshed.
 //! - Lifetimes count from before the call, so a slow answer never makes a token look younger than it is.
 //!
 //! # Spec
@@ -28,6 +29,11 @@ pub(super) async fn call(
     refresh_token: &RefreshToken,
     clock: &Clock,
 ) -> Outcome {
+    if !frontend.provider.settings().is_issuer(&session.issuer) {
+        log::warn!(target: "sealgate::audit", frontend = frontend.name.as_str();
+            "session ended: oidc.tenants and oidc.issuer do not name its issuer any more");
+        return Outcome::Mismatch;
+    }
     let asked_at = clock.now();
     let mut response = match frontend.provider.refresh(idp, refresh_token).await {
         Ok(response) => response,

@@ -232,3 +232,18 @@ fn a_logout_token_ends_the_sessions_of_its_own_tenant() {
     assert_eq!(log_out(&issuer(&bff, OTHER), "j-2"), 200);
     assert_eq!((call(&mut ours), call(&mut other)), (200, 401));
 }
+
+#[test]
+fn a_tenant_that_was_taken_out_of_the_list_keeps_no_session_beyond_its_token() {
+    let bff = bff(&listed());
+    let mut browser = bff.signed_in();
+    bff.reconfigure(OURS, OTHER);
+    let changed = bff.replica();
+    browser.resolve("shop.test", changed.addr);
+    assert_eq!(call(&mut browser), 200, "its token is still good");
+    bff.clock.advance(Duration::from_secs(400));
+    let answer = browser.fetch("GET", "/api/echo/x");
+    assert_eq!(answer.problem(), "login-required");
+    assert_eq!(bff.token_calls("refresh_token"), 0);
+    assert_eq!(browser.fetch("GET", "/bff/session").json()["active"], false);
+}

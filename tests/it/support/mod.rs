@@ -189,6 +189,14 @@ impl TestBff {
         std::fs::remove_file(file).expect("it is there");
     }
 
+    /// Changes the configuration of replicas that start from now on.
+    pub fn reconfigure(&self, from: &str, to: &str) {
+        let file = self.dir.path().join(CONFIG);
+        let text = std::fs::read_to_string(&file).expect("it is there");
+        assert!(text.contains(from), "{text}");
+        std::fs::write(file, text.replace(from, to)).expect("written");
+    }
+
     /// The keys that replicas start with.
     pub fn kids(&self) -> Vec<Kid> {
         let ring = KeyRing::load(&self.dir.path().join("keys"), self.clock.now());
