@@ -350,3 +350,21 @@ fn scopes_are_those_of_the_token_that_a_part_goes_out_with() {
         (403, "insufficient-scope", &json!("orders"))
     );
 }
+
+#[test]
+fn a_part_whose_exchange_is_refused_for_good_leads_to_the_login() {
+    let api = JsonApi::start();
+    api.at("/orders", Canned::ok("1"));
+    let bff = TestBff::with(|setup| {
+        setup.tables = format!(
+            "{}[frontend.shop.route.home]\npath = \"/api/home\"\n\
+             [frontend.shop.route.home.part.orders]\nupstream = \"json\"\npath = \"/orders\"\nexchange = {{ audience = \"forbidden\" }}\n",
+            api.table("json", "")
+        );
+    });
+    let answer = bff.signed_in().fetch("GET", "/api/home");
+    assert_eq!((answer.status, &*answer.problem()), (401, "login-required"));
+    assert_eq!(answer.json()["login_url"], "/bff/login");
+    assert_eq!(bff.token_calls("refresh_token"), 1);
+    assert_eq!(api.asked(), [""; 0]);
+}

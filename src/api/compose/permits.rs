@@ -139,6 +139,7 @@ impl<'a> Permits<'a> {
             route,
             part: Some(part),
         };
+        let of_provider = matches!(setback, Setback::NotExchanged);
         let is_renewed = match &setback {
             Setback::Failed(failure) => return Ok(Again::Not(failure.clone())),
             Setback::NotExchanged => self.after_refused_exchange(tried, callee, ctx).await,
@@ -154,6 +155,8 @@ impl<'a> Permits<'a> {
         };
         match is_renewed {
             Ok(true) => Ok(self.of(part).map_or_else(Again::Not, Again::With)),
+            // The API was not asked. Only a login brings a token that the provider takes.
+            Ok(false) if of_provider => Ok(Again::Not(failure(&ctx.frontend.login_required()))),
             Ok(false) => Ok(Again::Not(Failure::status(401))),
             Err(problem) if ends_session(&problem) => Err(problem),
             Err(problem) => Ok(Again::Not(failure(&problem))),
