@@ -1,16 +1,17 @@
 //! Routes that ask for a proof of the last minute (`require_fresh_device`).
 //!
 //! The browser is sent to the same address again, without its device cookie: it proves before it asks again. Whoever cannot
-//! prove comes without that cookie, and is refused.
+//! prove comes without that cookie, and is refused. An app proves with each request; it is asked for a nonce of the last minute.
 
 use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::http::header;
 
+use crate::clock::UnixTime;
 use crate::frontend::{Matched, WebSocket};
-use crate::problem::Problem;
-use crate::request::{Caller, Ctx};
+use crate::problem::{Problem, TokenRefusal};
+use crate::request::{App, Caller, Ctx};
 
 /// How old a proof may be.
 const FRESH: Duration = Duration::from_mins(1);
@@ -23,8 +24,10 @@ pub(super) fn prove_first(
     if !matched.route.require_fresh_device {
         return Ok(None);
     }
-    let Caller::Browser(session) = &ctx.caller else {
-        return Err(ctx.frontend.login_required());
+    let session = match &ctx.caller {
+        Caller::Nobody => return Err(ctx.frontend.login_required()),
+        Caller::App(app) => return check_app(app, ctx.now),
+        Caller::Browser(session) => session,
     };
     let proved = session
         .binding()
@@ -43,4 +46,14 @@ pub(super) fn prove_first(
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .finish();
     Ok(Some(again))
+}
+
+/// A proof is no older than the nonce in it.
+fn check_app(app: &App, now: UnixTime) -> Result<Option<HttpResponse>, Problem> {
+    let refusal = match app.proved_at {
+        Some(proved_at) if now.since(proved_at) <= FRESH => return Ok(None),
+        Some(_) => TokenRefusal::nonce(),
+        None => TokenRefusal::token("DPoP", "this needs a token that is bound to a key"),
+    };
+    Err(Problem::TokenRefused(refusal))
 }

@@ -68,7 +68,8 @@ impl Purpose {
         let given = claims.get("jti").and_then(Value::as_str);
         let given = given.ok_or(NO_CHALLENGE)?;
         let (sealed, context) = self.sealed();
-        Ok(sealed.age(given, context, ctx.wallet.keys(), ctx.now) == Age::Fresh)
+        let age = sealed.age(given, context, ctx.wallet.keys(), ctx.now);
+        Ok(matches!(age, Age::Fresh(_)))
     }
 
     /// The answer that asks for a proof over a new challenge.

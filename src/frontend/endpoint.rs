@@ -197,7 +197,7 @@ impl Endpoint {
             Self::NativeAuthorize => row(("native/authorize", "GET"),  RedirectUri, Refused, Ignores, Person,  Logins),
             Self::NativeMetadata => row(("native/metadata", "GET, HEAD"),   Nothing,    Served,  Ignores,  Script,   Unlimited),
             Self::NativeRevoke   => row(("native/revoke", "POST"),     Sealed,     Refused, Ignores,  Script,   Unlimited),
-            Self::NativeToken    => row(("native/token", "POST"),      Sealed,     Refused, Ignores,  Script,   Unlimited),
+            Self::NativeToken    => row(("native/token", "POST"),      Sealed,     Refused, Ignores,  Script,   Logins),
             Self::Session        => row(("session",      "GET, HEAD"),       CsrfHeader, Served,  ReliesOn, Script,   Unlimited),
             Self::SilentLogin    => row(("silent-login", "GET"),       SILENT,     Served,  Opens,    Person,   Logins),
             Self::User           => row(("user",         "GET, HEAD"),       CsrfHeader, Served,  ReliesOn, Script,   Unlimited),

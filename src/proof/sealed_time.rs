@@ -26,8 +26,8 @@ pub struct SealedTime(&'static str);
 /// How old one is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Age {
-    /// Five minutes at the most.
-    Fresh,
+    /// Five minutes at the most. It was sealed then.
+    Fresh(UnixTime),
     /// More.
     Stale,
     /// It is not ours, or belongs to something else.
@@ -49,7 +49,7 @@ impl SealedTime {
     /// How old this text is, if it was sealed for the same context.
     pub fn age(self, text: &str, context: &[u8], keys: &KeyRing, now: UnixTime) -> Age {
         match self.open(text, context, keys) {
-            Some(sealed_at) if now.since(sealed_at) <= LIFE => Age::Fresh,
+            Some(sealed_at) if now.since(sealed_at) <= LIFE => Age::Fresh(sealed_at),
             Some(_) => Age::Stale,
             None => Age::Foreign,
         }
@@ -83,9 +83,9 @@ mod tests {
         let keys = ring(at);
         let text = CHALLENGE.seal(b"session", &keys, at).unwrap();
         for (secs, age) in [
-            (990, Age::Fresh),
-            (1_000, Age::Fresh),
-            (1_300, Age::Fresh),
+            (990, Age::Fresh(at)),
+            (1_000, Age::Fresh(at)),
+            (1_300, Age::Fresh(at)),
             (1_301, Age::Stale),
         ] {
             let now = UnixTime::from_secs(secs);

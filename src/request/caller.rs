@@ -28,6 +28,8 @@ pub struct App {
     pub lasts_until: Option<UnixTime>,
     /// When the token was sealed: the last refresh, or the login.
     pub sealed_at: UnixTime,
+    /// It has proved its key at this time or later. A token that is bound to no key comes without a proof.
+    pub proved_at: Option<UnixTime>,
     /// The scheme that a challenge names (RFC 9110 §11.6.1).
     pub scheme: &'static str,
 }

@@ -15,6 +15,7 @@ use actix_web::http::header::HeaderName;
 
 use super::caller::{App, Caller};
 use super::ctx::Ctx;
+use crate::clock::UnixTime;
 use crate::frontend::{Dpop as DpopRule, NativeSettings};
 use crate::guard::{self, Scheme};
 use crate::keyring::{Kid, OpenError};
@@ -91,13 +92,14 @@ impl Ctx<'_> {
             self.found = found;
             refused("the access token is over")
         })?;
-        match (access.key, scheme) {
-            (Some(key), Scheme::Dpop) => self.check_possession(token, key, native).await?,
-            (None, Scheme::Bearer) => {}
+        let proved_at = match (access.key, scheme) {
+            (Some(key), Scheme::Dpop) => Some(self.check_possession(token, key, native).await?),
+            (None, Scheme::Bearer) => None,
             (Some(_), Scheme::Bearer) => return Err(refused("the token is bound to a key")),
             (None, Scheme::Dpop) => return Err(refused("the token is not bound to a key")),
-        }
+        };
         Ok(App {
+            proved_at,
             scheme: challenge(native, scheme),
             lasts_until: access.lasts_until,
             sealed_at: access.session.last_seen,
@@ -118,17 +120,19 @@ impl Ctx<'_> {
         Ok(())
     }
 
-    /// Checks that the request proves the key that the token is bound to.
+    /// Checks that the request proves the key that the token is bound to. Gives the age of the nonce that is in the proof.
     async fn check_possession(
         &mut self,
         token: &str,
         key: Digest,
         native: &NativeSettings,
-    ) -> Result<(), Problem> {
+    ) -> Result<UnixTime, Problem> {
         let scheme = challenge(native, Scheme::Dpop);
         let refused = |refusal| Err(Problem::TokenRefused(refusal));
         let spent = match self.proof_of_possession(Some(token)).await {
-            Ok(Some(proof)) if proof.key == key => self.spend_proof(&proof).await,
+            Ok(Some((proof, nonce_at))) if proof.key == key => {
+                self.spend_proof(&proof).await.map(|()| nonce_at)
+            }
             Ok(Some(_)) => {
                 return refused(TokenRefusal::token(scheme, "the proof is of another key"));
             }
@@ -136,7 +140,7 @@ impl Ctx<'_> {
             Err(why) => Err(why),
         };
         match spent {
-            Ok(()) => Ok(()),
+            Ok(nonce_at) => Ok(nonce_at),
             Err(NoProof::Invalid) => refused(TokenRefusal::proof(
                 "the DPoP proof is not valid for this request",
             )),
@@ -146,12 +150,12 @@ impl Ctx<'_> {
         }
     }
 
-    /// The proof that the request brings, if it brings one; [`spend_proof`](Self::spend_proof) is still to do. The answer has
-    /// a fresh nonce.
+    /// The proof that the request brings, if it brings one, and when we sealed its nonce;
+    /// [`spend_proof`](Self::spend_proof) is still to do. The answer has a fresh nonce.
     pub async fn proof_of_possession(
         &mut self,
         token: Option<&str>,
-    ) -> Result<Option<Dpop>, NoProof> {
+    ) -> Result<Option<(Dpop, UnixTime)>, NoProof> {
         let request = self.request;
         let mut lines = request.headers().get_all(DPOP);
         let Some(line) = lines.next() else {
@@ -171,11 +175,11 @@ impl Ctx<'_> {
             },
         );
         let proof = proof.map_err(|_| NoProof::Invalid)?;
-        self.check_nonce(proof.nonce.as_deref()).await?;
-        Ok(Some(proof))
+        let nonce_at = self.check_nonce(proof.nonce.as_deref()).await?;
+        Ok(Some((proof, nonce_at)))
     }
 
-    async fn check_nonce(&mut self, nonce: Option<&str>) -> Result<(), NoProof> {
+    async fn check_nonce(&mut self, nonce: Option<&str>) -> Result<UnixTime, NoProof> {
         let nonce = nonce.ok_or(NoProof::Nonce)?;
         let age = |ctx: &Self| {
             let keys = ctx.wallet.keys();
@@ -186,7 +190,10 @@ impl Ctx<'_> {
         if found == Age::Foreign && self.look_for_keys().await {
             found = age(self);
         }
-        (found == Age::Fresh).then_some(()).ok_or(NoProof::Nonce)
+        match found {
+            Age::Fresh(sealed_at) => Ok(sealed_at),
+            Age::Stale | Age::Foreign => Err(NoProof::Nonce),
+        }
     }
 
     /// Uses a proof up: with `[coordination]` it counts once on all replicas (RFC 9449 §11.1).

@@ -23,8 +23,8 @@ use crate::frontend::{Frontend, Said};
 use crate::guard::is_speculative;
 use crate::ledger::{Begin, Fingerprint, Flight, Landed, Outcome, Renewal};
 use crate::oidc;
-use crate::problem::Problem;
-use crate::request::{Caller, Ctx};
+use crate::problem::{Problem, TokenRefusal};
+use crate::request::{App, Caller, Ctx};
 use crate::session::{Session, StoreError};
 use crate::telemetry::metrics::RefreshResult;
 use crate::telemetry::{Span, SpanName, attribute, take_along};
@@ -51,7 +51,8 @@ pub(super) async fn when_due(ctx: &mut Ctx<'_>) -> Result<Freshness, Problem> {
         {
             at_once(ctx).await
         }
-        _ => Ok(Freshness::Kept),
+        Caller::App(app) => keep_for_app(ctx, app),
+        Caller::Browser(_) | Caller::Nobody => Ok(Freshness::Kept),
     }
 }
 
@@ -132,6 +133,15 @@ pub(super) async fn at_once(ctx: &mut Ctx<'_>) -> Result<Freshness, Problem> {
         }
         Next::End(why) => end(ctx, why),
     }
+}
+
+/// An app's request goes on with the token that it brings, or the app hears that it must refresh.
+fn keep_for_app(ctx: &Ctx<'_>, app: &App) -> Result<Freshness, Problem> {
+    if can_prove(ctx, &app.session) {
+        return Ok(Freshness::Kept);
+    }
+    let why = "the key of the access token is gone: refresh it";
+    Err(Problem::TokenRefused(TokenRefusal::token(app.scheme, why)))
 }
 
 /// Makes the token call, or waits for that of another request. Also gives how a success counts.

@@ -11,6 +11,7 @@ use sealgate::demo::idp::{DiscoveryFault, Faults, TokenFault};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use crate::support::native::{App, NATIVE, Tokens, challenge};
 use crate::support::process::eventually;
 use crate::support::{Browser, Initiator, Request, Response, TestBff, http};
 use crate::websocket::raw_handshake;
@@ -414,4 +415,38 @@ fn tokens_stay_with_their_key_until_it_leaves_the_ring() {
         browser.fetch("GET", "/api/echo/x").problem(),
         "login-required"
     );
+}
+
+#[test]
+fn an_app_whose_tokens_key_has_left_the_ring_is_told_to_refresh() {
+    // RFC 6750 §3.1
+    let bff = TestBff::with(|setup| {
+        setup.tables = NATIVE.to_owned();
+        setup.oidc = "dpop = \"always\"".to_owned();
+    });
+    bff.idp.proofs().want(Wants::Proofs);
+    // The login begins with one key. What the app gets is sealed with the next one.
+    let code = App::code(&bff, &[]);
+    let old_kid = bff.kids()[0];
+    bff.clock.advance(Duration::from_secs(1));
+    bff.add_key();
+    let both = bff.replica();
+    let mut app = bff.app_at(both.addr);
+    let tokens = Tokens::of(&app.redeem(&code));
+    assert_eq!(app.call("GET", "/api/echo/x", &tokens.access).status, 200);
+    bff.remove_key(old_kid);
+    let new_only = bff.replica();
+    app.use_replica(new_only.addr);
+    app.nonce = None;
+    app.call("GET", "/api/echo/x", &tokens.access);
+    let refused = app.call("GET", "/api/echo/x", &tokens.access);
+    assert_eq!(refused.problem(), "invalid-token");
+    let (status, challenge) = challenge(&refused);
+    assert_eq!(status, 401);
+    assert!(
+        challenge.starts_with("DPoP error=\"invalid_token\""),
+        "{challenge}"
+    );
+    let tokens = Tokens::of(&app.refresh(&tokens.refresh));
+    assert_eq!(app.call("GET", "/api/echo/x", &tokens.access).status, 200);
 }

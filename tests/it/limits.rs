@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::support::native::NATIVE;
 use crate::support::{Browser, Initiator, Request, Response, TestBff};
 
 fn limited(more: &str) -> TestBff {
@@ -153,4 +154,22 @@ fn logins_of_one_address_can_be_limited() {
         .header("host", "shop.test")
         .send(bff.addr);
     assert_eq!(answer.status, 302);
+}
+
+#[test]
+fn an_apps_token_calls_count_as_its_logins_do() {
+    let bff = TestBff::with(|setup| {
+        setup.frontend = "login_rate_limit = { per_second = 0.01, burst = 4 }".to_owned();
+        setup.tables = NATIVE.to_owned();
+    });
+    let mut app = bff.app();
+    // A login's beginning and its callback, a call without a nonce, and one with.
+    let tokens = app.sign_in(&bff);
+    let refused = app.refresh(&tokens.refresh);
+    assert_eq!(refused.status, 429);
+    assert!(refused.header("retry-after").is_some());
+    assert_eq!(bff.token_calls("refresh_token"), 0);
+    assert_eq!(app.call("GET", "/api/echo", &tokens.access).status, 200);
+    bff.clock.advance(Duration::from_secs(100));
+    assert_eq!(app.refresh(&tokens.refresh).status, 200);
 }

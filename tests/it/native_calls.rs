@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::support::json_api::{Canned, JsonApi};
-use crate::support::native::{App, NATIVE, challenge};
+use crate::support::native::{App, NATIVE, REDIRECT_URI, VERIFIER, challenge, form};
 use crate::support::upstream::RawUpstream;
 use crate::support::{Request, TestBff};
 
@@ -172,7 +172,7 @@ websocket = true
     let mut echoed = [0; 4];
     stream.read_exact(&mut echoed).unwrap();
     assert_eq!(&echoed, b"\x81\x02hi");
-    let body = crate::support::native::form(&[("token", &tokens.refresh)]);
+    let body = form(&[("token", &tokens.refresh)]);
     assert_eq!(app.post("revoke", &body).status, 200);
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).unwrap();
@@ -181,4 +181,46 @@ websocket = true
         Some(&1008_u16.to_be_bytes()[..]),
         "{rest:?}"
     );
+}
+
+#[test]
+fn a_route_that_asks_for_a_fresh_proof_takes_an_apps_with_a_nonce_of_the_last_minute() {
+    let route = "[frontend.shop.route.pay]\npath = \"/api/pay\"\nupstream = \"api\"\nrequire_fresh_device = true\n";
+    let bff = TestBff::with(|setup| {
+        setup.tables = format!("{NATIVE}dpop = \"optional\"\n{route}");
+        setup.session = "device_binding = \"preferred\"".to_owned();
+    });
+    let mut app = bff.app();
+    let tokens = app.sign_in(&bff);
+    assert_eq!(app.call("GET", "/api/pay", &tokens.access).status, 200);
+    let nonce = app.nonce.clone();
+    bff.clock.advance(SECOND * 60);
+    assert_eq!(app.call("POST", "/api/pay", &tokens.access).status, 200);
+    bff.clock.advance(SECOND);
+    app.nonce = nonce;
+    let late = app.call("GET", "/api/pay", &tokens.access);
+    let (status, asks) = challenge(&late);
+    assert_eq!(status, 401);
+    assert!(asks.starts_with("DPoP error=\"use_dpop_nonce\""), "{asks}");
+    assert_eq!(app.call("GET", "/api/pay", &tokens.access).status, 200);
+    // A token that is bound to no key proves nothing.
+    let code = App::code(&bff, &[]);
+    let bearer = app.post(
+        "token",
+        &form(&[
+            ("client_id", "shop"),
+            ("grant_type", "authorization_code"),
+            ("code", &code),
+            ("redirect_uri", REDIRECT_URI),
+            ("code_verifier", VERIFIER),
+        ]),
+    );
+    let bearer = bearer.json()["access_token"].as_str().unwrap().to_owned();
+    let call = |path: &str| {
+        let request = Request::new("GET", path);
+        request.header("authorization", &format!("Bearer {bearer}"))
+    };
+    assert_eq!(app.send(call("/api/echo")).status, 200);
+    let refused = app.send(call("/api/pay"));
+    assert_eq!(refused.problem(), "invalid-token");
 }

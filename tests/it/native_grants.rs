@@ -116,8 +116,8 @@ fn what_else_is_wrong_the_app_hears_before_the_provider_is_asked() {
         ([("code_challenge_method", "")], "invalid_request"),
         ([("code_challenge_method", "plain")], "invalid_request"),
         ([("dpop_jkt", "short")], "invalid_request"),
-        ([("request", "x")], "invalid_request"),
-        ([("request_uri", "urn:x")], "invalid_request"),
+        ([("request", "x")], "request_not_supported"),
+        ([("request_uri", "urn:x")], "request_uri_not_supported"),
         ([("max_age", "soon")], "invalid_request"),
     ] {
         let path = App::authorize_path(&changes);

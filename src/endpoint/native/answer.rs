@@ -43,6 +43,14 @@ impl AppError {
         }
     }
 
+    /// RFC 9101 §10.1, OpenID Connect Core §3.1.2.6.
+    pub(super) const fn no_request_objects(error: &'static str) -> Self {
+        Self {
+            error,
+            description: "request objects are not supported",
+        }
+    }
+
     pub(super) const fn unavailable() -> Self {
         Self {
             error: "temporarily_unavailable",

@@ -88,10 +88,11 @@ fn read(params: &[(String, String)]) -> Result<(Digest, Option<Digest>), AppErro
     if one("response_mode")?.is_some_and(|mode| mode != "query") {
         return Err(AppError::invalid_request("response_mode is always query"));
     }
-    if one("request")?.is_some() || one("request_uri")?.is_some() {
-        return Err(AppError::invalid_request(
-            "request objects are not supported",
-        ));
+    if one("request")?.is_some() {
+        return Err(AppError::no_request_objects("request_not_supported"));
+    }
+    if one("request_uri")?.is_some() {
+        return Err(AppError::no_request_objects("request_uri_not_supported"));
     }
     // RFC 7636 §4.4.1. Without a method it would be `plain`.
     if one("code_challenge_method")?.as_deref() != Some("S256") {

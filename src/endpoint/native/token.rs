@@ -58,6 +58,6 @@ async fn proof(ctx: &mut Ctx<'_>) -> Result<Option<Dpop>, OAuthError> {
     let rule = ctx.frontend.native.as_ref().map(|native| native.dpop);
     match ctx.proof_of_possession(None).await? {
         None if rule != Some(DpopRule::Optional) => Err(OAuthError::no_proof()),
-        proof => Ok(proof),
+        proof => Ok(proof.map(|(proof, _)| proof)),
     }
 }

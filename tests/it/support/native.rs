@@ -23,7 +23,7 @@ pub const NATIVE: &str = r#"
 redirect_uris = ["https://shop.test/app/cb", "com.example.shop:/cb", "http://127.0.0.1/cb"]
 "#;
 
-const VERIFIER: &str = "a-verifier-of-the-app-that-is-43-letters-long";
+pub const VERIFIER: &str = "a-verifier-of-the-app-that-is-43-letters-long";
 
 /// A pair of tokens.
 #[derive(Clone, Debug)]
