@@ -9,6 +9,7 @@ use rustls::sign::CertifiedKey;
 
 use crate::frontend::{Frontends, UpstreamSettings};
 use crate::names::UpstreamName;
+use crate::oidc::Egress;
 use crate::telemetry::Telling;
 
 /// What the configuration says. A request takes it once, when it begins, and keeps it to its end. A reload puts another one
@@ -25,6 +26,8 @@ pub struct Configured {
     pub admin_hosts: Vec<String>,
     /// What the log says of requests.
     pub telling: Telling,
+    /// How calls to identity providers leave.
+    pub egress: Egress,
     /// What the public listener shows, if it speaks TLS.
     pub certificate: Option<Arc<CertifiedKey>>,
     /// How long readiness fails before the listeners close.

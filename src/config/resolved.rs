@@ -14,6 +14,7 @@ use crate::coordination::CoordinationSettings;
 use crate::frontend::Frontends;
 use crate::frontend::UpstreamSettings;
 use crate::names::UpstreamName;
+use crate::oidc::Egress;
 use crate::telemetry::{LogFilter, LogFormat, Telling};
 
 /// Everything the process needs to know to serve.
@@ -35,6 +36,8 @@ pub struct Config {
     pub telling: Telling,
     /// Every file and directory that it was read from or names.
     pub files: Vec<PathBuf>,
+    /// How calls to identity providers leave.
+    pub egress: Egress,
     /// Which log lines are written.
     pub log_filter: LogFilter,
     /// What works, but should be known: for the log at start, and for `--check`.

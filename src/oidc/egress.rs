@@ -22,9 +22,11 @@ use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 use zeroize::Zeroizing;
 
-/// The proxies of this process's environment, and what is called without them.
+/// The proxies that an environment names, and what is called without them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Egress {
+pub struct Egress {
+    /// Which variables name none that can be used.
+    complaints: Vec<String>,
     http: Option<Arc<HttpProxy>>,
     https: Option<Arc<HttpProxy>>,
     direct: Arc<[Direct]>,
@@ -61,13 +63,8 @@ enum Target {
 }
 
 impl Egress {
-    /// As the environment says.
-    pub(super) fn from_env() -> Self {
-        Self::read(|name| std::env::var(name).ok())
-    }
-
     /// As these variables say.
-    pub(super) fn read(variable: impl Fn(&str) -> Option<String>) -> Self {
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Self {
         let first = |names: [&'static str; 2]| {
             let mut set = names.into_iter().filter_map(|name| {
                 let text = Zeroizing::new(variable(name)?);
@@ -75,13 +72,14 @@ impl Egress {
             });
             set.next()
         };
-        let proxy = |names| {
+        let mut complaints = Vec::new();
+        let mut proxy = |names| {
             let (name, text) = first(names)?;
             let proxy = HttpProxy::parse(text.trim());
             if proxy.is_none() {
-                log::error!(
+                complaints.push(format!(
                     "{name}: it is not the URL of an HTTP proxy, such as http://proxy.example.com:3128; going on without it"
-                );
+                ));
             }
             proxy.map(Arc::new)
         };
@@ -90,11 +88,21 @@ impl Egress {
         let items = direct
             .split([',', ' ', '\t'])
             .filter(|item| !item.is_empty());
+        let (http, https) = (
+            proxy(["http_proxy", "HTTP_PROXY"]),
+            proxy(["https_proxy", "HTTPS_PROXY"]),
+        );
         Self {
-            http: proxy(["http_proxy", "HTTP_PROXY"]),
-            https: proxy(["https_proxy", "HTTPS_PROXY"]),
+            complaints,
+            http,
+            https,
             direct: items.map(Direct::parse).collect(),
         }
+    }
+
+    /// What the operator should know of the variables.
+    pub fn complaints(&self) -> &[String] {
+        &self.complaints
     }
 
     /// The proxy through which this is to be called.

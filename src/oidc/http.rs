@@ -80,9 +80,9 @@ pub struct IdpClient {
 
 impl IdpClient {
     /// A client with a time limit for each call.
-    pub fn new(timeout: Duration) -> Self {
+    pub fn new(egress: &Egress, timeout: Duration) -> Self {
         let further_roots = tls::further_roots();
-        Self::trusting(further_roots.as_deref(), Egress::from_env(), timeout)
+        Self::trusting(further_roots.as_deref(), egress.clone(), timeout)
     }
 
     pub(super) fn trusting(

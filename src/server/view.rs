@@ -65,7 +65,7 @@ impl View {
             log::error!("a worker is without upstreams: {error}");
             Upstreams::default()
         });
-        let idp = IdpClient::new(IDP_TIMEOUT);
+        let idp = IdpClient::new(&configured.egress, IDP_TIMEOUT);
         let counted = |frontend: &Arc<Frontend>| {
             let calls = metrics.provider_calls(&frontend.name);
             (frontend.name.clone(), idp.counted(calls))

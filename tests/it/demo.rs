@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::support::http_proxy::HttpProxy;
 use crate::support::process::{Place, Process, Server};
 use crate::support::{Browser, Initiator, Request};
 
@@ -98,6 +99,23 @@ fn the_demo_shows_cookies_by_name_size_and_flags_and_never_a_value() {
         assert!(attributes.starts_with(&path), "{attributes}");
         assert!(!told.to_string().contains(&cookie.value));
     }
+}
+
+#[test]
+fn the_demo_works_behind_a_companys_proxy() {
+    // No proxy can reach the demo's own identity provider.
+    let place = Place::new();
+    let proxy = HttpProxy::start(None);
+    let mut command = place.sealgate(&["--demo"]);
+    for variable in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"] {
+        command.env(variable, format!("http://{}", proxy.addr));
+    }
+    let server = Process::spawn(command).serving();
+    let app = format!("http://localhost:{}", server.addr.port());
+    let mut browser = Browser::new(&app, server.addr, Arc::default());
+    browser.log_in("/bff/login");
+    assert_eq!(browser.fetch("GET", "/bff/user").status, 200);
+    assert_eq!(proxy.heads(), Vec::<String>::new());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Calls to the provider through a proxy: `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`.
 
 use crate::support::http_proxy::HttpProxy;
+use crate::support::process::eventually;
 use crate::support::{Initiator, Site};
 
 /// `us@er`, `can:ary-5e1f`
@@ -71,8 +72,9 @@ fn an_https_provider_is_called_through_a_tunnel_and_its_name_is_the_proxys_to_re
             head.starts_with("CONNECT id.invalid:443 HTTP/1.1\r\n"),
             "{head}"
         );
-        let log = server.process.stderr.text();
-        assert!(log.contains(said), "{log}");
+        let log = eventually(said, || {
+            Some(server.process.stderr.text()).filter(|log| log.contains(said))
+        });
         for secret in ["ary-5e1f", CREDENTIALS] {
             assert!(!log.contains(secret), "{secret}");
         }

@@ -1,7 +1,8 @@
-//! Variables of the environment: names that nearly name a key, and `RUST_LOG`.
+//! Variables of the environment: names that nearly name a key, `RUST_LOG`, and proxies.
 
 use super::resolver::Resolver;
 use crate::config::variable;
+use crate::oidc::Egress;
 use crate::telemetry::LogFilter;
 
 /// Warns of variables whose names nearly name a key: sealgate does not read them.
@@ -30,4 +31,12 @@ pub(super) fn log_filter(resolver: &mut Resolver<'_>) -> LogFilter {
         .warnings
         .extend(complaints.map(|text| format!("RUST_LOG: {text}")));
     filter
+}
+
+/// The proxies for calls to identity providers.
+pub(super) fn egress(resolver: &mut Resolver<'_>) -> Egress {
+    let variables = &resolver.written.environment;
+    let egress = Egress::read(|name| variables.get(name)?.to_str().map(str::to_owned));
+    resolver.warnings.extend_from_slice(egress.complaints());
+    egress
 }

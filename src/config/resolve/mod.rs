@@ -68,6 +68,7 @@ impl Written {
         assets::keep_apart(&mut resolver);
         environment::check_names(&mut resolver);
         let log_filter = environment::log_filter(&mut resolver);
+        let egress = environment::egress(&mut resolver);
         let (Some(server), Some(log_format), Some(subject), Some(upstreams), Some(frontends)) =
             (server, log_format, subject, upstreams, frontends)
         else {
@@ -92,6 +93,7 @@ impl Written {
                 subject,
             },
             files,
+            egress,
             log_filter,
             warnings,
             hints,

@@ -80,7 +80,7 @@ fn a_slow_head_and_a_slow_body_both_end_in_time() {
         let idp = idp().await;
         let (provider, _) = provider(&idp);
         provider.discover(&client()).await.unwrap();
-        let http = IdpClient::new(Duration::from_millis(300));
+        let http = IdpClient::new(&Egress::default(), Duration::from_millis(300));
         let sound = Reply::json(200, &tokens("at"));
         idp.reply("/token", sound.after(Duration::from_secs(20)));
         let begun = Instant::now();

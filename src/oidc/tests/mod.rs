@@ -31,7 +31,7 @@ fn run(test: impl Future<Output = ()>) {
 }
 
 fn client() -> IdpClient {
-    IdpClient::new(Duration::from_secs(5))
+    IdpClient::new(&super::Egress::default(), Duration::from_secs(5))
 }
 
 fn settings(issuer: &str) -> ClientSettings {
