@@ -8,8 +8,10 @@
 
 mod fixed;
 mod known;
+mod reach;
 mod reload;
 
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +20,7 @@ use actix_web::dev::ServerHandle;
 use arc_swap::ArcSwap;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+pub use self::reach::{Reached, reach};
 use self::reload::Reload;
 use crate::bff::{Bff, Configured, Draining};
 use crate::clock::Clock;
@@ -27,9 +30,8 @@ use crate::frontend::{Frontends, RateLimit};
 use crate::keyring::{KeyRing, KeyRingError, SharedRing};
 use crate::ledger::{Ends, FailedRenewals, News, Redemptions, Refreshes, Replicas, Revocations};
 use crate::oidc::IdpClient;
-use crate::proxy::Upstreams;
 use crate::server;
-use crate::telemetry::metrics::{Metrics, Reloads};
+use crate::telemetry::metrics::Metrics;
 use crate::telemetry::{BadEnvironment, Recorder, Seldom};
 
 /// How often, and at which interval, a stop checks whether the workers have dropped the requests that they cut off.
@@ -40,12 +42,24 @@ const PAUSE: Duration = Duration::from_millis(5);
 const LEAST_FLUSH: Duration = Duration::from_secs(1);
 const MOST_FLUSH: Duration = Duration::from_secs(2);
 
+/// The keys of the two listeners.
+const BIND: &str = "server.bind";
+const ADMIN_BIND: &str = "server.admin_bind";
+
 /// Why the process could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A listener could not be bound, or a worker could not start.
-    #[error("cannot listen on {0}: {1}")]
-    Listen(SocketAddr, #[source] std::io::Error),
+    #[error("{key}: cannot listen on {address}: {why}{}", remedy(.why))]
+    Listen {
+        /// The key of the configuration.
+        key: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// What the operating system said.
+        #[source]
+        why: std::io::Error,
+    },
     /// The key ring does not load.
     #[error(transparent)]
     Keys(#[from] KeyRingError),
@@ -72,18 +86,34 @@ pub struct Listeners {
 impl Listeners {
     /// Binds the addresses of the configuration.
     pub fn bind(config: &Config) -> Result<Self, StartError> {
-        Self::beside(bind(config.server.bind)?, config)
+        Self::beside(bind(BIND, config.server.bind)?, config)
     }
 
     /// Binds the admin listener beside a public one that is bound already.
     pub fn beside(public: TcpListener, config: &Config) -> Result<Self, StartError> {
-        let operator = bind(config.server.admin_bind)?;
+        let operator = bind(ADMIN_BIND, config.server.admin_bind)?;
         Ok(Self { public, operator })
     }
 }
 
-fn bind(addr: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(addr).map_err(|error| StartError::Listen(addr, error))
+fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).map_err(|why| StartError::Listen { key, address, why })
+}
+
+/// What to do about an address that cannot be had.
+fn remedy(why: &std::io::Error) -> &'static str {
+    match why.kind() {
+        ErrorKind::AddrInUse => {
+            "\n    → end what listens there, which may be another sealgate, or choose another address"
+        }
+        ErrorKind::AddrNotAvailable => {
+            "\n    → choose an address of this machine, or 0.0.0.0 for all"
+        }
+        ErrorKind::PermissionDenied => {
+            "\n    → choose a port from 1024 on, or give the process CAP_NET_BIND_SERVICE"
+        }
+        _ => "",
+    }
 }
 
 /// A process that serves.
@@ -164,10 +194,18 @@ pub fn start(config: Config, clock: Clock, listeners: Listeners) -> Result<Runni
         .operator
         .local_addr()
         .map_err(StartError::System)?;
-    let operator = server::operator(&bff, listeners.operator)
-        .map_err(|error| StartError::Listen(operator_addr, error))?;
-    let public = server::public(&bff, listeners.public, options)
-        .map_err(|error| StartError::Listen(public_addr, error))?;
+    let operator =
+        server::operator(&bff, listeners.operator).map_err(|why| StartError::Listen {
+            key: ADMIN_BIND,
+            address: operator_addr,
+            why,
+        })?;
+    let public =
+        server::public(&bff, listeners.public, options).map_err(|why| StartError::Listen {
+            key: BIND,
+            address: public_addr,
+            why,
+        })?;
     log::info!(address = public_addr.to_string(), admin = operator_addr.to_string(),
         keys = bff.keys.current().len(); "serving");
     say_what_is_served(&bff);
@@ -259,6 +297,7 @@ fn configured(config: Config, keys: &SharedRing) -> Configured {
         trusted_proxies: server.trusted_proxies,
         admin_hosts: server.admin_hosts,
         telling: config.telling,
+        egress: config.egress,
         certificate: server.tls.map(|files| files.pair),
         shutdown_delay: server.shutdown_delay,
         reload_interval: server.reload_interval,
@@ -330,8 +369,8 @@ async fn forget_exchanged_of_ended(bff: Arc<Bff>) {
 
 /// Contacts each identity provider that is not known yet, so that the first login does not wait. A failure stops nothing.
 async fn discover(bff: Arc<Bff>) {
-    let idp = IdpClient::new(Duration::from_secs(10));
     let configured = bff.configured.load_full();
+    let idp = IdpClient::new(&configured.egress, Duration::from_secs(10));
     for frontend in configured.frontends.iter() {
         if frontend.provider.is_known() {
             continue;
@@ -341,88 +380,4 @@ async fn discover(bff: Arc<Bff>) {
             log::warn!(frontend = frontend.name.as_str(); "identity provider not reached: {error}");
         }
     }
-}
-
-/// What `--check --online` found.
-#[derive(Debug, Default)]
-pub struct Reached {
-    /// Messages about what makes logins or calls fail.
-    pub failures: Vec<String>,
-    /// Messages about what an operator should know.
-    pub notes: Vec<String>,
-}
-
-/// For `--check --online`: tries each client at its identity provider, each upstream and the store once.
-pub async fn reach(config: &Config) -> Reached {
-    const PATIENCE: Duration = Duration::from_secs(5);
-    // Whoever asks has reported a key ring that does not load.
-    let now = Clock::system().now();
-    if let Ok(keys) = SharedRing::load(&config.keys.dir, now, Reloads::default()) {
-        config.frontends.use_ring(&keys);
-    }
-    let mut reached = Reached::default();
-    let Reached { failures, notes } = &mut reached;
-    let idp = IdpClient::new(PATIENCE);
-    for frontend in config.frontends.iter() {
-        let provider = &frontend.provider;
-        let issuer = &provider.settings().issuer;
-        let at = |key: &str| format!("frontend.{}.oidc.{key}", frontend.name);
-        let found = match provider.discover(&idp).await {
-            Ok(()) => {
-                // Providers that have `sid` seldom list it.
-                let claims = frontend.session.claims.iter();
-                let claims: Vec<_> = claims.filter(|name| *name != "sid").cloned().collect();
-                provider.try_client(&idp, &claims).await
-            }
-            Err(error) => Err(error),
-        };
-        match found {
-            Err(error) => failures.push(unreached(&at("issuer"), issuer, &error)),
-            Ok(findings) => {
-                for finding in findings {
-                    let at = at(finding.key);
-                    let what = format!("{at} ({issuer}): {}", finding.what);
-                    match finding.remedy {
-                        Some(remedy) => failures.push(format!("{what}\n    → {remedy}")),
-                        None => notes.push(what),
-                    }
-                }
-            }
-        }
-    }
-    match Upstreams::new(&config.upstreams, &Metrics::default()) {
-        Err(mistake) => failures.push(mistake),
-        Ok(upstreams) => {
-            for (name, why) in upstreams.silent(PATIENCE).await {
-                let url = config
-                    .upstreams
-                    .get(&name)
-                    .map(|upstream| upstream.url.as_str());
-                let at = format!("upstream.{name}.url");
-                failures.push(unreached(&at, url.unwrap_or_default(), &why));
-            }
-        }
-    }
-    if let Err(why) = reach_store(config).await {
-        failures.push(format!(
-            "coordination.url: {why}\n    → see that the store runs, can be reached from here, and takes writes, or correct the URL"
-        ));
-    }
-    reached
-}
-
-async fn reach_store(config: &Config) -> Result<(), String> {
-    let metrics = Metrics::default();
-    let settings = config.coordination.as_ref();
-    match coordinator(settings, &config.frontends, &metrics) {
-        Ok(Some(coordinator)) => coordinator.reach().await,
-        Ok(None) => Ok(()),
-        Err(error) => Err(error.to_string()),
-    }
-}
-
-fn unreached(at: &str, url: &str, why: &impl std::fmt::Display) -> String {
-    format!(
-        "{at} ({url}): {why}\n    → see that it runs and can be reached from here, or correct the URL"
-    )
 }

@@ -8,17 +8,23 @@
 //! - A message is whole: no variant has a `source()` that would repeat it.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::kid::Kid;
 use crate::clock::UnixTime;
+
+/// A path that means the same in every directory: the one that the process runs in is seldom the reader's.
+fn whole(path: &Path) -> String {
+    let whole = std::path::absolute(path);
+    whole.as_deref().unwrap_or(path).display().to_string()
+}
 
 /// Why a directory is not a key ring, or cannot be rotated.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyRingError {
     /// The directory cannot be listed or made.
-    #[error("the key directory {} cannot be used: {why}", .dir.display())]
+    #[error("the key directory {} (keys.dir) cannot be used: {why}", whole(.dir))]
     Directory {
         /// The directory.
         dir: PathBuf,
@@ -74,8 +80,8 @@ pub enum KeyRingError {
     NoneOfOurs(ForeignOwner),
     /// The directory has no key file, or does not exist.
     #[error(
-        "there is no key in {}: run `sealgate --rotate-keys --keys {}` to make the first one",
-        .0.display(), .0.display()
+        "there is no key in {dir} (keys.dir): run `sealgate --rotate-keys --keys {dir}` to make the first one",
+        dir = whole(.0)
     )]
     NoKeys(PathBuf),
     /// Every key is still to come.

@@ -65,7 +65,10 @@ fn help_and_version_are_answers_not_errors() {
 fn without_a_key_ring_it_names_the_command_that_makes_one() {
     // E21
     let place = sound_place();
-    let refusal = ["sealgate --rotate-keys", "keys"];
+    // Wherever the reader is: the whole path, and the key that says it.
+    let keys = place.path("keys").display().to_string();
+    let command = format!("sealgate --rotate-keys --keys {keys}");
+    let refusal = [&*command, "keys.dir"];
     place
         .run(&["-c", "sealgate.toml"])
         .assert_refused(78, &refusal);
@@ -76,6 +79,21 @@ fn without_a_key_ring_it_names_the_command_that_makes_one() {
     place
         .run(&["-c", "sealgate.toml"])
         .assert_refused(78, &refusal);
+}
+
+#[test]
+fn a_file_that_was_not_named_is_pointed_out() {
+    let place = sound_place();
+    place.rotate(&[]);
+    for args in [&["--check"][..], &[]] {
+        place
+            .run(args)
+            .assert_refused(78, &["there is no frontend", "-c sealgate.toml"]);
+    }
+    std::fs::remove_file(place.path("sealgate.toml")).unwrap();
+    place
+        .run(&["--check"])
+        .assert_refused(78, &["there is no frontend", "--example-config"]);
 }
 
 #[test]
@@ -124,11 +142,14 @@ fn an_address_that_is_taken_is_named() {
     let site = Site::new();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    for variable in ["SEALGATE__SERVER__BIND", "SEALGATE__SERVER__ADMIN_BIND"] {
+    for (variable, key) in [
+        ("SEALGATE__SERVER__BIND", "server.bind: "),
+        ("SEALGATE__SERVER__ADMIN_BIND", "server.admin_bind: "),
+    ] {
         let mut command = site.sealgate(&[]);
         command.env(variable, &address);
         let outcome = Process::spawn(command).outcome();
-        outcome.assert_refused(1, &["cannot listen", &address]);
+        outcome.assert_refused(1, &[key, "cannot listen", &address, "→"]);
     }
 }
 

@@ -165,7 +165,36 @@ fn check_online_finds_what_fails_at_the_first_login() {
 }
 
 #[test]
+fn check_online_says_how_an_issuer_is_written() {
+    let other = |rest: &str| {
+        let site = Site::new();
+        let issuer = site.idp.issuer().to_owned();
+        let path = site.place.path("sealgate.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        let written = format!("{issuer}{rest}");
+        let text = text.replace(&format!("\"{issuer}\""), &format!("\"{written}\""));
+        site.place.write("sealgate.toml", &text);
+        let outcome = Process::spawn(site.sealgate(&["--check", "--online"])).outcome();
+        (issuer, outcome)
+    };
+    // A slash too many.
+    let (issuer, outcome) = other("/");
+    let named = format!("issuer is {issuer:?} and not \"{issuer}/\"");
+    let remedy = "write the issuer exactly as the provider spells it, to the last slash";
+    outcome.assert_refused(1, &["frontend.shop.oidc.issuer", &named, remedy]);
+    // The address of the metadata.
+    let (issuer, outcome) = other("/.well-known/openid-configuration");
+    let remedy = format!("write issuer = {issuer:?}");
+    outcome.assert_refused(1, &["frontend.shop.oidc.issuer", &remedy]);
+    // Another path.
+    let (issuer, outcome) = other("/realms/shop");
+    let address = format!("{issuer}/realms/shop/.well-known/openid-configuration");
+    outcome.assert_refused(1, &["frontend.shop.oidc.issuer", &address, "discovery_url"]);
+}
+
+#[test]
 fn check_online_shakes_hands_with_upstreams() {
+    // N3
     use crate::support::upstream::RawUpstream;
     // Whatever it answers, it is there.
     let failing = RawUpstream::start(|mut talk| {
@@ -182,11 +211,24 @@ fn check_online_shakes_hands_with_upstreams() {
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
     // It takes connections, and does not speak TLS.
     let url = format!("https://{}", failing.addr);
-    check(&url).assert_refused(1, &["upstream.other.url", &url]);
+    check(&url).assert_refused(1, &["upstream.other.url", &url, "write http://"]);
     // It takes connections, and does not speak HTTP.
     let other = RawUpstream::start(|mut talk| talk.say("220 mail ready\r\n"));
     let url = format!("http://{}", other.addr);
-    check(&url).assert_refused(1, &["upstream.other.url", &url]);
+    check(&url).assert_refused(1, &["upstream.other.url", &url, "write https://"]);
+    // It speaks TLS, with a certificate that nobody here trusts.
+    let (site, _) = crate::tls::site();
+    let server = site.serve();
+    let url = format!("https://localhost:{}", server.addr.port());
+    let words = [
+        "upstream.other.url",
+        "certificate",
+        "into upstream.other.ca",
+    ];
+    check(&url).assert_refused(1, &words);
+    // And is asked for something without it.
+    let url = format!("http://localhost:{}", server.addr.port());
+    check(&url).assert_refused(1, &["upstream.other.url", &url, "write https://"]);
 }
 
 #[test]

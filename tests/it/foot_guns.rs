@@ -195,6 +195,38 @@ fn a_header_that_others_also_send_is_refused() {
 }
 
 #[test]
+fn a_login_that_never_begins_is_warned_about() {
+    let place = sound_place();
+    place.rotate(&[]);
+    for (lines, is_warned) in [
+        ("token = \"user\"", false),
+        ("token = \"none\"", true),
+        ("token = \"client\"", true),
+        ("token = \"user_or_none\"", true),
+        (
+            "token = \"user_or_none\"\nrequire_claims = { role = [\"buyer\"] }",
+            false,
+        ),
+    ] {
+        let outcome = check(
+            &place,
+            &format!(
+                "[upstream.web]\nurl = \"http://127.0.0.1:1\"\n[frontend.shop.route.site]\npath = \"/\"\n\
+                 upstream = \"web\"\ndocuments = true\nlogin = \"redirect\"\n{lines}\n"
+            ),
+        );
+        assert_eq!(outcome.code, Some(0), "{lines}: {}", outcome.stderr);
+        let warning = "warning: frontend.shop.route.site.login (more.toml:7): no page of this route needs a user";
+        assert_eq!(
+            outcome.stderr.contains(warning),
+            is_warned,
+            "{lines}: {}",
+            outcome.stderr
+        );
+    }
+}
+
+#[test]
 fn settings_that_trust_or_show_too_much_are_warned_about() {
     // K
     let place = sound_place();

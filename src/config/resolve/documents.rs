@@ -30,6 +30,18 @@ pub(super) fn resolve(
     route.documents.0.then_some(Documents { login })
 }
 
+/// Warns of `login = "redirect"` where nobody is ever asked to sign in.
+pub(super) fn warn_of_idle_login(resolver: &mut Resolver<'_>, at: &KeyPath, route: &Route) {
+    let documents = route.documents();
+    let is_set = documents.is_some_and(|documents| documents.login == AnonymousPage::BeginsLogin);
+    if is_set && !route.begins_logins() {
+        resolver.warn(
+            &at.child("login"),
+            "no page of this route needs a user, so no login begins here: write token = \"user\", or remove login",
+        );
+    }
+}
+
 /// Refuses files beside a route that has every path.
 pub(super) fn refuse_assets(
     resolver: &mut Resolver<'_>,

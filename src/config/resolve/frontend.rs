@@ -1,6 +1,7 @@
 //! `[frontend.<name>]`.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use super::resolver::{Noted, Resolver};
@@ -16,16 +17,22 @@ use crate::names::{FrontendName, Origin, ReturnTo};
 use crate::oidc::Provider;
 use crate::session::{Jar, JarSettings, SameSite};
 
+/// As all documents call the file of the configuration.
+const USUAL_FILE: &str = "sealgate.toml";
+
 /// Every frontend; `None` if one cannot be used.
 pub(super) fn resolve(resolver: &mut Resolver<'_>) -> Option<Vec<Arc<Frontend>>> {
     let frontends = &resolver.written.settings.frontend;
     let at = KeyPath::of(["frontend"]);
     if frontends.is_empty() && !resolver.is_reported(&at) {
-        resolver.wrong(
-            &at,
-            "there is no frontend",
-            "add a table [frontend.<name>] to a file given with -c; --example-config prints an example",
-        );
+        let is_forgotten =
+            resolver.written.files().next().is_none() && Path::new(USUAL_FILE).is_file();
+        let remedy = if is_forgotten {
+            "sealgate reads no file by itself: name the one that lies here with -c sealgate.toml, or in SEALGATE_CONFIG"
+        } else {
+            "add a table [frontend.<name>] to a file given with -c; --example-config prints an example"
+        };
+        resolver.wrong(&at, "there is no frontend", remedy);
     }
     let mut origins = BTreeMap::new();
     let usable: Vec<_> = frontends

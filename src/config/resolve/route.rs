@@ -93,6 +93,7 @@ fn one(
         action: action?,
     };
     policy::check_token(resolver, at, &route);
+    documents::warn_of_idle_login(resolver, at, &route);
     Some(route)
 }
 
