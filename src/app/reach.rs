@@ -94,11 +94,6 @@ async fn reach_store(config: &Config) -> Result<(), String> {
 
 /// What to do about an issuer at which no provider is found.
 fn find_issuer(issuer: &str, error: &OidcError) -> String {
-    if let Some((name, _)) = issuer.split_once("/.well-known/") {
-        return format!(
-            "this is the address of metadata: write issuer = {name:?}, as the provider names itself there"
-        );
-    }
     match error {
         OidcError::Invalid(why) if why.contains(": issuer is ") => {
             "write the issuer exactly as the provider spells it, to the last slash".to_owned()

@@ -182,10 +182,6 @@ fn check_online_says_how_an_issuer_is_written() {
     let named = format!("issuer is {issuer:?} and not \"{issuer}/\"");
     let remedy = "write the issuer exactly as the provider spells it, to the last slash";
     outcome.assert_refused(1, &["frontend.shop.oidc.issuer", &named, remedy]);
-    // The address of the metadata.
-    let (issuer, outcome) = other("/.well-known/openid-configuration");
-    let remedy = format!("write issuer = {issuer:?}");
-    outcome.assert_refused(1, &["frontend.shop.oidc.issuer", &remedy]);
     // Another path.
     let (issuer, outcome) = other("/realms/shop");
     let address = format!("{issuer}/realms/shop/.well-known/openid-configuration");
