@@ -7,6 +7,9 @@ use super::response::Asked;
 use crate::frontend::Target;
 use crate::telemetry::{Label, Span, attribute};
 
+/// The most bytes of a path that a span has. Spans wait in memory, and anybody may send long paths.
+const LONGEST_PATH: usize = 1024;
+
 /// Tells what was asked and how it was answered. `problem` is the code of the problem that the answer is, if it is one.
 pub(super) fn tell(
     span: &mut Span,
@@ -20,7 +23,12 @@ pub(super) fn tell(
     }
     let method = asked.request.method().as_str();
     span.set(attribute::METHOD, attribute::method(method));
-    span.set(attribute::URL_PATH, access_log::path(asked));
+    // A path that leads nowhere says nothing of where a claim stands in it.
+    if asked.ctx.is_some_and(|ctx| ctx.target.is_some()) {
+        let mut path = access_log::path(asked);
+        path.truncate(path.floor_char_boundary(LONGEST_PATH));
+        span.set(attribute::URL_PATH, path);
+    }
     if let Some(ctx) = asked.ctx {
         let origin = &ctx.frontend.origin;
         let scheme = if origin.is_secure() { "https" } else { "http" };
