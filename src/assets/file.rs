@@ -78,7 +78,7 @@ pub(super) struct Entry {
     /// The same as `Last-Modified` says it.
     pub(super) last_modified: Option<HeaderValue>,
     /// Whether the name changes with the content.
-    pub(super) is_hashed: bool,
+    pub(super) is_immutable: bool,
     /// Whether a coding that does not lie beside it is made here.
     pub(super) is_worth_coding: bool,
     /// The coded forms that lie beside it.
@@ -122,7 +122,7 @@ impl Entry {
             media_type,
             modified_at,
             last_modified: modified_at.and_then(|date| date.try_into_value().ok()),
-            is_hashed: path::is_hashed(&name),
+            is_immutable: path::is_immutable(&bare.path),
             is_worth_coding: bare.len > NOT_WORTH_CODING
                 && bare.len <= MOST_CODED
                 && path::is_text(media_type),

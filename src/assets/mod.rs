@@ -303,7 +303,7 @@ fn describe(headers: &mut HeaderMap, entry: &Entry, tag: EntityTag) {
         headers.insert(LAST_MODIFIED, modified.clone());
     }
     headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    let control = if entry.is_hashed {
+    let control = if entry.is_immutable {
         "public, max-age=31536000, immutable"
     } else {
         "no-cache"

@@ -1,6 +1,7 @@
 //! Which file a path means, and what its name says about it.
 
-use std::path::{Path, PathBuf};
+use std::ffi::OsStr;
+use std::path::{Component, Path, PathBuf};
 
 use crate::names::RequestPath;
 
@@ -88,10 +89,24 @@ pub(super) fn inside(root: &Path, file: &Path) -> Option<PathBuf> {
     (!is_hidden(below.split('/')) && path.is_file()).then_some(path)
 }
 
+/// Directories below which a framework never changes a file: those of Next.js and of `SvelteKit`. Their names of files follow no rule.
+const IMMUTABLE: [[&str; 2]; 2] = [["_next", "static"], ["_app", "immutable"]];
+
+/// Whether the file at this path never changes, because its name would.
+pub(super) fn is_immutable(path: &Path) -> bool {
+    let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+    let above = path.parent().into_iter().flat_map(Path::components);
+    let above: Vec<_> = above.map(Component::as_os_str).collect();
+    is_hashed(name)
+        || above
+            .windows(2)
+            .any(|pair| IMMUTABLE.iter().any(|two| pair == two))
+}
+
 /// Whether a name carries a hash of its content, as bundlers write it: `app.3f9c2b1a.js`, `index-BdX9a1Qz.js`.
 ///
 /// A wrong yes would keep an old file for a year, a wrong no costs a 304: so words, versions and dates are no.
-pub(super) fn is_hashed(name: &str) -> bool {
+fn is_hashed(name: &str) -> bool {
     let Some((stem, extension)) = name.rsplit_once('.') else {
         return false;
     };
@@ -210,6 +225,22 @@ mod tests {
             "sw.js",
         ] {
             assert!(!is_hashed(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn frameworks_have_directories_of_files_that_never_change() {
+        for (path, expect) in [
+            ("/srv/dist/_next/static/chunks/0d3k.js", true),
+            ("/srv/dist/_app/immutable/entry/start.js", true),
+            ("/srv/dist/assets/index-BdX9a1Qz.js", true),
+            ("/srv/dist/_app/version.json", false),
+            ("/srv/dist/_next/data.json", false),
+            ("/srv/dist/static/app.js", false),
+            ("/srv/dist/_next/static", false),
+            ("/srv/dist/_next/other/static/app.js", false),
+        ] {
+            assert_eq!(is_immutable(Path::new(path)), expect, "{path}");
         }
     }
 

@@ -11,6 +11,7 @@ fn app() -> (tempfile::TempDir, AssetsSettings) {
     for (name, content) in [
         ("dist/index.html", "<h1>app</h1>"),
         ("dist/app.3f9c2b1a.js", "1"),
+        ("dist/_next/static/chunks/0d3k.js", "1"),
         ("dist/docs/index.html", "docs"),
         ("dist/docs/a b.txt", "space"),
         ("dist/noext", "noext"),
@@ -136,6 +137,10 @@ async fn only_hashed_names_are_kept_without_asking() {
         ("/orders", "no-cache"),
         ("/noext", "no-cache"),
         ("/app.3f9c2b1a.js", "public, max-age=31536000, immutable"),
+        (
+            "/_next/static/chunks/0d3k.js",
+            "public, max-age=31536000, immutable",
+        ),
     ] {
         let response = get(&settings, page(path)).await.unwrap();
         assert_eq!(
