@@ -333,6 +333,8 @@ pub(super) struct Route {
     pub(super) strip_prefix: Switch,
     /// `none`, `user`, `client`, `user_or_client` or `user_or_none`: whose access token to send.
     pub(super) token: String,
+    /// Short for an `exchange` that says no more than its `audience`.
+    pub(super) audience: Option<String>,
     /// What the user's token is exchanged for before it goes along.
     pub(super) exchange: Option<Exchange>,
     /// Scopes that this token must have, all of them.
@@ -378,6 +380,18 @@ pub(super) struct Exchange {
     pub(super) resource: Option<String>,
     /// The scope of the new token.
     pub(super) scopes: Vec<String>,
+}
+
+impl Exchange {
+    /// What `route.audience` stands for.
+    pub(super) fn for_audience(audience: &str) -> Self {
+        Self {
+            grant: "token-exchange".to_owned(),
+            audience: Some(audience.to_owned()),
+            resource: None,
+            scopes: Vec::new(),
+        }
+    }
 }
 
 /// `[frontend.<name>.route.<name>.part.<name>]`

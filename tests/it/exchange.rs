@@ -22,6 +22,10 @@ exchange = { audience = "https://orders.internal", scopes = ["orders.read"] }
 path = "/api/stock"
 upstream = "api"
 exchange = { resource = "https://stock.internal" }
+[frontend.shop.route.bills]
+path = "/api/bills"
+upstream = "api"
+audience = "https://bills.internal"
 [frontend.shop.route.graph]
 path = "/api/graph"
 upstream = "api"
@@ -71,6 +75,8 @@ fn an_api_gets_a_token_that_is_good_for_it_alone() {
     );
     let stock = claims(&browser.fetch("GET", "/api/stock"));
     assert_eq!(stock["aud"], "https://stock.internal");
+    let bills = claims(&browser.fetch("GET", "/api/bills"));
+    assert_eq!(bills["aud"], "https://bills.internal", "by the short form");
     assert_eq!(
         claims(&browser.fetch("GET", "/api/echo/x"))["aud"],
         "demo-api",
@@ -80,7 +86,7 @@ fn an_api_gets_a_token_that_is_good_for_it_alone() {
     assert_eq!(graph["scope"], "api://orders/.default");
     assert_eq!(
         (bff.token_calls(EXCHANGE), bff.token_calls(ON_BEHALF_OF)),
-        (2, 1)
+        (3, 1)
     );
     let anonymous = claims_or_null(&bff.browser().fetch("GET", "/api/maybe-orders"));
     assert_eq!(

@@ -1,13 +1,16 @@
 //! `[frontend.<name>.route.<name>]`.
 
+use std::sync::Arc;
+
 use super::call::{cookie_names, exchange, refuse_star, token, upstream};
 use super::check::is_token;
-use super::resolver::{DAY, Resolver};
+use super::resolver::{DAY, Noted, Resolver};
 use super::{documents, part, policy};
 use crate::config::key_path::KeyPath;
 use crate::config::settings;
-use crate::frontend::{Action, Forward, Route, RoutePath};
+use crate::frontend::{Action, Forward, Route, RoutePath, TokenRequirement};
 use crate::names::{RequestPath, RouteName};
+use crate::oidc::TokenExchange;
 
 /// Bodies are streamed, so a large limit is safe. A larger one than this is a typing mistake.
 const MAX_BODY: u64 = 1 << 40;
@@ -65,12 +68,7 @@ fn one(
     }
     let path = path(resolver, &at.child("path"), route);
     let token = token(resolver, &at.child("token"), &route.token);
-    let exchange = exchange(
-        resolver,
-        &at.child("exchange"),
-        route.exchange.as_ref(),
-        token,
-    );
+    let exchange = exchange_of(resolver, at, route, token);
     let action = match &path {
         Some(path) if !route.part.is_empty() => {
             let exchange = exchange.as_ref().ok().cloned().flatten();
@@ -95,6 +93,34 @@ fn one(
     policy::check_token(resolver, at, &route);
     documents::warn_of_idle_login(resolver, at, &route);
     Some(route)
+}
+
+/// What `exchange` says, or its short form, `audience`.
+fn exchange_of(
+    resolver: &mut Resolver<'_>,
+    at: &KeyPath,
+    route: &settings::Route,
+    token: Option<TokenRequirement>,
+) -> Result<Option<Arc<TokenExchange>>, Noted> {
+    let Some(audience) = &route.audience else {
+        return exchange(
+            resolver,
+            &at.child("exchange"),
+            route.exchange.as_ref(),
+            token,
+        );
+    };
+    let at = at.child("audience");
+    if route.exchange.is_some() {
+        resolver.wrong(
+            &at,
+            "it is short for exchange, which this route has too",
+            "remove audience, and set exchange.audience",
+        );
+        return Err(Noted);
+    }
+    let wanted = settings::Exchange::for_audience(audience);
+    exchange(resolver, &at, Some(&wanted), token)
 }
 
 /// A proof is of a device, and a device that of a session.

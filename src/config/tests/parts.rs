@@ -229,6 +229,17 @@ fn an_exchange_says_what_it_is_for_and_has_a_token_to_exchange() {
             "",
             "",
         ),
+        ("frontend.shop.route.orders.audience = \"a\"", "", ""),
+        (
+            "frontend.shop.route.orders = { audience = \"a\", exchange = { scopes = [\"b\"] } }",
+            "frontend.shop.route.orders.audience",
+            "short for exchange",
+        ),
+        (
+            "frontend.shop.route.orders = { token = \"none\", audience = \"a\" }",
+            "frontend.shop.route.orders.audience",
+            "only a user's token",
+        ),
         (
             "frontend.shop.route.orders.exchange = {}",
             "frontend.shop.route.orders.exchange",
