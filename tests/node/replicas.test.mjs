@@ -258,7 +258,7 @@ async function expiries(t, { coordination }) {
     await turns.take(() => Promise.all(Array.from({ length: BURST }, (_, i) => page.call(...path(i)))));
   });
   await sleep(SECONDS * 1000);
-  await eventually('everybody has met two expiries', () => pages.every(({ ends }) => ends.size > 2), undefined, 60_000);
+  await eventually('everybody has met two expiries', () => pages.every(({ ends }) => ends.size > 2));
   await traffic.end();
 
   const loginOf = new Map(fleet.op.tokenCalls().filter(({ answer }) => answer?.id_token)

@@ -1,5 +1,5 @@
 // What a person does on the provider's pages.
-import { setTimeout as sleep } from 'node:timers/promises';
+import { eventually } from './waiting.mjs';
 
 /** Signs in and consents, as far as the provider asks; ends on the application's page. */
 export async function passSignIn(browser, op, { login = 'ada' } = {}) {
@@ -20,8 +20,17 @@ export async function signInUntilExpiry(browser, op, address) {
   await browser.open(address);
   await passSignIn(browser, op);
   op.accessTokenSeconds = lasting;
-  // Everybody counts whole seconds, and began to count by now.
-  await sleep((op.newest().expires_in + 1) * 1000);
+  await awaitTokenEnd(browser);
+}
+
+/** Waits until sealgate itself says that the browser's access token has ended. */
+export async function awaitTokenEnd(browser) {
+  let last;
+  await eventually('the access token has ended', async () => {
+    last = await browser.fetch('/bff/session', { headers: { 'x-csrf': '1' } });
+    const { active, server_now: now, access_token_expires_at: end } = JSON.parse(last.body);
+    return active && now > end;
+  }, () => `${last.status} ${last.body}`, 250);
 }
 
 /** {@link passSignIn} by clicking, on a page of Chromium that is on its way to the provider. */

@@ -7,13 +7,13 @@ export const PATIENCE_MS = 60_000;
 /** How long a whole story may take before it counts as one that hangs. */
 export const HANGS_MS = 300_000;
 
-/** Returns what `condition` gives as soon as it holds; `report` says more if it does not within `patience` milliseconds. */
-export async function eventually(what, condition, report = () => '', patience = PATIENCE_MS) {
-  for (const deadline = Date.now() + patience; Date.now() < deadline; await sleep(30)) {
+/** Returns what `condition` gives as soon as it holds; `report` says more if it never does. It is looked at every `pause` ms. */
+export async function eventually(what, condition, report = () => '', pause = 30) {
+  for (const deadline = Date.now() + PATIENCE_MS; Date.now() < deadline; await sleep(pause)) {
     const found = await condition();
     if (found) return found;
   }
-  return assert.fail(`${what}, within ${patience / 1000} s\n${await report()}`);
+  return assert.fail(`${what}, within ${PATIENCE_MS / 1000} s\n${await report()}`);
 }
 
 /** Does `work` for each of `items`, at most `atOnce` of them at a time. */
