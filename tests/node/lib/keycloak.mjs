@@ -18,12 +18,17 @@ import { request, tail } from './sealgate.mjs';
 const run = promisify(execFile);
 export const VERSION = '26.5.6';
 const NAME = `keycloak-${VERSION}`;
+const ARCHIVE = `keycloak-quarkus-dist-${VERSION}.tar.gz`;
+/** A fetch that brings nothing for so long has stalled. */
+const STALLS_MS = 30_000;
+/** 164 MB over a slow line. */
+const FETCH_MS = 400_000;
 /** Two cores that do much else need five minutes for a first start with six realms. */
 const START_MS = 900_000;
 const STOP_MS = 30_000;
 const ADMIN = { username: 'admin', password: 'of-the-story' };
 
-/** The directory of a distribution. */
+/** Where a distribution lies. */
 async function home() {
   if (process.env.KEYCLOAK_HOME) return process.env.KEYCLOAK_HOME;
   const cache = process.env.KEYCLOAK_CACHE ?? join(homedir(), '.cache', 'sealgate-stories');
@@ -31,45 +36,63 @@ async function home() {
   if (existsSync(path)) return path;
   const unpacked = join(cache, `unpacking-${process.pid}`);
   await mkdir(unpacked, { recursive: true });
-  await run(program('mvn'), [
-    '-q', '-B', 'dependency:copy', `-Dartifact=org.keycloak:keycloak-quarkus-dist:${VERSION}:tar.gz`, `-DoutputDirectory=${unpacked}`,
-  ], { cwd: unpacked });
-  await run('tar', ['xzf', join(unpacked, `keycloak-quarkus-dist-${VERSION}.tar.gz`), '-C', unpacked]);
-  // In one step, so that a fetch that was cut off leaves nothing that looks whole.
-  await rename(join(unpacked, NAME), path);
-  await rm(unpacked, { recursive: true, force: true });
+  try {
+    // Once more, because a line to a registry stalls now and then.
+    await fetchTo(unpacked).catch(() => fetchTo(unpacked));
+    await run('tar', ['xzf', join(unpacked, ARCHIVE), '-C', unpacked]);
+    // In one step, so that a fetch that was cut off leaves nothing that looks whole.
+    await rename(join(unpacked, NAME), path);
+  } finally {
+    await rm(unpacked, { recursive: true, force: true });
+  }
   return path;
 }
 
+/** Lets Maven fetch the archive into a directory. Old and new versions of Maven have different names for the same limit. */
+const fetchTo = (dir) => run(program('mvn'), [
+  '-q', '-B', 'dependency:copy', `-Dartifact=org.keycloak:keycloak-quarkus-dist:${VERSION}:tar.gz`, `-DoutputDirectory=${dir}`,
+  `-Dmaven.wagon.rto=${STALLS_MS}`, `-Daether.connector.requestTimeout=${STALLS_MS}`,
+], { cwd: dir, timeout: FETCH_MS });
+
 /**
- * Starts Keycloak with realms; it ends with the test `t`. `trusted` is a PEM file of certificates that apps may show.
+ * Starts Keycloak; it ends with the test `t`. It is reached as 127.0.0.1, so for a browser it is another site than an app on
+ * `localhost`.
  *
- * It is reached as 127.0.0.1, so for a browser it is another site than an app on `localhost`.
+ * @param {(secure: string) => object[]} realms what it imports; `secure` is its origin with TLS, where there is one
+ * @param {object} options `trusted`: PEM files of certificates that apps and clients may show; `tls`: a certificate for a
+ *   second listener, which asks clients for theirs
  */
-export async function startKeycloak(t, realms, { trusted }) {
+export async function startKeycloak(t, realms, { trusted = [], tls } = {}) {
   const [path, java] = [await home(), program('java')];
-  const [port, managementPort] = await freePorts(2);
+  const [port, tlsPort, managementPort] = await freePorts(3);
   const origin = `http://127.0.0.1:${port}`;
+  const secure = tls && `https://127.0.0.1:${tlsPort}`;
   const data = join(path, 'data');
   await rm(join(data, 'h2'), { recursive: true, force: true });
   await rm(join(data, 'import'), { recursive: true, force: true });
   await mkdir(join(data, 'import'), { recursive: true });
-  for (const realm of realms) await writeFile(join(data, 'import', `${realm.realm}-realm.json`), JSON.stringify(realm));
+  for (const realm of realms(secure)) await writeFile(join(data, 'import', `${realm.realm}-realm.json`), JSON.stringify(realm));
 
-  const keycloak = { origin, output: '' };
+  const keycloak = { origin, secure, output: '' };
   let child;
   let gone;
 
   keycloak.start = async () => {
     child = spawn(join(path, 'bin', 'kc.sh'), [
       'start-dev', '--import-realm', '--http-host=127.0.0.1', `--http-port=${port}`, `--hostname=${origin}`, '--features=token-exchange,dpop',
-      `--http-management-port=${managementPort}`, '--health-enabled=true', '--cache=local', `--truststore-paths=${trusted}`,
+      `--http-management-port=${managementPort}`, '--health-enabled=true', '--http-management-scheme=http', '--cache=local',
+      ...(trusted.length ? [`--truststore-paths=${trusted.join(',')}`] : []),
+      ...(tls ? [
+        `--https-port=${tlsPort}`, `--https-certificate-file=${tls.cert}`, `--https-certificate-key-file=${tls.key}`, '--https-client-auth=request',
+      ] : []),
     ], {
       // A group of its own: the script starts a Java that would outlive it.
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe'],
       env: {
         PATH: process.env.PATH, HOME: process.env.HOME, JAVA: java, JAVA_OPTS_KC_HEAP: '-Xms64m -Xmx768m',
+        // It lives for a minute or two, in which the better of Java's compilers costs more than it gains.
+        JAVA_OPTS_APPEND: '-XX:TieredStopAtLevel=1',
         KC_BOOTSTRAP_ADMIN_USERNAME: ADMIN.username, KC_BOOTSTRAP_ADMIN_PASSWORD: ADMIN.password,
       },
     });

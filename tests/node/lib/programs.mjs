@@ -1,7 +1,6 @@
 // The programs that stories need beside Node, where they are, and how to get them.
 //
-// `node lib/programs.mjs` names what is missing, one a line: its short name, a tab, and how to get it. With `--long`, also what
-// the long stories need.
+// `node lib/programs.mjs` names what is missing, one a line: its short name, a tab, and how to get it.
 import { closeSync, existsSync, openSync, readSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -57,13 +56,11 @@ const PROGRAMS = {
     variable: 'JAVA_BIN',
     names: ['java'],
     get: 'Java 17 or 21. Debian, Ubuntu: apt-get install default-jre-headless. Fedora: dnf install java-21-openjdk-headless. macOS: brew install openjdk@21',
-    isLong: true,
   },
   mvn: {
     variable: 'MVN_BIN',
     names: ['mvn'],
     get: 'Debian, Ubuntu: apt-get install maven. Fedora: dnf install maven. macOS: brew install maven',
-    isLong: true,
   },
   openssl: {
     variable: 'OPENSSL_BIN',
@@ -112,18 +109,18 @@ export function program(name) {
 /** Whether a program is there that not every system has. */
 export const installed = (name) => Boolean(search(PROGRAMS[name]));
 
-/** What is missing, an old Node included: `[{ name, get }]`. `long`: for the long stories too. */
-export function missing({ long = false } = {}) {
+/** What is missing, an old Node included: `[{ name, get }]`. */
+export function missing() {
   const [major, minor] = process.versions.node.split('.').map(Number);
   const isOld = major < NODE.major || (major === NODE.major && minor < NODE.minor);
   return [
     ...isOld ? [{ name: 'node', get: `${NODE.get} This is ${process.version}` }] : [],
     ...Object.entries(PROGRAMS)
-      .filter(([, of]) => !of.isOptional && (long || !of.isLong) && !search(of))
+      .filter(([, of]) => !of.isOptional && !search(of))
       .map(([name, { get, variable }]) => ({ name, get: `${get}. Or say in ${variable} where it is` })),
   ];
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  for (const { name, get } of missing({ long: process.argv.includes('--long') })) console.log(`${name}\t${get}`);
+  for (const { name, get } of missing()) console.log(`${name}\t${get}`);
 }
