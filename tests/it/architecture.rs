@@ -434,17 +434,6 @@ fn graph_within_modules(texts: &BTreeMap<String, String>) -> Needed {
     graph
 }
 
-/// Files of one module that use each other. None comes to this list; one that has been parted leaves it.
-const CIRCLES: [&[&str]; 3] = [
-    &["proxy/call/places/queue.rs", "proxy/call/places/watch.rs"],
-    &[
-        "proxy/call/request_body.rs",
-        "proxy/call/upload.rs",
-        "proxy/call/upstream.rs",
-    ],
-    &["server/connection/room.rs", "server/connection/wire.rs"],
-];
-
 #[test]
 fn no_two_files_need_each_other() {
     let texts = texts();
@@ -457,23 +446,9 @@ fn no_two_files_need_each_other() {
     assert_eq!(circles(&strict), none, "these need each other");
     let graph = graph_within_modules(&texts);
     assert!(graph.values().map(BTreeSet::len).sum::<usize>() > 100);
-    let stands = |circle: &&Vec<&str>| {
-        let mut known = CIRCLES.iter();
-        known.any(|known| circle.iter().all(|file| known.contains(file)))
-    };
-    let circles = circles(&graph);
-    let new: Vec<_> = circles.iter().filter(|circle| !stands(circle)).collect();
-    assert!(
-        new.is_empty(),
-        "files that use each other; move what both need into a file of its own: {new:#?}"
+    assert_eq!(
+        circles(&graph),
+        none,
+        "these use each other; move what both need into a file of its own"
     );
-    for known in CIRCLES {
-        let still = circles
-            .iter()
-            .any(|circle| stands(&circle) && known.contains(&circle[0]));
-        assert!(
-            still,
-            "this circle is parted; take it off the list: {known:?}"
-        );
-    }
 }

@@ -130,7 +130,7 @@ impl AnswerBody {
     /// The place that a slow reader keeps from others, if it is one that requests wait for.
     pub(in crate::proxy) fn watch(&self) -> Option<Watch> {
         match &self.hold {
-            Hold::Place(place) => Some(place.watch()),
+            Hold::Place(place) => Some(Watch::of(place)),
             Hold::Tunnel(_) => None,
         }
     }

@@ -5,7 +5,7 @@
 //! other code reads it with [`Answer::read`]. [`Proxy::get`] makes a GET that is not a mirror of the client's request.
 //!
 //! - `upstream`: the connections of one worker · `places`: who may use one · `connector`: TCP and TLS
-//! - `upload`, `request_body`: the client's body on its way out · `answer`: the upstream's body on its way in
+//! - `client_body`, `source`, `request_body`, `upload`: the client's body on its way out · `answer`: the upstream's body on its way in
 //! - `span`: what a trace says of the call
 //!
 //! # Invariants
@@ -19,12 +19,14 @@
 
 mod answer;
 mod base;
+mod client_body;
 mod connector;
 mod get;
 mod idle_timer;
 mod length;
 mod places;
 mod request_body;
+mod source;
 pub(super) mod span;
 mod trial;
 mod upload;
@@ -52,10 +54,10 @@ use upstream::met_stale_connection;
 
 pub(super) use answer::AnswerBody;
 pub use answer::{Answer, BrokenOff, ReadError};
+pub(super) use client_body::ClientBody;
 pub use get::{Get, Proxy};
 pub(super) use length::Length;
 pub(super) use places::{Awaited, TunnelPlace, Watch};
-pub(super) use upload::ClientBody;
 pub(super) use upstream::Upstream;
 pub use upstream::Upstreams;
 
@@ -188,14 +190,14 @@ impl Call<'_> {
         let uri = head.uri().clone();
         let may_come_again = self.permit.credential().may_want_nonce();
         let first = self.authorized(head.clone())?;
-        let (source, upload) = body.start(place.watch(), self.limit, may_come_again);
+        let (source, upload) = Upload::start(body, Watch::of(&place), self.limit, may_come_again);
         let (mut answer, mut upload) = self.exchange(first.map(|()| source), upload).await?;
         if self.is_wanted_again(&uri, &answer)
             && let Some(body) = upload.rewound()
         {
             drop((answer, upload));
             let second = self.authorized(head)?;
-            let (source, rest) = body.start(place.watch(), self.limit, false);
+            let (source, rest) = Upload::start(body, Watch::of(&place), self.limit, false);
             (answer, upload) = self.exchange(second.map(|()| source), rest).await?;
             self.is_wanted_again(&uri, &answer);
         }

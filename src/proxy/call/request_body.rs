@@ -14,7 +14,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 
-use super::upload::Source;
+use super::source::{Source, Torn};
 
 thread_local! {
     static SOURCES: RefCell<Sources> = RefCell::default();
@@ -33,11 +33,6 @@ pub(super) struct RequestBody {
     /// Bytes to come, if the length is known.
     left: Option<u64>,
 }
-
-/// The body stopped in the middle, so its reader must not take it for whole.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error("the client's body ended early")]
-pub(super) struct Torn;
 
 impl RequestBody {
     pub(super) fn new(source: Rc<RefCell<Source>>, left: Option<u64>) -> Self {

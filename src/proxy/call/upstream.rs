@@ -24,7 +24,7 @@ use rustls::ClientConfig;
 
 use super::base::Base;
 use super::connector::{Connector, Heard};
-use super::places::{NoPlace, NoTunnel, Place, Places, TunnelPlace, Tunnels};
+use super::places::{NoPlace, NoTunnel, Place, Places, RETRY_AFTER, TunnelPlace, Tunnels};
 use super::request_body::RequestBody;
 use crate::frontend::UpstreamSettings;
 use crate::guard::{MAX_HEADER_BYTES, spender};
@@ -43,9 +43,6 @@ const POOL_IDLE: Duration = Duration::from_secs(4);
 /// Most bytes of an answer that a connection buffers, and so the longest header section of an answer: as long as that of
 /// a request. hyper's default is eight times as much, and a fast upstream fills it on each connection.
 const MAX_BUFFER: usize = MAX_HEADER_BYTES;
-
-/// After how many seconds a client that was refused a place may ask again.
-pub(super) const RETRY_AFTER: u64 = 1;
 
 /// The upstreams of one worker, each with its own pool of connections.
 #[derive(Debug, Default)]

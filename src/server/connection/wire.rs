@@ -11,7 +11,7 @@ use bytes::Bytes;
 use tokio::io::AsyncRead;
 
 use super::head::Heads;
-use super::room::Room;
+use super::room::{Guest, Room};
 
 /// What a connection is doing.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -45,15 +45,10 @@ pub(super) struct Wire {
     pub(super) is_part: Cell<bool>,
     /// Whether all that was written has left.
     pub(super) is_flushed: Cell<bool>,
-    /// Whether this connection has to end now.
-    is_cut: Cell<bool>,
     /// The length of the head that is not complete.
     head_bytes: Cell<usize>,
-    /// How much of it counts in the worker's room.
-    pub(super) room_taken: Cell<usize>,
-    pub(super) room_number: Cell<u64>,
-    room: Rc<Room>,
-    driver: Cell<Option<Waker>>,
+    /// It takes some of the worker's room, and may be cut for it.
+    guest: Rc<Guest>,
     /// The body of a 101: what follows is no longer HTTP.
     pub(super) switched: RefCell<Option<BoxBody>>,
     /// What the client sends after a 101.
@@ -74,12 +69,8 @@ impl Wire {
             has_answered: Cell::new(false),
             is_part: Cell::new(false),
             is_flushed: Cell::new(true),
-            is_cut: Cell::new(false),
             head_bytes: Cell::new(0),
-            room_taken: Cell::new(0),
-            room_number: Cell::new(0),
-            room,
-            driver: Cell::new(None),
+            guest: Guest::new(room),
             switched: RefCell::new(None),
             raw: Rc::default(),
         })
@@ -110,7 +101,7 @@ impl Wire {
     }
 
     /// Bytes have come. Between two requests they begin the next one's head.
-    pub(super) fn received(self: &Rc<Self>, bytes: &[u8]) {
+    pub(super) fn received(&self, bytes: &[u8]) {
         let mut heads = self.heads.borrow_mut();
         if self.phase.get() == Phase::Idle {
             heads.rest();
@@ -121,7 +112,7 @@ impl Wire {
         if self.phase.get() == Phase::Head {
             let bytes = self.head_bytes.get().saturating_add(bytes.len());
             self.head_bytes.set(bytes);
-            self.room.grow(self, bytes);
+            self.guest.grow(bytes);
         }
     }
 
@@ -135,7 +126,7 @@ impl Wire {
     pub(super) fn begin(&self) {
         self.hold();
         self.head_bytes.set(0);
-        self.room.leave(self);
+        self.guest.leave();
         self.enter(Phase::Busy);
     }
 
@@ -161,19 +152,16 @@ impl Wire {
 
     /// Ends the connection at its next turn.
     pub(super) fn cut(&self) {
-        self.is_cut.set(true);
-        if let Some(driver) = self.driver.take() {
-            driver.wake();
-        }
+        self.guest.cut();
     }
 
     pub(super) fn is_cut(&self) -> bool {
-        self.is_cut.get()
+        self.guest.is_cut()
     }
 
     /// Which task to wake when the connection is cut.
     pub(super) fn driven_by(&self, driver: &Waker) {
-        self.driver.set(Some(driver.clone()));
+        self.guest.driven_by(driver);
     }
 
     fn enter(&self, phase: Phase) {
@@ -181,12 +169,6 @@ impl Wire {
         self.phase.set(phase);
         self.since.set(now);
         self.moved.set(now);
-    }
-}
-
-impl Drop for Wire {
-    fn drop(&mut self) {
-        self.room.leave(self);
     }
 }
 

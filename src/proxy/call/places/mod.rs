@@ -6,7 +6,7 @@
 //!
 //! - `counts`: how many places each client holds, and which client may take a further one. Pure.
 //! - `queue`: who waits, and who is next · `tunnels`: places nobody waits for
-//! - `watch`: when a slow or greedy client gives its place up
+//! - `holder`: who holds a place, and how fast it is. Pure · `watch`: when a slow or greedy client gives its place up
 //!
 //! # Invariants
 //! - A client that holds more than a quarter of the places does not get one of the last quarter. So a client cannot take
@@ -27,11 +27,16 @@
 //! from a client that reads it without harm to the client. So places must be free before others come.
 
 mod counts;
+mod holder;
 mod queue;
 mod tunnels;
 mod watch;
 
+pub(in crate::proxy) use holder::Awaited;
 pub(super) use queue::{NoPlace, Place, Places};
 pub(in crate::proxy) use tunnels::TunnelPlace;
 pub(super) use tunnels::{NoTunnel, Tunnels};
-pub(in crate::proxy) use watch::{Awaited, Watch};
+pub(in crate::proxy) use watch::Watch;
+
+/// After how many seconds a client that was refused a place may ask again.
+pub(super) const RETRY_AFTER: u64 = 1;

@@ -9,7 +9,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::timeout;
 
 use super::counts::Counts;
-use super::watch::{Awaited, Watch};
+use super::holder::{Awaited, Holder};
 use crate::frontend::Spender;
 use crate::telemetry::metrics::{Held, UpstreamConnections};
 
@@ -105,7 +105,8 @@ impl Places {
 
     fn place(&self, client: Spender) -> Place {
         Place {
-            watch: Watch::new(self.clone(), client),
+            places: self.clone(),
+            holder: Arc::new(Holder::new(client)),
             _used: self.0.connections.used(),
         }
     }
@@ -207,23 +208,16 @@ impl Drop for Waits<'_> {
 /// The right to use one connection, until it is dropped.
 #[derive(Debug)]
 pub(in crate::proxy::call) struct Place {
-    watch: Watch,
+    pub(super) places: Places,
+    pub(super) holder: Arc<Holder>,
     /// For the metrics.
     _used: Held,
 }
 
-impl Place {
-    /// For whoever waits for the client while the place is held.
-    pub(in crate::proxy::call) fn watch(&self) -> Watch {
-        self.watch.clone()
-    }
-}
-
 impl Drop for Place {
     fn drop(&mut self) {
-        let was_leaving = self.watch.stop_leaving();
-        let places = self.watch.places();
-        places.give_back(self.watch.client(), was_leaving);
+        let was_leaving = self.holder.stop_leaving();
+        self.places.give_back(self.holder.client, was_leaving);
     }
 }
 
@@ -233,6 +227,7 @@ pub(super) mod tests {
     use std::pin::{Pin, pin};
     use std::task::{Context, Poll, Waker};
 
+    use super::super::watch::Watch;
     use super::*;
 
     const LIMIT: Duration = Duration::from_secs(60);
@@ -302,7 +297,7 @@ pub(super) mod tests {
         let places = Places::new(4, UpstreamConnections::default());
         let mut held: Vec<_> = (0..3).map(|_| taken(&places, 1)).collect();
         let _last = taken(&places, 3);
-        let watches: Vec<_> = held.iter().map(Place::watch).collect();
+        let watches: Vec<_> = held.iter().map(Watch::of).collect();
         for watch in &watches {
             watch.client_is_awaited();
         }
