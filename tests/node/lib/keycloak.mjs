@@ -63,15 +63,19 @@ const fetchTo = (dir) => run(program('mvn'), [
  *   second listener, which asks clients for theirs
  */
 export async function startKeycloak(t, realms, { trusted = [], tls } = {}) {
-  const [path, java] = [await home(), program('java')];
+  const java = program('java');
   const [port, tlsPort, managementPort] = await freePorts(3);
   const origin = `http://127.0.0.1:${port}`;
   const secure = tls && `https://127.0.0.1:${tlsPort}`;
-  const data = join(path, 'data');
-  await rm(join(data, 'h2'), { recursive: true, force: true });
-  await rm(join(data, 'import'), { recursive: true, force: true });
-  await mkdir(join(data, 'import'), { recursive: true });
-  for (const realm of realms(secure)) await writeFile(join(data, 'import', `${realm.realm}-realm.json`), JSON.stringify(realm));
+  let path;
+  const prepare = async () => {
+    path = await home();
+    const data = join(path, 'data');
+    await rm(join(data, 'h2'), { recursive: true, force: true });
+    await rm(join(data, 'import'), { recursive: true, force: true });
+    await mkdir(join(data, 'import'), { recursive: true });
+    for (const realm of realms(secure)) await writeFile(join(data, 'import', `${realm.realm}-realm.json`), JSON.stringify(realm));
+  };
 
   const keycloak = { origin, secure, output: '' };
   let child;
@@ -92,7 +96,8 @@ export async function startKeycloak(t, realms, { trusted = [], tls } = {}) {
       env: {
         PATH: process.env.PATH, HOME: process.env.HOME, JAVA: java, JAVA_OPTS_KC_HEAP: '-Xms64m -Xmx768m',
         // It lives for a minute or two, in which the better of Java's compilers costs more than it gains.
-        JAVA_OPTS_APPEND: '-XX:TieredStopAtLevel=1',
+        // It imports all realms in one transaction, which would end after five minutes.
+        JAVA_OPTS_APPEND: `-XX:TieredStopAtLevel=1 -Dquarkus.transaction-manager.default-transaction-timeout=${START_MS / 1000}`,
         KC_BOOTSTRAP_ADMIN_USERNAME: ADMIN.username, KC_BOOTSTRAP_ADMIN_PASSWORD: ADMIN.password,
       },
     });
@@ -105,8 +110,9 @@ export async function startKeycloak(t, realms, { trusted = [], tls } = {}) {
       const answer = await request(ready).catch(() => undefined);
       if (answer?.status === 200) return;
     }
+    const hasDied = child.exitCode !== null;
     await keycloak.stop();
-    throw new Error(`Keycloak is not ready\n${tail(keycloak.output)}`);
+    throw Object.assign(new Error(`Keycloak is not ready\n${tail(keycloak.output)}`), { hasDied });
   };
 
   keycloak.stop = async () => {
@@ -145,7 +151,14 @@ export async function startKeycloak(t, realms, { trusted = [], tls } = {}) {
   /** The id of a user. */
   keycloak.user = async (realm, name) => (await keycloak.admin(realm, 'GET', `/users?exact=true&username=${name}`))[0].id;
 
-  await keycloak.start();
+  await prepare();
+  await keycloak.start().catch(async (error) => {
+    // A first start writes into the distribution: one that was cut off may have left half of it.
+    if (!error.hasDied || process.env.KEYCLOAK_HOME) throw error;
+    await rm(path, { recursive: true, force: true });
+    await prepare();
+    await keycloak.start();
+  });
   t.after(() => keycloak.stop());
   return keycloak;
 }
