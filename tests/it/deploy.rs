@@ -64,3 +64,20 @@ fn the_configuration_of_the_chart_is_accepted_with_the_environment_that_it_sets(
     let outcome = crate::support::process::Process::spawn(command).outcome();
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
 }
+
+#[test]
+fn the_unit_leaves_its_own_name_to_the_user_that_systemd_makes() {
+    // systemd gives that user the name of the unit, and refuses to start where a group has it.
+    let unit = read("sealgate.service");
+    let groups = unit
+        .lines()
+        .find_map(|line| line.strip_prefix("SupplementaryGroups="));
+    let group = groups.expect("a group");
+    assert_ne!(group, "sealgate");
+    for command in ["groupadd --system ", "install -d -m 0750 -g ", "chgrp "] {
+        assert!(
+            unit.contains(&format!("#   {command}{group} ")),
+            "{command}"
+        );
+    }
+}
