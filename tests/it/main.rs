@@ -21,6 +21,7 @@ mod client;
 mod client_certificate;
 mod client_keys;
 mod client_token;
+mod commands;
 mod compose;
 mod composed_example;
 mod configuration;

@@ -1,7 +1,11 @@
 // The code that the documents give to frontends: that of src/proxy/README.md is run as it stands there, the rest is parsed.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
+import { createPrivateKey } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
@@ -90,4 +94,14 @@ test('every sample of JavaScript and JSON in a document can be parsed', () => {
     assert.doesNotThrow(() => execFileSync(process.execPath, ['--check', '--input-type=module', '-'], { input: code, stdio: 'pipe' }), document);
   }
   for (const { document, code } of blocks('json')) assert.doesNotThrow(() => JSON.parse(code), document);
+});
+
+test('the command for a client key makes one that sealgate reads', async (t) => {
+  const [command] = blocks('sh').map(({ code }) => code.trim()).filter((code) => code.startsWith('openssl genpkey '));
+  const dir = await mkdtemp(join(tmpdir(), 'sealgate-key-'));
+  t.after(() => rm(dir, { recursive: true }));
+  execFileSync('sh', ['-ec', command], { cwd: dir, stdio: 'pipe' });
+  const pem = readFileSync(join(dir, 'client.pem'), 'utf8');
+  assert.match(pem, /^-----BEGIN PRIVATE KEY-----\n/, 'PKCS #8');
+  assert.equal(createPrivateKey(pem).asymmetricKeyDetails.namedCurve, 'prime256v1');
 });
