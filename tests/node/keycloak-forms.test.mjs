@@ -1,10 +1,11 @@
-// Keycloak in its other forms: strict rotation, a key, bound tokens, its FAPI 2.0 profile, token exchange; roles that
+// Keycloak in its other forms: strict rotation, a key, a certificate, bound tokens, its FAPI 2.0 profiles, token exchange; roles that
 // are taken away, new keys, a restart. `keycloak.test.mjs` has the story of the form that it comes in.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
 import { startBoundApi } from './lib/bound-api.mjs';
-import { assertCleanEnd, ROUTES, setScenes, signOut, visit } from './lib/keycloak-scene.mjs';
+import { startCertificateApi } from './lib/certificate-api.mjs';
+import { assertCleanEnd, CLIENT_NAME, ROUTES, setScenes, signOut, visit } from './lib/keycloak-scene.mjs';
 import { jwtPart } from './lib/op.mjs';
 import { awaitTokenEnd } from './lib/person.mjs';
 import { metricsOf, tail, total } from './lib/sealgate.mjs';
@@ -33,6 +34,18 @@ const BOUND = { 'dpop.bound.access.tokens': 'true' };
 /** The algorithms that a profile of FAPI 2.0 asks for. */
 const ES256 = { 'id.token.signed.response.alg': 'ES256', 'access.token.signed.response.alg': 'ES256' };
 
+/** A client that shows a certificate, by whose subject Keycloak knows it; its tokens are bound to it. */
+const withCertificate = () => ({
+  clientAuthenticatorType: 'client-x509',
+  attributes: {
+    'x509.subjectdn': `CN=${CLIENT_NAME}`,
+    'x509.allow.regex.pattern.comparison': 'false',
+    'tls.client.certificate.bound.access.tokens': 'true',
+    'require.pushed.authorization.requests': 'true',
+    ...ES256,
+  },
+});
+
 /** A realm in which one of Keycloak's own profiles holds for every client. */
 const enforcing = (profile) => ({
   clientPolicies: {
@@ -54,6 +67,14 @@ const FORMS = {
     hasKey: true,
     tls: true,
     makeApi: startBoundApi,
+  },
+  certificate: {
+    realm: enforcing('fapi-2-security-profile'),
+    client: withCertificate,
+    oidc: { profile: 'fapi2', client_auth: 'tls_client_auth', dpop: 'never', userinfo: 'always' },
+    hasCertificate: true,
+    tls: true,
+    makeApi: startCertificateApi,
   },
 };
 
@@ -155,6 +176,28 @@ test('Keycloak in its forms', { timeout: 2_400_000 }, async (t) => {
       assert.equal((await call(browser, '/api/buyers/x')).status, 401);
     });
   }
+
+  await step('binds tokens to a certificate', async () => {
+    const { signIn, call, api, browsers, issuer, sealgate } = scenes.certificate;
+    const browser = await signIn('alice');
+    const asked = browsers.at(-1).answers.map(({ url }) => new URL(url)).find(({ pathname }) => pathname.endsWith('/auth'));
+    assert.deepEqual([...asked.searchParams.keys()].sort(), ['client_id', 'request_uri']);
+    assert.equal((await call(browser, '/api/buyers/x')).status, 200, tail(sealgate.output));
+    const { token } = api.last();
+    // Keycloak takes it from who shows the certificate, which sealgate does and this browser does not. Then it answers 500.
+    const bare = await browser.fetch(`${issuer}/protocol/openid-connect/userinfo`, {
+      page: new URL(issuer), headers: { authorization: `Bearer ${token}` },
+    });
+    assert.ok(bare.status >= 400, bare.body);
+    assert.ok(total(await metricsOf(sealgate), 'sealgate_provider_total', { call: 'userinfo', result: 'ok' }) >= 1);
+    api.refused.add(token);
+    assert.equal((await call(browser, '/api/buyers/x')).status, 200, 'the new one is bound as well');
+    assert.notEqual(api.last().token, token);
+    const back = await signOut(browser);
+    const hint = back.hops.map(({ url }) => new URL(url).searchParams.get('id_token_hint')).find(Boolean);
+    assert.equal(jwtPart(hint, 0).alg, 'ES256');
+    assert.equal((await call(browser, '/api/buyers/x')).status, 401);
+  });
 
   for (const name of Object.keys(FORMS)) await step(`a person in Chromium: ${name}`, (t) => visit(t, scenes[name]));
 
