@@ -102,16 +102,16 @@ fn check(
     }
     match time("exp")? {
         None => return broken("exp is missing"),
-        Some(expires) if expires <= earliest => return broken("it has expired"),
+        Some(expires) if expires <= earliest => return Err(Refusal::Time("it has expired")),
         Some(_) => {}
     }
     match time("iat")? {
         None => return broken("iat is missing"),
-        Some(issued) if issued > latest => return broken("iat is in the future"),
+        Some(issued) if issued > latest => return Err(Refusal::Time("iat is in the future")),
         Some(_) => {}
     }
     if time("nbf")?.is_some_and(|begins| begins > latest) {
-        return broken("nbf is in the future");
+        return Err(Refusal::Time("nbf is in the future"));
     }
     if let Some(expected) = expect.nonce {
         let stated = jwt::text(claims, "nonce").unwrap_or_default();

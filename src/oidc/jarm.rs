@@ -55,11 +55,11 @@ fn verify(
     let skew = settings.clock_skew;
     match jwt::time(claims, "exp")? {
         None => return broken("exp is missing"),
-        Some(expires) if expires <= now.minus(skew) => return broken("it has expired"),
+        Some(expires) if expires <= now.minus(skew) => return Err(Refusal::Time("it has expired")),
         Some(_) => {}
     }
     if jwt::time(claims, "nbf")?.is_some_and(|begins| begins > now.plus(skew)) {
-        return broken("nbf is in the future");
+        return Err(Refusal::Time("nbf is in the future"));
     }
     Ok(token.claims)
 }

@@ -37,6 +37,8 @@ pub(super) enum Refusal {
     NotUnderstood(&'static str),
     /// It breaks this rule.
     Rule(&'static str),
+    /// It breaks this rule, if the clock here is right.
+    Time(&'static str),
 }
 
 impl fmt::Display for Refusal {
@@ -47,6 +49,10 @@ impl fmt::Display for Refusal {
             Self::Signature => f.write_str("no key of the provider verifies its signature"),
             Self::NotUnderstood(name) => write!(f, "{name} is not understood"),
             Self::Rule(rule) => f.write_str(rule),
+            Self::Time(rule) => write!(
+                f,
+                "{rule}, by the clock here: see that NTP sets this clock and the provider's"
+            ),
         }
     }
 }

@@ -99,7 +99,9 @@ fn read(
     let skew = settings.clock_skew;
     let issued = match jwt::time(claims, "iat")? {
         None => return broken("iat is missing"),
-        Some(issued) if issued > now.plus(skew) => return broken("iat is in the future"),
+        Some(issued) if issued > now.plus(skew) => {
+            return Err(Refusal::Time("iat is in the future"));
+        }
         Some(issued) => issued,
     };
     let expires_at = match (jwt::time(claims, "exp")?, settings.logout_token_without_exp) {
@@ -108,7 +110,7 @@ fn read(
         (None, WithoutExp::Refuse) => return broken("exp is missing"),
     };
     if expires_at <= now.minus(skew) {
-        return broken("it has expired");
+        return Err(Refusal::Time("it has expired"));
     }
     let event = claims.get("events").and_then(|events| events.get(EVENT));
     if !event.is_some_and(Value::is_object) {

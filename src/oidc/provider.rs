@@ -181,6 +181,11 @@ impl Provider {
         }
     }
 
+    /// How far the provider's clock was from ours in its last answer, if that is more than logins bear.
+    pub(super) fn clock_apart(&self) -> Option<String> {
+        self.drift.too_far(&self.settings)
+    }
+
     /// What the provider lacks or insists on, as far as its metadata is known.
     pub fn gaps(&self) -> Vec<Gap> {
         let known = self.known.load();
@@ -440,7 +445,7 @@ impl Outdated {
         match refusal {
             Refusal::Algorithm => Some(Self::Metadata),
             Refusal::Key | Refusal::Signature => Some(Self::Keys),
-            Refusal::NotUnderstood(_) | Refusal::Rule(_) => None,
+            Refusal::NotUnderstood(_) | Refusal::Rule(_) | Refusal::Time(_) => None,
         }
     }
 

@@ -11,6 +11,7 @@ use http::header::{ACCEPT, LOCATION};
 use openidconnect::PkceCodeChallenge;
 use url::Url;
 
+use super::drift::REMEDY as SET_CLOCKS;
 use super::error_code::known_code;
 use super::{IdpClient, LoginParams, OidcError, Provider};
 use crate::telemetry::metrics::ProviderCall;
@@ -48,6 +49,12 @@ impl Provider {
         if findings.is_empty() {
             findings.extend(self.try_authorization(idp).await?);
         }
+        // The token endpoint has told its time.
+        findings.extend(self.clock_apart().map(|what| Finding {
+            key: "issuer",
+            what,
+            remedy: Some(SET_CLOCKS),
+        }));
         findings.extend(self.compare(idp, claims).await?);
         let gaps = self.gaps().into_iter();
         findings.extend(gaps.map(|gap| Finding::note("issuer", gap.to_string())));

@@ -283,6 +283,52 @@ fn a_provider_that_is_not_one_is_named_with_the_cause() {
 }
 
 #[test]
+fn a_clock_far_from_the_providers_is_named_with_what_sets_it() {
+    // Ten years ago. It knows every client, and issued none of the codes that it is sent.
+    const DATE: &str = "Sun, 06 Nov 2016 08:49:37 GMT";
+    let provider = RawUpstream::start(|mut talk| {
+        if let Some(head) = talk.head() {
+            let lines = head.to_ascii_lowercase();
+            let mut lines = lines.lines();
+            let own = lines
+                .find_map(|line| line.strip_prefix("host: "))
+                .unwrap_or_default();
+            let path = head.split([' ', '?']).nth(1).unwrap_or_default();
+            let (status, body) = match path {
+                "/.well-known/openid-configuration" => (
+                    "200 OK",
+                    format!(
+                        r#"{{"issuer": "http://{own}", "authorization_endpoint": "http://{own}/login",
+                        "token_endpoint": "http://{own}/token", "jwks_uri": "http://{own}/keys",
+                        "id_token_signing_alg_values_supported": ["ES256"]}}"#
+                    ),
+                ),
+                // RFC 7517 §A.1
+                "/keys" => (
+                    "200 OK",
+                    r#"{"keys": [{"kty": "EC", "crv": "P-256", "kid": "1",
+                        "x": "MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4",
+                        "y": "4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}"#
+                        .to_owned(),
+                ),
+                "/token" => (
+                    "400 Bad Request",
+                    r#"{"error": "invalid_grant"}"#.to_owned(),
+                ),
+                _ => ("200 OK", String::new()),
+            };
+            let length = body.len();
+            talk.say(&format!(
+                "HTTP/1.1 {status}\r\ndate: {DATE}\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+            ));
+        }
+    });
+    let site = Site::with_issuer(&format!("http://{}", provider.addr));
+    let words = ["s apart (the provider's is behind)", "clock_skew", "NTP"];
+    fails_online(&site, "frontend.shop.oidc.issuer", &words);
+}
+
+#[test]
 fn a_store_that_does_not_answer_is_named() {
     let (_held, nobody) = deaf_address();
     let site = Site::with(ORIGIN, "", "[coordination]\nurl = { env = \"STORE\" }\n");

@@ -344,6 +344,25 @@ fn a_clock_far_from_the_providers_is_said_in_the_log() {
     bff.signed_in();
     bff.signed_in();
     let issuer = format!("{:?}: its clock and the one here are", bff.idp.issuer());
-    let said = logs::search(begun, |lines| lines.matches(&issuer).count());
+    let said = logs::search(begun, |lines| {
+        assert!(lines.contains(&issuer) && lines.contains("NTP"));
+        lines.matches(&issuer).count()
+    });
     assert_eq!(said, 1, "once an hour");
+}
+
+#[test]
+fn a_login_that_fails_by_the_clock_says_what_sets_it() {
+    let begun = logs::install();
+    let bff = TestBff::spawn();
+    let late = json!(NOON + 3600);
+    bff.idp.faults().inject(1, IdTokenFault::Claim("iat", late));
+    let page = bff.log_in(&mut bff.browser(), "/bff/login");
+    let said = "iat is in the future, by the clock here: see that NTP";
+    let id = page.response.header("x-request-id").expect("an id");
+    logs::search(begun, |lines| {
+        let mut lines = lines.lines();
+        let line = lines.find(|line| line.contains(id) && line.contains(said));
+        assert!(line.is_some(), "one line says why");
+    });
 }

@@ -198,6 +198,9 @@ fn a_token_that_breaks_a_rule_wants_no_newer_keys() {
     ] {
         let mut claims = sound();
         claims[name] = value;
-        assert!(matches!(verify(&claims), Err(Refusal::Rule(_))), "{name}");
+        assert!(
+            matches!(verify(&claims), Err(Refusal::Rule(_) | Refusal::Time(_))),
+            "{name}"
+        );
     }
 }
