@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::native::NATIVE;
+use crate::support::native::{NATIVE, form};
 use crate::support::{Browser, Initiator, Request, Response, TestBff};
 
 fn limited(more: &str) -> TestBff {
@@ -172,4 +172,31 @@ fn an_apps_token_calls_count_as_its_logins_do() {
     assert_eq!(app.call("GET", "/api/echo", &tokens.access).status, 200);
     bff.clock.advance(Duration::from_secs(100));
     assert_eq!(app.refresh(&tokens.refresh).status, 200);
+}
+
+#[test]
+fn an_app_that_signs_out_again_and_again_costs_the_provider_few_calls() {
+    let bff = TestBff::with(|setup| {
+        setup.frontend = "login_rate_limit = { per_second = 0.01, burst = 5 }".to_owned();
+        setup.tables = NATIVE.to_owned();
+    });
+    let mut app = bff.app();
+    // A login takes four of the five.
+    let tokens = app.sign_in(&bff);
+    let body = form(&[("token", &tokens.refresh)]);
+    assert_eq!(app.post("revoke", &body).status, 200);
+    let at_provider = bff.revoked().len();
+    assert!(at_provider > 0);
+    let refused = app.post("revoke", &body);
+    assert_eq!(refused.status, 429);
+    assert!(refused.header("retry-after").is_some());
+    assert_eq!(
+        bff.revoked().len(),
+        at_provider,
+        "the provider hears nothing of it"
+    );
+    let failed = "sealgate_logins_total{frontend=\"shop\",result=\"failed\",reason=\"rate\"}";
+    assert_eq!(bff.metric(failed), 0, "it was no login");
+    bff.clock.advance(Duration::from_secs(100));
+    assert_eq!(app.post("revoke", &body).status, 200);
 }
