@@ -495,6 +495,8 @@ fn a_collector_that_fails_delays_no_request_and_no_end() {
     let failing = Collector::answering("HTTP/1.1 500 X\r\ncontent-length: 0\r\n\r\n");
     let busy =
         Collector::answering("HTTP/1.1 503 X\r\nretry-after: 60\r\ncontent-length: 0\r\n\r\n");
+    let limited =
+        Collector::answering("HTTP/1.1 429 X\r\nretry-after: 60\r\ncontent-length: 0\r\n\r\n");
     let endless = Collector::answering("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhell");
     let nonsense = Collector::answering("220 mail.example ESMTP\r\n\r\n");
     let nobody = "http://127.0.0.1:1".to_owned();
@@ -502,6 +504,7 @@ fn a_collector_that_fails_delays_no_request_and_no_end() {
         ("silent", silent.url()),
         ("500", failing.url()),
         ("503", busy.url()),
+        ("429", limited.url()),
         ("endless", endless.url()),
         ("nonsense", nonsense.url()),
         ("nobody", nobody),
@@ -530,6 +533,37 @@ fn a_collector_that_fails_delays_no_request_and_no_end() {
         assert_eq!(lost, 100, "{what}: each span is counted:\n{log}");
         assert!(!log.contains("canary-of"), "{what}: {log}");
     }
+}
+
+#[test]
+fn spans_that_a_collector_takes_and_rejects_are_told() {
+    // `partial_success`: `rejected_spans` is 1, `error_message` is "canary".
+    const PARTIAL: &str =
+        "HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\n\x0a\x0a\x08\x01\x12\x06canary";
+    let collector = Collector::answering(PARTIAL);
+    let scene = Scene::new();
+    let mut server = scene.site.serve_as(|command| {
+        collector.collect(command);
+        command
+            .env("OTEL_BSP_SCHEDULE_DELAY", "3600000")
+            .env("RUST_LOG", "info");
+    });
+    assert_eq!(get("/raw").send(server.addr).status, 200);
+    server.process.signal("TERM");
+    let log = server.process.outcome().stderr;
+    assert_eq!(collector.spans().len(), 2, "in one batch:\n{log}");
+    let lines: Vec<_> = log
+        .lines()
+        .filter(|line| line.contains("spans were not exported"))
+        .collect();
+    let [line] = lines[..] else {
+        panic!("one line:\n{log}");
+    };
+    assert!(
+        line.contains(" lost=1") && line.contains("rejected"),
+        "{line}"
+    );
+    assert!(!log.contains("canary"), "it may quote a span:\n{log}");
 }
 
 #[test]

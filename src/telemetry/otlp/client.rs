@@ -3,7 +3,7 @@
 //! # Invariants
 //! - Nothing here runs on a worker's thread.
 //! - A call ends within the time limit, body included. The client follows no redirect.
-//! - What goes wrong is noted without the request's headers and without the answer's body.
+//! - What goes wrong is noted without the request's headers. A collector's own words are for the level `debug` only.
 
 use std::error::Error;
 use std::fmt;
@@ -23,14 +23,20 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use opentelemetry_http::{HttpClient, HttpError};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
+use prost::Message as _;
 use tokio::runtime::Runtime;
 
+use super::export::Outgoing;
 use super::losses::Losses;
 use super::settings::Settings;
 use crate::tls;
 
 /// Longest answer, in bytes. A collector answers with a few.
 const BODY_LIMIT: usize = 64 << 10;
+
+/// The most characters of a collector's words that the log gets.
+const LONGEST_WORDS: usize = 200;
 
 type Hyper = hyper_util::client::legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
@@ -39,6 +45,7 @@ pub(super) struct Client {
     limit: Duration,
     gzip: bool,
     collector: String,
+    outgoing: Outgoing,
     losses: Arc<Losses>,
     /// Made for the first batch, on the thread that sends it.
     made: Mutex<Option<(Runtime, Hyper)>>,
@@ -51,11 +58,12 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    pub(super) fn new(settings: &Settings, losses: Arc<Losses>) -> Self {
+    pub(super) fn new(settings: &Settings, outgoing: Outgoing, losses: Arc<Losses>) -> Self {
         Self {
             limit: settings.timeout,
             gzip: settings.gzip,
             collector: settings.collector(),
+            outgoing,
             losses,
             made: Mutex::default(),
         }
@@ -63,6 +71,7 @@ impl Client {
 
     /// Sends one batch, and waits for the answer.
     fn send(&self, mut request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        *request.body_mut() = self.outgoing.body();
         if self.gzip {
             compress(&mut request)?;
         }
@@ -85,6 +94,30 @@ impl Client {
     }
 }
 
+impl Client {
+    /// What the collector did not keep of a batch that it took (OTLP, "Partial Success").
+    fn read(&self, body: &[u8]) {
+        // What cannot be read says nothing of a loss.
+        let answer = ExportTraceServiceResponse::decode(body).unwrap_or_default();
+        let Some(partial) = answer.partial_success else {
+            return;
+        };
+        let collector = &self.collector;
+        if let Ok(spans @ 1..) = usize::try_from(partial.rejected_spans) {
+            self.losses.reject(spans);
+            let cause = format!(
+                "the collector {collector} took batches and rejected spans in them; its own log says why"
+            );
+            self.losses.because(cause);
+        }
+        // The words may quote a span.
+        let words: String = partial.error_message.chars().take(LONGEST_WORDS).collect();
+        if !words.is_empty() {
+            log::debug!(collector = collector; "the collector says of a batch: {words}");
+        }
+    }
+}
+
 impl HttpClient for Client {
     fn send_bytes<'c, 'f>(
         &'c self,
@@ -98,7 +131,7 @@ impl HttpClient for Client {
             let answer = self.send(request);
             let collector = &self.collector;
             match &answer {
-                Ok(answer) if answer.status().is_success() => {}
+                Ok(answer) if answer.status().is_success() => self.read(answer.body()),
                 Ok(answer) => {
                     let status = answer.status().as_u16();
                     let cause = format!("the collector {collector} answered {status}");

@@ -26,6 +26,8 @@ pub(super) struct Losses {
     /// Of these, those that the collector has, and those that it did not take.
     arrived: AtomicU64,
     failed: AtomicU64,
+    /// Of the batch that is on its way: spans that the collector has said it does not keep.
+    rejected: AtomicU64,
     /// Spans that found no room.
     refused: AtomicU64,
     /// Lost spans that a line has told of.
@@ -45,6 +47,7 @@ impl Losses {
             left: AtomicU64::new(0),
             arrived: AtomicU64::new(0),
             failed: AtomicU64::new(0),
+            rejected: AtomicU64::new(0),
             refused: AtomicU64::new(0),
             told: AtomicU64::new(0),
             cause: Mutex::default(),
@@ -69,14 +72,22 @@ impl Losses {
         self.left.fetch_add(count(spans), Relaxed);
     }
 
+    /// The collector takes the batch that is on its way, but for so many spans.
+    pub(super) fn reject(&self, spans: usize) {
+        self.rejected.store(count(spans), Relaxed);
+    }
+
     /// So many spans are on their way no longer.
     pub(super) fn sent(&self, spans: usize, have_arrived: bool) {
-        let counter = if have_arrived {
-            &self.arrived
+        let spans = count(spans);
+        let rejected = self.rejected.swap(0, Relaxed);
+        let failed = if have_arrived {
+            rejected.min(spans)
         } else {
-            &self.failed
+            spans
         };
-        counter.fetch_add(count(spans), Relaxed);
+        self.failed.fetch_add(failed, Relaxed);
+        self.arrived.fetch_add(spans - failed, Relaxed);
     }
 
     /// Notes what is wrong with the collector.
@@ -151,5 +162,24 @@ mod tests {
         assert_eq!(told(), 5, "one still waits");
         losses.conclude();
         assert_eq!(told(), 5, "each is told once");
+    }
+
+    #[test]
+    fn what_a_collector_rejects_of_a_batch_is_lost() {
+        let losses = Losses::new(9, Clock::fixed(UnixTime::from_secs(100)));
+        for (rejects, expect) in [(2, 2), (0, 2), (7, 5)] {
+            for _ in 0..3 {
+                assert!(losses.enters());
+            }
+            losses.leave(3);
+            losses.reject(rejects);
+            losses.sent(3, true);
+            assert_eq!(
+                losses.failed.load(Relaxed),
+                expect,
+                "never more than were sent"
+            );
+        }
+        assert_eq!(losses.arrived.load(Relaxed), 4);
     }
 }

@@ -1,7 +1,7 @@
-//! Traces over OTLP: the OpenTelemetry SDK samples, batches and encodes; this module decides when there is any of it.
+//! Traces over OTLP: the OpenTelemetry SDK samples, batches and repeats what failed; this module decides when there is any of it.
 //!
 //! - `settings`: what the environment says · `losses`: spans that could not be exported, and who is told
-//! - `export`: what stands around the SDK's queue and exporter · `client`: HTTP
+//! - `export`: what stands around the SDK's queue and exporter · `encode`: a batch as it is sent · `client`: HTTP
 //!
 //! # Invariants
 //! - Without a collector in the environment no thread, no connection and no span is made.
@@ -16,6 +16,7 @@
 //! OpenTelemetry: "Environment Variable Specification", "OpenTelemetry Protocol Exporter".
 
 mod client;
+mod encode;
 mod export;
 mod losses;
 mod settings;
@@ -37,7 +38,7 @@ use opentelemetry_sdk::trace::{
 };
 
 use self::client::Client;
-use self::export::{Bounded, Reporting};
+use self::export::{Bounded, Outgoing, Reporting};
 use self::losses::Losses;
 use self::settings::Settings;
 use super::TraceContext;
@@ -110,7 +111,8 @@ impl Recorder {
 
     fn start(settings: Settings) -> Result<Self, BadEnvironment> {
         let losses = Arc::new(Losses::new(settings.queue, Clock::system()));
-        let client = Client::new(&settings, Arc::clone(&losses));
+        let outgoing = Outgoing::default();
+        let client = Client::new(&settings, outgoing.clone(), Arc::clone(&losses));
         let exporter = opentelemetry_otlp::SpanExporter::builder()
             .with_http()
             .with_http_client(client)
@@ -122,7 +124,7 @@ impl Recorder {
                 let text = "the variables of OTEL_EXPORTER_OTLP do not fit each other\n    → compare them with the specification of the OTLP exporter";
                 BadEnvironment(text.to_owned())
             })?;
-        let exporter = Reporting::new(exporter, Arc::clone(&losses));
+        let exporter = Reporting::new(exporter, outgoing, Arc::clone(&losses));
         let queue = BatchConfigBuilder::default()
             .with_max_queue_size(settings.queue)
             .build();
