@@ -8,7 +8,7 @@ import { versionOf } from '../lib/machine.mjs';
 
 // One worker, as everybody here. An idle timeout as long as the session, because wrk never takes the cookie that says
 // when the session was last seen: by default that cookie would come with every answer once the first was three minutes old.
-const configuration = ({ dir, origin, port, adminPort, upstream, op, keys, tls, streams, isBound, apps, bodyLimit = '1MiB' }) => `
+const configuration = ({ dir, origin, port, adminPort, upstream, op, keys, tls, streams, isBound, isOnDevice, apps, bodyLimit = '1MiB' }) => `
 [server]
 bind           = "127.0.0.1:${port}"
 admin_bind     = "127.0.0.1:${adminPort}"
@@ -36,6 +36,7 @@ ${isBound ? 'dpop = "always"' : ''}
 
 [frontend.shop.session]
 idle_timeout = "8h"
+${isOnDevice ? 'device_binding = "preferred"' : ''}
 
 [frontend.shop.route.api]
 path       = "/api"
@@ -75,22 +76,24 @@ token     = "user"
 websocket = true
 ` : ''}`;
 
+const pick = ({ isBound, isOnDevice, apps }) => ({ isBound, isOnDevice, apps });
+
 const sealgate = (id, name, more) => ({
   id,
   name,
   version: () => `sealgate ${versionOf(binary(), '--version')}`,
-  /** `keys`: a key ring that is there already, another process's for instance. */
-  async start({ processes, core, dir, op, under = [], keys, ...options }) {
+  /** `keys`: a key ring that is there already, another process's for instance; `env`: variables, of traces for instance. */
+  async start({ processes, core, dir, op, under = [], keys, env, ...options }) {
     const [adminPort] = await freePorts(1);
     const config = join(dir, 'sealgate.toml');
     await writeFile(join(dir, 'client-secret'), op.clientSecret, { mode: 0o600 });
     await mkdir(join(dir, 'assets'));
     await writeFile(join(dir, 'assets', 'index.html'), '<!doctype html><title>Shop</title>');
     const ring = keys ?? join(dir, 'keys');
-    await writeFile(config, configuration({ dir, op, adminPort, keys: ring, isBound: more.isBound, apps: more.apps, ...options }));
+    await writeFile(config, configuration({ dir, op, adminPort, keys: ring, ...pick(more), ...options }));
     if (!keys) await processes.run(binary(), ['--rotate-keys', '--keys', ring], { core });
     const [program, ...args] = [...under, binary(), '-c', config];
-    const started = processes.start(program, args, { core, cwd: dir });
+    const started = processes.start(program, args, { core, cwd: dir, env });
     const ready = async () => (await request(`http://127.0.0.1:${adminPort}/readyz`)).status === 200;
     return Object.assign(started, { ready });
   },
@@ -105,6 +108,8 @@ export const sealgateKeycloak = sealgate('keycloak', 'sealgate, Keycloak-like to
 export const sealgateEntra = sealgate('entra', 'sealgate, Entra-like tokens', { ...signsIn, tokens: 'entra' });
 /** With tokens that are bound to a key (DPoP): a signature for each request. */
 export const sealgateBound = (tokens) => sealgate('bound', 'sealgate, session with DPoP', { ...signsIn, tokens, isBound: true });
+/** With sessions that can be bound to a device: each request of such a one brings a second sealed cookie (`lib/device.mjs` binds). */
+export const sealgateDevice = (tokens) => sealgate('device', 'sealgate, a session bound to a device', { ...signsIn, tokens, isOnDevice: true });
 /** With apps that have no cookies. */
 export const sealgateApp = sealgate('app', 'sealgate, an app', { ...signsIn, apps: 'http://127.0.0.1/cb' });
 /** By the tokens they have. */

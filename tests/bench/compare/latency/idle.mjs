@@ -1,5 +1,6 @@
-// What it takes to keep connections that do nothing: each has had one answer, and waits.
+// What it takes to keep connections that do nothing: each has had one answer and waits, or is an event stream between two events.
 import { once } from 'node:events';
+import { createServer } from 'node:http';
 import { connect as connectTcp } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -19,6 +20,9 @@ const OTHER_DESCRIPTORS = 500;
 /** With less than a sixteenth of its connections free, nginx closes those that are idle. */
 const NGINX_SPARE = 1.25;
 const KIB_PER_MIB = 1024;
+/** Fewer than a worker of sealgate has connections to one upstream by default (1,024). */
+const STREAMS = 500;
+const EVENT = 'data: 1\n\n';
 const [{ file, bytes }] = ANSWERS;
 
 export async function idle(scene) {
@@ -41,10 +45,30 @@ export async function idle(scene) {
     }
     console.error(`idle over ${over}: ${count} done`);
   }
+  const cell = new Cell({ part: 'idle', over: 'HTTP', what: `${STREAMS} event streams` });
+  cells.push(cell);
+  const streams = await quietStreams(scene.ends);
+  for (const contestant of [bareNginx, sealgateSession]) {
+    const more = { streams, connections: STREAMS * 4 };
+    const lane = await openLane(contestant, { ...scene, more, place: `streams-${contestant.id}` });
+    cell.add(lane, await keep(lane, STREAMS, { path: '/streams/quiet', isWhole: (body) => body.includes(EVENT) }));
+    await lane.stop();
+  }
   return { cells, remarks };
 }
 
-async function keep(lane, count) {
+/** An API whose streams have one event each, and never end. */
+async function quietStreams(ends) {
+  const server = createServer((_, response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    response.write(EVENT);
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  ends.push(() => { server.close(); server.closeAllConnections(); });
+  return { url: `http://127.0.0.1:${server.address().port}` };
+}
+
+async function keep(lane, count, asked) {
   const before = lane.rss();
   const sockets = [];
   let ended = 0;
@@ -52,7 +76,7 @@ async function keep(lane, count) {
     while (sockets.length < count) {
       const socket = dial(lane).on('close', () => { ended += 1; });
       sockets.push(socket);
-      await answered(socket, lane);
+      await answered(socket, lane, asked);
     }
   };
   try {
@@ -70,21 +94,22 @@ const dial = ({ port, tls }) => (tls
   ? connectTls({ host: '127.0.0.1', port, servername: 'localhost', ca: tls.pem })
   : connectTcp({ host: '127.0.0.1', port }));
 
-/** One request, and its whole answer. */
-async function answered(socket, { host, path, cookie, tls }) {
+/** One request, and its whole answer, or as much as there is of a stream. */
+async function answered(socket, { host, path: below, cookie, tls }, asked) {
+  const { path, isWhole } = asked ?? { path: `${below}/${file}`, isWhole: (body) => body.length >= bytes };
   await once(socket, tls ? 'secureConnect' : 'connect');
   const answer = new Promise((resolve, reject) => {
     let text = '';
     socket.setEncoding('latin1').on('data', (more) => {
       text += more;
       const head = text.indexOf('\r\n\r\n');
-      if (head < 0 || text.length < head + 4 + bytes) return;
+      if (head < 0 || !isWhole(text.slice(head + 4))) return;
       if (text.startsWith('HTTP/1.1 200 ')) resolve();
       else reject(new Error(`answers ${text.split('\r\n')[0]}`));
     }).on('error', reject).on('close', () => reject(new Error(`closed after ${JSON.stringify(text.slice(0, 100))}`)));
   });
   socket.write([
-    `GET ${path}/${file} HTTP/1.1`, `Host: ${host}`, 'X-CSRF: 1', ...(cookie ? [`Cookie: ${cookie}`] : []), '', '',
+    `GET ${path} HTTP/1.1`, `Host: ${host}`, 'X-CSRF: 1', ...(cookie ? [`Cookie: ${cookie}`] : []), '', '',
   ].join('\r\n'));
   await answer;
 }
