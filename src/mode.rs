@@ -74,12 +74,9 @@ impl From<io::Error> for Failure {
 /// Serves until a signal ends it.
 pub(crate) fn serve(files: Vec<PathBuf>) -> Result<(), Failure> {
     let clock = Clock::system();
-    let names: Vec<_> = files
-        .iter()
-        .map(|file| file.display().to_string())
-        .collect();
-    let names = names.join(", ");
     let sources = Sources::of_process(files);
+    let files = sources.files.iter().map(|file| file.display().to_string());
+    let names = files.collect::<Vec<_>>().join(", ");
     let config = sources.clone().read()?.resolve(&clock)?;
     begin(&config, None);
     log::info!(version = env!("CARGO_PKG_VERSION"), configuration = names; "sealgate");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::process::{Server, eventually};
+use crate::support::process::{Process, Server, eventually};
 use crate::support::upstream::RawUpstream;
 use crate::support::{Browser, ORIGIN, Request, Site};
 
@@ -346,6 +346,17 @@ fn without_access_log_there_is_no_such_line() {
     let server = site.serve();
     let _ = site.signed_in(&server);
     assert!(!server.process.stderr.text().contains("sealgate::access"));
+}
+
+#[test]
+fn a_start_names_the_files_that_the_environment_names() {
+    let site = Site::new();
+    let mut command = site.place.sealgate(&[]);
+    command
+        .env("SEALGATE_CONFIG", "sealgate.toml")
+        .env("RUST_LOG", "info");
+    let server = Process::spawn(command).serving();
+    server.process.wait_for_log("configuration=sealgate.toml");
 }
 
 #[test]
