@@ -144,11 +144,16 @@ fn revocations(ctx: &Ctx<'_>, token: LogoutToken) -> Vec<Revocation> {
     // Sessions that began in this second end, too.
     let not_before = ctx.now.plus(Duration::from_secs(1));
     match (token.sid, token.subject) {
-        (Some(sid), None) => vec![Revocation::ProviderSession { issuer, sid }],
+        (Some(sid), None) => vec![Revocation::ProviderSession {
+            issuer,
+            sid,
+            not_before,
+        }],
         (Some(sid), Some(subject)) => vec![
             Revocation::ProviderSession {
                 issuer: issuer.clone(),
                 sid,
+                not_before,
             },
             Revocation::WithoutSid {
                 issuer,

@@ -35,12 +35,15 @@ const FIRST_SWEEP: usize = 1024;
 pub enum Revocation {
     /// One of our sessions.
     Session(SessionId),
-    /// All sessions that came from one session at an identity provider.
+    /// All sessions that came from one session at an identity provider and began before a point in time. A provider can end
+    /// the session at one client, go on with its own, and sign the user in at that client again with the same `sid`.
     ProviderSession {
         /// The issuer.
         issuer: String,
         /// Its `sid`.
         sid: String,
+        /// Sessions that began earlier are over.
+        not_before: UnixTime,
     },
     /// The sessions of a user that began before a point in time and have no `sid` of the provider. Any of them may be the
     /// session that a logout token means by its `sid`.
@@ -76,7 +79,9 @@ impl Revocation {
         match self {
             Self::Session(id) => RevocationKey::session(id),
             Self::Unbound { session, .. } => RevocationKey::unbound(session),
-            Self::ProviderSession { issuer, sid } => RevocationKey::provider_session(issuer, sid),
+            Self::ProviderSession { issuer, sid, .. } => {
+                RevocationKey::provider_session(issuer, sid)
+            }
             Self::WithoutSid {
                 issuer, subject, ..
             } => RevocationKey::without_sid(issuer, subject),
@@ -89,9 +94,11 @@ impl Revocation {
     /// It ends only sessions that began before this time.
     pub(crate) const fn not_before(&self) -> UnixTime {
         match self {
-            Self::Subject { not_before, .. } | Self::WithoutSid { not_before, .. } => *not_before,
+            Self::Subject { not_before, .. }
+            | Self::WithoutSid { not_before, .. }
+            | Self::ProviderSession { not_before, .. } => *not_before,
             Self::Unbound { bound_at, .. } => *bound_at,
-            Self::Session(_) | Self::ProviderSession { .. } => UnixTime::from_secs(u64::MAX),
+            Self::Session(_) => UnixTime::from_secs(u64::MAX),
         }
     }
 }
@@ -301,6 +308,7 @@ mod tests {
             Revocation::ProviderSession {
                 issuer: session.issuer.clone(),
                 sid: session.idp_sid.clone().unwrap(),
+                not_before: session.started_at.plus(Duration::from_secs(1)),
             },
             Revocation::Subject {
                 issuer: session.issuer.clone(),
@@ -382,16 +390,26 @@ mod tests {
     fn a_user_who_signs_in_again_is_not_held_to_an_older_end() {
         // F6: in whichever order the facts come
         let session = samples::session(NOW);
-        let subject = |not_before| Revocation::Subject {
-            issuer: session.issuer.clone(),
-            subject: session.subject.clone(),
+        let (issuer, subject) = (session.issuer.clone(), session.subject.clone());
+        let sid = session.idp_sid.clone().unwrap();
+        let of_subject = |not_before| Revocation::Subject {
+            issuer: issuer.clone(),
+            subject: subject.clone(),
             not_before,
         };
-        let table = Revocations::default();
-        for at in [NOW, NOW.minus(Duration::from_secs(9))] {
-            table.revoke(&subject(at), LATER, NOW);
-            assert!(!table.is_revoked(&session), "it began then, not earlier");
-            assert!(table.is_revoked(&samples::session(NOW.minus(Duration::from_secs(1)))));
+        let of_sid = |not_before| Revocation::ProviderSession {
+            issuer: issuer.clone(),
+            sid: sid.clone(),
+            not_before,
+        };
+        let kinds: [&dyn Fn(UnixTime) -> Revocation; 2] = [&of_subject, &of_sid];
+        for kind in kinds {
+            let table = Revocations::default();
+            for at in [NOW, NOW.minus(Duration::from_secs(9))] {
+                table.revoke(&kind(at), LATER, NOW);
+                assert!(!table.is_revoked(&session), "it began then, not earlier");
+                assert!(table.is_revoked(&samples::session(NOW.minus(Duration::from_secs(1)))));
+            }
         }
     }
 

@@ -209,6 +209,44 @@ fn a_back_channel_logout_reaches_every_replica_and_counts_once() {
 }
 
 #[test]
+fn a_provider_whose_session_goes_on_may_begin_another_one_here() {
+    // B66: Duende's RemoveSessions ends the session at a client and tells it so. The provider's own session can go on, and
+    // its next ID token has the same sid.
+    let Some(fleet) = Fleet::start("open") else {
+        return;
+    };
+    let bff = &fleet.bff;
+    let mut browser = bff.signed_in();
+    let sid = |browser: &mut Browser| {
+        let session = browser.fetch("GET", "/bff/session").json();
+        session["claims"]["sid"].as_str().unwrap().to_owned()
+    };
+    let (ended, first) = (cookies(&browser), sid(&mut browser));
+    let now = bff.clock.now().as_secs();
+    let event = "http://schemas.openid.net/event/backchannel-logout";
+    let token = bff.idp.sign(json!({
+        "aud": "shop", "sid": first, "jti": "j-1", "iat": now, "exp": now + 120, "events": {event: {}},
+    }));
+    let told = Request::new("POST", "/bff/backchannel")
+        .header("host", "shop.test")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(format!("logout_token={}", token.unwrap()))
+        .send(fleet.other.addr);
+    assert_eq!(told.status, 200);
+    for (replica, _) in fleet.replicas() {
+        eventually_refused(replica, &ended);
+    }
+    bff.clock.advance(Duration::from_secs(2));
+    let visit = bff.log_in(&mut browser, "/bff/login?returnUrl=/welcome");
+    assert_eq!(visit.url.path(), "/welcome", "{}", visit.response.text());
+    assert_eq!(sid(&mut browser), first, "it is the provider's old session");
+    for (replica, _) in fleet.replicas() {
+        assert_eq!(ask(replica, &cookies(&browser)).status, 200);
+        assert_eq!(ask(replica, &ended).problem(), "login-required");
+    }
+}
+
+#[test]
 fn the_store_holds_nothing_that_could_be_read() {
     // F14
     let Some(fleet) = Fleet::start("open") else {
