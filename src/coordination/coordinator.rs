@@ -13,7 +13,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
@@ -29,6 +29,9 @@ use crate::telemetry::coordination::CoordinationMetrics;
 
 /// After this long without an answer from the store, this replica no longer knows which sessions were ended.
 const STALE: Duration = Duration::from_secs(4);
+
+/// How long the first reading of the feed may keep a replica from being ready.
+const FIRST_READING: Duration = Duration::from_secs(10);
 
 /// The most revocations that wait for the store to come back.
 const MAX_QUEUED: usize = 10_000;
@@ -51,6 +54,8 @@ pub struct Coordinator {
     began_at: Instant,
     /// Milliseconds from `began_at` until the feed was last known to be complete; 0 for never.
     heard: AtomicU64,
+    /// Whether reading the feed has failed since the start.
+    has_failed: AtomicBool,
     /// Whether that was too long ago. Streams wait for it.
     is_stale: watch::Sender<bool>,
     pub(super) queue: Mutex<VecDeque<Fact>>,
@@ -74,6 +79,7 @@ impl Coordinator {
             longest_session: AtomicU64::new(longest_session.as_secs()),
             began_at: Instant::now(),
             heard: AtomicU64::new(0),
+            has_failed: AtomicBool::new(false),
             is_stale: watch::Sender::new(settings.on_failure == OnFailure::Closed),
             queue: Mutex::default(),
             queued: Notify::new(),
@@ -166,6 +172,18 @@ impl Coordinator {
             let heard = Duration::from_millis(heard);
             self.began_at.elapsed().saturating_sub(heard)
         })
+    }
+
+    /// Whether the feed was not read yet, and that did not fail yet either. A replica is not ready before: it would serve
+    /// sessions that were ended, or refuse all of them. A slow store cannot prolong that for ever.
+    pub fn is_starting(&self) -> bool {
+        self.feed_age().is_none()
+            && !self.has_failed.load(Ordering::Acquire)
+            && self.began_at.elapsed() < FIRST_READING
+    }
+
+    pub(super) fn note_failed(&self) {
+        self.has_failed.store(true, Ordering::Release);
     }
 
     pub(super) fn note_heard(&self) {

@@ -175,6 +175,7 @@ impl Coordinator {
         loop {
             let read = self.read(&mut place, keys, clock, revocations);
             let Err(error) = read.await;
+            self.note_failed();
             // It is tried again and again, and not each failure is worth a line.
             if error != last {
                 log::warn!("the revocations of other replicas do not arrive: {error}");
@@ -194,12 +195,15 @@ impl Coordinator {
         let stream = self.stream();
         let mut connection = self.store.connect(LIMITS).await?;
         place.resume(&stream, &mut connection).await?;
+        // The first read must not wait for news: without any, it says that the feed is complete.
+        let mut is_complete = false;
         loop {
             let mut command = redis::cmd("XREAD");
             command.arg("COUNT").arg(PAGE);
             // New keys are tried at once on the entries that could not be opened.
             let has_new_keys = !Arc::ptr_eq(&place.ring, &keys.current());
-            let block = if has_new_keys { GLANCE } else { BLOCK };
+            let is_waiting = is_complete && !has_new_keys;
+            let block = if is_waiting { BLOCK } else { GLANCE };
             command.arg("BLOCK").arg(block.as_millis().to_string());
             command.arg("STREAMS").arg(&stream).arg(&place.cursor);
             let reply = ask(&mut connection, &command).await?;
@@ -224,6 +228,7 @@ impl Coordinator {
                 place.cursor = entry.id;
             }
             if is_last {
+                is_complete = true;
                 self.note_heard();
             }
             if place.unopened.wants_keys(clock.monotonic()) {

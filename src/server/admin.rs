@@ -99,6 +99,9 @@ fn ready(bff: &Bff) -> HttpResponse {
     if bff.draining.has_begun() {
         return HttpResponse::ServiceUnavailable().body(format!("draining\n{text}"));
     }
+    if bff.coordinator.as_ref().is_some_and(|c| c.is_starting()) {
+        return HttpResponse::ServiceUnavailable().body(format!("starting\n{text}"));
+    }
     HttpResponse::Ok().body(format!("ready\n{text}"))
 }
 

@@ -247,6 +247,23 @@ fn a_provider_whose_session_goes_on_may_begin_another_one_here() {
 }
 
 #[test]
+fn a_replica_that_is_ready_knows_what_was_ended() {
+    // G14
+    let Some(store) = Store::start() else {
+        return;
+    };
+    let section = "[coordination]\nurl = { file = \"store.url\" }\non_failure = \"closed\"";
+    let site = Site::with(crate::support::ORIGIN, "", section);
+    site.place.write("store.url", &store.url());
+    let server = site.serve();
+    let mut browser = site.browser(&server);
+    browser.log_in("/bff/login");
+    // The feed of a new store is empty. To wait for its first entry would refuse every session meanwhile.
+    assert_eq!(browser.fetch("GET", "/api/x").status, 200);
+    assert!(server.admin("/readyz").text().contains("complete"));
+}
+
+#[test]
 fn the_store_holds_nothing_that_could_be_read() {
     // F14
     let Some(fleet) = Fleet::start("open") else {
