@@ -132,14 +132,29 @@ impl Provider {
             ))));
         }
         let location = answer.headers().get(LOCATION);
-        let location = location.and_then(|value| Url::parse(value.to_str().ok()?).ok());
+        let location = location.and_then(|value| request.url.join(value.to_str().ok()?).ok());
+        let is_ours = |url: &Url| url.as_str().starts_with(redirect_uri.as_str());
+        let on_own_page = location.as_ref().is_some_and(|url| !is_ours(url));
         let error = location.and_then(|url| {
-            let is_ours = url.as_str().starts_with(redirect_uri.as_str());
-            let mut pairs = url.query_pairs().filter(|_| is_ours);
-            let (_, code) = pairs.find(|(name, _)| name == "error")?;
+            let (_, code) = url.query_pairs().find(|(name, _)| name == "error")?;
             Some(known_code(&code))
         });
         Ok(match error {
+            // Who must not send the browser back to the client tells the person on a page (RFC 6749 §4.1.2.1).
+            Some(code @ ("invalid_request" | "invalid_client" | "unauthorized_client"))
+                if on_own_page =>
+            {
+                Some(refused(format!(
+                    "the provider shows an error page of its own at a login that returns to {redirect_uri}: {code}"
+                )))
+            }
+            // Core §3.1.2.6 wants an error at the client. Spring Authorization Server sends to its login page even what it has refused.
+            _ if on_own_page => Some(Finding::note(
+                "client_id",
+                format!(
+                    "the provider sends a login without a user to a page of its own, so the first login shows whether {redirect_uri} is registered"
+                ),
+            )),
             Some("unauthorized_client" | "unsupported_response_type") => Some(refused(
                 "the client may not use the authorization code flow".to_owned(),
             )),
@@ -154,7 +169,7 @@ impl Provider {
                 "issuer",
                 format!("the provider answers a login without a user with {code}"),
             )),
-            // It has no user to answer for, as it should be; or it went on to its pages.
+            // It has no user to answer for, as it should be.
             _ => None,
         })
     }

@@ -282,6 +282,67 @@ fn a_provider_that_is_not_one_is_named_with_the_cause() {
     );
 }
 
+/// A provider whose authorization endpoint sends every login to this place.
+fn provider_that_sends_logins_to(place: &'static str) -> RawUpstream {
+    let json = |status: &str, body: &str| {
+        let length = body.len();
+        format!(
+            "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+        )
+    };
+    let answer = move |path: &str, issuer: &str| match path {
+        "/.well-known/openid-configuration" => json(
+            "200 OK",
+            &format!(
+                r#"{{"issuer": "{issuer}", "authorization_endpoint": "{issuer}/auth", "token_endpoint": "{issuer}/token",
+                    "jwks_uri": "{issuer}/keys"}}"#
+            ),
+        ),
+        "/keys" => json(
+            "200 OK",
+            r#"{"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "k1", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#,
+        ),
+        "/token" => json("400 Bad Request", r#"{"error": "invalid_grant"}"#),
+        _ => format!("HTTP/1.1 303 See Other\r\nlocation: {place}\r\ncontent-length: 0\r\n\r\n"),
+    };
+    RawUpstream::start(move |mut talk| {
+        while let Some(head) = talk.head() {
+            let mut headers = head.lines().filter_map(|line| line.split_once(": "));
+            let (_, host) = headers
+                .find(|(name, _)| name.eq_ignore_ascii_case("host"))
+                .unwrap();
+            let path = head.split(' ').nth(1).unwrap();
+            talk.say(&answer(path, &format!("http://{}", host.trim())));
+        }
+    })
+}
+
+#[test]
+fn a_redirect_uri_that_the_provider_complains_of_on_its_own_page_is_named() {
+    // Ory Hydra redirects to the error page of its operator.
+    let provider = provider_that_sends_logins_to("/error?error=invalid_request");
+    let site = Site::with_issuer(&format!("http://{}", provider.addr));
+    let words = ["error page of its own", "/bff/callback", "invalid_request"];
+    fails_online(&site, "frontend.shop.oidc.client_id", &words);
+}
+
+#[test]
+fn a_provider_that_does_not_say_whether_it_knows_the_redirect_uri_is_told_of() {
+    // Spring Authorization Server sends a login that it refuses to its login page.
+    let provider = provider_that_sends_logins_to("/login");
+    let site = Site::with_issuer(&format!("http://{}", provider.addr));
+    let outcome = Process::spawn(site.sealgate(&["--check", "--online"])).outcome();
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    let note = "note: frontend.shop.oidc.client_id";
+    let note = outcome.stdout.lines().find(|line| line.contains(note));
+    let callback = format!("{ORIGIN}/bff/callback");
+    assert!(
+        note.is_some_and(|line| line.contains(&callback)),
+        "{}",
+        outcome.stdout
+    );
+}
+
 #[test]
 fn a_clock_far_from_the_providers_is_named_with_what_sets_it() {
     // Ten years ago. It knows every client, and issued none of the codes that it is sent.
