@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::support::process::Place;
 
-const PROVIDERS: [&str; 12] = [
+const PROVIDERS: [&str; 14] = [
     "Keycloak",
     "Microsoft Entra ID",
     "Auth0",
@@ -17,6 +17,8 @@ const PROVIDERS: [&str; 12] = [
     "Ory Hydra",
     "Duende IdentityServer",
     "GitLab",
+    "Spring Authorization Server",
+    "django-oauth-toolkit",
 ];
 
 /// What each recipe speaks of, in this order.

@@ -14,7 +14,7 @@ import { missing } from './lib/programs.mjs';
 /** They measure what happens within seconds under load, so no other story may run beside them. */
 const TIMED = ['coordination.test.mjs', 'replicas.test.mjs', 'rotation.test.mjs'];
 /** They need more time. */
-const LONG = ['keycloak-forms.test.mjs'];
+const LONG = ['keycloak-forms.test.mjs', 'providers.test.mjs'];
 /** It begins first, because most of it is waiting for a large program to start. */
 const FIRST = 'keycloak.test.mjs';
 const OTHERS = readdirSync(new URL('.', import.meta.url))

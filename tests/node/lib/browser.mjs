@@ -38,10 +38,11 @@ export class Browser {
     return this.#navigate(new URL(href, this.url), { initiator: this.url });
   }
 
-  /** The user fills in the page's first form and sends it. */
+  /** The user fills in the page's first form and sends it. A list is of values that go by one name. */
   submit(fields = {}) {
     const { action, method, hidden } = firstForm(this.page, this.url);
-    const body = new URLSearchParams({ ...hidden, ...fields }).toString();
+    const pairs = Object.entries({ ...hidden, ...fields }).flatMap(([name, values]) => [values].flat().map((value) => [name, value]));
+    const body = new URLSearchParams(pairs).toString();
     if (method === 'get') {
       action.search = body;
       return this.#navigate(action, { initiator: this.url });

@@ -62,6 +62,19 @@ const PROGRAMS = {
     names: ['mvn'],
     get: 'Debian, Ubuntu: apt-get install maven. Fedora: dnf install maven. macOS: brew install maven',
   },
+  go: {
+    variable: 'GO_BIN',
+    names: ['go'],
+    paths: ['/usr/local/go/bin/go'],
+    get: 'Go 1.22 or newer, and gcc. Debian 13, Ubuntu: apt-get install golang-go gcc libc6-dev. Fedora: dnf install golang gcc. macOS: brew install go',
+    isLong: true,
+  },
+  python: {
+    variable: 'PYTHON_BIN',
+    names: ['python3'],
+    get: 'Python 3.11 or newer with pip. Debian, Ubuntu: apt-get install python3 python3-pip. Fedora: dnf install python3 python3-pip. macOS: brew install python',
+    isLong: true,
+  },
   openssl: {
     variable: 'OPENSSL_BIN',
     names: ['openssl'],

@@ -1,0 +1,37 @@
+// A server of somebody else: started, awaited, stopped with all that it started itself.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { request, tail } from './sealgate.mjs';
+
+/** A Java program on two busy cores needs a minute. Only a failure takes longer. */
+const START_MS = 300_000;
+const STOP_MS = 30_000;
+
+/** Starts a program and waits until the address `ready` answers 200; it ends with the test `t`. */
+export async function started(t, { path, args, ready, cwd, env = {} }) {
+  const child = spawn(path, args, {
+    // A group of its own: it may start others that would outlive it.
+    detached: true, cwd, stdio: ['ignore', 'pipe', 'pipe'], env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env },
+  });
+  const server = { output: '' };
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (text) => { server.output += text; });
+  }
+  let isGone = false;
+  const gone = once(child, 'exit').catch((error) => { server.output += error; }).finally(() => { isGone = true; });
+  t.after(async () => {
+    if (isGone) return;
+    process.kill(-child.pid, 'SIGTERM');
+    await Promise.race([gone, sleep(STOP_MS, undefined, { ref: false })]);
+    if (isGone) return;
+    process.kill(-child.pid, 'SIGKILL');
+    await gone;
+  });
+  for (const deadline = Date.now() + START_MS; !isGone && Date.now() < deadline; await sleep(100)) {
+    const answer = await request(ready).catch(() => undefined);
+    if (answer?.status === 200) return server;
+  }
+  throw new Error(`${path} is not ready (${ready})\n${tail(server.output)}`);
+}
