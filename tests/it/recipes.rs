@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::support::process::Place;
 
-const PROVIDERS: [&str; 14] = [
+const PROVIDERS: [&str; 15] = [
     "Keycloak",
     "Microsoft Entra ID",
     "Auth0",
@@ -19,6 +19,7 @@ const PROVIDERS: [&str; 14] = [
     "GitLab",
     "Spring Authorization Server",
     "django-oauth-toolkit",
+    "Canaille",
 ];
 
 /// What each recipe speaks of, in this order.

@@ -16,6 +16,7 @@ import { freePorts } from './lib/ports.mjs';
 import { startRedis } from './lib/redis.mjs';
 import { binary, scratch, startSealgate, sweep, tail } from './lib/sealgate.mjs';
 import { eventually } from './lib/waiting.mjs';
+import { startCanaille } from './providers/canaille.mjs';
 import { startDjango } from './providers/django.mjs';
 import { startHydra } from './providers/hydra.mjs';
 import { startSpring } from './providers/spring.mjs';
@@ -28,6 +29,7 @@ const PROVIDERS = {
   'Ory Hydra': startHydra,
   'Spring Authorization Server': startSpring,
   'django-oauth-toolkit': startDjango,
+  Canaille: startCanaille,
 };
 
 for (const [name, start] of Object.entries(PROVIDERS)) test(name, { timeout: 1_800_000 }, async (t) => {
