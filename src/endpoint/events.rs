@@ -11,6 +11,7 @@
 //!
 //! # Invariants
 //! - A stream ends with its session and with the process.
+//! - Nobody on the way may change it: who compresses a stream holds its events back.
 //!
 //! # Why a client asks again after `ended`
 //! What another replica has done to the session is not known here: without `[coordination]` neither a logout nor a use is.
@@ -20,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::HttpResponse;
-use actix_web::http::header::{CONTENT_TYPE, HeaderName};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName};
 use bytes::Bytes;
 use futures_util::stream;
 use serde_json::json;
@@ -59,6 +60,8 @@ pub(super) fn serve(ctx: &Ctx<'_>) -> Result<HttpResponse, Problem> {
     });
     Ok(HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "text/event-stream"))
+        // RFC 9111 §5.2.2.6
+        .insert_header((CACHE_CONTROL, "no-store, no-transform"))
         // nginx would keep events back until its buffer is full.
         .insert_header((HeaderName::from_static("x-accel-buffering"), "no"))
         .streaming(events))

@@ -145,6 +145,12 @@ fn a_page_hears_of_refresh_and_end() {
     let bff = TestBff::spawn();
     let mut browser = bff.signed_in();
     let mut events = Events::open(&bff, &browser);
+    // Who compresses on the way would hold events back.
+    let answer = events.heard.to_ascii_lowercase();
+    assert!(
+        answer.contains("\r\ncache-control: no-store, no-transform\r\n"),
+        "{answer}"
+    );
     // Tokens that are due are refreshed by another request of the browser.
     bff.clock.advance(Duration::from_secs(301));
     assert_eq!(browser.fetch("GET", "/api/echo/x").status, 200);

@@ -58,7 +58,13 @@ pub(super) fn cookies(headers: &mut HeaderMap, cookies: &SetCookies) {
     for name in [header::EXPIRES, header::PRAGMA, header::AGE, header::ETAG] {
         headers.remove(name);
     }
-    set(headers, header::CACHE_CONTROL, "no-store");
+    // Who compresses a stream of events holds them back. An answer that forbids it does so still (RFC 9111 §5.2.2.6).
+    let control = if has_directive(headers, "no-transform") {
+        "no-store, no-transform"
+    } else {
+        "no-store"
+    };
+    set(headers, header::CACHE_CONTROL, control);
     for (name, bytes, attributes) in cookies.described() {
         log::debug!(cookie = name, bytes = bytes, attributes = attributes; "cookie");
     }
@@ -88,6 +94,14 @@ pub(super) fn request_id(headers: &mut HeaderMap, id: &str) {
     if let Ok(id) = HeaderValue::try_from(id) {
         headers.insert(HeaderName::from_static("x-request-id"), id);
     }
+}
+
+fn has_directive(headers: &HeaderMap, name: &str) -> bool {
+    let lines = headers.get_all(header::CACHE_CONTROL);
+    let mut directives = lines
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(','));
+    directives.any(|directive| directive.trim().eq_ignore_ascii_case(name))
 }
 
 fn set(headers: &mut HeaderMap, name: HeaderName, value: &'static str) {
