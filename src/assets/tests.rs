@@ -238,3 +238,29 @@ async fn every_file_bears_the_security_headers() {
         }
     }
 }
+
+#[actix_web::test]
+async fn a_file_that_was_served_needs_one_look_until_it_changes() {
+    // T3: no thread, no link that is followed, no digest
+    let (_dir, settings) = app();
+    let name = settings.dir.join("noext");
+    assert!(matches!(remembered::look(&name), Known::Unknown));
+    get(&settings, TestRequest::get().uri("/noext"))
+        .await
+        .unwrap();
+    let Known::File(entry) = remembered::look(&name) else {
+        panic!("it was served")
+    };
+    get(&settings, TestRequest::get().uri("/noext"))
+        .await
+        .unwrap();
+    let Known::File(again) = remembered::look(&name) else {
+        panic!("it was served twice")
+    };
+    assert!(Arc::ptr_eq(&entry, &again), "it was not read again");
+    fs::write(&name, "another length").unwrap();
+    assert!(matches!(remembered::look(&name), Known::Unknown));
+    // A name that leads nowhere needs no more.
+    let nothing = settings.dir.join("nothing");
+    assert!(matches!(remembered::look(&nothing), Known::Nothing));
+}

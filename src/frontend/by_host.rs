@@ -88,6 +88,7 @@ mod tests {
 
     #[test]
     fn a_host_names_an_origin_in_any_case_and_with_a_default_port() {
+        // T5: what one look into the map says is what a search says
         let asked = [
             "shop.example.com",
             "SHOP.example.com",

@@ -165,12 +165,37 @@ mod tests {
             routes in prop::collection::vec(path(&["a", "b", "@", "%C3%BC", "{s}", "{t}"]), 0..9),
             asked in prop::collection::vec(path(&["a", "b", "ab", "@", "%40", "%c3%bc", "a%20"]), 1..20),
         ) {
+            // T5: a tree by segment says what a search says
             let table = table(&routes);
             for asked in &asked {
                 let path = RequestPath::parse(asked).unwrap();
                 let found = table.find(path).map(|(route, rest)| (route.path.as_str(), rest));
                 prop_assert_eq!(found, one_by_one(&table, path), "{:?} {}", routes, asked);
             }
+        }
+    }
+
+    #[test]
+    fn of_a_thousand_routes_a_request_passes_those_on_its_way() {
+        // T5: the last of a thousand costs what the first does
+        let paths: Vec<_> = (0..1000)
+            .map(|n| format!("/{}/{}/{}", n / 100, n / 10 % 10, n % 10))
+            .collect();
+        let table = table(&paths);
+        let mut level = vec![&table.root];
+        for most in [1, 10, 100, 1000] {
+            assert_eq!(level.len(), most);
+            assert!(
+                level
+                    .iter()
+                    .all(|node| node.fixed.len() <= 10 && node.any.is_none())
+            );
+            level = level.iter().flat_map(|node| node.fixed.values()).collect();
+        }
+        for asked in &paths {
+            let path = RequestPath::parse(asked).unwrap();
+            let found = table.find(path).map(|(route, _)| route.path.as_str());
+            assert_eq!(found, Some(asked.as_str()));
         }
     }
 

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use sealgate::demo::idp::{EndpointFault, Fault, Faults, IdTokenFault};
+use sealgate::demo::idp::{DiscoveryFault, EndpointFault, Fault, Faults, IdTokenFault};
 use serde_json::{Value, json};
 
+use crate::support::upstream::RawUpstream;
 use crate::support::{Browser, TestBff};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -76,6 +77,7 @@ fn a_claim_under_a_name_of_ours_comes_from_the_access_token() {
 
 #[test]
 fn userinfo_is_asked_at_a_login_whose_id_token_lacks_something() {
+    // V11
     let full = bff("[\"sub\", \"sid\", \"email\"]", "", "");
     full.signed_in();
     assert_eq!(userinfo_calls(&full), 0);
@@ -113,6 +115,42 @@ path = "/api/buyers"
 upstream = "api"
 require_claims = { roles = ["buyer"] }
 "#;
+
+#[test]
+fn what_userinfo_says_of_another_user_is_not_believed() {
+    // V11, OpenID Connect Core 1.0 §5.3.2
+    for (subject, is_believed) in [("8f2c1d7e-alice", true), ("mallory", false)] {
+        for required in ["", REQUIRED] {
+            let userinfo = RawUpstream::start(move |mut talk| {
+                while talk.head().is_some() {
+                    let claims =
+                        json!({"sub": subject, "email": "who@example.com", "roles": ["buyer"]});
+                    let claims = claims.to_string();
+                    talk.say(&format!(
+                        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{claims}",
+                        claims.len()
+                    ));
+                }
+            });
+            let bff = bff("[\"sub\", \"email\"]", "", required);
+            thin(&bff, &["email", "roles"]);
+            let at = json!(format!("http://{}/", userinfo.addr));
+            bff.idp.faults().inject(
+                Faults::ALWAYS,
+                DiscoveryFault::With("userinfo_endpoint", at),
+            );
+            let mut browser = bff.browser();
+            bff.log_in(&mut browser, "/bff/login");
+            let is_in = browser.fetch("GET", "/bff/user").status == 200;
+            assert_eq!(is_in, is_believed || required.is_empty(), "{subject}");
+            if is_in {
+                assert_eq!(claim(&mut browser, "sub"), "8f2c1d7e-alice");
+                let email = claim(&mut browser, "email");
+                assert_eq!(email == "who@example.com", is_believed, "{email}");
+            }
+        }
+    }
+}
 
 #[test]
 fn userinfo_that_fails_fails_a_login_only_for_want_of_what_a_route_requires() {

@@ -429,6 +429,7 @@ fn the_address_of_a_static_page_needs_no_ending() {
 
 #[test]
 fn headers_are_replaced_and_removed_by_name() {
+    // N5
     let more = ", headers = { \"Content-Security-Policy\" = \"default-src *\", \"permissions-policy\" = \"\", \"x-own\" = \"1\" }";
     let site = Site::with(&[("a.txt", b"a")], more);
     let answer = site.get("/a.txt", &[]);

@@ -82,6 +82,7 @@ fn a_frontend_has_further_hosts_and_one_origin() {
 
 #[test]
 fn hsts_is_as_it_was_written() {
+    // N5
     for (lines, expected) in [
         ("", Some("max-age=31536000; includeSubDomains")),
         ("hsts = \"max-age=600\"", Some("max-age=600")),

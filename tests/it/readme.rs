@@ -100,6 +100,14 @@ fn the_front_page_is_short_and_begins_with_the_demo() {
     assert!(readme.len() <= 10_000, "{} bytes", readme.len());
     let mut first_screen = readme.lines().take(30);
     assert!(first_screen.any(|line| line == "cargo run --release -- --demo"));
+    // N12: what that needs and how long it takes, and how the program comes to be on the PATH.
+    let rust = concat!("Rust ", env!("CARGO_PKG_RUST_VERSION"));
+    for said in [rust, "C compiler", "minutes on two cores"] {
+        let mut first_screen = readme.lines().take(30);
+        assert!(first_screen.any(|line| line.contains(said)), "{said}");
+    }
+    let own = readme.find("cargo install --path . --locked").unwrap();
+    assert!(readme.find("\nsealgate -").is_some_and(|used| own < used));
 }
 
 #[test]

@@ -87,7 +87,7 @@ fn the_line_that_names_the_cause_has_the_id_of_the_request() {
         let server = site.serve_as(|command| {
             command.env("RUST_LOG", "info");
         });
-        // A refused connection.
+        // N4. A refused connection.
         let answer = get("/gone").send(server.addr);
         assert_eq!(answer.status, 502);
         let problem = answer.json();
