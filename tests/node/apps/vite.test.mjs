@@ -1,70 +1,49 @@
-// The development server of Vite with React: behind sealgate, and in front of it. Hot reload works in both.
-import assert from 'node:assert/strict';
-import { readFile, writeFile } from 'node:fs/promises';
+// The development server of Vite with React, Vue and SvelteKit: behind sealgate, and in front of it.
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 
-import { openProfile, startChromium } from '../lib/chromium.mjs';
-import { ACCOUNT } from '../lib/op.mjs';
-import { freePorts } from '../lib/ports.mjs';
-import { assertCleanEnd, setScene } from '../lib/scene.mjs';
-import { assertHotReload, assertLinkable, complaints, copyOf, pages, run, signIn } from './stage.mjs';
+import { tellOfServerBehind, tellOfServerInFront } from './development.mjs';
+import { run } from './stage.mjs';
 
-const VITE = 'vite/bin/vite.js';
+/** SvelteKit's worker is a module in development, and browsers fetch such a worker without cookies. */
+const WORKER = ['/service-worker.js', '/@fs'].map((path, n) => `
+[frontend.shop.route.worker${n}]
+path      = "${path}"
+upstream  = "web"
+token     = "none"
+strip_prefix = false
+documents = true
+`).join('');
 
-const edit = (dir) => async () => {
-  const file = join(dir, 'src/App.jsx');
-  const text = await readFile(file, 'utf8');
-  await writeFile(file, text.replace('The first text', 'The second text'));
-};
+const APPS = [
+  { app: 'vite', file: 'src/App.jsx' },
+  { app: 'vue', file: 'src/App.vue' },
+  // Svelte 5 makes a component anew.
+  { app: 'svelte', file: 'src/routes/+layout.svelte', keepsState: false, tables: WORKER },
+];
 
-test('vite behind sealgate', async (t) => {
-  const browser = await startChromium(t);
-  const [port] = await freePorts(1);
-  const dir = await copyOf(t, 'vite');
-  await run(t, dir, port, VITE, ['--host', '127.0.0.1', '--port', String(port), '--strictPort']);
-  const scene = await setScene(t, { assets: null, tables: pages(port), log: 'info', provider: { accessTokens: 'jwt' } });
-  const { context } = await openProfile(browser);
-  const page = await context.newPage();
-  const heard = complaints(page, scene.origin);
-  await page.goto(`${scene.origin}/deep/link?x=1`);
-  await signIn(page, scene, '/deep/link?x=1');
-  await page.waitForSelector(`#who:has-text("${ACCOUNT.name}")`);
-  assert.equal(await page.evaluate(() => getComputedStyle(document.querySelector('h1')).color), 'rgb(1, 2, 3)');
-  await assertHotReload(page, edit(dir), 'h1', 'The second text');
-  await page.reload();
-  await page.waitForSelector('h1:has-text("The second text")');
-  assert.deepEqual(heard, []);
-  await assertLinkable(t, page, `${scene.origin}/deep/link?x=2`, `#who:has-text("${ACCOUNT.name}")`);
-  await context.close();
-  await assertCleanEnd(scene);
-});
+const vite = (t, dir, port, ...more) =>
+  run(t, dir, port, 'vite/bin/vite.js', ['--host', '127.0.0.1', '--port', String(port), '--strictPort', ...more]);
 
-test('vite in front of sealgate', async (t) => {
-  const browser = await startChromium(t);
-  const [port] = await freePorts(1);
-  const dir = await copyOf(t, 'vite');
-  // The address bar shows vite's address, so that is the origin.
-  const scene = await setScene(t, { assets: null, publicPort: port, log: 'info', provider: { accessTokens: 'jwt' } });
-  await writeFile(join(dir, 'vite.config.js'), `
-    import react from '@vitejs/plugin-react';
-    const sealgate = { target: '${scene.address}', ws: true };
-    export default { plugins: [react()], server: { proxy: { '/bff': sealgate, '/api': sealgate } } };
-  `);
-  await run(t, dir, port, VITE, ['--host', '127.0.0.1', '--port', String(port), '--strictPort']);
-  const { context } = await openProfile(browser);
-  const page = await context.newPage();
-  const heard = complaints(page, scene.origin);
-  await page.goto(`${scene.origin}/`);
-  await page.waitForSelector('#who:has-text("nobody")');
-  heard.length = 0;
-  await page.goto(`${scene.origin}/bff/login?returnUrl=/deep/link`);
-  await signIn(page, scene, '/deep/link');
-  await page.waitForSelector(`#who:has-text("${ACCOUNT.name}")`);
-  const answer = await page.evaluate(async () => (await fetch('/api/echo/x', { headers: { 'X-CSRF': '1' } })).status);
-  assert.equal(answer, 200);
-  await assertHotReload(page, edit(dir), 'h1', 'The second text');
-  assert.deepEqual(heard, []);
-  await context.close();
-  await assertCleanEnd(scene);
-});
+/** What a developer adds to the app's own configuration. */
+const proxied = (address) => `
+  import { mergeConfig } from 'vite';
+  import own from './vite.config.js';
+  const sealgate = { target: '${address}', ws: true };
+  export default mergeConfig(own, { server: { proxy: { '/bff': sealgate, '/api': sealgate } } });
+`;
+
+for (const { tables, ...own } of APPS) {
+  test(`the development server of ${own.app} behind sealgate`, (t) => tellOfServerBehind(t, {
+    ...own, tables, serve: (dir, port) => vite(t, dir, port),
+  }));
+
+  test(`the development server of ${own.app} in front of sealgate`, (t) => tellOfServerInFront(t, {
+    ...own,
+    serve: async (dir, port, address) => {
+      await writeFile(join(dir, 'proxied.config.js'), proxied(address));
+      return vite(t, dir, port, '--config', 'proxied.config.js');
+    },
+  }));
+}
