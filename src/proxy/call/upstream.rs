@@ -19,7 +19,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper_rustls::ConfigBuilderExt as _;
 use hyper_util::client::legacy::{self, Client};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use rustls::ClientConfig;
 
 use super::base::Base;
@@ -104,6 +104,17 @@ impl Upstreams {
     }
 }
 
+/// Runs connections among the requests that use them, in the worker's own queue of tasks. tokio's queue is another one, and
+/// each change between the two asks the kernel for events first.
+#[derive(Clone, Copy)]
+struct OnWorker;
+
+impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for OnWorker {
+    fn execute(&self, connection: F) {
+        actix_web::rt::spawn(connection);
+    }
+}
+
 /// One API base.
 pub(in crate::proxy) struct Upstream {
     pub(in crate::proxy) name: UpstreamName,
@@ -136,7 +147,7 @@ impl Upstream {
         let tls = tls_config(settings.ca.as_ref())?;
         let connector = Connector::new(tls, CONNECT_LIMIT, connections.clone());
         // This client knows no proxy from the environment, no redirects and no decompression.
-        let mut builder = Client::builder(TokioExecutor::new());
+        let mut builder = Client::builder(OnWorker);
         builder
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(POOL_IDLE)
