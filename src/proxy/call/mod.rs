@@ -175,10 +175,11 @@ impl Call<'_> {
     }
 
     /// Sends a request with a body that the client is still sending. If the upstream wants it again for a nonce, it gets it as long
-    /// as no more of the client's body was read than was there before the request was sent.
+    /// as no more of the client's body was read than was there before the request was sent. `head` is asked for once the body has
+    /// begun: until then, a request holds little memory.
     pub(super) async fn send_with_body(
         &self,
-        head: Request<()>,
+        head: impl FnOnce() -> Result<Request<()>, Problem>,
         body: ClientBody,
     ) -> Result<Called, Problem> {
         // The first byte comes before the place: a client that sends nothing takes no connection from others.
@@ -186,6 +187,7 @@ impl Call<'_> {
             log::debug!("upstream {}: {failure}", self.upstream.name);
             failure.problem()
         })?;
+        let head = head()?;
         let place = self.upstream.place(self.client, self.limit).await?;
         let uri = head.uri().clone();
         let may_come_again = self.permit.credential().may_want_nonce();

@@ -120,3 +120,47 @@ async fn finished(source: &RefCell<Source>, place: &Watch) -> Result<(), UploadE
     source.borrow_mut().end(Err(failure));
     Err(failure)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+    use std::pin::Pin;
+
+    use actix_web::test::TestRequest;
+    use actix_web::{FromRequest as _, web};
+    use bytes::Bytes;
+    use hyper::body::Body as _;
+
+    use super::super::client_body::ClientBody;
+    use super::super::places::Places;
+    use super::*;
+    use crate::guard::spender;
+    use crate::names::UpstreamName;
+    use crate::telemetry::metrics::Metrics;
+
+    const LIMIT: Duration = Duration::from_secs(60);
+
+    #[actix_web::test]
+    async fn a_piece_of_an_upload_goes_to_the_upstream_without_a_copy() {
+        // T7
+        let piece = Bytes::from(vec![b'x'; 64 * 1024]);
+        let sent = TestRequest::post().set_payload(piece.clone());
+        let (request, mut payload) = sent.to_http_parts();
+        let payload = web::Payload::from_request(&request, &mut payload).await;
+        let name = UpstreamName::parse("api").unwrap();
+        let places = Places::new(1, Metrics::default().upstream_connections(&name));
+        let client = spender(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let place = places.take(client, LIMIT).await.unwrap();
+        let body = ClientBody {
+            payload: Some(payload.unwrap()),
+            length: Length::Exact(65_536),
+            limit: u64::MAX,
+            idle: LIMIT,
+        };
+        let begun = body.begun().await.ok().unwrap();
+        let (mut body, _upload) = Upload::start(begun, Watch::of(&place), LIMIT, false);
+        let frame = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
+        let taken = frame.unwrap().unwrap().into_data().unwrap();
+        assert_eq!((taken.as_ptr(), taken.len()), (piece.as_ptr(), piece.len()));
+    }
+}

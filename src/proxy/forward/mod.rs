@@ -108,7 +108,7 @@ impl Forwarding<'_> {
                 limit: self.forward.body_limit,
                 idle: self.call.upstream.settings.idle_timeout,
             };
-            self.call.send_with_body(self.head(length)?, body).await?
+            self.call.send_with_body(|| self.head(length), body).await?
         };
         Ok(called.map(|answer| self.mirror(answer)))
     }

@@ -173,7 +173,7 @@ async fn a_body_over_the_limit_is_refused_and_never_completed() {
 
 #[actix_web::test]
 async fn a_slow_upstream_slows_the_client_down() {
-    // D19: what neither side's socket holds is not held in between.
+    // D19, T7: what neither side's socket holds is not held in between.
     const MANY: usize = 256 << 20;
     let upstream = RawUpstream::start(|talk, _| async move {
         sleep(Duration::from_secs(5)).await;
