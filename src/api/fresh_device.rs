@@ -29,9 +29,7 @@ pub(super) fn prove_first(
         Caller::App(app) => return check_app(app, ctx.now),
         Caller::Browser(session) => session,
     };
-    let proved = session
-        .binding()
-        .and_then(|binding| ctx.wallet.device_proof(binding).ok());
+    let proved = ctx.wallet.device_proof(session).ok();
     let proved = proved.ok_or_else(|| ctx.frontend.device_proof_required())?;
     if ctx.now.since(proved) <= FRESH {
         return Ok(None);

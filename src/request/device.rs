@@ -5,6 +5,7 @@
 //! - A session that is not bound costs nothing here.
 //! - `Secure-Session-Skipped`, by which a browser says that it could not prove, excuses nobody: anybody can send it.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::caller::Caller;
@@ -35,13 +36,14 @@ impl Ctx<'_> {
         if mode == DeviceBinding::Off || !asks(target) {
             return Ok(());
         }
-        let Some(binding) = session.binding() else {
+        if session.device.is_none() {
             return self.check_unbound(session, mode);
-        };
-        let mut proof = self.wallet.device_proof(binding);
+        }
+        let session = Rc::clone(session);
+        let mut proof = self.wallet.device_proof(&session);
         if proof == Err(OpenError::UnknownKey) && self.look_for_keys().await {
             // Another replica sealed it with a key that this one had not read.
-            proof = self.wallet.device_proof(binding);
+            proof = self.wallet.device_proof(&session);
         }
         if proof.is_ok() {
             return Ok(());

@@ -3,15 +3,39 @@
 //! # Invariants
 //! - It counts for the session and key that it was sealed for, and until the time that is sealed in it.
 //! - It is no session: without the session's own cookies it opens nothing.
+//! - What is remembered is what opening the cookie once more would give: the whole text is compared, and its key must still
+//!   be in the ring. Time is judged on every request.
 
 use std::time::Duration;
+
+use subtle::ConstantTimeEq;
 
 use super::binding::{Binding, Proved};
 use super::jar::Jar;
 use super::kind::Kind;
+use super::opened::OpenSession;
 use super::wallet::Wallet;
 use crate::clock::UnixTime;
-use crate::keyring::OpenError;
+use crate::keyring::{Erased, KeyRing, Kid, OpenError};
+
+/// What the cookie of a session's device held when it was opened last.
+pub(super) struct KnownProof {
+    text: Erased,
+    kid: Kid,
+    at: UnixTime,
+    until: UnixTime,
+}
+
+impl KnownProof {
+    /// When the device proved, if this is the same cookie and it still counts.
+    ///
+    /// Who has a copy of the session, and not this cookie, must not learn from the time that the comparison takes how much
+    /// of a guess is right.
+    fn find(&self, value: &[u8], keys: &KeyRing, now: UnixTime) -> Option<UnixTime> {
+        let counts = now < self.until && keys.key(self.kid).is_some();
+        (counts && bool::from(self.text.ct_eq(value))).then_some(self.at)
+    }
+}
 
 impl Jar {
     /// Name and attributes of the cookie, as the browser must find them.
@@ -24,16 +48,27 @@ impl Jar {
 }
 
 impl Wallet<'_> {
-    /// When the device of this binding proved last, if that counts still.
-    pub fn device_proof(&self, binding: Binding) -> Result<UnixTime, OpenError> {
+    /// When the device of this session proved last, if that counts still.
+    pub fn device_proof(&self, session: &OpenSession) -> Result<UnixTime, OpenError> {
         let value = self.received.value(Kind::Device);
-        let envelope = self.jar.envelope::<Proved>(Kind::Device);
-        let proved = envelope.open(|_| value, &self.keys)?.state;
-        if proved.binding == binding && self.now < proved.until {
-            Ok(proved.at)
-        } else {
-            Err(OpenError::Rejected)
+        let mut known = session.device_proof.borrow_mut();
+        let found = known.as_ref().zip(value);
+        if let Some(at) = found.and_then(|(known, value)| known.find(value, &self.keys, self.now)) {
+            return Ok(at);
         }
+        let envelope = self.jar.envelope::<Proved>(Kind::Device);
+        let unsealed = envelope.open(|_| value, &self.keys)?;
+        let Proved { binding, at, until } = unsealed.state;
+        if session.binding() != Some(binding) || self.now >= until {
+            return Err(OpenError::Rejected);
+        }
+        *known = Some(KnownProof {
+            text: Erased::from(value.unwrap_or_default().to_vec()),
+            kid: unsealed.kid,
+            at,
+            until,
+        });
+        Ok(at)
     }
 
     /// Notes that the device of this binding has proved now. It counts for this long.

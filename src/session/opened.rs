@@ -16,7 +16,7 @@
 //! To hash all of it takes longer than to compare it. The part holds most of the nonce, so no two sessions share it, and
 //! nobody learns from how long the comparison takes: who knows the nonce has the cookie.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::collections::hash_map;
 use std::fmt;
@@ -27,6 +27,7 @@ use std::time::Duration;
 use http::header::InvalidHeaderValue;
 
 use super::cookies::Received;
+use super::device::KnownProof;
 use super::kind::Kind;
 use super::state::Session;
 use crate::clock::UnixTime;
@@ -47,6 +48,7 @@ pub struct OpenSession {
     session: Session,
     authorization: OnceCell<Authorization>,
     fingerprint: OnceCell<String>,
+    pub(super) device_proof: RefCell<Option<KnownProof>>,
 }
 
 impl OpenSession {
@@ -73,6 +75,7 @@ impl From<Session> for OpenSession {
             session,
             authorization: OnceCell::new(),
             fingerprint: OnceCell::new(),
+            device_proof: RefCell::new(None),
         }
     }
 }

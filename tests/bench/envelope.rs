@@ -37,7 +37,7 @@ use sealgate::fuzzing;
 use sealgate::keyring::{Alg, Key, KeyRing, SEAL_OVERHEAD};
 use sealgate::proof::{KEY_BYTES, PublicKey};
 use sealgate::session::{
-    Compression, Jar, LoginAttempt, OpenResult, OpenedSessions, SetCookies, Wallet,
+    Compression, Jar, LoginAttempt, OpenResult, OpenSession, OpenedSessions, SetCookies, Wallet,
 };
 use xaes_256_gcm::Xaes256Gcm;
 use xaes_256_gcm::aead::{AeadInOut, KeyInit};
@@ -323,7 +323,8 @@ impl Floor {
 }
 
 /// What a stranger can make us do: a login with five cookies that bear the names of logins and open not.
-/// What a request of a bound session costs beside one that is not bound: its `-device` is opened.
+/// What a request of a bound session costs beside one that is not bound: its `-device` is compared with the one of the
+/// request before, or opened if it is another.
 fn devices(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("device");
     for alg in Alg::ALL {
@@ -332,17 +333,29 @@ fn devices(criterion: &mut Criterion) {
         let mut bound = scene.session.clone();
         bound.device = Some(PublicKey::from_bytes([9; KEY_BYTES]));
         let binding = bound.binding().expect("it is bound");
-        let mut first = scene.wallet("");
-        first.store_device_proof(binding, Duration::from_mins(5));
-        let line = pairs(first.set_cookies());
-        let wallet = scene.wallet(&line);
-        assert!(wallet.device_proof(binding).is_ok());
+        let bound = OpenSession::from(bound);
+        let lines = [(); 2].map(|()| {
+            let mut first = scene.wallet("");
+            first.store_device_proof(binding, Duration::from_mins(5));
+            pairs(first.set_cookies())
+        });
+        let wallets = lines.each_ref().map(|line| scene.wallet(line));
+        let known = &wallets[0];
+        assert!(known.device_proof(&bound).is_ok());
         let cost = median(&mut group, &format!("proof {alg}"), || {
-            let binding = bound.binding().expect("it is bound");
-            black_box(wallet.device_proof(binding).is_ok());
+            black_box(known.device_proof(&bound).is_ok());
         });
         if let Some(cost) = cost {
             println!("a bound session costs {cost:.0} ns more with {alg}");
+        }
+        let cost = median(&mut group, &format!("two new proofs {alg}"), || {
+            for wallet in &wallets {
+                black_box(wallet.device_proof(&bound).is_ok());
+            }
+        });
+        if let Some(cost) = cost {
+            let each = cost / 2.0;
+            println!("the first request with a proof costs {each:.0} ns more with {alg}");
         }
     }
     group.finish();

@@ -1,12 +1,14 @@
 //! A worker that remembers what it opened judges every request as one that does not.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::*;
-use crate::keyring::{Alg, Key};
+use crate::keyring::{Alg, Key, OpenError};
 use crate::names::FrontendName;
+use crate::proof::{KEY_BYTES, PublicKey};
 use crate::session::samples::{after, jar, session, settings};
-use crate::session::{OpenResult, OpenedSessions};
+use crate::session::{OpenResult, OpenSession, OpenedSessions};
 
 fn again(
     known: &mut OpenedSessions,
@@ -181,4 +183,69 @@ fn memory_is_bounded_and_forgets() {
         again(&mut known, &jar, &headers[0], &keys, after(60 * minutes));
     }
     assert_eq!(format!("{known:?}"), "OpenedSessions(1)");
+}
+
+/// A session that is bound, and a browser that holds it and a proof of five minutes.
+fn bound(jar: &Jar, keys: &Arc<KeyRing>) -> (OpenSession, Browser) {
+    let mut bound = session(now());
+    bound.device = Some(PublicKey::from_bytes([9; KEY_BYTES]));
+    let mut browser = holding(jar, &bound, keys);
+    browser.take(&proof_of(jar, &bound, keys, now()));
+    (OpenSession::from(bound), browser)
+}
+
+fn proof_of(jar: &Jar, session: &Session, keys: &Arc<KeyRing>, at: UnixTime) -> SetCookies {
+    let binding = session.binding().unwrap();
+    sets(jar, "", keys, at, |wallet| {
+        wallet.store_device_proof(binding, Duration::from_mins(5));
+    })
+}
+
+#[test]
+fn a_proof_that_is_remembered_is_judged_as_one_that_is_opened() {
+    let (jar, keys) = (jar(), ring());
+    let (session, mut browser) = bound(&jar, &keys);
+    let proved = |header: &str, keys: &Arc<KeyRing>, at| {
+        wallet(&jar, header, keys, at).device_proof(&session)
+    };
+    let header = browser.header();
+    for _ in 0..2 {
+        assert_eq!(proved(&header, &keys, after(299)), Ok(now()));
+        assert_eq!(
+            proved(&header, &keys, after(300)),
+            Err(OpenError::Rejected),
+            "it counts for five minutes"
+        );
+    }
+
+    // Another cookie is opened, and takes its place.
+    browser.take(&proof_of(&jar, &session, &keys, after(60)));
+    let newer = browser.header();
+    for (header, at) in [(&newer, after(60)), (&header, now()), (&newer, after(60))] {
+        assert_eq!(proved(header, &keys, after(61)), Ok(at));
+    }
+
+    // A copy of the session without it, or with a part of it.
+    let name = format!("{BASE}-device");
+    let text = browser.value(&name).to_owned();
+    let without = newer.replace(&text, "");
+    let cut = newer.replace(&text, &text[..text.len() - 1]);
+    let longer = newer.replace(&text, &format!("{text}A"));
+    let last = if text.ends_with('A') { "B" } else { "A" };
+    let changed = newer.replace(&text, &format!("{}{last}", &text[..text.len() - 1]));
+    for header in [&without, &cut, &longer, &changed, ""] {
+        assert_eq!(
+            proved(header, &keys, after(61)),
+            Err(OpenError::Rejected),
+            "{header}"
+        );
+    }
+
+    // G17: a key that has left the ring opens nothing, remembered or not.
+    let other = ring_of(vec![Key::generate(Alg::default(), now(), now()).unwrap()]);
+    assert_eq!(
+        proved(&newer, &other, after(61)),
+        Err(OpenError::UnknownKey)
+    );
+    assert_eq!(proved(&newer, &keys, after(61)), Ok(after(60)));
 }
