@@ -132,7 +132,7 @@ pub enum Reader {
 pub enum Limit {
     /// `login_rate_limit`: the endpoint may cost a call to the identity provider.
     Logins,
-    /// None. The back channel counts invalid tokens itself. `device/refresh` looks at a proof only if the session that comes
+    /// None. The back channel counts invalid tokens itself, and `native/revoke` what it asks the provider. `device/refresh` looks at a proof only if the session that comes
     /// with it opens and is bound; a limit by address would shut out people who share one.
     Unlimited,
 }
@@ -197,17 +197,12 @@ impl Endpoint {
             Self::LogoutByScript => row(("logout",       "POST"),      CsrfHeader, Refused, Opens,    Script,   Unlimited),
             Self::NativeAuthorize => row(("native/authorize", "GET"),  RedirectUri, Refused, Ignores, Person,  Logins),
             Self::NativeMetadata => row(("native/metadata", "GET, HEAD"),   Nothing,    Served,  Ignores,  Script,   Unlimited),
-            Self::NativeRevoke   => row(("native/revoke", "POST"),     Sealed,     Refused, Ignores,  Script,   Logins),
+            Self::NativeRevoke   => row(("native/revoke", "POST"),     Sealed,     Refused, Ignores,  Script,   Unlimited),
             Self::NativeToken    => row(("native/token", "POST"),      Sealed,     Refused, Ignores,  Script,   Logins),
             Self::Session        => row(("session",      "GET, HEAD"),       CsrfHeader, Served,  ReliesOn, Script,   Unlimited),
             Self::SilentLogin    => row(("silent-login", "GET"),       SILENT,     Served,  Opens,    Person,   Logins),
             Self::User           => row(("user",         "GET, HEAD"),       CsrfHeader, Served,  ReliesOn, Script,   Unlimited),
         }
-    }
-
-    /// Whether it is a step of a login, so that a request that is over the limit is a login that failed.
-    pub const fn is_of_login(self) -> bool {
-        matches!(self.rules().limit, Limit::Logins) && !matches!(self, Self::NativeRevoke)
     }
 
     /// Whether a session that is bound to a device must come with the device's proof, as on API routes.

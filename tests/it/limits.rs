@@ -175,19 +175,20 @@ fn an_apps_token_calls_count_as_its_logins_do() {
 }
 
 #[test]
-fn an_app_that_signs_out_again_and_again_costs_the_provider_few_calls() {
+fn an_app_that_signs_out_costs_the_provider_few_calls_and_is_signed_out_always() {
     let bff = TestBff::with(|setup| {
-        setup.frontend = "login_rate_limit = { per_second = 0.01, burst = 5 }".to_owned();
+        setup.frontend = "login_rate_limit = { per_second = 0.01, burst = 9 }".to_owned();
         setup.tables = NATIVE.to_owned();
     });
     let mut app = bff.app();
-    // A login takes four of the five.
+    // A login takes four of the nine.
     let tokens = app.sign_in(&bff);
+    let other = app.sign_in(&bff);
     let body = form(&[("token", &tokens.refresh)]);
     assert_eq!(app.post("revoke", &body).status, 200);
     let at_provider = bff.revoked().len();
     assert!(at_provider > 0);
-    let refused = app.post("revoke", &body);
+    let refused = app.post("revoke", &form(&[("token", &other.refresh)]));
     assert_eq!(refused.status, 429);
     assert!(refused.header("retry-after").is_some());
     assert_eq!(
@@ -197,6 +198,8 @@ fn an_app_that_signs_out_again_and_again_costs_the_provider_few_calls() {
     );
     let failed = "sealgate_logins_total{frontend=\"shop\",result=\"failed\",reason=\"rate\"}";
     assert_eq!(bff.metric(failed), 0, "it was no login");
-    bff.clock.advance(Duration::from_secs(100));
+    bff.clock.advance(Duration::from_secs(200));
+    let refresh = app.refresh(&other.refresh);
+    assert_eq!(refresh.json()["error"], "invalid_grant", "it is over here");
     assert_eq!(app.post("revoke", &body).status, 200);
 }

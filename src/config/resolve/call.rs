@@ -52,7 +52,7 @@ pub(super) fn exchange(
         token.is_none_or(TokenRequirement::is_users),
         at,
         "only a user's token can be exchanged, and none goes along here",
-        "write token = \"user\", or remove exchange",
+        "write token = \"user\", or remove this key",
     );
     let has_scopes = resolver.ensure(
         exchange.scopes.iter().all(|scope| is_scope(scope)),

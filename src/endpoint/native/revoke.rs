@@ -4,6 +4,7 @@
 //! - Either token ends the whole session: here, with `[coordination]` on every replica, and at the provider.
 //! - A token that we do not know is revoked already (RFC 7009 §2.2).
 //! - If the provider cannot be reached, the answer says so, and the app may try again.
+//! - The session ends here whatever the limit says. `login_rate_limit` bounds how often the provider is asked.
 //!
 //! # Why no proof is asked for
 //! Who has the token may end it. An app that has lost its key must be able to sign out.
@@ -17,25 +18,38 @@ use actix_web::{HttpResponse, web};
 
 use super::error::OAuthError;
 use super::params::Params;
+use crate::guard;
 use crate::ledger::{Fingerprint, Outcome};
 use crate::problem::Problem;
 use crate::request::Ctx;
-use crate::session::{NativeRefresh, Session};
+use crate::session::NativeRefresh;
 
 /// How long an app waits for the provider, at the most.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The tokens to revoke at the provider, with their hints (RFC 7009 §2.1).
+type Tokens = Vec<(String, &'static str)>;
 
 pub(super) async fn serve(ctx: &mut Ctx<'_>, body: web::Payload) -> Result<HttpResponse, Problem> {
     if ctx.frontend.native.is_none() {
         return Err(Problem::NotFound);
     }
-    Ok(match revoke(ctx, body).await {
-        Ok(()) => HttpResponse::Ok().finish(),
-        Err(error) => error.response(),
+    let tokens = match end(ctx, body).await {
+        Ok(tokens) => tokens,
+        Err(error) => return Ok(error.response()),
+    };
+    if !tokens.is_empty() {
+        guard::spend_login(ctx.frontend, ctx.client)?;
+    }
+    Ok(if tell(ctx, &tokens).await {
+        HttpResponse::Ok().finish()
+    } else {
+        OAuthError::unavailable().response()
     })
 }
 
-async fn revoke(ctx: &mut Ctx<'_>, body: web::Payload) -> Result<(), OAuthError> {
+/// Ends the session of a token here. There is nothing to end if we do not know it.
+async fn end(ctx: &mut Ctx<'_>, body: web::Payload) -> Result<Tokens, OAuthError> {
     let params = Params::read(ctx, body).await?;
     params.check_client(ctx)?;
     let token = params.required("token", "token is missing")?;
@@ -50,17 +64,19 @@ async fn revoke(ctx: &mut Ctx<'_>, body: web::Payload) -> Result<(), OAuthError>
             .look_up(|ctx| ctx.wallet.open_native_access(&token))
             .await;
         let Ok((access, _)) = access else {
-            return Ok(());
+            return Ok(Tokens::new());
         };
         let token = access.session.tokens.access_token.secret().clone();
         (access.session, vec![(token, "access_token")])
     };
-    end(ctx, &session, &tokens).await
+    ctx.revoke(session.id);
+    log::info!(target: "sealgate::audit", session = session.id.fingerprint(); "an app signed out");
+    Ok(tokens)
 }
 
 /// The refresh token, and that of a refresh whose answer the app does not have yet.
-async fn of_refresh(ctx: &Ctx<'_>, refresh: &NativeRefresh) -> Vec<(String, &'static str)> {
-    let mut tokens = Vec::new();
+async fn of_refresh(ctx: &Ctx<'_>, refresh: &NativeRefresh) -> Tokens {
+    let mut tokens = Tokens::new();
     let mut add = |session: &crate::session::TokenSet| {
         if let Some(token) = &session.refresh_token {
             tokens.push((token.secret().clone(), "refresh_token"));
@@ -76,13 +92,8 @@ async fn of_refresh(ctx: &Ctx<'_>, refresh: &NativeRefresh) -> Vec<(String, &'st
     tokens
 }
 
-async fn end(
-    ctx: &Ctx<'_>,
-    session: &Session,
-    tokens: &[(String, &'static str)],
-) -> Result<(), OAuthError> {
-    ctx.revoke(session.id);
-    log::info!(target: "sealgate::audit", session = session.id.fingerprint(); "an app signed out");
+/// Tells the provider and the other replicas. Returns whether the provider has heard of each token.
+async fn tell(ctx: &Ctx<'_>, tokens: &[(String, &'static str)]) -> bool {
     let at_provider = async {
         let mut is_done = true;
         for (token, hint) in tokens {
@@ -100,9 +111,5 @@ async fn end(
         }
     };
     let (is_done, ()) = tokio::join!(at_provider, announced);
-    if is_done.unwrap_or(false) {
-        Ok(())
-    } else {
-        Err(OAuthError::unavailable())
-    }
+    is_done.unwrap_or(false)
 }

@@ -16,7 +16,7 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use super::{access_log, request_span};
 use crate::bff::{Bff, Configured};
-use crate::frontend::{Endpoint, Target};
+use crate::frontend::{Endpoint, Limit, Target};
 use crate::problem::Problem;
 use crate::request::{Arrival, Ctx};
 use crate::telemetry::metrics::LoginFailed;
@@ -97,8 +97,8 @@ pub(super) fn finish(
 
 /// Counts a login that was not let in. Those that fail later count where it is known why.
 fn count_login(problem: &Problem, asked: Asked<'_>, bff: &Bff) {
-    if matches!(problem, Problem::RateLimited { .. })
-        && asked.endpoint().is_some_and(Endpoint::is_of_login)
+    let limit = asked.endpoint().map(|endpoint| endpoint.rules().limit);
+    if let (Problem::RateLimited { .. }, Some(Limit::Logins)) = (problem, limit)
         && let Some(ctx) = asked.ctx
     {
         let name = &ctx.frontend.name;
