@@ -56,7 +56,7 @@ pub(super) async fn redeem(
     // A failure is forgotten as well: the next try asks the provider again.
     ctx.bff.redemptions.forget(ticket);
     let redeemed = landing?;
-    if ctx.bff.revocations.is_revoked(&redeemed.session) {
+    if is_over(ctx, &redeemed.session, attempt) {
         // The person has signed out since. A copy of the attempt does not bring the session back.
         return Err(failed(LoginFailure::NoLoginAttempt));
     }
@@ -68,6 +68,12 @@ pub(super) async fn redeem(
         ctx.revoke(replaced);
     }
     Ok(())
+}
+
+/// Whether a session has ended before it came to its browser or app.
+pub(super) fn is_over(ctx: &Ctx<'_>, session: &Session, attempt: &LoginAttempt) -> bool {
+    let ends = &ctx.bff.revocations;
+    ends.is_revoked(session) || ends.has_ended_since(attempt.started_at, session)
 }
 
 /// Begins a session for an app's code. Another request with the same code gets none: the code is good once.

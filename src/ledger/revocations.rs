@@ -217,6 +217,19 @@ impl Revocations {
         !self.is_empty() && self.names(&Suspect::new(session))
     }
 
+    /// Whether the provider has ended its session since a login began that comes with it. The code may be from before, and
+    /// its session begins when the browser brings it. Only the `sid` counts: a login page that was open when its user signed
+    /// out elsewhere leads to a new session at the provider.
+    pub fn has_ended_since(&self, begun: UnixTime, session: &Session) -> bool {
+        let Some(sid) = session.idp_sid.as_ref().filter(|_| !self.is_empty()) else {
+            return false;
+        };
+        let key = RevocationKey::provider_session(&session.issuer, sid);
+        let table = self.0.table.read().unwrap_or_else(PoisonError::into_inner);
+        let fact = table.facts.get(&key);
+        fact.is_some_and(|fact| begun < fact.not_before)
+    }
+
     /// Since when this session is bound to a device, if that was announced.
     pub fn bound_since(&self, session: &SessionId) -> Option<UnixTime> {
         if self.is_empty() {

@@ -76,7 +76,7 @@ pub struct Session {
     pub subject: String,
     /// The issuer's session (`sid` claim), if it named one.
     pub idp_sid: Option<String>,
-    /// When the login ended.
+    /// When its login came back from the provider.
     pub started_at: UnixTime,
     /// When the user last proved who they are (`auth_time`), if the issuer said so.
     pub auth_time: Option<UnixTime>,

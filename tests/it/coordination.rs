@@ -9,6 +9,7 @@ use std::time::Duration;
 use sealgate::demo::idp::{Secret, TokenFault};
 use serde_json::json;
 
+use crate::login::{arrive, callback_by_way_of};
 use crate::support::device::{Device, offered};
 use crate::support::process::{Place, eventually};
 use crate::support::slow_directory::SlowDirectory;
@@ -210,6 +211,53 @@ fn a_back_channel_logout_reaches_every_replica_and_counts_once() {
     }
 }
 
+/// The provider's word to a replica that its session with this `sid` is over.
+fn end_at_provider(bff: &TestBff, sid: &str, replica: SocketAddr) {
+    let now = bff.clock.now().as_secs();
+    let event = "http://schemas.openid.net/event/backchannel-logout";
+    let token = bff.idp.sign(json!({
+        "aud": "shop", "sid": sid, "jti": "j-1", "iat": now, "exp": now + 120, "events": {event: {}},
+    }));
+    let told = Request::new("POST", "/bff/backchannel")
+        .header("host", "shop.test")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(format!("logout_token={}", token.unwrap()))
+        .send(replica);
+    assert_eq!(told.status, 200, "{}", told.text());
+}
+
+/// The provider's session that this browser's session came from.
+fn sid(browser: &mut Browser) -> String {
+    let session = browser.fetch("GET", "/bff/session").json();
+    session["claims"]["sid"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_login_that_is_under_way_when_the_provider_ends_its_session_fails() {
+    // B66: the code is from before the logout, and the callback comes after it.
+    let Some(fleet) = Fleet::start("open") else {
+        return;
+    };
+    let bff = &fleet.bff;
+    for is_ended in [false, true] {
+        let (mut elsewhere, mut browser) = (bff.browser(), bff.browser());
+        let callback = callback_by_way_of(bff, &mut elsewhere, &mut browser);
+        bff.log_in(&mut elsewhere, "/bff/login");
+        let of_provider = sid(&mut elsewhere);
+        if is_ended {
+            end_at_provider(bff, &of_provider, bff.addr);
+        }
+        bff.clock.advance(Duration::from_secs(5));
+        let visit = arrive(&mut browser, &callback);
+        if is_ended {
+            assert_eq!(visit.response.status, 400, "{}", visit.response.text());
+            assert_eq!(browser.fetch("GET", "/bff/user").status, 401);
+        } else {
+            assert_eq!(sid(&mut browser), of_provider);
+        }
+    }
+}
+
 #[test]
 fn a_provider_whose_session_goes_on_may_begin_another_one_here() {
     // B66: Duende's RemoveSessions ends the session at a client and tells it so. The provider's own session can go on, and
@@ -219,22 +267,8 @@ fn a_provider_whose_session_goes_on_may_begin_another_one_here() {
     };
     let bff = &fleet.bff;
     let mut browser = bff.signed_in();
-    let sid = |browser: &mut Browser| {
-        let session = browser.fetch("GET", "/bff/session").json();
-        session["claims"]["sid"].as_str().unwrap().to_owned()
-    };
     let (ended, first) = (cookies(&browser), sid(&mut browser));
-    let now = bff.clock.now().as_secs();
-    let event = "http://schemas.openid.net/event/backchannel-logout";
-    let token = bff.idp.sign(json!({
-        "aud": "shop", "sid": first, "jti": "j-1", "iat": now, "exp": now + 120, "events": {event: {}},
-    }));
-    let told = Request::new("POST", "/bff/backchannel")
-        .header("host", "shop.test")
-        .header("content-type", "application/x-www-form-urlencoded")
-        .body(format!("logout_token={}", token.unwrap()))
-        .send(fleet.other.addr);
-    assert_eq!(told.status, 200);
+    end_at_provider(bff, &first, fleet.other.addr);
     for (replica, _) in fleet.replicas() {
         eventually_refused(replica, &ended);
     }

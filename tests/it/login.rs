@@ -27,11 +27,19 @@ fn parameter(url: &Url, name: &str) -> Option<String> {
 
 /// The callback of a login that was carried out up to its last redirect, which was not followed.
 fn callback_of(bff: &TestBff, browser: &mut Browser) -> Url {
-    let mut elsewhere = bff.browser();
+    callback_by_way_of(bff, &mut bff.browser(), browser)
+}
+
+/// The same. The person was another browser's at the provider, which keeps the session there.
+pub(crate) fn callback_by_way_of(
+    bff: &TestBff,
+    elsewhere: &mut Browser,
+    browser: &mut Browser,
+) -> Url {
     let request = authorization_request(bff, browser, "/bff/login?returnUrl=/welcome");
     let page = elsewhere.navigate(request.as_str(), Initiator::CrossSite);
     // The other browser has no login attempt, so its own callback fails and spends no code.
-    let visit = bff.fill_in(&mut elsewhere, &page, "alice", "wonderland");
+    let visit = bff.fill_in(elsewhere, &page, "alice", "wonderland");
     let callback = visit
         .chain
         .iter()
@@ -42,7 +50,7 @@ fn callback_of(bff: &TestBff, browser: &mut Browser) -> Url {
 }
 
 /// Brings the browser to a callback as the provider's redirect would.
-fn arrive(browser: &mut Browser, callback: &Url) -> Visit {
+pub(crate) fn arrive(browser: &mut Browser, callback: &Url) -> Visit {
     browser.navigate(callback.as_str(), Initiator::CrossSite)
 }
 

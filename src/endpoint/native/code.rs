@@ -71,7 +71,7 @@ pub(super) async fn redeem(
         proof_key: code.proof_key,
     };
     let session = redeem::for_app(ctx, &code.code, &attempt).await?;
-    if ctx.bff.revocations.is_revoked(&session) {
+    if redeem::is_over(ctx, &session, &attempt) {
         return Err(OAuthError::invalid_grant("the session is over"));
     }
     Ok(session)
