@@ -3,39 +3,17 @@
 //! # Invariants
 //! - It counts for the session and key that it was sealed for, and until the time that is sealed in it.
 //! - It is no session: without the session's own cookies it opens nothing.
-//! - What is remembered is what opening the cookie once more would give: the whole text is compared, and its key must still
-//!   be in the ring. Time is judged on every request.
 
 use std::time::Duration;
-
-use subtle::ConstantTimeEq;
 
 use super::binding::{Binding, Proved};
 use super::jar::Jar;
 use super::kind::Kind;
+use super::known_proof::KnownProof;
 use super::opened::OpenSession;
 use super::wallet::Wallet;
 use crate::clock::UnixTime;
-use crate::keyring::{Erased, KeyRing, Kid, OpenError};
-
-/// What the cookie of a session's device held when it was opened last.
-pub(super) struct KnownProof {
-    text: Erased,
-    kid: Kid,
-    at: UnixTime,
-    until: UnixTime,
-}
-
-impl KnownProof {
-    /// When the device proved, if this is the same cookie and it still counts.
-    ///
-    /// Who has a copy of the session, and not this cookie, must not learn from the time that the comparison takes how much
-    /// of a guess is right.
-    fn find(&self, value: &[u8], keys: &KeyRing, now: UnixTime) -> Option<UnixTime> {
-        let counts = now < self.until && keys.key(self.kid).is_some();
-        (counts && bool::from(self.text.ct_eq(value))).then_some(self.at)
-    }
-}
+use crate::keyring::{Erased, OpenError};
 
 impl Jar {
     /// Name and attributes of the cookie, as the browser must find them.

@@ -12,7 +12,8 @@
 //!   the two headers
 //! - `jar`: what all cookies of a frontend have in common · `wallet`: the cookies of one request, to `load`, to `store` (with
 //!   its `budget`), for `login` and `logout`, and to `explain`
-//! - `binding`: a session and the key of its device · `device`: the cookie that tells of the device's proof
+//! - `binding`: a session and the key of its device · `device`: the cookie that tells of the device's proof ·
+//!   `known_proof`: the one that opened last
 //!
 //! # Cookies
 //!
@@ -184,6 +185,7 @@ mod envelope;
 mod explain;
 mod jar;
 mod kind;
+mod known_proof;
 mod load;
 mod login;
 mod logout;

@@ -27,8 +27,8 @@ use std::time::Duration;
 use http::header::InvalidHeaderValue;
 
 use super::cookies::Received;
-use super::device::KnownProof;
 use super::kind::Kind;
+use super::known_proof::KnownProof;
 use super::state::Session;
 use crate::clock::UnixTime;
 use crate::keyring::{Erased, KeyRing, Kid};

@@ -226,8 +226,7 @@ fn a_proof_that_is_remembered_is_judged_as_one_that_is_opened() {
     }
 
     // A copy of the session without it, or with a part of it.
-    let name = format!("{BASE}-device");
-    let text = browser.value(&name).to_owned();
+    let text = browser.value("__Host-shop-device").to_owned();
     let without = newer.replace(&text, "");
     let cut = newer.replace(&text, &text[..text.len() - 1]);
     let longer = newer.replace(&text, &format!("{text}A"));
