@@ -92,15 +92,18 @@ pub(super) fn inside(root: &Path, file: &Path) -> Option<PathBuf> {
 /// Directories below which a framework never changes a file: those of Next.js and of `SvelteKit`. Their names of files follow no rule.
 const IMMUTABLE: [[&str; 2]; 2] = [["_next", "static"], ["_app", "immutable"]];
 
-/// Whether the file at this path never changes, because its name would.
+/// Whether the file at this path never changes, because its name would. A page keeps its name, and the directory that is
+/// served may itself be called like one of these.
 pub(super) fn is_immutable(path: &Path) -> bool {
     let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
     let above = path.parent().into_iter().flat_map(Path::components);
     let above: Vec<_> = above.map(Component::as_os_str).collect();
-    is_hashed(name)
-        || above
-            .windows(2)
-            .any(|pair| IMMUTABLE.iter().any(|two| pair == two))
+    let is_page = path.extension().is_some_and(|end| end == "html");
+    let is_below = || {
+        let mut pairs = above.windows(2);
+        pairs.any(|pair| IMMUTABLE.iter().any(|two| pair == two))
+    };
+    is_hashed(name) || (!is_page && is_below())
 }
 
 /// Whether a name carries a hash of its content, as bundlers write it: `app.3f9c2b1a.js`, `index-BdX9a1Qz.js`.
@@ -236,6 +239,7 @@ mod tests {
             ("/srv/dist/assets/index-BdX9a1Qz.js", true),
             ("/srv/dist/_app/version.json", false),
             ("/srv/dist/_next/data.json", false),
+            ("/srv/_app/immutable/index.html", false),
             ("/srv/dist/static/app.js", false),
             ("/srv/dist/_next/static", false),
             ("/srv/dist/_next/other/static/app.js", false),

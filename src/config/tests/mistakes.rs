@@ -275,6 +275,13 @@ fn one_mistake_is_one_mistake() {
 }
 
 #[test]
+fn an_answer_of_several_calls_has_parts_and_no_other_spelling() {
+    let said = mistakes("frontend.shop.route.orders.aggregate = \"x\"");
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains("no such key"), "{said:?}");
+}
+
+#[test]
 fn the_store_is_named_by_a_secret_and_the_section_needs_its_feature() {
     let section = |lines: &str| format!("[coordination]\nurl = {{ env = \"STORE\" }}\n{lines}");
     for (url, lines, word) in [
