@@ -94,9 +94,11 @@ pub(super) struct Entry {
 impl Entry {
     /// Opens and hashes a file and what lies beside it. Blocks.
     ///
-    /// `is_inside` says whether a real path may be served: what lies beside may be a link.
+    /// `asked` is the path below the served directory that leads to it; `is_inside` says whether a real path may be served:
+    /// what lies beside may be a link.
     pub(super) fn load(
         path: PathBuf,
+        asked: &Path,
         is_inside: impl Fn(&Path) -> bool,
         looked_at: u64,
     ) -> io::Result<Self> {
@@ -122,7 +124,7 @@ impl Entry {
             media_type,
             modified_at,
             last_modified: modified_at.and_then(|date| date.try_into_value().ok()),
-            is_immutable: path::is_immutable(&bare.path),
+            is_immutable: path::is_immutable(asked),
             is_worth_coding: bare.len > NOT_WORTH_CODING
                 && bare.len <= MOST_CODED
                 && path::is_text(media_type),

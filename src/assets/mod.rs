@@ -170,7 +170,7 @@ fn load(
     let (path, name, is_fallback) = found.next().ok_or(Problem::NotFound)?;
     let shown = path.display().to_string();
     let is_inside = |path: &Path| path::inside(&root, path).is_some();
-    let entry = Entry::load(path, is_inside, remembered::seconds()).map_err(|error| {
+    let entry = Entry::load(path, &name, is_inside, remembered::seconds()).map_err(|error| {
         log::warn!("the file {shown} cannot be read: {error}");
         Problem::NotFound
     })?;

@@ -92,13 +92,17 @@ pub(super) fn inside(root: &Path, file: &Path) -> Option<PathBuf> {
 /// Directories below which a framework never changes a file: those of Next.js and of `SvelteKit`. Their names of files follow no rule.
 const IMMUTABLE: [[&str; 2]; 2] = [["_next", "static"], ["_app", "immutable"]];
 
-/// Whether the file at this path never changes, because its name would. A page keeps its name, and the directory that is
-/// served may itself be called like one of these.
-pub(super) fn is_immutable(path: &Path) -> bool {
-    let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
-    let above = path.parent().into_iter().flat_map(Path::components);
+/// Whether what this path below the served directory names never changes, because the name would. A page keeps its name.
+///
+/// The path is the one that was asked for: a browser keeps the answer by it, whatever file a link leads to.
+pub(super) fn is_immutable(asked: &Path) -> bool {
+    let name = asked
+        .file_name()
+        .and_then(OsStr::to_str)
+        .unwrap_or_default();
+    let above = asked.parent().into_iter().flat_map(Path::components);
     let above: Vec<_> = above.map(Component::as_os_str).collect();
-    let is_page = path.extension().is_some_and(|end| end == "html");
+    let is_page = asked.extension().is_some_and(|end| end == "html");
     let is_below = || {
         let mut pairs = above.windows(2);
         pairs.any(|pair| IMMUTABLE.iter().any(|two| pair == two))
@@ -234,15 +238,15 @@ mod tests {
     #[test]
     fn frameworks_have_directories_of_files_that_never_change() {
         for (path, expect) in [
-            ("/srv/dist/_next/static/chunks/0d3k.js", true),
-            ("/srv/dist/_app/immutable/entry/start.js", true),
-            ("/srv/dist/assets/index-BdX9a1Qz.js", true),
-            ("/srv/dist/_app/version.json", false),
-            ("/srv/dist/_next/data.json", false),
-            ("/srv/_app/immutable/index.html", false),
-            ("/srv/dist/static/app.js", false),
-            ("/srv/dist/_next/static", false),
-            ("/srv/dist/_next/other/static/app.js", false),
+            ("_next/static/chunks/0d3k.js", true),
+            ("shop/_app/immutable/entry/start.js", true),
+            ("assets/index-BdX9a1Qz.js", true),
+            ("_app/version.json", false),
+            ("_next/data.json", false),
+            ("_app/immutable/index.html", false),
+            ("static/app.js", false),
+            ("_next/static", false),
+            ("_next/other/static/app.js", false),
         ] {
             assert_eq!(is_immutable(Path::new(path)), expect, "{path}");
         }

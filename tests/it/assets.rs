@@ -133,6 +133,49 @@ fn hashed_files_are_immutable_and_pages_are_not() {
 }
 
 #[test]
+fn only_the_path_below_the_served_directory_says_that_a_file_never_changes() {
+    // RFC 8246: a wrong yes keeps an old file for a year
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("_next/static/_app/immutable");
+    for name in [
+        "index.html",
+        "app.js",
+        "app.3f9c2b1a.js",
+        "_next/static/chunk.js",
+        "_app/immutable/start.js",
+    ] {
+        let path = root.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, name).unwrap();
+    }
+    // The names stay when the links lead elsewhere.
+    for (target, link) in [
+        ("app.3f9c2b1a.js", "latest.js"),
+        ("_app/immutable", "current"),
+    ] {
+        std::os::unix::fs::symlink(target, root.join(link)).unwrap();
+    }
+    let line = format!("assets = {{ dir = \"{}\" }}", root.display());
+    let bff = TestBff::with(move |setup| setup.frontend = line);
+    for (path, is_immutable) in [
+        ("/", false),
+        ("/app.js", false),
+        ("/latest.js", false),
+        ("/current/start.js", false),
+        ("/app.3f9c2b1a.js", true),
+        ("/_next/static/chunk.js", true),
+        ("/_app/immutable/start.js", true),
+    ] {
+        let answer = Request::new("GET", path)
+            .header("host", "shop.test")
+            .send(bff.addr);
+        assert_eq!(answer.status, 200, "{path}");
+        let cache = answer.header("cache-control").unwrap();
+        assert_eq!(cache.contains("immutable"), is_immutable, "{path}: {cache}");
+    }
+}
+
+#[test]
 fn an_unchanged_file_is_not_sent_again() {
     let site = site();
     let first = get(&site, "/plain.js");
