@@ -19,8 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(8);
 /// For what must not come.
 const MOMENT: Duration = Duration::from_millis(300);
 
-/// An upstream with four places. `/few` leads there for everybody, `/mine` for whoever is signed in; `/tunnel` leads to
-/// one with four tunnels.
+/// An upstream with four places. `/few` leads there for everybody, `/mine` for whoever is signed in; `/eight` and `/own` to one with
+/// eight places; `/tunnel` to one with four tunnels.
 struct Few {
     /// Signed in. Its requests come from 127.0.0.1.
     browser: Browser,
@@ -53,6 +53,10 @@ impl Few {
 url = "http://{upstream}"
 max_connections = 4
 timeout = "8s"
+[upstream.eight]
+url = "http://{upstream}"
+max_connections = 8
+timeout = "8s"
 [upstream.tunnels]
 url = "http://{upstream}"
 max_connections = 8
@@ -64,6 +68,15 @@ token = "none"
 path = "/mine"
 upstream = "few"
 token = "user"
+[frontend.shop.route.eight]
+path = "/eight"
+upstream = "eight"
+token = "none"
+[frontend.shop.route.own]
+path = "/own"
+upstream = "eight"
+token = "user"
+timeout = "4s"
 [frontend.shop.route.tunnel]
 path = "/tunnel"
 upstream = "tunnels"
@@ -156,6 +169,38 @@ fn one_client_cannot_take_the_last_place_by_answers_that_last() {
     }
     drop(held.pop());
     assert_eq!(status(&mut one_more, PATIENCE).as_deref(), Some("200"));
+}
+
+#[test]
+fn a_user_is_answered_whatever_nobody_else_leaves_unfinished() {
+    // B, issue 10: 2,000 uploads begun at the user's own address, and one of the user's requests waited for five seconds
+    let half = format!(
+        "POST /eight HTTP/1.1\r\ncontent-length: 99999\r\n\r\n{}",
+        "x".repeat(4096)
+    );
+    let kept = "GET /eight/kept HTTP/1.1\r\n\r\n";
+    let many: Vec<_> = (1..8).map(|n| format!("192.0.2.{n}")).collect();
+    let crowds = [
+        (kept, vec!["127.0.0.1"; 6]),
+        (&half, vec!["127.0.0.1"; 6]),
+        (kept, many.iter().map(String::as_str).collect()),
+    ];
+    for (request, clients) in crowds {
+        let mut few = Few::serving(|talk| while !talk.hear().is_empty() {});
+        let held = few.hold(&clients, request);
+        let waiting: Vec<_> = clients
+            .iter()
+            .map(|client| begin(few.server.addr, client, request))
+            .collect();
+        for _ in 0..2 {
+            assert_eq!(
+                few.browser.fetch("GET", "/own").status,
+                200,
+                "{request:.20} of {clients:?}"
+            );
+        }
+        drop((held, waiting));
+    }
 }
 
 #[test]

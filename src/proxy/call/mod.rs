@@ -43,11 +43,13 @@ use hyper::upgrade::Upgraded;
 use hyper_util::client::legacy;
 use tokio::time::timeout;
 
+use crate::guard::spender;
 use crate::problem::Problem;
 use crate::proxy::headers::trace;
 use crate::telemetry::Span;
 use crate::token::Permit;
 use answer::Hold;
+use places::Asker;
 use request_body::RequestBody;
 use upload::Upload;
 use upstream::met_stale_connection;
@@ -107,7 +109,7 @@ pub struct Challenge(pub Vec<HeaderValue>);
 pub(super) struct Call<'a> {
     pub(super) upstream: &'a Upstream,
     pub(super) permit: &'a Permit,
-    /// On whose behalf; places are shared out by client.
+    /// From which address it is asked for; places are shared out by it.
     pub(super) client: IpAddr,
     /// Time until the answer's head.
     pub(super) limit: Duration,
@@ -137,7 +139,7 @@ impl Call<'_> {
     ) -> Result<Called, Problem> {
         let first = self.authorized(head()?)?;
         let uri = first.uri().clone();
-        let place = self.upstream.place(self.client, self.limit).await?;
+        let place = self.upstream.place(self.asker(), self.limit).await?;
         let attempts = async {
             let answer = self.attempt(first, &head).await?;
             if !self.is_wanted_again(&uri, &answer) {
@@ -188,7 +190,7 @@ impl Call<'_> {
             failure.problem()
         })?;
         let head = head()?;
-        let place = self.upstream.place(self.client, self.limit).await?;
+        let place = self.upstream.place(self.asker(), self.limit).await?;
         let uri = head.uri().clone();
         let may_come_again = self.permit.credential().may_want_nonce();
         let first = self.authorized(head.clone())?;
@@ -215,7 +217,7 @@ impl Call<'_> {
         head: Request<()>,
         is_accepted: impl Fn(&HeaderMap) -> bool,
     ) -> Result<Handshake, Problem> {
-        let place = self.upstream.tunnel_place(self.client)?;
+        let place = self.upstream.tunnel_place(self.asker())?;
         let uri = head.uri().clone();
         let attempts = async {
             let first = bodiless(self.authorized(head.clone())?);
@@ -289,6 +291,13 @@ impl Call<'_> {
         let outcome = timeout(self.limit, answer).await;
         let outcome = outcome.map_err(|_| self.too_late())?;
         Ok((self.checked(outcome)?, upload))
+    }
+
+    fn asker(&self) -> Asker {
+        Asker {
+            address: spender(self.client),
+            is_signed_in: self.permit.bearer().is_users(),
+        }
     }
 
     fn authorized(&self, mut head: Request<()>) -> Result<Request<()>, Problem> {

@@ -132,7 +132,7 @@ mod tests {
     use hyper::body::Body as _;
 
     use super::super::client_body::ClientBody;
-    use super::super::places::Places;
+    use super::super::places::{Asker, Places};
     use super::*;
     use crate::guard::spender;
     use crate::names::UpstreamName;
@@ -149,8 +149,11 @@ mod tests {
         let payload = web::Payload::from_request(&request, &mut payload).await;
         let name = UpstreamName::parse("api").unwrap();
         let places = Places::new(1, Metrics::default().upstream_connections(&name));
-        let client = spender(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        let place = places.take(client, LIMIT).await.unwrap();
+        let asker = Asker {
+            address: spender(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            is_signed_in: false,
+        };
+        let place = places.take(asker, LIMIT).await.unwrap();
         let body = ClientBody {
             payload: Some(payload.unwrap()),
             length: Length::Exact(65_536),

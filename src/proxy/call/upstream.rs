@@ -11,7 +11,6 @@ use std::collections::HashMap;
 use std::error::Error as _;
 use std::fmt;
 use std::io;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,10 +23,10 @@ use rustls::ClientConfig;
 
 use super::base::Base;
 use super::connector::{Connector, Heard};
-use super::places::{NoPlace, NoTunnel, Place, Places, RETRY_AFTER, TunnelPlace, Tunnels};
+use super::places::{Asker, NoPlace, NoTunnel, Place, Places, RETRY_AFTER, TunnelPlace, Tunnels};
 use super::request_body::RequestBody;
 use crate::frontend::UpstreamSettings;
-use crate::guard::{MAX_HEADER_BYTES, spender};
+use crate::guard::MAX_HEADER_BYTES;
 use crate::names::UpstreamName;
 use crate::problem::Problem;
 use crate::telemetry::metrics::{Metrics, UpstreamConnections};
@@ -180,15 +179,15 @@ impl Upstream {
     }
 
     /// A place among the tunnels. They last, so nobody waits for one.
-    pub(super) fn tunnel_place(&self, client: IpAddr) -> Result<TunnelPlace, Problem> {
-        self.tunnels.take(spender(client)).map_err(|why| match why {
+    pub(super) fn tunnel_place(&self, asker: Asker) -> Result<TunnelPlace, Problem> {
+        self.tunnels.take(asker).map_err(|why| match why {
             NoTunnel::AllTaken => {
                 log::warn!("upstream {}: all its tunnels are in use", self.name);
                 Problem::UpstreamTimeout
             }
             NoTunnel::HoldsTooMany => {
                 log::info!(
-                    "upstream {}: one client has more than a quarter of the tunnels, and the last are for others",
+                    "upstream {}: one address has more than a quarter of the tunnels, and the last are for others",
                     self.name
                 );
                 Problem::RateLimited {
@@ -199,8 +198,8 @@ impl Upstream {
     }
 
     /// The right to use a connection, until the answer is over. Waits for it, at most `limit`.
-    pub(super) async fn place(&self, client: IpAddr, limit: Duration) -> Result<Place, Problem> {
-        let taken = self.places.take(spender(client), limit).await;
+    pub(super) async fn place(&self, asker: Asker, limit: Duration) -> Result<Place, Problem> {
+        let taken = self.places.take(asker, limit).await;
         taken.map_err(|why| match why {
             NoPlace::TooLate => {
                 let most = self.settings.max_connections;
@@ -209,7 +208,7 @@ impl Upstream {
             }
             NoPlace::HoldsTooMany => {
                 log::info!(
-                    "upstream {}: others wait for a connection, and one client has more than a quarter of them",
+                    "upstream {}: others wait for a connection, and one address has more than a quarter of them",
                     self.name
                 );
                 Problem::RateLimited {
@@ -289,9 +288,12 @@ fn tls_config(ca: Option<&TrustAnchors>) -> Result<ClientConfig, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use url::Url;
 
     use super::*;
+    use crate::guard::spender;
     use crate::tls;
 
     fn settings(url: &str, seconds: u64, ca: Option<TrustAnchors>) -> UpstreamSettings {
@@ -321,9 +323,12 @@ mod tests {
         let name = UpstreamName::parse("orders").unwrap();
         let one = |settings| HashMap::from([(name.clone(), settings)]);
         let before = Upstreams::new(&one(settings(url, 1, Some(ca.clone()))), &metrics).unwrap();
-        let client = IpAddr::from([10, 0, 0, 1]);
+        let asker = Asker {
+            address: spender(IpAddr::from([10, 0, 0, 1])),
+            is_signed_in: false,
+        };
         let limit = Duration::from_secs(1);
-        let _place = before.find(&name).unwrap().place(client, limit).await;
+        let _place = before.find(&name).unwrap().place(asker, limit).await;
         for (what, settings, keeps) in [
             ("nothing", settings(url, 1, Some(ca.clone())), true),
             ("the time", settings(url, 9, Some(ca.clone())), true),

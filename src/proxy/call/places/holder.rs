@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::frontend::Spender;
+use super::asker::Asker;
 
 /// How long a client may be slow in any case.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -26,16 +26,16 @@ pub(in crate::proxy) enum Awaited {
 /// The client that holds a place.
 #[derive(Debug)]
 pub(super) struct Holder {
-    pub(super) client: Spender,
+    pub(super) asker: Asker,
     /// Whether it is about to give the place up.
     pub(super) is_leaving: AtomicBool,
     pace: Mutex<Pace>,
 }
 
 impl Holder {
-    pub(super) fn new(client: Spender) -> Self {
+    pub(super) fn new(asker: Asker) -> Self {
         Self {
-            client,
+            asker,
             is_leaving: AtomicBool::default(),
             pace: Mutex::default(),
         }

@@ -8,9 +8,9 @@ use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::timeout;
 
+use super::asker::Asker;
 use super::counts::Counts;
 use super::holder::{Awaited, Holder};
-use crate::frontend::Spender;
 use crate::telemetry::metrics::{Held, UpstreamConnections};
 
 /// All places for requests to one upstream. Clones share them.
@@ -37,7 +37,7 @@ struct Table {
 #[derive(Debug)]
 struct Waiting {
     number: u64,
-    client: Spender,
+    asker: Asker,
     place: oneshot::Sender<Place>,
 }
 
@@ -46,7 +46,7 @@ struct Waiting {
 pub(in crate::proxy::call) enum NoPlace {
     /// None became free in time.
     TooLate,
-    /// Others wait, and this client holds more than a quarter.
+    /// Others wait that come first, and this address holds more than a quarter.
     HoldsTooMany,
 }
 
@@ -68,25 +68,32 @@ impl Places {
     /// Takes a place, or waits for one, at most `limit`.
     pub(in crate::proxy::call) async fn take(
         &self,
-        client: Spender,
+        asker: Asker,
         limit: Duration,
     ) -> Result<Place, NoPlace> {
-        let (number, given) = {
+        let (number, given, is_urgent) = {
             let mut table = self.table();
-            if table.counts.take(client) {
+            if table.counts.take(asker) {
                 drop(table);
-                return Ok(self.place(client));
+                return Ok(self.place(asker));
             }
-            if table.counts.holds_too_many(client) && table.modest() > 0 {
+            if table.counts.holds_too_many(asker.address) && table.counts.waiting_before(asker) > 0
+            {
                 return Err(NoPlace::HoldsTooMany);
             }
-            table.wait(client)
+            // While there is a queue, all holders of places look at it now and then. Only for a request that comes before others
+            // does one give its place up at once.
+            let is_urgent = table.waiting.is_empty() || !table.counts.comes_last(asker);
+            let (number, given) = table.wait(asker);
+            (number, given, is_urgent)
         };
         let _waits = Waits {
             places: self,
             number,
         };
-        self.0.someone_waits.notify_waiters();
+        if is_urgent {
+            self.0.someone_waits.notify_waiters();
+        }
         let given = timeout(limit, given).await;
         // The sender stays in the queue until it is used, so what fails is the wait.
         given.ok().and_then(Result::ok).ok_or(NoPlace::TooLate)
@@ -103,18 +110,18 @@ impl Places {
         self.0.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn place(&self, client: Spender) -> Place {
+    fn place(&self, asker: Asker) -> Place {
         Place {
             places: self.clone(),
-            holder: Arc::new(Holder::new(client)),
+            holder: Arc::new(Holder::new(asker)),
             _used: self.0.connections.used(),
         }
     }
 
-    fn give_back(&self, client: Spender, was_leaving: bool) {
+    fn give_back(&self, asker: Asker, was_leaving: bool) {
         {
             let mut table = self.table();
-            table.counts.give_back(client);
+            table.counts.give_back(asker);
             table.leaving -= usize::from(was_leaving);
         }
         loop {
@@ -123,11 +130,11 @@ impl Places {
                 return;
             };
             // If it has left meanwhile, the place is dropped and comes back here, with nothing locked.
-            let _ = next.place.send(self.place(next.client));
+            let _ = next.place.send(self.place(next.asker));
         }
     }
 
-    /// Resolves when a request begins to wait.
+    /// Resolves when a request begins to wait for which a place may be given up at once.
     pub(super) fn someone_waits(&self) -> Notified<'_> {
         self.0.someone_waits.notified()
     }
@@ -138,57 +145,49 @@ impl Places {
 
     /// Whether a client is to give up a place for which it keeps the upstream waiting. If it is, the place counts as one
     /// that is about to be free, so that no more are given up than there are requests that wait.
-    pub(super) fn is_to_leave(&self, client: Spender, awaited: Awaited, is_too_slow: bool) -> bool {
+    pub(super) fn is_to_leave(&self, asker: Asker, awaited: Awaited, is_too_slow: bool) -> bool {
         let mut table = self.table();
-        let modest = table.modest();
-        let is_greedy = awaited == Awaited::Body && table.counts.holds_too_many(client);
-        let gives_way = (is_greedy && modest > table.leaving)
-            || (is_too_slow && table.needed_of(client) > table.leaving);
+        let counts = &table.counts;
+        let is_greedy = awaited == Awaited::Body && counts.holds_too_many(asker.address);
+        let gives_way = (is_greedy && counts.waiting_before(asker) > table.leaving)
+            || (is_too_slow && counts.waiting_for(asker.address) > table.leaving);
         table.leaving += usize::from(gives_way);
         gives_way
     }
 }
 
 impl Table {
-    fn wait(&mut self, client: Spender) -> (u64, oneshot::Receiver<Place>) {
+    fn wait(&mut self, asker: Asker) -> (u64, oneshot::Receiver<Place>) {
         let (place, given) = oneshot::channel();
         let number = self.next_number;
         self.next_number = number.wrapping_add(1);
+        self.counts.wait(asker);
         self.waiting.push_back(Waiting {
             number,
-            client,
+            asker,
             place,
         });
         (number, given)
     }
 
-    /// Who gets a place that is free: the first in the queue that does not hold too many, else the first that may have
-    /// one all the same.
+    /// Who gets a place that is free: the first in the queue of those that come before all others.
     fn next(&mut self) -> Option<Waiting> {
-        let modest = |one: &Waiting| !self.counts.holds_too_many(one.client);
-        let first = self.waiting.iter().position(modest).unwrap_or(0);
-        let client = self.waiting.get(first)?.client;
-        if !self.counts.take(client) {
+        let mut waiting = self.waiting.iter();
+        let first = waiting.position(|one| self.counts.waiting_before(one.asker) == 0)?;
+        let asker = self.waiting.get(first)?.asker;
+        if !self.counts.take(asker) {
             return None;
         }
+        self.counts.leave(asker);
         self.waiting.remove(first)
     }
 
-    /// How many requests wait of clients that do not hold too many.
-    fn modest(&self) -> usize {
-        let waiting = self.waiting.iter();
-        waiting
-            .filter(|one| !self.counts.holds_too_many(one.client))
-            .count()
-    }
-
-    /// How many requests wait for which this client is to give a place up if it is slow. A client that waits because it
-    /// holds too many itself takes nothing from others.
-    fn needed_of(&self, client: Spender) -> usize {
-        let waiting = self.waiting.iter();
-        waiting
-            .filter(|one| one.client == client || !self.counts.holds_too_many(one.client))
-            .count()
+    fn leave(&mut self, number: u64) {
+        // The numbers go up along the queue.
+        let at = self.waiting.binary_search_by_key(&number, |one| one.number);
+        if let Some(left) = at.ok().and_then(|at| self.waiting.remove(at)) {
+            self.counts.leave(left.asker);
+        }
     }
 }
 
@@ -200,8 +199,7 @@ struct Waits<'a> {
 
 impl Drop for Waits<'_> {
     fn drop(&mut self) {
-        let mut table = self.places.table();
-        table.waiting.retain(|one| one.number != self.number);
+        self.places.table().leave(self.number);
     }
 }
 
@@ -217,7 +215,7 @@ pub(in crate::proxy::call) struct Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let was_leaving = self.holder.stop_leaving();
-        self.places.give_back(self.holder.client, was_leaving);
+        self.places.give_back(self.holder.asker, was_leaving);
     }
 }
 
@@ -229,11 +227,24 @@ pub(super) mod tests {
 
     use super::super::watch::Watch;
     use super::*;
+    use crate::frontend::Spender;
 
     const LIMIT: Duration = Duration::from_secs(60);
 
-    pub(in crate::proxy::call::places) fn client(n: u8) -> Spender {
-        Spender::Address(IpAddr::V4(Ipv4Addr::new(192, 0, 2, n)))
+    /// Somebody without a session.
+    pub(in crate::proxy::call::places) fn client(n: u8) -> Asker {
+        Asker {
+            address: Spender::Address(IpAddr::V4(Ipv4Addr::new(192, 0, 2, n))),
+            is_signed_in: false,
+        }
+    }
+
+    /// Somebody with a session, at the same address.
+    pub(in crate::proxy::call::places) fn user(n: u8) -> Asker {
+        Asker {
+            is_signed_in: true,
+            ..client(n)
+        }
     }
 
     fn poll<T>(future: Pin<&mut impl Future<Output = T>>) -> Poll<T> {
@@ -347,6 +358,31 @@ pub(super) mod tests {
         );
         assert!(places.is_to_leave(client(2), Awaited::Reader, true));
         drop((greedy, slow));
+    }
+
+    #[actix_web::test]
+    async fn a_user_waits_for_nobody_at_the_same_address() {
+        let places = Places::new(4, UpstreamConnections::default());
+        let mut held: Vec<_> = (0..3).map(|_| taken(&places, 1)).collect();
+        let last = taken(&places, 2);
+        let watch = Watch::of(&held[0]);
+        watch.client_is_awaited();
+        let mut leaves = pin!(watch.is_needed(Awaited::Body));
+        let mut crowd: Vec<_> = (0..9)
+            .map(|_| Box::pin(places.take(client(1), LIMIT)))
+            .collect();
+        assert!(crowd.iter_mut().all(|one| poll(one.as_mut()).is_pending()));
+        assert!(poll(leaves.as_mut()).is_pending());
+        let mut first = pin!(places.take(user(1), LIMIT));
+        assert!(poll(first.as_mut()).is_pending());
+        assert!(poll(leaves.as_mut()).is_ready());
+        drop(held.swap_remove(0));
+        let Poll::Ready(Ok(place)) = poll(first) else {
+            panic!("it came last, and is the first")
+        };
+        assert!(crowd.iter_mut().all(|one| poll(one.as_mut()).is_pending()));
+        drop((crowd, held, place, last));
+        assert!(places.table().counts.is_untouched());
     }
 
     #[actix_web::test]

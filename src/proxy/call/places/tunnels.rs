@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::asker::Asker;
 use super::counts::Counts;
-use crate::frontend::Spender;
 use crate::telemetry::metrics::{Held, UpstreamConnections};
 
 /// All places for tunnels to one upstream. Clones share them.
@@ -16,9 +16,9 @@ pub(in crate::proxy::call) struct Tunnels {
 /// Why there is no place.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(in crate::proxy::call) enum NoTunnel {
-    /// All are in use.
+    /// All that this client may have are in use.
     AllTaken,
-    /// Those that are free are for clients that hold less.
+    /// Those that are free are for addresses that hold less.
     HoldsTooMany,
 }
 
@@ -30,21 +30,23 @@ impl Tunnels {
         }
     }
 
-    pub(in crate::proxy::call) fn take(&self, client: Spender) -> Result<TunnelPlace, NoTunnel> {
+    pub(in crate::proxy::call) fn take(&self, asker: Asker) -> Result<TunnelPlace, NoTunnel> {
         let mut counts = self.counts();
-        if counts.take(client) {
+        if counts.take(asker) {
             let tunnels = self.clone();
             return Ok(TunnelPlace {
                 _used: tunnels.connections.used(),
                 tunnels,
-                client,
+                asker,
             });
         }
-        Err(if counts.has_free() {
-            NoTunnel::HoldsTooMany
-        } else {
-            NoTunnel::AllTaken
-        })
+        Err(
+            if counts.has_free() && counts.holds_too_many(asker.address) {
+                NoTunnel::HoldsTooMany
+            } else {
+                NoTunnel::AllTaken
+            },
+        )
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
@@ -57,14 +59,14 @@ impl Tunnels {
 #[derive(Debug)]
 pub(in crate::proxy) struct TunnelPlace {
     tunnels: Tunnels,
-    client: Spender,
+    asker: Asker,
     /// For the metrics.
     _used: Held,
 }
 
 impl Drop for TunnelPlace {
     fn drop(&mut self) {
-        self.tunnels.counts().give_back(self.client);
+        self.tunnels.counts().give_back(self.asker);
     }
 }
 

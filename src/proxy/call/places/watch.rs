@@ -71,7 +71,7 @@ impl Watch {
         if holder.is_leaving.load(Ordering::Relaxed) {
             return true;
         }
-        let gives_way = self.places.is_to_leave(holder.client, awaited, is_too_slow);
+        let gives_way = self.places.is_to_leave(holder.asker, awaited, is_too_slow);
         if gives_way {
             holder.is_leaving.store(true, Ordering::Relaxed);
         }
