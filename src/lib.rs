@@ -18,6 +18,7 @@
 //! | what is known of one request | [`request`] |
 //! | what the log says of one request | [`telemetry::RequestScope`] |
 //! | a connection: TLS, versions of HTTP, time limits | `server::connection` |
+//! | a request and its answer, as the server has them | [`message`] |
 //! | the cookie, byte by byte | [`session`] |
 //! | apps without a cookie jar | `endpoint::native`, `request::native` |
 //! | who may use a route, and with which token | [`frontend::Policy`], [`token`] |
@@ -30,7 +31,7 @@
 //! | the whole story as tests | `tests/it/login.rs` |
 //!
 //! # Life of a request, in types
-//! `HttpRequest → Arrival → Ctx (a Frontend) → Target → Admitted → Caller → Permit → HttpResponse`. An arrow
+//! `Request → Arrival → Ctx (a Frontend) → Target → Admitted → Caller → Permit → Answer`. An arrow
 //! that can fail ends in a [`problem::Problem`]. `server::response` turns either into the answer.
 //!
 //! # Seams
@@ -91,6 +92,8 @@ pub mod keyring;
 mod page;
 
 pub mod problem;
+
+pub mod message;
 
 pub mod telemetry;
 

@@ -6,12 +6,12 @@
 
 use std::time::Instant;
 
-use actix_web::http::StatusCode;
-use actix_web::http::header::{HeaderValue, WWW_AUTHENTICATE};
-use actix_web::{HttpResponse, web};
+use http::StatusCode;
+use http::header::{HeaderValue, WWW_AUTHENTICATE};
 
 use super::ApiCall;
 use crate::frontend::Forward;
+use crate::message::{Answer, Payload};
 use crate::problem::Problem;
 use crate::proxy::{self, Called, Proxy};
 use crate::request::Ctx;
@@ -21,7 +21,7 @@ pub(super) async fn serve(
     forward: &Forward,
     call: ApiCall<'_>,
     ctx: &mut Ctx<'_>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Answer, Problem> {
     let ApiCall {
         matched,
         admitted,
@@ -36,7 +36,7 @@ pub(super) async fn serve(
         origin: &ctx.frontend.origin,
         csrf_header: &ctx.frontend.csrf_header,
     };
-    let ask = async |permit: &Permit, body: web::Payload| {
+    let ask = async |permit: &Permit, body: Payload| {
         let asked_at = Instant::now();
         let outcome = proxy.forward(permit, forward, matched, body).await?;
         let took = asked_at.elapsed();
@@ -69,7 +69,7 @@ pub(super) async fn serve(
         // Once more. The first answer gives its place at the upstream back before.
         drop(answer);
         permit = renewed;
-        body = proxy::no_body(request).await?;
+        body = Payload::None;
     };
     let answer = challenge_app(answer, &permit, ctx);
     let answer = proxy::end_in_time(answer, bff, ctx.caller.lasts());
@@ -79,7 +79,7 @@ pub(super) async fn serve(
 
 /// Says to an app that an upstream does not take its token (RFC 6750 §3.1): it can refresh it. A browser's has been renewed by
 /// now, as far as that is possible.
-fn challenge_app(mut answer: HttpResponse, permit: &Permit, ctx: &Ctx<'_>) -> HttpResponse {
+fn challenge_app(mut answer: Answer, permit: &Permit, ctx: &Ctx<'_>) -> Answer {
     if let Some(app) = ctx.caller.app()
         && permit.bearer().is_users()
         && answer.status() == StatusCode::UNAUTHORIZED

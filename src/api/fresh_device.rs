@@ -10,6 +10,7 @@ use actix_web::http::header;
 
 use crate::clock::UnixTime;
 use crate::frontend::{Matched, WebSocket};
+use crate::message::{self, Answer};
 use crate::problem::{Problem, TokenRefusal};
 use crate::request::{App, Caller, Ctx};
 
@@ -20,7 +21,7 @@ const FRESH: Duration = Duration::from_mins(1);
 pub(super) fn prove_first(
     matched: Matched<'_, '_>,
     ctx: &mut Ctx<'_>,
-) -> Result<Option<HttpResponse>, Problem> {
+) -> Result<Option<Answer>, Problem> {
     if !matched.route.require_fresh_device {
         return Ok(None);
     }
@@ -43,11 +44,11 @@ pub(super) fn prove_first(
         .insert_header((header::LOCATION, address.as_str()))
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .finish();
-    Ok(Some(again))
+    Ok(Some(message::answer(again)))
 }
 
 /// A proof is no older than the nonce in it.
-fn check_app(app: &App, now: UnixTime) -> Result<Option<HttpResponse>, Problem> {
+fn check_app(app: &App, now: UnixTime) -> Result<Option<Answer>, Problem> {
     let refusal = match app.proved_at {
         Some(proved_at) if now.since(proved_at) <= FRESH => return Ok(None),
         Some(_) => TokenRefusal::nonce(),

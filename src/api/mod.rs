@@ -9,10 +9,9 @@ mod fresh_device;
 mod page;
 mod same_session;
 
-use actix_web::{HttpResponse, web};
-
 use crate::frontend::{Action, Matched};
 use crate::guard::Admitted;
+use crate::message::{Answer, Payload};
 use crate::problem::Problem;
 use crate::proxy::Upstreams;
 use crate::request::Ctx;
@@ -26,13 +25,13 @@ pub struct ApiCall<'a> {
     /// Proof that it was let in.
     pub admitted: Admitted,
     /// The body, of which nothing has been read.
-    pub body: web::Payload,
+    pub body: Payload,
     /// This worker's connections.
     pub upstreams: &'a Upstreams,
 }
 
 /// Answers one request to an API route.
-pub async fn serve(call: ApiCall<'_>, ctx: &mut Ctx<'_>) -> Result<HttpResponse, Problem> {
+pub async fn serve(call: ApiCall<'_>, ctx: &mut Ctx<'_>) -> Result<Answer, Problem> {
     same_session::check(ctx)?;
     if let Some(answer) = fresh_device::prove_first(call.matched, ctx)? {
         return Ok(answer);

@@ -11,14 +11,15 @@
 
 use std::time::Duration;
 
-use actix_web::HttpResponse;
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::StatusCode;
+use http::Method;
 
 use super::{ApiCall, forward};
 use crate::clock::UnixTime;
 use crate::frontend::{AnonymousPage, Documents, Forward};
 use crate::guard;
 use crate::login::{self, Wish};
+use crate::message::{self, Answer};
 use crate::names::ReturnTo;
 use crate::oidc::LoginParams;
 use crate::problem::Problem;
@@ -33,7 +34,7 @@ pub(super) async fn serve(
     forward: &Forward,
     call: ApiCall<'_>,
     ctx: &mut Ctx<'_>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Answer, Problem> {
     let session = ctx.caller.session();
     let started_at = session.map(|session| session.started_at);
     match forward::serve(forward, call, ctx).await {
@@ -48,7 +49,7 @@ async fn instead(
     problem: Problem,
     started_at: Option<UnixTime>,
     ctx: &mut Ctx<'_>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Answer, Problem> {
     let headers = ctx.request.headers();
     let is_visit = *ctx.request.method() == Method::GET
         && guard::is_navigation(headers)
@@ -58,14 +59,17 @@ async fn instead(
     };
     ctx.leads_to(&page);
     match problem {
-        Problem::LoginRequired { .. } if shows_no_session(ctx) => Ok(login::onward(&page)),
+        Problem::LoginRequired { .. } if shows_no_session(ctx) => {
+            Ok(message::answer(login::onward(&page)))
+        }
         Problem::LoginRequired { .. }
             if documents.login == AnonymousPage::BeginsLogin
                 && !is_in_foreign_frame(ctx)
                 && started_at.is_none_or(|at| ctx.now.since(at) >= TOO_YOUNG) =>
         {
             guard::spend_login(ctx.frontend, ctx.client)?;
-            login::begin(ctx, at(page), StatusCode::SEE_OTHER).await
+            let begun = login::begin(ctx, at(page), StatusCode::SEE_OTHER).await;
+            begun.map(message::answer)
         }
         // The cookies of another answer may be on their way. A browser is told this once.
         Problem::SessionRefreshConflict => {

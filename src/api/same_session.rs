@@ -4,7 +4,7 @@
 //! Tabs of one browser share its cookies. If somebody else signs in in another tab, a page goes on showing the first person's
 //! data, and what it sends would be done in the name of the second.
 
-use actix_web::http::header::HeaderName;
+use http::HeaderName;
 
 use crate::problem::Problem;
 use crate::request::Ctx;

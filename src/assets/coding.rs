@@ -5,7 +5,7 @@
 
 use std::io::{self, Write as _};
 
-use actix_web::http::header::{ACCEPT_ENCODING, HeaderMap};
+use http::header::{ACCEPT_ENCODING, HeaderMap};
 
 /// A coding. At equal weight an earlier one is preferred.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -83,6 +83,7 @@ impl Accepted {
     pub(super) fn of(headers: &HeaderMap) -> Self {
         let lines = headers
             .get_all(ACCEPT_ENCODING)
+            .iter()
             .filter_map(|line| line.to_str().ok());
         let mut accepted = Self::default();
         let (mut named, mut others) = ([false; 3], 0);
@@ -147,7 +148,7 @@ fn thousandths(text: &str) -> u16 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use actix_web::http::header::HeaderValue;
+    use http::HeaderValue;
     use std::io::Read as _;
 
     #[test]

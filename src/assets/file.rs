@@ -11,15 +11,16 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use actix_web::http::header::{HeaderValue, HttpDate, TryIntoHeaderValue as _};
 use actix_web::web;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use futures_util::stream::{self, Stream};
+use http::{HeaderMap, HeaderValue};
 use sha2::{Digest as _, Sha256};
 
 use super::coding::Coding;
+use super::headers::{self, Facts};
 use super::{path, policy};
 
 /// Above this a file is not held in memory.
@@ -62,8 +63,8 @@ pub(super) struct Form {
     stamp: Stamp,
     path: PathBuf,
     pub(super) len: u64,
-    /// In base64url.
-    digest: String,
+    /// Its `ETag`, quotes and all: a digest in base64url.
+    tag: HeaderValue,
     /// If it is small.
     pub(super) kept: Option<Bytes>,
 }
@@ -74,11 +75,9 @@ pub(super) struct Entry {
     pub(super) name: String,
     pub(super) bare: Form,
     pub(super) media_type: &'static str,
-    pub(super) modified_at: Option<HttpDate>,
-    /// The same as `Last-Modified` says it.
-    pub(super) last_modified: Option<HeaderValue>,
-    /// Whether the name changes with the content.
-    pub(super) is_immutable: bool,
+    pub(super) modified_at: Option<SystemTime>,
+    /// Of every answer with its bare form.
+    pub(super) headers: HeaderMap,
     /// Whether a coding that does not lie beside it is made here.
     pub(super) is_worth_coding: bool,
     /// The coded forms that lie beside it.
@@ -119,15 +118,20 @@ impl Entry {
         let modified_at = u64::try_from(bare.stamp.modified_at)
             .ok()
             .filter(|seconds| *seconds > 0)
-            .map(|seconds| HttpDate::from(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)));
+            .map(|seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+        let is_worth_coding =
+            bare.len > NOT_WORTH_CODING && bare.len <= MOST_CODED && path::is_text(media_type);
+        let headers = headers::of(&Facts {
+            tag: &bare.tag,
+            modified_at,
+            is_immutable: path::is_immutable(asked),
+            varies: is_worth_coding || beside.iter().any(Option::is_some),
+        });
         Ok(Self {
             media_type,
             modified_at,
-            last_modified: modified_at.and_then(|date| date.try_into_value().ok()),
-            is_immutable: path::is_immutable(asked),
-            is_worth_coding: bare.len > NOT_WORTH_CODING
-                && bare.len <= MOST_CODED
-                && path::is_text(media_type),
+            headers,
+            is_worth_coding,
             name,
             bare,
             beside,
@@ -205,14 +209,16 @@ impl Entry {
     }
 
     /// The entity tag of a form: each has its own (RFC 9110 §8.8.3.3).
-    pub(super) fn tag(&self, coding: Option<Coding>) -> String {
-        match coding {
-            None => self.bare.digest.clone(),
-            Some(coding) => match self.form_beside(coding) {
-                Some(form) => form.digest.clone(),
-                None => [&self.bare.digest, "-", coding.name()].concat(),
-            },
+    pub(super) fn tag(&self, coding: Option<Coding>) -> HeaderValue {
+        let Some(coding) = coding else {
+            return self.bare.tag.clone();
+        };
+        if let Some(form) = self.form_beside(coding) {
+            return form.tag.clone();
         }
+        let bare = self.bare.tag.to_str().unwrap_or_default();
+        let tag = [bare.trim_end_matches('"'), "-", coding.name(), "\""].concat();
+        HeaderValue::try_from(tag).unwrap_or_else(|_| self.bare.tag.clone())
     }
 }
 
@@ -241,11 +247,12 @@ impl Form {
         // Half a SHA-256 is plenty to tell versions of one file apart.
         let digest = hasher.finalize();
         let digest = URL_SAFE_NO_PAD.encode(digest.get(..16).unwrap_or(&digest));
+        let tag = HeaderValue::try_from(["\"", &digest, "\""].concat());
         Ok(Self {
             stamp: Stamp::of(&metadata),
             path,
             len,
-            digest,
+            tag: tag.map_err(io::Error::other)?,
             kept: (len <= WHOLE).then(|| kept.into()),
         })
     }

@@ -3,7 +3,7 @@
 //! `server::pipeline` calls [`serve`] for what is neither endpoint nor API route; no cookie has been opened then.
 //!
 //! - `path`: which file a path means · `remembered`: files that were served lately · `file`: a file and its forms
-//! - `coding`: which form the client takes · `range`: which part of it · `policy`: what a page may load
+//! - `coding`: which form the client takes · `range`: which part of it · `policy`: what a page may load · `headers`: the rest
 //!
 //! # Invariants
 //! - Nothing outside the directory is served, whatever a path or a symbolic link says; nor dot-files, nor listings.
@@ -17,6 +17,7 @@
 
 mod coding;
 mod file;
+mod headers;
 mod path;
 mod policy;
 mod range;
@@ -29,21 +30,20 @@ use std::iter;
 use std::path::Path;
 use std::sync::Arc;
 
-use actix_web::body::{BoxBody, MessageBody as _, SizedStream};
-use actix_web::http::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_SECURITY_POLICY,
-    CONTENT_TYPE, ETAG, EntityTag, HeaderMap, HeaderName, HeaderValue, IfModifiedSince,
-    IfNoneMatch, LAST_MODIFIED, REFERRER_POLICY, TryIntoHeaderValue as _, VARY,
-    X_CONTENT_TYPE_OPTIONS,
-};
-use actix_web::http::{Method, StatusCode};
-use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, web};
+use actix_web::body::{self, MessageBody as _, SizedStream};
+use actix_web::web;
 use bytes::Bytes;
 use futures_util::stream;
+use http::header::{
+    CONTENT_ENCODING, CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap,
+    HeaderValue, IF_MODIFIED_SINCE, VARY,
+};
+use http::{Method, StatusCode};
 use tokio::sync::Mutex;
 
 use crate::frontend::AssetsSettings;
 use crate::guard::is_navigation;
+use crate::message::{Answer, BoxBody, Request, names_tag};
 use crate::problem::Problem;
 
 use coding::{Accepted, Coding};
@@ -52,24 +52,6 @@ use path::Wanted;
 use range::Part;
 use remembered::Known;
 
-/// On every file: who may frame it, what it tells others (F10, F11).
-const SECURITY: [(HeaderName, &str); 5] = [
-    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (REFERRER_POLICY, "same-origin"),
-    (
-        HeaderName::from_static("cross-origin-opener-policy"),
-        "same-origin",
-    ),
-    (
-        HeaderName::from_static("cross-origin-resource-policy"),
-        "same-origin",
-    ),
-    (
-        HeaderName::from_static("permissions-policy"),
-        "browsing-topics=(), camera=(), geolocation=(), microphone=(), payment=(), usb=()",
-    ),
-];
-
 /// The turn to code a file: each takes up to a second of a thread, and anybody may ask.
 static CODING: Mutex<()> = Mutex::const_new(());
 
@@ -77,50 +59,30 @@ static CODING: Mutex<()> = Mutex::const_new(());
 ///
 /// `framed` are the origins that a page may frame beside its own: a silent login leads through the identity provider.
 pub async fn serve(
-    request: &HttpRequest,
+    request: &Request,
     assets: &AssetsSettings,
     framed: &[String],
-) -> Result<HttpResponse, Problem> {
+) -> Result<Answer, Problem> {
     let wanted = Wanted::parse(request.uri().path()).ok_or(Problem::NotFound)?;
     let may_fall_back = wanted.may_fall_back && is_navigation(request.headers());
     let fallback = assets.fallback.as_deref().filter(|_| may_fall_back);
     let (entry, is_fallback) = find(&assets.dir, wanted, fallback).await?;
     let selected = select(request, &entry).await?;
-    let mut response = answer(request, &entry, &selected).await?;
-    let headers = response.headers_mut();
-    describe(headers, &entry, selected.tag);
-    let vary: &[&str] = match (is_fallback, entry.varies()) {
-        (true, true) => &["Accept, Sec-Fetch-Mode, Accept-Encoding"],
-        (true, false) => &["Accept, Sec-Fetch-Mode"],
-        (false, true) => &["Accept-Encoding"],
-        (false, false) => &[],
-    };
-    for names in vary {
+    let mut answer = answer(request, &entry, selected).await?;
+    let headers = answer.headers_mut();
+    if is_fallback {
+        let names = if entry.varies() {
+            "Accept, Sec-Fetch-Mode, Accept-Encoding"
+        } else {
+            "Accept, Sec-Fetch-Mode"
+        };
         headers.insert(VARY, HeaderValue::from_static(names));
     }
     if let Ok(policy) = HeaderValue::try_from(policy::policy(&entry.scripts, framed)) {
         headers.insert(CONTENT_SECURITY_POLICY, policy);
     }
-    for (name, value) in SECURITY {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
-    replace(headers, &assets.headers);
-    Ok(response)
-}
-
-/// Puts the configured headers in place of those that a file has.
-fn replace(headers: &mut HeaderMap, by: &[(String, String)]) {
-    for (name, value) in by {
-        let name = HeaderName::try_from(name.as_str());
-        let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(value)) else {
-            continue;
-        };
-        if value.is_empty() {
-            headers.remove(name);
-        } else {
-            headers.insert(name, value);
-        }
-    }
+    headers::replace(headers, &assets.headers);
+    Ok(answer)
 }
 
 /// The file that is wanted, else the fallback, and whether it is that.
@@ -182,36 +144,29 @@ fn load(
 /// Which form of a file, and which part of it, answers a request.
 struct Selected {
     coding: Option<Coding>,
-    tag: EntityTag,
+    tag: HeaderValue,
     part: Part,
 }
 
-async fn select(request: &HttpRequest, entry: &Arc<Entry>) -> Result<Selected, Problem> {
-    let bare = EntityTag::new_strong(entry.tag(None));
+async fn select(request: &Request, entry: &Arc<Entry>) -> Result<Selected, Problem> {
     // Parts are parts of the bare file: who asks for one has no use for a coding of it.
-    let part = range::wanted(request, entry, &bare);
+    let part = range::wanted(request, entry);
+    let mut selected = Selected {
+        coding: None,
+        tag: entry.tag(None),
+        part,
+    };
     if part != Part::Whole || !entry.varies() {
-        return Ok(Selected {
-            coding: None,
-            tag: bare,
-            part,
-        });
+        return Ok(selected);
     }
     for coding in Accepted::of(request.headers()).best() {
         if has(entry, coding).await? {
-            let tag = EntityTag::new_strong(entry.tag(Some(coding)));
-            return Ok(Selected {
-                coding: Some(coding),
-                tag,
-                part,
-            });
+            selected.tag = entry.tag(Some(coding));
+            selected.coding = Some(coding);
+            break;
         }
     }
-    Ok(Selected {
-        coding: None,
-        tag: bare,
-        part,
-    })
+    Ok(selected)
 }
 
 /// Whether a file comes in this coding. It is coded here, once, if nobody has done it before.
@@ -241,30 +196,29 @@ async fn has(entry: &Arc<Entry>, coding: Coding) -> Result<bool, Problem> {
     Ok(entry.coded(coding).is_some_and(Option::is_some))
 }
 
-async fn answer(
-    request: &HttpRequest,
-    entry: &Entry,
-    selected: &Selected,
-) -> Result<HttpResponse, Problem> {
-    if is_known(request, entry, &selected.tag) {
-        return Ok(HttpResponse::NotModified().finish());
+async fn answer(request: &Request, entry: &Entry, selected: Selected) -> Result<Answer, Problem> {
+    let mut headers = entry.headers.clone();
+    let is_known = is_known(request, entry, &selected.tag);
+    if selected.coding.is_some() {
+        headers.insert(ETAG, selected.tag);
+    }
+    if is_known {
+        return Ok(empty(StatusCode::NOT_MODIFIED, headers));
     }
     let (from, len) = match selected.part {
         Part::Unsatisfiable => {
-            let mut response = HttpResponse::new(StatusCode::RANGE_NOT_SATISFIABLE);
             let range = HeaderValue::try_from(format!("bytes */{}", entry.bare.len));
             if let Ok(range) = range {
-                response.headers_mut().insert(CONTENT_RANGE, range);
+                headers.insert(CONTENT_RANGE, range);
             }
-            return Ok(response);
+            return Ok(empty(StatusCode::RANGE_NOT_SATISFIABLE, headers));
         }
         Part::Whole => (0, None),
         Part::Range { first, last } => (first, Some(last - first + 1)),
     };
     let is_head = *request.method() == Method::HEAD;
-    let body = body(entry, selected.coding, (from, len), is_head).await?;
-    let mut response = HttpResponse::new(StatusCode::OK).set_body(body);
-    let headers = response.headers_mut();
+    let body = bytes(entry, selected.coding, (from, len), is_head).await?;
+    let mut answer = Answer::new(body);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(entry.media_type));
     if let Some(coding) = selected.coding {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
@@ -274,45 +228,33 @@ async fn answer(
         if let Ok(range) = range {
             headers.insert(CONTENT_RANGE, range);
         }
-        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+        *answer.status_mut() = StatusCode::PARTIAL_CONTENT;
     }
-    Ok(response)
+    *answer.headers_mut() = headers;
+    Ok(answer)
+}
+
+fn empty(status: StatusCode, headers: HeaderMap) -> Answer {
+    let mut answer = Answer::new(BoxBody::new(body::None::new()));
+    *answer.status_mut() = status;
+    *answer.headers_mut() = headers;
+    answer
 }
 
 /// Whether the client has this form already (RFC 9110 §13.2.2): a date counts only without a tag.
-fn is_known(request: &HttpRequest, entry: &Entry, tag: &EntityTag) -> bool {
-    match request.get_header::<IfNoneMatch>() {
-        Some(IfNoneMatch::Any) => true,
-        Some(IfNoneMatch::Items(tags)) => tags.iter().any(|known| known.weak_eq(tag)),
-        None => {
-            let since = request.get_header::<IfModifiedSince>();
-            let since = since.map(|IfModifiedSince(date)| date);
-            since
-                .zip(entry.modified_at)
-                .is_some_and(|(since, modified)| modified <= since)
-        }
-    }
-}
-
-/// What every answer with this file says of it, a 304 too.
-fn describe(headers: &mut HeaderMap, entry: &Entry, tag: EntityTag) {
-    if let Ok(tag) = tag.try_into_value() {
-        headers.insert(ETAG, tag);
-    }
-    if let Some(modified) = &entry.last_modified {
-        headers.insert(LAST_MODIFIED, modified.clone());
-    }
-    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    let control = if entry.is_immutable {
-        "public, max-age=31536000, immutable"
-    } else {
-        "no-cache"
-    };
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static(control));
+fn is_known(request: &Request, entry: &Entry, tag: &HeaderValue) -> bool {
+    let headers = request.headers();
+    let known = names_tag(headers, tag.to_str().unwrap_or_default());
+    known.unwrap_or_else(|| {
+        let since = headers.get(IF_MODIFIED_SINCE).and_then(range::date);
+        since
+            .zip(entry.modified_at)
+            .is_some_and(|(since, modified)| modified <= since)
+    })
 }
 
 /// The bytes of a form from one on, `len` of them or all.
-async fn body(
+async fn bytes(
     entry: &Entry,
     coding: Option<Coding>,
     (from, len): (u64, Option<u64>),

@@ -24,20 +24,19 @@ impl Wanted {
     pub(super) fn parse(raw: &str) -> Option<Self> {
         // After this check, decoding once cannot make a separator or dot segment (D11).
         let raw = RequestPath::parse(raw).ok()?.as_str();
-        let path = decode(raw)?;
-        let segments = || path.split('/').skip(1);
-        let is_well_known = segments().next() == Some(WELL_KNOWN);
-        if is_hidden(segments()) {
+        let path = decode(raw.strip_prefix('/')?)?;
+        let may_fall_back = path.split('/').next() != Some(WELL_KNOWN);
+        if is_hidden(path.split('/')) {
             return None;
         }
-        let mut file: PathBuf = segments().collect();
-        let last = segments().last().unwrap_or_default();
-        if last.is_empty() {
+        let is_directory = path.is_empty() || path.ends_with('/');
+        let mut file = PathBuf::from(path);
+        if is_directory {
             file.push(INDEX);
         }
         Some(Self {
             file,
-            may_fall_back: !is_well_known,
+            may_fall_back,
         })
     }
 

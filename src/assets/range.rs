@@ -4,11 +4,13 @@
 //! RFC 9110 §14.2 (`Range`), §13.1.5 (`If-Range`). A server may ignore a `Range`: so are several of them at once, and units that
 //! are not bytes.
 
-use actix_web::http::Method;
-use actix_web::http::header::{EntityTag, IfRange, RANGE};
-use actix_web::{HttpMessage as _, HttpRequest};
+use std::time::SystemTime;
+
+use http::Method;
+use http::header::{HeaderValue, IF_RANGE, RANGE};
 
 use super::file::Entry;
+use crate::message::Request;
 
 /// A part of a file.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -21,31 +23,39 @@ pub(super) enum Part {
     Unsatisfiable,
 }
 
-/// What the request asks for. `tag` is that of the bare file.
-pub(super) fn wanted(request: &HttpRequest, entry: &Entry, tag: &EntityTag) -> Part {
+/// What the request asks for.
+pub(super) fn wanted(request: &Request, entry: &Entry) -> Part {
     // A range is defined for `GET` alone.
     if *request.method() != Method::GET {
         return Part::Whole;
     }
-    let mut lines = request.headers().get_all(RANGE);
+    let mut lines = request.headers().get_all(RANGE).iter();
     let (Some(line), None) = (lines.next(), lines.next()) else {
         return Part::Whole;
     };
     let Some(asked) = line.to_str().ok().and_then(Asked::parse) else {
         return Part::Whole;
     };
-    let is_same = match request.get_header::<IfRange>() {
-        // It is there and says nothing that can be read: the client may have another file.
-        None => !request.headers().contains_key("if-range"),
-        Some(IfRange::EntityTag(known)) => known.strong_eq(tag),
-        // An equal date, and no later one.
-        Some(IfRange::Date(date)) => entry.modified_at == Some(date),
-    };
-    if is_same {
+    if request
+        .headers()
+        .get(IF_RANGE)
+        .is_none_or(|known| is_of(known, entry))
+    {
         asked.of(entry.bare.len)
     } else {
         Part::Whole
     }
+}
+
+/// Whether `If-Range` means the file as it is: the same strong tag, or an equal date and no later one. What cannot be read means
+/// another file.
+fn is_of(known: &HeaderValue, entry: &Entry) -> bool {
+    *known == entry.tag(None) || date(known).is_some_and(|date| entry.modified_at == Some(date))
+}
+
+/// A date in any of its forms (RFC 9110 §5.6.7).
+pub(super) fn date(value: &HeaderValue) -> Option<SystemTime> {
+    httpdate::parse_http_date(value.to_str().ok()?).ok()
 }
 
 /// One range, as it is written (RFC 9110 §14.1.2).

@@ -2,7 +2,8 @@
 
 use super::*;
 use actix_web::body::{BodySize, to_bytes};
-use actix_web::test::TestRequest;
+use http::header::CACHE_CONTROL;
+use http::request::Builder;
 use std::fs;
 
 fn app() -> (tempfile::TempDir, AssetsSettings) {
@@ -35,15 +36,15 @@ fn app() -> (tempfile::TempDir, AssetsSettings) {
     (dir, settings)
 }
 
-async fn get(settings: &AssetsSettings, request: TestRequest) -> Result<HttpResponse, Problem> {
+async fn get(settings: &AssetsSettings, request: Builder) -> Result<Answer, Problem> {
     let framed = ["https://id.example.com".to_owned()];
-    serve(&request.to_http_request(), settings, &framed).await
+    serve(&request.into(), settings, &framed).await
 }
 
 /// As a browser asks that says nothing of modes.
-fn page(path: &str) -> TestRequest {
+fn page(path: &str) -> Builder {
     let accept = ("accept", "text/html,*/*;q=0.8");
-    TestRequest::get().uri(path).insert_header(accept)
+    http::Request::get(path).header(accept.0, accept.1)
 }
 
 async fn text(settings: &AssetsSettings, path: &str) -> Result<String, Problem> {
@@ -107,11 +108,9 @@ async fn the_fallback_answers_navigations_only() {
             (Some("same-origin"), "*/*", false),
             (None, "*/*", false),
         ] {
-            let mut request = TestRequest::get()
-                .uri(path)
-                .insert_header(("accept", accept));
+            let mut request = http::Request::get(path).header("accept", accept);
             if let Some(mode) = mode {
-                request = request.insert_header(("sec-fetch-mode", mode));
+                request = request.header("sec-fetch-mode", mode);
             }
             let got = get(&settings, request).await;
             assert_eq!(got.is_ok(), served, "{path} {mode:?} {accept}");
@@ -154,7 +153,7 @@ async fn only_hashed_names_are_kept_without_asking() {
 #[actix_web::test]
 async fn what_the_browser_has_is_not_sent_again() {
     let (_dir, settings) = app();
-    let first = get(&settings, TestRequest::get().uri("/")).await.unwrap();
+    let first = get(&settings, http::Request::get("/")).await.unwrap();
     let etag = first
         .headers()
         .get(ETAG)
@@ -171,17 +170,13 @@ async fn what_the_browser_has_is_not_sent_again() {
         ("\"x\"".to_owned(), 200),
         ("nonsense".to_owned(), 200),
     ] {
-        let request = TestRequest::get()
-            .uri("/")
-            .insert_header(("if-none-match", sent.clone()));
+        let request = http::Request::get("/").header("if-none-match", sent.clone());
         let response = get(&settings, request).await.unwrap();
         assert_eq!(response.status().as_u16(), status, "{sent}");
         assert_eq!(response.headers().get(ETAG).unwrap(), etag.as_str());
     }
     fs::write(settings.dir.join("index.html"), "<h1>new</h1>").unwrap();
-    let request = TestRequest::get()
-        .uri("/")
-        .insert_header(("if-none-match", etag));
+    let request = http::Request::get("/").header("if-none-match", etag);
     assert_eq!(
         get(&settings, request).await.unwrap().status().as_u16(),
         200
@@ -191,7 +186,7 @@ async fn what_the_browser_has_is_not_sent_again() {
 #[actix_web::test]
 async fn head_tells_the_length_and_sends_nothing() {
     let (_dir, settings) = app();
-    let request = TestRequest::default().method(Method::HEAD).uri("/");
+    let request = http::Request::head("/");
     let response = get(&settings, request).await.unwrap();
     assert_eq!(response.body().size(), BodySize::Sized(12));
     let body = to_bytes(response.into_body()).await.unwrap();
@@ -204,7 +199,7 @@ async fn a_large_file_is_streamed_whole() {
     let large: Vec<_> = (0..100_000).map(|n| n.to_string()).collect();
     let large = large.join(" ");
     fs::write(settings.dir.join("large.txt"), &large).unwrap();
-    let response = get(&settings, TestRequest::get().uri("/large.txt"))
+    let response = get(&settings, http::Request::get("/large.txt"))
         .await
         .unwrap();
     assert_eq!(response.body().size(), BodySize::Sized(large.len() as u64));
@@ -216,7 +211,7 @@ async fn every_file_bears_the_security_headers() {
     // F9, F10, F11
     let (_dir, settings) = app();
     for path in ["/", "/app.3f9c2b1a.js"] {
-        let response = get(&settings, TestRequest::get().uri(path)).await.unwrap();
+        let response = get(&settings, http::Request::get(path)).await.unwrap();
         for (name, part) in [
             ("content-security-policy", "default-src 'self'"),
             (
@@ -245,15 +240,11 @@ async fn a_file_that_was_served_needs_one_look_until_it_changes() {
     let (_dir, settings) = app();
     let name = settings.dir.join("noext");
     assert!(matches!(remembered::look(&name), Known::Unknown));
-    get(&settings, TestRequest::get().uri("/noext"))
-        .await
-        .unwrap();
+    get(&settings, http::Request::get("/noext")).await.unwrap();
     let Known::File(entry) = remembered::look(&name) else {
         panic!("it was served")
     };
-    get(&settings, TestRequest::get().uri("/noext"))
-        .await
-        .unwrap();
+    get(&settings, http::Request::get("/noext")).await.unwrap();
     let Known::File(again) = remembered::look(&name) else {
         panic!("it was served twice")
     };

@@ -21,7 +21,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use actix_web::{HttpResponse, web};
+use actix_web::HttpResponse;
 use serde_json::json;
 
 use super::form::{self, single};
@@ -29,6 +29,7 @@ use crate::coordination::Coordinator;
 use crate::frontend::Spender;
 use crate::guard::Admitted;
 use crate::ledger::Revocation;
+use crate::message::Payload;
 use crate::oidc::{LogoutToken, LogoutTokenError, OidcError};
 use crate::problem::Problem;
 use crate::request::Ctx;
@@ -49,7 +50,7 @@ enum Refusal {
 pub(super) async fn serve(
     admitted: &Admitted,
     ctx: &mut Ctx<'_>,
-    body: web::Payload,
+    body: Payload,
 ) -> Result<HttpResponse, Problem> {
     let Some(coordinator) = &ctx.bff.coordinator else {
         return Err(Problem::NotFound);
@@ -102,7 +103,7 @@ async fn log_out(
     ctx: &Ctx<'_>,
     coordinator: &Coordinator,
     from: IpAddr,
-    body: web::Payload,
+    body: Payload,
 ) -> Result<(), Refusal> {
     const STORE: Refusal = Refusal::Failed("the store for coordination does not answer");
     let raw = logout_token(ctx, body).await?;
@@ -169,7 +170,7 @@ fn revocations(ctx: &Ctx<'_>, token: LogoutToken) -> Vec<Revocation> {
     }
 }
 
-async fn logout_token(ctx: &Ctx<'_>, body: web::Payload) -> Result<String, Refusal> {
+async fn logout_token(ctx: &Ctx<'_>, body: Payload) -> Result<String, Refusal> {
     if !form::is_form(ctx.request.headers()) {
         return Err(junk("the body is not a form"));
     }

@@ -6,21 +6,22 @@
 //! # Spec
 //! RFC 6749 §4.1.2, RFC 9207 §2.4, RFC 9700 §4, JARM §2.4.
 
-use actix_web::http::Method;
-use actix_web::{HttpResponse, web};
+use actix_web::HttpResponse;
+use http::Method;
 
 use super::authorization_response::{Answer, AuthorizationResponse};
 use super::failure::{failed, unavailable};
 use super::form::{self, query};
 use super::way_back::{self, Way};
 use super::{native, redeem, silent};
+use crate::message::Payload;
 use crate::names::ReturnTo;
 use crate::oidc::{OidcError, ResponseMode};
 use crate::problem::{LoginFailure, Problem};
 use crate::request::Ctx;
 use crate::session::{LoginAttempt, Manner, NativeLogin};
 
-pub(super) async fn serve(ctx: &mut Ctx<'_>, body: web::Payload) -> Result<HttpResponse, Problem> {
+pub(super) async fn serve(ctx: &mut Ctx<'_>, body: Payload) -> Result<HttpResponse, Problem> {
     let Answer { state, said } = answer(ctx, body).await?;
     let (way, attempt) = match state {
         Some(state) => {
@@ -56,7 +57,7 @@ pub(super) async fn serve(ctx: &mut Ctx<'_>, body: web::Payload) -> Result<HttpR
 }
 
 /// Takes the configured response mode only: `query` and `jwt` by GET, `form_post` by POST. A second look comes by GET, unsigned.
-async fn answer(ctx: &Ctx<'_>, body: web::Payload) -> Result<Answer, Problem> {
+async fn answer(ctx: &Ctx<'_>, body: Payload) -> Result<Answer, Problem> {
     let mode = ctx.frontend.provider.settings().authorization.response_mode;
     let expected = match mode {
         ResponseMode::FormPost => Method::POST,

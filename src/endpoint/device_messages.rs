@@ -124,7 +124,7 @@ pub(super) fn proof<'c>(ctx: &'c Ctx<'_>) -> Result<Option<&'c str>, Problem> {
 
 /// A header that is one string, with or without quotes.
 pub(super) fn text<'c>(ctx: &'c Ctx<'_>, name: &str) -> Result<Option<&'c str>, ()> {
-    let mut lines = ctx.request.headers().get_all(name);
+    let mut lines = ctx.request.headers().get_all(name).iter();
     let Some(line) = lines.next() else {
         return Ok(None);
     };

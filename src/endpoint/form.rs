@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use actix_web::http::header::{self, HeaderMap};
-use actix_web::web;
 use futures_util::StreamExt as _;
+use http::header::{self, HeaderMap};
 
+use crate::message::Payload;
 use crate::problem::Problem;
 use crate::request::Ctx;
 
@@ -60,12 +60,12 @@ pub(super) fn is_form(headers: &HeaderMap) -> bool {
 }
 
 /// Reads a form from the body of a request.
-pub(super) async fn read(body: web::Payload) -> Result<Vec<(String, String)>, FormError> {
+pub(super) async fn read(body: Payload) -> Result<Vec<(String, String)>, FormError> {
     let form = tokio::time::timeout(FORM_PATIENCE, bytes(body)).await;
     Ok(parse(&form.unwrap_or(Err(FormError::TooLate))?))
 }
 
-async fn bytes(mut body: web::Payload) -> Result<Vec<u8>, FormError> {
+async fn bytes(mut body: Payload) -> Result<Vec<u8>, FormError> {
     let mut form = Vec::new();
     while let Some(bytes) = body.next().await {
         let bytes = bytes.map_err(|_| FormError::BrokenOff)?;

@@ -4,14 +4,15 @@
 //! - Of a request's parameters, only those of [`LoginParams`] reach the provider, and those that `oidc.login_params` names. `returnUrl` is a local path, or `/`.
 //! - The person arrives at the very `returnUrl` that was asked for, or the login is refused before it begins.
 
+use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::{HttpResponse, web};
 
 use super::form::{self, Params, query, single};
 use super::{initiation, silent};
 use crate::frontend::Frontend;
 use crate::guard;
 use crate::login::{self, Wish};
+use crate::message::Payload;
 use crate::names::ReturnTo;
 use crate::oidc::LoginParams;
 use crate::problem::Problem;
@@ -31,10 +32,7 @@ pub(super) async fn serve(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Problem> {
 }
 
 /// `POST /bff/login`, which only a third party sends.
-pub(super) async fn by_form(
-    ctx: &mut Ctx<'_>,
-    body: web::Payload,
-) -> Result<HttpResponse, Problem> {
+pub(super) async fn by_form(ctx: &mut Ctx<'_>, body: Payload) -> Result<HttpResponse, Problem> {
     if !ctx.frontend.invitations.initiated {
         return Err(Problem::MethodNotAllowed {
             allow: "GET".to_owned(),

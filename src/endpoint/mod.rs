@@ -24,10 +24,11 @@ mod times;
 mod user;
 mod way_back;
 
-use actix_web::{HttpResponse, web};
+use actix_web::HttpResponse;
 
 use crate::frontend::Endpoint;
 use crate::guard::Admitted;
+use crate::message::Payload;
 use crate::problem::Problem;
 use crate::request::Ctx;
 
@@ -36,7 +37,7 @@ pub async fn serve(
     endpoint: Endpoint,
     admitted: Admitted,
     ctx: &mut Ctx<'_>,
-    body: web::Payload,
+    body: Payload,
 ) -> Result<HttpResponse, Problem> {
     match endpoint {
         Endpoint::Backchannel => backchannel::serve(&admitted, ctx, body).await,

@@ -6,7 +6,6 @@
 //! - A request that is refused here causes no call to an upstream or to an identity provider.
 //! - Only this module answers CORS. `Access-Control-Allow-*` is never sent, so a foreign page cannot read an answer.
 
-mod cookie_lines;
 pub mod csrf;
 mod invited;
 mod navigation;
@@ -17,14 +16,13 @@ mod websocket;
 
 use std::net::IpAddr;
 
-use actix_web::HttpRequest;
-use actix_web::http::Method;
-use actix_web::http::header::{self, HeaderMap, HeaderName};
+use http::Method;
+use http::header::{self, HeaderMap, HeaderName};
 
 use crate::frontend::{Ahead, Frontend, Matched, Proof, Rules, Spender, Target, WebSocket};
+use crate::message::Request;
 use crate::problem::Problem;
 
-pub use cookie_lines::{CookieLines, SetAside};
 pub use navigation::{is_fetch, is_framed, is_navigation, site, wants_page};
 pub use rate_limit::{spend_login, spender};
 pub use speaker::{Scheme, Speaker, presented};
@@ -78,7 +76,7 @@ impl Admitted {
 
 /// Lets a request through to an endpoint or API route, or says why not.
 pub fn admit(
-    request: &HttpRequest,
+    request: &Request,
     frontend: &Frontend,
     target: Target<'_, '_>,
     client: IpAddr,
@@ -112,12 +110,11 @@ pub fn admit(
 }
 
 /// Refuses a header section that is longer than [`MAX_HEADER_BYTES`].
-pub fn check_header_size(headers: &HeaderMap, cookies: &CookieLines<'_>) -> Result<(), Problem> {
+pub fn check_header_size(headers: &HeaderMap) -> Result<(), Problem> {
     let fields = headers
         .iter()
         .map(|(name, value)| name.as_str().len() + value.len());
-    let beside = cookies.beside().map(|line| "cookie".len() + line.len());
-    let bytes: usize = fields.chain(beside).map(|field| field + 4).sum();
+    let bytes: usize = fields.map(|field| field + 4).sum();
     if bytes > MAX_HEADER_BYTES {
         Err(Problem::HeadersTooLarge)
     } else {
@@ -126,11 +123,7 @@ pub fn check_header_size(headers: &HeaderMap, cookies: &CookieLines<'_>) -> Resu
 }
 
 /// Asks for what an endpoint's row demands.
-fn check_endpoint(
-    request: &HttpRequest,
-    frontend: &Frontend,
-    rules: &Rules,
-) -> Result<(), Problem> {
+fn check_endpoint(request: &Request, frontend: &Frontend, rules: &Rules) -> Result<(), Problem> {
     let headers = request.headers();
     check_speculative(headers, rules)?;
     match rules.proof {
@@ -156,7 +149,7 @@ fn check_speculative(headers: &HeaderMap, rules: &Rules) -> Result<(), Problem> 
     Ok(())
 }
 
-fn check_route(request: &HttpRequest, matched: Matched<'_, '_>) -> Result<(), Problem> {
+fn check_route(request: &Request, matched: Matched<'_, '_>) -> Result<(), Problem> {
     let headers = request.headers();
     // What answers pages is the application itself: its scripts and workers are its own.
     if matched.route.documents().is_none() {
@@ -225,7 +218,7 @@ fn check_browser(headers: &HeaderMap, frontend: &Frontend) -> Result<(), Problem
 }
 
 fn check_csrf(
-    request: &HttpRequest,
+    request: &Request,
     frontend: &Frontend,
     route: Option<Matched<'_, '_>>,
 ) -> Result<(), Problem> {

@@ -8,7 +8,7 @@
 //! # Why `Sec-Fetch-Dest` does not count
 //! A service worker that passes a navigation on with `fetch(event.request)` keeps its mode, but its destination becomes `empty`.
 
-use actix_web::http::header::{self, HeaderMap, HeaderName};
+use http::header::{self, HeaderMap, HeaderName};
 
 const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
@@ -66,6 +66,7 @@ fn mode(headers: &HeaderMap) -> Option<&[u8]> {
 fn accepts_html(headers: &HeaderMap) -> bool {
     let mut lines = headers
         .get_all(header::ACCEPT)
+        .iter()
         .filter_map(|line| line.to_str().ok());
     lines.any(|line| {
         line.split(',').any(|range| {
@@ -85,7 +86,7 @@ fn accepts_html(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use actix_web::http::header::HeaderValue;
+    use http::header::HeaderValue;
 
     #[test]
     fn a_navigation_says_so_or_asks_for_html() {

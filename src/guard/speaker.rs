@@ -4,10 +4,10 @@
 //! No page makes a browser send `Authorization`: a foreign page would need a preflight, which is never granted. Where a token
 //! speaks, cookies are not opened.
 
-use actix_web::HttpRequest;
-use actix_web::http::header::{AUTHORIZATION, HeaderMap};
+use http::header::{AUTHORIZATION, HeaderMap};
 
 use crate::frontend::{Frontend, Target};
+use crate::message::Request;
 
 /// By what a request wants to be known.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -38,11 +38,7 @@ impl Scheme {
 }
 
 /// By what this request wants to be known. `Authorization` counts only where the frontend has apps.
-pub(super) fn speaker(
-    request: &HttpRequest,
-    frontend: &Frontend,
-    target: Target<'_, '_>,
-) -> Speaker {
+pub(super) fn speaker(request: &Request, frontend: &Frontend, target: Target<'_, '_>) -> Speaker {
     let takes_token = match target {
         Target::Assets(_) => false,
         Target::Endpoint(endpoint) => endpoint.takes_token(),
@@ -56,13 +52,13 @@ pub(super) fn speaker(
 }
 
 fn names_token(headers: &HeaderMap) -> bool {
-    let mut lines = headers.get_all(AUTHORIZATION);
+    let mut lines = headers.get_all(AUTHORIZATION).iter();
     lines.any(|line| split(line.as_bytes()).is_some())
 }
 
 /// The token of a request, and how it is presented; `None` if there is not exactly one.
 pub fn presented(headers: &HeaderMap) -> Option<(Scheme, &str)> {
-    let mut lines = headers.get_all(AUTHORIZATION);
+    let mut lines = headers.get_all(AUTHORIZATION).iter();
     let line = lines.next().filter(|_| lines.next().is_none())?;
     let (scheme, token) = split(line.as_bytes())?;
     let token = std::str::from_utf8(token).ok()?;

@@ -7,7 +7,7 @@
 //! # Spec
 //! Prefetch and Prerendering (WICG) §"The Sec-Purpose header"; its forerunners of Chromium, Firefox and Safari.
 
-use actix_web::http::header::{HeaderMap, HeaderName};
+use http::header::{HeaderMap, HeaderName};
 
 /// Any value but an empty one counts: an ordinary load does not send this header.
 const SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
@@ -21,10 +21,10 @@ static SIGNS: [(HeaderName, &[u8]); 3] = [
 
 /// Whether a request says that it runs ahead of what the person does.
 pub fn is_speculative(headers: &HeaderMap) -> bool {
-    let mut purposes = headers.get_all(SEC_PURPOSE);
+    let mut purposes = headers.get_all(SEC_PURPOSE).iter();
     purposes.any(|value| !value.as_bytes().trim_ascii().is_empty())
         || SIGNS.iter().any(|(name, word)| {
-            let mut values = headers.get_all(name);
+            let mut values = headers.get_all(name).iter();
             values.any(|value| names(value.as_bytes(), word))
         })
 }
@@ -39,7 +39,7 @@ fn names(value: &[u8], word: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use actix_web::http::header::HeaderValue;
+    use http::header::HeaderValue;
 
     #[test]
     fn what_says_that_a_load_is_speculative() {

@@ -6,17 +6,17 @@
 //! # Spec
 //! RFC 6455 §4.1, RFC 9110 §7.8 (`Upgrade`). Other protocols are ignored, as RFC 9110 allows.
 
-use actix_web::HttpRequest;
-use actix_web::http::Method;
-use actix_web::http::header::UPGRADE;
+use http::Method;
+use http::header::UPGRADE;
 
 use crate::frontend::WebSocket;
+use crate::message::Request;
 
 const NAME: &[u8] = b"websocket";
 
 /// What a request says about WebSocket.
-pub fn websocket(request: &HttpRequest) -> WebSocket {
-    let mut lines = request.headers().get_all(UPGRADE).peekable();
+pub fn websocket(request: &Request) -> WebSocket {
+    let mut lines = request.headers().get_all(UPGRADE).iter().peekable();
     let Some(first) = lines.next() else {
         return WebSocket::NotAsked;
     };
@@ -45,7 +45,6 @@ fn names_websocket(line: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use actix_web::test::TestRequest;
 
     #[test]
     fn only_a_plain_get_is_a_handshake() {
@@ -63,12 +62,11 @@ mod tests {
             (Method::GET, &["web"], NotAsked),
             (Method::GET, &[""], NotAsked),
         ] {
-            let mut request = TestRequest::default().method(method.clone());
+            let mut request = http::Request::builder().method(method.clone());
             for line in lines {
-                request = request.append_header((UPGRADE, *line));
+                request = request.header(UPGRADE, *line);
             }
-            let request = request.to_http_request();
-            assert_eq!(websocket(&request), expect, "{method} {lines:?}");
+            assert_eq!(websocket(&request.into()), expect, "{method} {lines:?}");
         }
     }
 }

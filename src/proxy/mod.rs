@@ -35,4 +35,4 @@ mod testing;
 mod tests;
 
 pub use call::{Answer, BrokenOff, Called, Challenge, Get, Proxy, ReadError, Upstreams};
-pub use forward::{end_in_time, is_replayable, may_last, no_body};
+pub use forward::{end_in_time, is_replayable, may_last};

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
-use actix_web::http::StatusCode;
+use actix_web::http::{StatusCode, Version};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, rt, web};
 use http::HeaderValue;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -20,6 +20,7 @@ use crate::frontend::UpstreamSettings;
 use crate::frontend::samples::route;
 use crate::frontend::{Action, Forward, Matched, Route};
 use crate::guard::websocket;
+use crate::message::{Answer, Request};
 use crate::names::{Origin, RequestPath, UpstreamName};
 use crate::telemetry::metrics::Metrics;
 use crate::token::Permit;
@@ -222,6 +223,7 @@ async fn serve(
     upstreams: web::Data<Upstreams>,
 ) -> HttpResponse {
     let origin = Origin::parse("https://shop.example.com").unwrap();
+    let request = of_hyper(&request);
     let proxy = Proxy {
         upstreams: &upstreams,
         request: &request,
@@ -245,8 +247,9 @@ async fn serve(
         rest: setup.route.path.rest(path).unwrap_or_default(),
         websocket: websocket(&request),
     };
+    let payload = payload.into_inner();
     match proxy.forward(&permit, forward, matched, payload).await {
-        Ok(outcome) => outcome.into_answer(),
+        Ok(outcome) => of_actix(outcome.into_answer()),
         Err(problem) => {
             let status = StatusCode::from_u16(problem.status()).unwrap();
             let mut response = HttpResponse::build(status);
@@ -256,4 +259,39 @@ async fn serve(
             response.body(problem.code())
         }
     }
+}
+
+/// What the server of the sealgate process would have read.
+fn of_hyper(request: &HttpRequest) -> Request {
+    let mut read = http::Request::builder()
+        .method(request.method().as_str())
+        .uri(request.uri().to_string())
+        .version(match request.version() {
+            Version::HTTP_10 => http::Version::HTTP_10,
+            _ => http::Version::HTTP_11,
+        });
+    for (name, value) in request.headers() {
+        read = read.header(name.as_str(), value.as_bytes());
+    }
+    let (head, ()) = read.body(()).unwrap().into_parts();
+    Request::new(head, request.peer_addr())
+}
+
+fn of_actix(answer: Answer) -> HttpResponse {
+    let (head, body) = answer.into_parts();
+    let mut response = HttpResponse::build(StatusCode::from_u16(head.status.as_u16()).unwrap());
+    for (name, value) in &head.headers {
+        match value.as_bytes() {
+            b"close" if name == http::header::CONNECTION => {
+                response.force_close();
+            }
+            b"upgrade" if name == http::header::CONNECTION => {
+                response.upgrade("websocket");
+            }
+            value => {
+                response.append_header((name.as_str(), value));
+            }
+        }
+    }
+    response.body(body)
 }

@@ -4,22 +4,19 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use actix_web::HttpRequest;
-
 use super::caller::Caller;
 use crate::bff::Bff;
 use crate::clock::UnixTime;
 use crate::frontend::{Frontend, Target, WebSocket};
-use crate::guard::{self, CookieLines};
+use crate::guard;
+use crate::message::Request;
 use crate::names::ReturnTo;
 use crate::oidc::IdpClient;
 use crate::session::{OpenResult, Wallet};
 use crate::telemetry::RequestScope;
 
 /// What is known of a request before its frontend is.
-pub struct Arrival<'r> {
-    /// Its `Cookie` lines.
-    pub cookies: CookieLines<'r>,
+pub struct Arrival {
     /// Its id, and what the log says of it.
     pub scope: RequestScope,
     /// When it came, for what happened before it and what after.
@@ -28,11 +25,10 @@ pub struct Arrival<'r> {
     pub websocket: WebSocket,
 }
 
-impl<'r> Arrival<'r> {
+impl Arrival {
     /// A request has come.
-    pub fn of(request: &'r HttpRequest, scope: RequestScope) -> Self {
+    pub fn of(request: &Request, scope: RequestScope) -> Self {
         Self {
-            cookies: CookieLines::of(request),
             scope,
             at: Instant::now(),
             websocket: guard::websocket(request),
@@ -43,11 +39,11 @@ impl<'r> Arrival<'r> {
 /// A request of a frontend: what was found out so far, and what its answer will do.
 pub struct Ctx<'r> {
     /// What was known when it came.
-    pub arrival: &'r Arrival<'r>,
+    pub arrival: &'r Arrival,
     /// The client's address, behind trusted proxies.
     pub client: IpAddr,
     /// The request as it came.
-    pub request: &'r HttpRequest,
+    pub request: &'r Request,
     /// The shared state.
     pub bff: &'r Arc<Bff>,
     /// This worker's client for identity providers.

@@ -11,7 +11,7 @@
 
 use std::rc::Rc;
 
-use actix_web::http::header::HeaderName;
+use http::HeaderName;
 
 use super::caller::{App, Caller};
 use super::ctx::Ctx;
@@ -157,7 +157,7 @@ impl Ctx<'_> {
         token: Option<&str>,
     ) -> Result<Option<(Dpop, UnixTime)>, NoProof> {
         let request = self.request;
-        let mut lines = request.headers().get_all(DPOP);
+        let mut lines = request.headers().get_all(DPOP).iter();
         let Some(line) = lines.next() else {
             return Ok(None);
         };

@@ -1,18 +1,17 @@
 //! What the access log says of a request, gathered when the head of its answer is made.
 
-use actix_web::HttpResponse;
-
 use super::client_addr;
 use super::response::Asked;
 use crate::bff::Configured;
 use crate::frontend::Target;
+use crate::message::Answer;
 use crate::names::RequestPath;
 use crate::telemetry::AccessLine;
 
 /// The line, which is written when the answer has been sent. `None` unless each request gets one.
 pub(super) fn line(
     asked: Asked<'_>,
-    response: &HttpResponse,
+    response: &Answer,
     outcome: &'static str,
     configured: &Configured,
 ) -> Option<AccessLine> {

@@ -4,21 +4,18 @@
 //! - It answers a caller only if `Host` is an address, `localhost` or a configured name.
 
 use std::fmt::Write as _;
-use std::sync::Arc;
 
-use actix_web::http::{Method, StatusCode, Version, header};
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::HttpResponse;
+use actix_web::http::{StatusCode, header};
+use http::{Method, Version};
 
 use crate::bff::Bff;
+use crate::message::Request;
 use crate::names::Authority;
 
-/// Adds `/livez`, `/readyz` and `/metrics`.
-pub(super) fn configure(app: &mut web::ServiceConfig) {
-    app.default_service(web::to(answer));
-}
-
-async fn answer(request: HttpRequest, bff: web::Data<Arc<Bff>>) -> HttpResponse {
-    if let Some(refusal) = refuse_host(&request, &bff) {
+/// Answers `/livez`, `/readyz` and `/metrics`.
+pub(super) fn answer(request: &Request, bff: &Bff) -> HttpResponse {
+    if let Some(refusal) = refuse_host(request, bff) {
         return refusal;
     }
     let serve = match request.uri().path() {
@@ -31,13 +28,13 @@ async fn answer(request: HttpRequest, bff: web::Data<Arc<Bff>>) -> HttpResponse 
         let mut refusal = HttpResponse::MethodNotAllowed();
         return refusal.insert_header((header::ALLOW, "GET, HEAD")).finish();
     }
-    serve(&bff)
+    serve(bff)
 }
 
 /// Refuses unknown names. A page can make its own name lead here and read the answers (DNS rebinding), but it cannot choose
 /// an address or `localhost`. Orchestrators' probes use the pod's address.
-fn refuse_host(request: &HttpRequest, bff: &Bff) -> Option<HttpResponse> {
-    let mut hosts = request.headers().get_all(header::HOST);
+fn refuse_host(request: &Request, bff: &Bff) -> Option<HttpResponse> {
+    let mut hosts = request.headers().get_all(http::header::HOST).iter();
     let host = match (hosts.next(), hosts.next()) {
         // Simple probes still speak HTTP/1.0, which has no Host; browsers do not.
         (None, _) if request.version() == Version::HTTP_10 => return None,
@@ -54,10 +51,7 @@ fn refuse_host(request: &HttpRequest, bff: &Bff) -> Option<HttpResponse> {
         host.is_address() || names.any(|name| name.eq_ignore_ascii_case(host.host()))
     };
     let named = Authority::parse(host);
-    let target = request
-        .uri()
-        .authority()
-        .map(actix_web::http::uri::Authority::as_str);
+    let target = request.uri().authority().map(http::uri::Authority::as_str);
     if named.is_some_and(is_known) && target.is_none_or(|target| target == host) {
         return None;
     }

@@ -16,14 +16,15 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use actix_web::HttpRequest;
-use actix_web::http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
+use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
 use ipnet::IpNet;
+
+use crate::message::Request;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The address of the client that sent the request.
-pub(super) fn of(request: &HttpRequest, trusted: &[IpNet]) -> IpAddr {
+pub(super) fn of(request: &Request, trusted: &[IpNet]) -> IpAddr {
     // A Unix socket has no peer address. Then no proxy is trusted.
     let peer = request.peer_addr().map(|peer| peer.ip());
     let peer = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
@@ -31,7 +32,7 @@ pub(super) fn of(request: &HttpRequest, trusted: &[IpNet]) -> IpAddr {
 }
 
 /// Whether the request came in over a connection from a trusted proxy.
-pub(super) fn is_of_proxy(request: &HttpRequest, trusted: &[IpNet]) -> bool {
+pub(super) fn is_of_proxy(request: &Request, trusted: &[IpNet]) -> bool {
     let peer = request.peer_addr().map(|peer| peer.ip().to_canonical());
     peer.is_some_and(|peer| trusted.iter().any(|net| net.contains(&peer)))
 }
@@ -45,9 +46,9 @@ fn behind(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
         return peer;
     }
     let hops = if headers.contains_key(&X_FORWARDED_FOR) {
-        hops(headers.get_all(&X_FORWARDED_FOR), Some)
+        hops(headers.get_all(&X_FORWARDED_FOR).iter(), Some)
     } else {
-        hops(headers.get_all(FORWARDED), forwarded_for)
+        hops(headers.get_all(FORWARDED).iter(), forwarded_for)
     };
     let mut addr = peer;
     for hop in hops.into_iter().rev() {

@@ -1,15 +1,15 @@
 //! The host that a request names.
 
-use actix_web::HttpRequest;
-use actix_web::http::header;
+use http::header;
 
 use crate::bff::Bff;
+use crate::message::Request;
 use crate::names::Authority;
 use crate::problem::Problem;
 
 /// The one `Host` of the request (RFC 9112 §3.2). An absolute-form target must agree with it (RFC 9112 §3.2.2).
-pub(super) fn of(request: &HttpRequest) -> Result<&str, Problem> {
-    let mut hosts = request.headers().get_all(header::HOST);
+pub(super) fn of(request: &Request) -> Result<&str, Problem> {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
     let host = hosts
         .next()
         .and_then(|host| host.to_str().ok())

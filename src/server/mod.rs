@@ -23,13 +23,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_server::Server;
-use actix_service::map_config;
-use actix_web::dev::AppConfig;
-use actix_web::{App, web};
+use futures_util::future::LocalBoxFuture;
 
-use self::connection::{Closing, Connections, Patience, limit_unread};
+use self::connection::{Application, Closing, Connections, Patience, limit_unread};
 use self::view::Views;
 use crate::bff::{Bff, PATIENCE};
+use crate::message::{self, Answer, Payload, Request};
 use crate::proxy::Upstreams;
 use crate::session::OpenedSessions;
 
@@ -49,6 +48,25 @@ struct Worker {
     opened: RefCell<OpenedSessions>,
 }
 
+/// Answers the requests of the public listener.
+struct Public(Rc<Worker>);
+
+impl Application for Public {
+    fn answer(&self, request: Request, body: Payload) -> LocalBoxFuture<'static, Answer> {
+        Box::pin(pipeline::answer(Rc::clone(&self.0), request, body))
+    }
+}
+
+/// Answers those of the operator's.
+struct Operator(Arc<Bff>);
+
+impl Application for Operator {
+    fn answer(&self, request: Request, _: Payload) -> LocalBoxFuture<'static, Answer> {
+        let answer = message::answer(admin::answer(&request, &self.0));
+        Box::pin(std::future::ready(answer))
+    }
+}
+
 /// The public listener. The caller handles signals.
 pub fn public(bff: &Arc<Bff>, listener: TcpListener, options: Options) -> std::io::Result<Server> {
     let configured = bff.configured.load();
@@ -60,15 +78,11 @@ pub fn public(bff: &Arc<Bff>, listener: TcpListener, options: Options) -> std::i
     limit_unread(&listener, patience.now());
     let of_app = Arc::clone(bff);
     let app = move || {
-        let worker = Rc::new(Worker {
+        Public(Rc::new(Worker {
             bff: Arc::clone(&of_app),
             views: Views::new(&of_app),
             opened: RefCell::default(),
-        });
-        let app = App::new()
-            .app_data(worker)
-            .default_service(web::to(pipeline::handle));
-        map_config(app, |()| AppConfig::default())
+        }))
     };
     let connections = Connections {
         app,
@@ -88,13 +102,8 @@ pub fn public(bff: &Arc<Bff>, listener: TcpListener, options: Options) -> std::i
 /// The operator's listener.
 pub fn operator(bff: &Arc<Bff>, listener: TcpListener) -> std::io::Result<Server> {
     limit_unread(&listener, PATIENCE);
-    let of_app = web::Data::new(Arc::clone(bff));
-    let app = move || {
-        let app = App::new()
-            .app_data(of_app.clone())
-            .configure(admin::configure);
-        map_config(app, |()| AppConfig::default())
-    };
+    let of_app = Arc::clone(bff);
+    let app = move || Operator(Arc::clone(&of_app));
     let connections = Connections {
         app,
         tls: None,

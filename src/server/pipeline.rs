@@ -12,15 +12,13 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use actix_web::{HttpRequest, HttpResponse, web};
-use futures_util::future::LocalBoxFuture;
-
 use super::view::View;
 use super::{Worker, client_addr, host, response, scope, sent};
 use crate::api::{self, ApiCall};
 use crate::bff::Bff;
 use crate::frontend::{SessionUse, Target, WebSocket};
 use crate::guard::{self, Speaker};
+use crate::message::{self, Answer, Payload, Request};
 use crate::problem::Problem;
 use crate::proxy::Upstreams;
 use crate::request::{Arrival, Caller, Ctx};
@@ -29,19 +27,7 @@ use crate::telemetry::{Span, SpanName, attribute};
 use crate::{assets, endpoint};
 
 /// Takes one request from its first byte to its answer.
-///
-/// Boxed here, because actix-web would move the future from service to service before it boxes it.
-pub(super) fn handle(
-    request: HttpRequest,
-    body: web::Payload,
-) -> LocalBoxFuture<'static, HttpResponse> {
-    Box::pin(answer(request, body))
-}
-
-async fn answer(request: HttpRequest, body: web::Payload) -> HttpResponse {
-    let Some(worker) = request.app_data::<Rc<Worker>>().map(Rc::clone) else {
-        return HttpResponse::InternalServerError().finish();
-    };
+pub(super) async fn answer(worker: Rc<Worker>, request: Request, body: Payload) -> Answer {
     let bff = &worker.bff;
     // A reload while the request runs is for later ones.
     let view = worker.views.current(bff);
@@ -71,8 +57,8 @@ async fn answer(request: HttpRequest, body: web::Payload) -> HttpResponse {
 
 /// Steps 1 and 2: who asks whom.
 fn enter<'r>(
-    request: &'r HttpRequest,
-    arrival: &'r Arrival<'r>,
+    request: &'r Request,
+    arrival: &'r Arrival,
     bff: &'r Arc<Bff>,
     view: &'r View,
 ) -> Result<Ctx<'r>, Problem> {
@@ -95,7 +81,7 @@ fn enter<'r>(
         now,
         wallet: frontend
             .jar
-            .wallet(arrival.cookies.iter(), bff.keys.current(), now),
+            .wallet(request.cookies(), bff.keys.current(), now),
         caller: Caller::Nobody,
         found: OpenResult::Anonymous,
         back: None,
@@ -107,14 +93,13 @@ fn enter<'r>(
 /// Steps 3 to 8, which decide about cookies.
 async fn serve(
     ctx: &mut Ctx<'_>,
-    body: web::Payload,
+    body: Payload,
     opened: &RefCell<OpenedSessions>,
     upstreams: &Upstreams,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Answer, Problem> {
     let (request, frontend, websocket) = (ctx.request, ctx.frontend, ctx.arrival.websocket);
     // 3 Which target: 400, 404, 405; 431 for a header section that is too long, cookies and all.
-    guard::check_header_size(request.headers(), &ctx.arrival.cookies)
-        .inspect_err(|_| ctx.wallet.delete_all())?;
+    guard::check_header_size(request.headers()).inspect_err(|_| ctx.wallet.delete_all())?;
     let (method, path) = (request.method().as_str(), request.uri().path());
     let target = frontend.resolve(method, path, websocket)?;
     ctx.set_target(target);
@@ -148,7 +133,8 @@ async fn serve(
         }
         // Boxed: a login must not make the future of every API call larger.
         Target::Endpoint(endpoint) => {
-            Box::pin(endpoint::serve(endpoint, admitted, ctx, body)).await
+            let answer = Box::pin(endpoint::serve(endpoint, admitted, ctx, body)).await;
+            answer.map(message::answer)
         }
         Target::Route(matched) => {
             let call = ApiCall {

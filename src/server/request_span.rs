@@ -1,10 +1,9 @@
 //! What the span of a request says of it, gathered when the head of its answer is made.
 
-use actix_web::HttpResponse;
-
 use super::access_log;
 use super::response::Asked;
 use crate::frontend::Target;
+use crate::message::Answer;
 use crate::telemetry::{Label, Span, attribute};
 
 /// The most bytes of a path that a span has. Spans wait in memory, and anybody may send long paths.
@@ -14,7 +13,7 @@ const LONGEST_PATH: usize = 1024;
 pub(super) fn tell(
     span: &mut Span,
     asked: Asked<'_>,
-    response: &HttpResponse,
+    response: &Answer,
     outcome: &'static str,
     problem: Option<&'static str>,
 ) {

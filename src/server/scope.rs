@@ -1,10 +1,10 @@
 //! The id of a request, and the trace that it belongs to.
 
-use actix_web::HttpRequest;
-use actix_web::http::header::HeaderName;
+use http::HeaderName;
 use ipnet::IpNet;
 
 use super::client_addr;
+use crate::message::Request;
 use crate::telemetry::{self, Recorder, RequestId, RequestScope, Span, TraceContext};
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -17,7 +17,7 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 ///
 /// With it comes the request's span, which is empty unless there are traces and the sampler wants this one.
 pub(super) fn of(
-    request: &HttpRequest,
+    request: &Request,
     trusted: &[IpNet],
     recorder: Option<Recorder>,
 ) -> (RequestScope, Span) {
@@ -35,15 +35,15 @@ pub(super) fn of(
 }
 
 /// The value of a header that is there once.
-fn only<'r>(request: &'r HttpRequest, name: &HeaderName) -> Option<&'r str> {
-    let mut lines = request.headers().get_all(name);
+fn only<'r>(request: &'r Request, name: &HeaderName) -> Option<&'r str> {
+    let mut lines = request.headers().get_all(name).iter();
     let line = lines.next()?.to_str().ok()?;
     lines.next().is_none().then_some(line)
 }
 
 /// `tracestate`, whose lines are one list (§3.3).
-fn states(request: &HttpRequest) -> Option<String> {
-    let lines = request.headers().get_all(&TRACESTATE);
+fn states(request: &Request) -> Option<String> {
+    let lines = request.headers().get_all(&TRACESTATE).iter();
     let lines: Vec<_> = lines.map_while(|line| line.to_str().ok()).collect();
     (!lines.is_empty()).then(|| lines.join(","))
 }

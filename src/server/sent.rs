@@ -4,11 +4,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use actix_web::HttpResponse;
-use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::body::{BodySize, MessageBody};
 use bytes::Bytes;
 
 use crate::bff::Bff;
+use crate::message::{Answer, BoxBody};
 use crate::telemetry::{AccessLine, RequestScope, Span};
 
 /// A request that does not have all of its answer yet.
@@ -64,12 +64,8 @@ impl Drop for InFlight {
 }
 
 /// The same answer. The request is in flight until the connection has taken all of the body.
-pub(super) fn until_sent(
-    answer: HttpResponse,
-    mut in_flight: InFlight,
-    scope: RequestScope,
-) -> HttpResponse {
-    answer.map_body(|_, body| {
+pub(super) fn until_sent(answer: Answer, mut in_flight: InFlight, scope: RequestScope) -> Answer {
+    answer.map(|body| {
         if matches!(body.size(), BodySize::None) {
             in_flight.done();
             return body;

@@ -24,7 +24,7 @@ use std::pin::pin;
 use actix_web::HttpResponse;
 use actix_web::body::SizedStream;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{self, HeaderName, HeaderValue};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
@@ -34,6 +34,7 @@ use sha2::{Digest as _, Sha256};
 use super::ApiCall;
 use crate::compose::{Failure, FailureCode, Kept, merged};
 use crate::frontend::{Composition, Part, Route};
+use crate::message::{self, Answer, names_tag};
 use crate::problem::Problem;
 use crate::proxy::{BrokenOff, Called, Challenge, Get, Proxy, ReadError};
 use crate::request::Ctx;
@@ -49,7 +50,7 @@ pub(super) async fn serve(
     plan: &Composition,
     call: ApiCall<'_>,
     ctx: &mut Ctx<'_>,
-) -> Result<HttpResponse, Problem> {
+) -> Result<Answer, Problem> {
     let deadline = tokio::time::Instant::now() + plan.deadline;
     let ApiCall {
         matched,
@@ -362,15 +363,13 @@ fn problem(part: &Part, failure: &Failure) -> Problem {
 
 /// The answer with its validators, or 304 if the client has it already.
 fn answer(
-    request: &HeaderMap,
+    request: &http::HeaderMap,
     pieces: Vec<Bytes>,
     freshness: Freshness,
     partial: &str,
-) -> HttpResponse {
+) -> Answer {
     let etag = etag(&pieces);
-    let is_known = request
-        .get_all(header::IF_NONE_MATCH)
-        .any(|line| names(line.as_bytes(), &etag));
+    let is_known = names_tag(request, &etag) == Some(true);
     let status = if is_known {
         StatusCode::NOT_MODIFIED
     } else {
@@ -396,12 +395,13 @@ fn answer(
         response.insert_header((HeaderName::from_static("sealgate-partial"), names));
     }
     if is_known {
-        return response.finish();
+        return message::answer(response.finish());
     }
     response.content_type("application/json");
     let length = pieces.iter().map(Bytes::len).sum::<usize>();
     let pieces = pieces.into_iter().map(Ok::<_, std::convert::Infallible>);
-    response.body(SizedStream::new(length as u64, stream::iter(pieces)))
+    let body = SizedStream::new(length as u64, stream::iter(pieces));
+    message::answer(response.body(body))
 }
 
 /// A strong validator (RFC 9110 §8.8.1): another for every other body.
@@ -413,14 +413,4 @@ fn etag(pieces: &[Bytes]) -> String {
     let digest = hash.finalize();
     let (half, _) = digest.split_at(16);
     format!("\"{}\"", URL_SAFE_NO_PAD.encode(half))
-}
-
-/// Whether `If-None-Match` names a validator, by weak comparison (RFC 9110 §13.1.2).
-fn names(line: &[u8], etag: &str) -> bool {
-    let Ok(line) = std::str::from_utf8(line) else {
-        return false;
-    };
-    line.split(',')
-        .map(str::trim)
-        .any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag)
 }

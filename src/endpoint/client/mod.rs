@@ -2,12 +2,13 @@
 //!
 //! It is made for the frontend that serves it: it knows the header against CSRF, and finds the endpoints by its own address.
 
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, EntityTag, IfNoneMatch};
-use actix_web::{HttpMessage as _, HttpResponse};
+use actix_web::HttpResponse;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
+use crate::message::names_tag;
 use crate::request::Ctx;
 
 const MODULE: &str = include_str!("client.js");
@@ -30,12 +31,8 @@ pub(super) fn types(ctx: &Ctx<'_>) -> HttpResponse {
 fn file(ctx: &Ctx<'_>, media_type: &str, text: String) -> HttpResponse {
     let mut digest = URL_SAFE_NO_PAD.encode(Sha256::digest(&text));
     digest.truncate(16);
-    let etag = EntityTag::new_strong(digest);
-    let known = match ctx.request.get_header::<IfNoneMatch>() {
-        Some(IfNoneMatch::Any) => true,
-        Some(IfNoneMatch::Items(tags)) => tags.iter().any(|tag| tag.weak_eq(&etag)),
-        None => false,
-    };
+    let etag = format!("\"{digest}\"");
+    let known = names_tag(ctx.request.headers(), &etag) == Some(true);
     let mut answer = if known {
         HttpResponse::NotModified()
     } else {

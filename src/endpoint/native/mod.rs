@@ -25,9 +25,10 @@ mod refresh;
 mod revoke;
 mod token;
 
-use actix_web::{HttpResponse, web};
+use actix_web::HttpResponse;
 
 use super::authorization_response::AuthorizationResponse;
+use crate::message::Payload;
 use crate::problem::Problem;
 use crate::request::Ctx;
 use crate::session::{LoginAttempt, NativeLogin};
@@ -48,12 +49,12 @@ pub(super) async fn answer(
 }
 
 /// `POST /bff/native/token`
-pub(super) async fn token(ctx: &mut Ctx<'_>, body: web::Payload) -> Result<HttpResponse, Problem> {
+pub(super) async fn token(ctx: &mut Ctx<'_>, body: Payload) -> Result<HttpResponse, Problem> {
     token::serve(ctx, body).await
 }
 
 /// `POST /bff/native/revoke`
-pub(super) async fn revoke(ctx: &mut Ctx<'_>, body: web::Payload) -> Result<HttpResponse, Problem> {
+pub(super) async fn revoke(ctx: &mut Ctx<'_>, body: Payload) -> Result<HttpResponse, Problem> {
     revoke::serve(ctx, body).await
 }
 

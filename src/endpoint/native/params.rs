@@ -1,10 +1,10 @@
 //! The parameters that apps send.
 
-use actix_web::http::header;
-use actix_web::web;
+use http::header;
 
 use super::error::OAuthError;
 use crate::endpoint::form::{self, single};
+use crate::message::Payload;
 use crate::request::Ctx;
 
 /// A form, or a query.
@@ -12,7 +12,7 @@ pub(super) struct Params(pub(super) Vec<(String, String)>);
 
 impl Params {
     /// Reads the form in a request's body (RFC 6749 Appendix B).
-    pub(super) async fn read(ctx: &Ctx<'_>, body: web::Payload) -> Result<Self, OAuthError> {
+    pub(super) async fn read(ctx: &Ctx<'_>, body: Payload) -> Result<Self, OAuthError> {
         if !form::is_form(ctx.request.headers()) {
             return Err(OAuthError::invalid_request("the body is not a form"));
         }

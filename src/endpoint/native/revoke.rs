@@ -14,12 +14,13 @@
 
 use std::time::Duration;
 
-use actix_web::{HttpResponse, web};
+use actix_web::HttpResponse;
 
 use super::error::OAuthError;
 use super::params::Params;
 use crate::guard;
 use crate::ledger::{Fingerprint, Outcome};
+use crate::message::Payload;
 use crate::problem::Problem;
 use crate::request::Ctx;
 use crate::session::NativeRefresh;
@@ -30,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// The tokens to revoke at the provider, with their hints (RFC 7009 §2.1).
 type Tokens = Vec<(String, &'static str)>;
 
-pub(super) async fn serve(ctx: &mut Ctx<'_>, body: web::Payload) -> Result<HttpResponse, Problem> {
+pub(super) async fn serve(ctx: &mut Ctx<'_>, body: Payload) -> Result<HttpResponse, Problem> {
     if ctx.frontend.native.is_none() {
         return Err(Problem::NotFound);
     }
@@ -49,7 +50,7 @@ pub(super) async fn serve(ctx: &mut Ctx<'_>, body: web::Payload) -> Result<HttpR
 }
 
 /// Ends the session of a token here. There is nothing to end if we do not know it.
-async fn end(ctx: &mut Ctx<'_>, body: web::Payload) -> Result<Tokens, OAuthError> {
+async fn end(ctx: &mut Ctx<'_>, body: Payload) -> Result<Tokens, OAuthError> {
     let params = Params::read(ctx, body).await?;
     params.check_client(ctx)?;
     let token = params.required("token", "token is missing")?;

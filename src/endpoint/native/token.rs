@@ -8,18 +8,19 @@
 //! # Spec
 //! RFC 6749 §3.2, §4.1.3, §5, §6; RFC 9449 §5.
 
-use actix_web::{HttpResponse, web};
+use actix_web::HttpResponse;
 
 use super::error::OAuthError;
 use super::params::Params;
 use super::{code, issue, refresh};
 use crate::frontend::Dpop as DpopRule;
+use crate::message::Payload;
 use crate::problem::Problem;
 use crate::proof::Dpop;
 use crate::request::Ctx;
 use crate::session::{Digest, Session};
 
-pub(super) async fn serve(ctx: &mut Ctx<'_>, body: web::Payload) -> Result<HttpResponse, Problem> {
+pub(super) async fn serve(ctx: &mut Ctx<'_>, body: Payload) -> Result<HttpResponse, Problem> {
     if ctx.frontend.native.is_none() {
         return Err(Problem::NotFound);
     }
@@ -29,10 +30,7 @@ pub(super) async fn serve(ctx: &mut Ctx<'_>, body: web::Payload) -> Result<HttpR
 }
 
 /// The session that the grant stands for, and the key that its tokens are bound to.
-async fn grant(
-    ctx: &mut Ctx<'_>,
-    body: web::Payload,
-) -> Result<(Session, Option<Digest>), OAuthError> {
+async fn grant(ctx: &mut Ctx<'_>, body: Payload) -> Result<(Session, Option<Digest>), OAuthError> {
     let params = Params::read(ctx, body).await?;
     let client_id = params.check_client(ctx)?;
     match &*params.required("grant_type", "grant_type is missing")? {

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use actix_web::web;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tokio::time::timeout;
 
 use super::length::Length;
 use super::places::RETRY_AFTER;
+use crate::message::Payload;
 use crate::problem::Problem;
 
 /// How long a client may take for the next piece of its body, even if the upstream waits for longer.
@@ -46,7 +46,7 @@ impl UploadError {
 /// A body that the client is sending.
 pub(in crate::proxy) struct ClientBody {
     /// Nothing if all of it has been read.
-    pub(in crate::proxy) payload: Option<web::Payload>,
+    pub(in crate::proxy) payload: Option<Payload>,
     pub(in crate::proxy) length: Length,
     /// The route's limit, in bytes.
     pub(in crate::proxy) limit: u64,

@@ -3,13 +3,11 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use actix_web::HttpRequest;
-use actix_web::http::Version;
 use http::header::ACCEPT;
-use http::{HeaderValue, Request};
+use http::{HeaderValue, Version};
 
 use super::{Answer, Call, Called, Upstream, Upstreams, span};
-use crate::guard::CookieLines;
+use crate::message::Request;
 use crate::names::{Origin, UpstreamName};
 use crate::problem::Problem;
 use crate::proxy::headers::request::UpstreamHeaders;
@@ -26,7 +24,7 @@ pub struct Proxy<'a> {
     /// The upstreams of this worker.
     pub upstreams: &'a Upstreams,
     /// The request as it came.
-    pub request: &'a HttpRequest,
+    pub request: &'a Request,
     /// The client's address.
     pub client: IpAddr,
     /// The frontend's origin.
@@ -64,15 +62,11 @@ impl Proxy<'_> {
             cookies: target.cookies,
             ..self.upstream_headers(upstream)
         };
-        let cookies = CookieLines::of(self.request);
-        let carried = || {
-            let received = self.received(&cookies);
-            received.filter(|(name, _)| CARRIED.contains(name))
-        };
+        let is_carried = |name: &str| CARRIED.contains(&name);
         let head = || {
-            let mut headers = outbound.headers(carried)?;
+            let mut headers = outbound.headers(self.request.headers(), is_carried)?;
             headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-            let mut head = Request::new(());
+            let mut head = http::Request::new(());
             *head.uri_mut() = uri.clone();
             *head.headers_mut() = headers;
             Ok(head)
@@ -92,16 +86,6 @@ impl Proxy<'_> {
             scope.waited_for_upstream(asked_at.elapsed());
         }
         called
-    }
-
-    /// The header fields of the client's request, `cookies` among them.
-    pub(in crate::proxy) fn received<'s>(
-        &'s self,
-        cookies: &'s CookieLines<'_>,
-    ) -> impl Iterator<Item = (&'s str, &'s [u8])> {
-        let fields = self.request.headers().iter();
-        let fields = fields.map(|(name, value)| (name.as_str(), value.as_bytes()));
-        fields.chain(cookies.beside().map(|line| ("cookie", line)))
     }
 
     /// What the headers for an upstream depend on, before a route adds its own rules.

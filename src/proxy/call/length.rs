@@ -1,8 +1,8 @@
 //! How long a request's body is.
 
-use actix_web::http::{Method, Version, header};
-use actix_web::{HttpMessage as _, HttpRequest};
+use http::{Method, Version, header};
 
+use crate::message::Request;
 use crate::problem::Problem;
 
 /// What the framing of a request says about its body.
@@ -18,7 +18,7 @@ pub(in crate::proxy) enum Length {
 
 impl Length {
     /// Reads the framing, and refuses a body that is longer than `limit` before anything is sent.
-    pub(in crate::proxy) fn of(request: &HttpRequest, limit: u64) -> Result<Self, Problem> {
+    pub(in crate::proxy) fn of(request: &Request, limit: u64) -> Result<Self, Problem> {
         let length = match request.headers().get(header::CONTENT_LENGTH) {
             Some(value) => {
                 let value = value
@@ -27,7 +27,8 @@ impl Length {
                     .and_then(|text| text.trim().parse().ok());
                 Self::Exact(value.ok_or(Problem::BadRequest("Content-Length is not a number"))?)
             }
-            None if request.chunked().unwrap_or(true) => Self::Unknown,
+            // The server lets no other coding through.
+            None if request.headers().contains_key(header::TRANSFER_ENCODING) => Self::Unknown,
             // HTTP/2 frames bodies below the headers.
             None if request.version() == Version::HTTP_2
                 && !matches!(*request.method(), Method::GET | Method::HEAD) =>

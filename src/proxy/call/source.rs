@@ -4,7 +4,6 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use actix_web::web;
 use bytes::Bytes;
 use futures_util::Stream as _;
 use tokio::time::Instant;
@@ -13,6 +12,7 @@ use super::client_body::{BegunBody, ClientBody, UploadError};
 use super::idle_timer::IdleTimer;
 use super::length::Length;
 use super::places::Watch;
+use crate::message::Payload;
 
 /// The body stopped in the middle, so its reader must not take it for whole.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -23,7 +23,7 @@ pub(super) struct Torn;
 struct Begin {
     first: Option<Bytes>,
     /// What follows, once the upstream wants no more of it.
-    payload: Option<web::Payload>,
+    payload: Option<Payload>,
     length: Length,
     limit: u64,
 }
@@ -34,7 +34,7 @@ pub(super) struct Source {
     begin: Option<Begin>,
     first: Option<Bytes>,
     has_given_first: bool,
-    payload: Option<web::Payload>,
+    payload: Option<Payload>,
     /// Bytes that the route still allows.
     left: u64,
     client_idle: IdleTimer,

@@ -126,15 +126,15 @@ mod tests {
     use std::net::{IpAddr, Ipv4Addr};
     use std::pin::Pin;
 
-    use actix_web::test::TestRequest;
-    use actix_web::{FromRequest as _, web};
     use bytes::Bytes;
+    use futures_util::stream;
     use hyper::body::Body as _;
 
     use super::super::client_body::ClientBody;
     use super::super::places::{Asker, Places};
     use super::*;
     use crate::guard::spender;
+    use crate::message::Payload;
     use crate::names::UpstreamName;
     use crate::telemetry::metrics::Metrics;
 
@@ -144,9 +144,7 @@ mod tests {
     async fn a_piece_of_an_upload_goes_to_the_upstream_without_a_copy() {
         // T7
         let piece = Bytes::from(vec![b'x'; 64 * 1024]);
-        let sent = TestRequest::post().set_payload(piece.clone());
-        let (request, mut payload) = sent.to_http_parts();
-        let payload = web::Payload::from_request(&request, &mut payload).await;
+        let pieces = stream::iter([Ok(piece.clone())]);
         let name = UpstreamName::parse("api").unwrap();
         let places = Places::new(1, Metrics::default().upstream_connections(&name));
         let asker = Asker {
@@ -155,7 +153,9 @@ mod tests {
         };
         let place = places.take(asker, LIMIT).await.unwrap();
         let body = ClientBody {
-            payload: Some(payload.unwrap()),
+            payload: Some(Payload::Stream {
+                payload: Box::pin(pieces),
+            }),
             length: Length::Exact(65_536),
             limit: u64::MAX,
             idle: LIMIT,

@@ -30,11 +30,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use actix_web::body::{BodySize, BoxBody, MessageBody};
-use actix_web::http::StatusCode;
-use actix_web::http::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
-use actix_web::{HttpRequest, HttpResponse, rt};
+use actix_web::body::{BodySize, MessageBody};
+use actix_web::rt;
 use bytes::Bytes;
+use http::StatusCode;
+use http::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
 use tokio::task::JoinHandle;
 
 use super::frames::{self, Frames};
@@ -43,6 +43,7 @@ use crate::bff::Bff;
 use crate::clock::UnixTime;
 use crate::coordination::Coordinator;
 use crate::frontend::WebSocket;
+use crate::message::{Answer, BoxBody, Request};
 use crate::session::Session;
 use crate::telemetry::metrics::{Held, StreamKind};
 use crate::telemetry::take_along;
@@ -70,11 +71,7 @@ impl Ending {
 }
 
 /// Makes an answer that lasts end with the session, at its end or earlier, and with the process.
-pub fn end_in_time(
-    answer: HttpResponse,
-    bff: &Bff,
-    session: Option<(&Session, UnixTime)>,
-) -> HttpResponse {
+pub fn end_in_time(answer: Answer, bff: &Bff, session: Option<(&Session, UnixTime)>) -> Answer {
     let frames = match answer.status() {
         StatusCode::SWITCHING_PROTOCOLS => Some(Frames::default()),
         _ if is_event_stream(answer.headers()) => None,
@@ -86,12 +83,12 @@ pub fn end_in_time(
         None => StreamKind::Sse,
     };
     let counted = bff.metrics.streaming(kind);
-    answer.map_body(|_, body| Lasting::new(body, frames, ending, counted).boxed())
+    answer.map(|body| Lasting::new(body, frames, ending, counted).boxed())
 }
 
 /// Whether a request asks for an answer that lasts. An `EventSource` always says so (HTML §9.2.2).
-pub fn may_last(request: &HttpRequest, websocket: WebSocket) -> bool {
-    let accept = request.headers().get_all(ACCEPT);
+pub fn may_last(request: &Request, websocket: WebSocket) -> bool {
+    let accept = request.headers().get_all(ACCEPT).iter();
     websocket != WebSocket::NotAsked
         || accept
             .flat_map(|value| value.as_bytes().split(|b| *b == b','))
@@ -99,7 +96,7 @@ pub fn may_last(request: &HttpRequest, websocket: WebSocket) -> bool {
 }
 
 fn is_event_stream(headers: &HeaderMap) -> bool {
-    let mut types = headers.get_all(CONTENT_TYPE);
+    let mut types = headers.get_all(CONTENT_TYPE).iter();
     types.any(|value| names_event_stream(value.as_bytes()))
 }
 

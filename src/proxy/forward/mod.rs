@@ -13,16 +13,14 @@ mod response_body;
 mod tunnel;
 mod upgrade;
 
-use actix_web::body::BodySize;
-use actix_web::http::{Method, StatusCode};
-use actix_web::{FromRequest as _, HttpRequest, HttpResponse, web};
-use http::{HeaderValue, Request, Uri, header};
+use actix_web::body::{BodySize, MessageBody as _};
+use http::{HeaderValue, Method, StatusCode, Uri, header};
 
-use super::call::{Answer, Call, Called, ClientBody, Handshake, Length, Proxy, Upstream, span};
+use super::call::{self, Call, Called, ClientBody, Handshake, Length, Proxy, Upstream, span};
 use super::headers::request::UpstreamHeaders;
 use super::headers::response::{self, ClientHeaders};
 use crate::frontend::{Forward, Matched, WebSocket};
-use crate::guard::CookieLines;
+use crate::message::{Answer, Payload, Request};
 use crate::problem::Problem;
 use crate::token::Permit;
 use response_body::ResponseBody;
@@ -40,8 +38,8 @@ impl Proxy<'_> {
         permit: &Permit,
         forward: &Forward,
         matched: Matched<'_, '_>,
-        body: web::Payload,
-    ) -> Result<Called<HttpResponse>, Problem> {
+        body: Payload,
+    ) -> Result<Called<Answer>, Problem> {
         let upstream = self.upstreams.find(&forward.upstream)?;
         let asks_for_websocket = matched.websocket != WebSocket::NotAsked;
         if asks_for_websocket && !forward.websocket {
@@ -74,16 +72,9 @@ impl Proxy<'_> {
 }
 
 /// Whether a request can be sent a second time: it has no body that the first attempt has read, and asks for no upgrade.
-pub fn is_replayable(request: &HttpRequest, forward: &Forward, websocket: WebSocket) -> bool {
+pub fn is_replayable(request: &Request, forward: &Forward, websocket: WebSocket) -> bool {
     let length = Length::of(request, forward.body_limit);
     matches!(length, Ok(Length::None)) && websocket == WebSocket::NotAsked
-}
-
-/// The body of a request that is sent a second time.
-pub async fn no_body(request: &HttpRequest) -> Result<web::Payload, Problem> {
-    web::Payload::from_request(request, &mut actix_web::dev::Payload::None)
-        .await
-        .map_err(|_| Problem::Internal)
 }
 
 /// One request on its way along a route.
@@ -97,7 +88,7 @@ struct Forwarding<'a> {
 }
 
 impl Forwarding<'_> {
-    async fn exchange(self, body: web::Payload) -> Result<Called<HttpResponse>, Problem> {
+    async fn exchange(self, body: Payload) -> Result<Called<Answer>, Problem> {
         let length = Length::of(self.proxy.request, self.forward.body_limit)?;
         let called = if length == Length::None {
             self.call.send(|| self.head(length)).await?
@@ -114,7 +105,7 @@ impl Forwarding<'_> {
     }
 
     /// Asks for a WebSocket.
-    async fn handshake(self, body: web::Payload) -> Result<Called<HttpResponse>, Problem> {
+    async fn handshake(self, body: Payload) -> Result<Called<Answer>, Problem> {
         let key = upgrade::check(self.proxy.request, self.matched.websocket)?;
         let mut head = self.head(Length::None)?;
         upgrade::ask(head.headers_mut());
@@ -128,17 +119,16 @@ impl Forwarding<'_> {
                 connection,
                 place,
             } => {
-                let mut passed = actix_web::http::header::HeaderMap::new();
-                self.client_headers(false).headers(&headers, &mut passed);
+                let passed = self.client_headers(false).headers(&headers);
                 let idle = self.call.upstream.settings.idle_timeout;
                 let tunnel = Tunnel::new(connection, body, idle, place);
-                Ok(Called::Answer(upgrade::switch(passed, tunnel)))
+                Ok(Called::Answer(upgrade::switch(&passed, tunnel)))
             }
         }
     }
 
     /// The head of the request to the upstream.
-    fn head(&self, length: Length) -> Result<Request<()>, Problem> {
+    fn head(&self, length: Length) -> Result<http::Request<()>, Problem> {
         let request = self.proxy.request;
         let outbound = UpstreamHeaders {
             cookies: &self.forward.cookies,
@@ -146,8 +136,7 @@ impl Forwarding<'_> {
             restricts_methods: !self.forward.methods.is_empty(),
             ..self.proxy.upstream_headers(self.call.upstream)
         };
-        let cookies = CookieLines::of(request);
-        let mut headers = outbound.headers(|| self.proxy.received(&cookies))?;
+        let mut headers = outbound.headers(request.headers(), |_| true)?;
         match length {
             // hyper sends a chunked body with these methods only if it is told to.
             Length::Unknown => {
@@ -167,21 +156,17 @@ impl Forwarding<'_> {
             }
             Length::None | Length::Exact(_) => {}
         }
-        let method = http::Method::from_bytes(request.method().as_str().as_bytes())
-            .map_err(|_| Problem::BadRequest("the method cannot be forwarded"))?;
-        let mut head = Request::new(());
-        *head.method_mut() = method;
+        let mut head = http::Request::new(());
+        head.method_mut().clone_from(request.method());
         *head.uri_mut() = self.uri.clone();
         *head.headers_mut() = headers;
         Ok(head)
     }
 
     /// The upstream's answer as the client gets it.
-    fn mirror(&self, answer: Answer) -> HttpResponse {
+    fn mirror(&self, answer: call::Answer) -> Answer {
         let (received, body) = answer.into_parts();
-        // Both libraries take the same range.
-        let status =
-            StatusCode::from_u16(received.status.as_u16()).unwrap_or(StatusCode::BAD_GATEWAY);
+        let status = received.status;
         let size = match status {
             StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => BodySize::None,
             _ if *self.proxy.request.method() == Method::HEAD => {
@@ -190,10 +175,11 @@ impl Forwarding<'_> {
             }
             _ => body.length().map_or(BodySize::Stream, BodySize::Sized),
         };
-        let mut response = HttpResponse::build(status).body(ResponseBody::new(body, size));
+        let mut mirrored = Answer::new(ResponseBody::new(body, size).boxed());
+        *mirrored.status_mut() = status;
         let headers = self.client_headers(status == StatusCode::NOT_MODIFIED);
-        headers.headers(&received.headers, response.headers_mut());
-        response
+        *mirrored.headers_mut() = headers.headers(&received.headers);
+        mirrored
     }
 
     fn client_headers(&self, is_not_modified: bool) -> ClientHeaders<'_> {
@@ -210,7 +196,7 @@ impl Forwarding<'_> {
 
 /// The upstream's origin and prefix, then the raw path below the route, then the raw query.
 fn uri(
-    request: &HttpRequest,
+    request: &Request,
     forward: &Forward,
     matched: Matched<'_, '_>,
     upstream: &Upstream,

@@ -17,7 +17,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use actix_web::body::{BodySize, MessageBody};
-use actix_web::{rt, web};
+use actix_web::rt;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use hyper::upgrade::Upgraded;
@@ -27,6 +27,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
+use crate::message::Payload;
 use crate::proxy::call::TunnelPlace;
 use crate::telemetry::take_along;
 
@@ -58,7 +59,7 @@ impl Tunnel {
     /// Joins an upstream's connection with what comes from the client.
     pub(super) fn new(
         upstream: Upgraded,
-        client: web::Payload,
+        client: Payload,
         limit: Duration,
         place: TunnelPlace,
     ) -> Self {
@@ -135,7 +136,7 @@ impl MessageBody for Tunnel {
 
 /// What goes to the upstream.
 struct Uplink {
-    client: web::Payload,
+    client: Payload,
     up: WriteHalf<TokioIo<Upgraded>>,
     closed: oneshot::Receiver<()>,
     limit: Duration,

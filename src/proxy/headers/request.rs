@@ -6,7 +6,9 @@ use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use http::HeaderMap;
-use http::header::{COOKIE, FORWARDED, HOST, HeaderName, HeaderValue, InvalidHeaderValue, VIA};
+use http::header::{
+    CONNECTION, COOKIE, FORWARDED, HOST, HeaderName, HeaderValue, InvalidHeaderValue, VIA,
+};
 
 use super::identity::is_claim;
 use super::{ConnectionOptions, is_hop_by_hop, trace};
@@ -36,35 +38,27 @@ pub(in crate::proxy) struct UpstreamHeaders<'a> {
 }
 
 impl UpstreamHeaders<'_> {
-    /// Makes the headers. Names are in lower case, as every HTTP library hands them out.
+    /// Makes the headers from those that the client sent, as far as they are `wanted`.
     ///
-    /// The HTTP client adds the framing, which it knows. `received` gives the client's headers from the first, each time
-    /// it is called.
-    pub(in crate::proxy) fn headers<'h, I>(
+    /// The HTTP client adds the framing, which it knows.
+    pub(in crate::proxy) fn headers(
         &self,
-        received: impl Fn() -> I,
-    ) -> Result<HeaderMap, Problem>
-    where
-        I: Iterator<Item = (&'h str, &'h [u8])>,
-    {
-        let lines = |of: &'static str| {
-            let fields = received().filter(move |field| field.0 == of);
-            fields.map(|field| field.1)
-        };
-        let options = ConnectionOptions::read(lines("connection"));
-        let via = self.via(lines("via"))?;
-        let cookies = self.cookies(lines("cookie"));
+        received: &HeaderMap,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<HeaderMap, Problem> {
+        let lines = |of| received.get_all(of).iter().map(HeaderValue::as_bytes);
+        let options = ConnectionOptions::read(lines(CONNECTION));
+        let via = self.via(lines(VIA))?;
+        let cookies = self.cookies(lines(COOKIE));
 
         let mut out = HeaderMap::with_capacity(24);
         // RFC 9110 §7.2: first of all.
         out.insert(HOST, self.host.clone());
-        for (name, value) in received() {
-            if is_hop_by_hop(name) || options.name(name) || self.ends_here(name) {
-                continue;
-            }
-            let name = HeaderName::from_bytes(name.as_bytes());
-            if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value)) {
-                out.append(name, value);
+        for (name, value) in received {
+            let text = name.as_str();
+            let ends = is_hop_by_hop(text) || options.name(text) || self.ends_here(text);
+            if wanted(text) && !ends {
+                out.append(name, value.clone());
             }
         }
         self.add(&mut out, &via, &cookies)
@@ -218,12 +212,12 @@ mod tests {
             restricts_methods: true,
             protocol: "1.1",
         };
-        let fields = || {
-            received
-                .iter()
-                .map(|(name, value)| (*name, value.as_bytes()))
-        };
-        outbound.headers(fields)
+        let mut headers = HeaderMap::new();
+        for (name, value) in received {
+            let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+            headers.append(name, value.parse().unwrap());
+        }
+        outbound.headers(&headers, |_| true)
     }
 
     fn values(headers: &HeaderMap, name: &str) -> Vec<String> {

@@ -1,15 +1,18 @@
 //! The headers for the client: which of the upstream's pass, and which sealgate adds.
 
-use actix_web::http::header::{
-    CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap, HeaderName,
-    HeaderValue, VARY, X_CONTENT_TYPE_OPTIONS,
-};
 use http::Uri;
+use http::header::{
+    CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderMap,
+    HeaderName, HeaderValue, VARY, X_CONTENT_TYPE_OPTIONS,
+};
 use url::Url;
 
 use super::{ConnectionOptions, cache, is_hop_by_hop, location};
 use crate::frontend::{Forward, Matched};
 use crate::session::Jar;
+
+/// So many headers at most are ours, those of the answer's last step too. More of them cost one more allocation.
+const MOST_ADDED: usize = 8;
 
 /// All that the headers for the client depend on, beside the upstream's headers.
 pub(in crate::proxy) struct ClientHeaders<'a> {
@@ -27,37 +30,40 @@ pub(in crate::proxy) struct ClientHeaders<'a> {
 }
 
 impl ClientHeaders<'_> {
-    /// Adds the headers to `out`. The server adds the framing, which it knows.
-    pub(in crate::proxy) fn headers(&self, received: &http::HeaderMap, out: &mut HeaderMap) {
-        let lines = |of| received.get_all(of).iter().map(http::HeaderValue::as_bytes);
-        let options = ConnectionOptions::read(lines(http::header::CONNECTION));
+    /// Makes the headers from the upstream's. The server adds the framing, which it knows.
+    pub(in crate::proxy) fn headers(&self, received: &HeaderMap) -> HeaderMap {
+        let lines = received.get_all(CONNECTION).iter();
+        let options = ConnectionOptions::read(lines.map(HeaderValue::as_bytes));
+        // Ours come beside those that pass.
+        let mut out = HeaderMap::with_capacity(received.len().saturating_add(MOST_ADDED));
         for (name, value) in received {
-            let name = name.as_str();
+            let text = name.as_str();
             let is_page = self.forward.documents.is_some();
-            if is_hop_by_hop(name)
-                || options.name(name)
-                || (ends_here(name) && !(is_page && is_of_page(name)))
+            if is_hop_by_hop(text)
+                || options.name(text)
+                || (ends_here(text) && !(is_page && is_of_page(text)))
             {
                 continue;
             }
-            let value = match name {
+            let value = match text {
                 "content-length" if !self.is_not_modified => continue,
                 "content-security-policy" | "content-type" if self.is_not_modified => continue,
                 "set-cookie" if !self.lets_set(value.as_bytes()) => continue,
                 "content-location" | "location" => self.location(value.as_bytes()),
-                _ => HeaderValue::from_bytes(value.as_bytes()).ok(),
+                _ => Some(value.clone()),
             };
-            if let (Ok(name), Some(value)) = (HeaderName::from_bytes(name.as_bytes()), value) {
+            if let Some(value) = value {
                 out.append(name, value);
             }
         }
-        self.add(out);
+        self.add(&mut out);
+        out
     }
 
     fn add(&self, out: &mut HeaderMap) {
         if self.is_private {
             let control =
-                cache::for_one_user(out.get_all(CACHE_CONTROL).map(HeaderValue::as_bytes));
+                cache::for_one_user(out.get_all(CACHE_CONTROL).iter().map(HeaderValue::as_bytes));
             let control = HeaderValue::try_from(control);
             out.insert(
                 CACHE_CONTROL,
@@ -77,7 +83,7 @@ impl ClientHeaders<'_> {
         // enforces all policies of an answer, so ours stands beside the upstream's.
         // A 304 replaces headers of the stored answer (RFC 9111 §4.3.4). Type and policy were decided when it was stored,
         // so neither the upstream nor we say them again.
-        let mut types = out.get_all(CONTENT_TYPE);
+        let mut types = out.get_all(CONTENT_TYPE).iter();
         let only = types.next().filter(|_| types.next().is_none());
         if !self.is_not_modified && !only.is_some_and(is_inert) {
             out.append(
@@ -236,8 +242,8 @@ fn is_inert(content_type: &HeaderValue) -> bool {
 }
 
 /// The `Content-Length` of an answer to `HEAD`, which has no body to measure.
-pub(in crate::proxy) fn content_length(received: &http::HeaderMap) -> Option<u64> {
-    let value = received.get(CONTENT_LENGTH.as_str())?.to_str().ok()?;
+pub(in crate::proxy) fn content_length(received: &HeaderMap) -> Option<u64> {
+    let value = received.get(CONTENT_LENGTH)?.to_str().ok()?;
     value.parse().ok()
 }
 
@@ -257,9 +263,9 @@ mod tests {
         is_not_modified: bool,
         received: &[(&'static str, &'static str)],
     ) -> HeaderMap {
-        let mut headers = http::HeaderMap::new();
+        let mut headers = HeaderMap::new();
         for (name, value) in received {
-            headers.append(*name, http::HeaderValue::from_static(value));
+            headers.append(*name, HeaderValue::from_static(value));
         }
         let route = route("/api/orders");
         let Action::Forward(forward) = &route.action else {
@@ -280,13 +286,11 @@ mod tests {
             is_private,
             is_not_modified,
         };
-        let mut out = HeaderMap::new();
-        inbound.headers(&headers, &mut out);
-        out
+        inbound.headers(&headers)
     }
 
     fn values(headers: &HeaderMap, name: &str) -> Vec<String> {
-        let values = headers.get_all(name);
+        let values = headers.get_all(name).iter();
         values.map(|v| v.to_str().unwrap().to_owned()).collect()
     }
 

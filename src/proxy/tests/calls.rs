@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use actix_web::test::TestRequest;
+use http::request::Builder;
 use http::{HeaderValue, StatusCode};
 
 use super::{Log, OK};
@@ -15,10 +15,10 @@ use crate::telemetry::{RequestId, RequestScope, TraceContext};
 use crate::token::Permit;
 
 /// `GET /7?x=1` for a client that sent `request`.
-async fn get(setup: &Setup, request: TestRequest) -> Result<Called<Answer>, Problem> {
+async fn get(setup: &Setup, request: Builder) -> Result<Called<Answer>, Problem> {
     let proxy = Proxy {
         upstreams: &setup.upstreams(),
-        request: &request.to_http_request(),
+        request: &request.into(),
         client: "192.0.2.1".parse().unwrap(),
         origin: &Origin::parse("https://shop.example.com").unwrap(),
         csrf_header: "x-csrf",
@@ -56,7 +56,7 @@ async fn a_get_carries_what_a_forwarded_get_carries_of_the_client_and_the_trace_
         }
     })
     .await;
-    let mut request = TestRequest::post().uri("/api/home?y=2");
+    let mut request = http::Request::post("/api/home?y=2");
     for (name, value) in [
         ("accept", "text/html"),
         ("accept-language", "de"),
@@ -74,7 +74,7 @@ async fn a_get_carries_what_a_forwarded_get_carries_of_the_client_and_the_trace_
         ("x-csrf", "1"),
         ("x-forwarded-for", "203.0.113.9"),
     ] {
-        request = request.append_header((name, value));
+        request = request.header(name, value);
     }
     // The trace is that of the request's scope, whatever the client's own headers say by now.
     let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -139,7 +139,7 @@ async fn a_body_is_read_whole_or_not_at_all() {
     ] {
         let says = format!("HTTP/1.1 200 OK\r\n{says}");
         let upstream = saying(says.leak()).await;
-        let called = get(&Setup::to(upstream.addr), TestRequest::get()).await;
+        let called = get(&Setup::to(upstream.addr), http::Request::get("/")).await;
         let read = called.unwrap().into_answer().read(5).await;
         let read = read.map_err(|error: ReadError| error.to_string());
         match expect {
@@ -161,7 +161,7 @@ async fn a_body_takes_no_more_memory_than_its_announced_length() {
         talk.rest().await;
     })
     .await;
-    let called = get(&Setup::to(upstream.addr), TestRequest::get()).await;
+    let called = get(&Setup::to(upstream.addr), http::Request::get("/")).await;
     let body = called.unwrap().into_answer().read(1 << 20).await.unwrap();
     let buffer = body.try_into_mut().unwrap();
     assert_eq!((buffer.len(), buffer.capacity()), (100_000, 100_000));
@@ -174,7 +174,7 @@ async fn a_401_is_told_by_its_type_and_keeps_its_body() {
          WWW-Authenticate: Basic\r\nContent-Length: 2\r\n\r\nno",
     )
     .await;
-    let called = get(&Setup::to(upstream.addr), TestRequest::get()).await;
+    let called = get(&Setup::to(upstream.addr), http::Request::get("/")).await;
     let Ok(Called::Unauthorized(Challenge(lines), answer)) = called else {
         panic!("{called:?}")
     };
@@ -190,6 +190,6 @@ async fn an_answer_that_does_not_come_is_a_timeout() {
     .await;
     let mut setup = Setup::to(upstream.addr);
     setup.forward().timeout = Some(Duration::from_millis(100));
-    let outcome = get(&setup, TestRequest::get()).await;
+    let outcome = get(&setup, http::Request::get("/")).await;
     assert_eq!(outcome.unwrap_err().code(), "upstream-timeout");
 }

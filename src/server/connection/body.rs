@@ -8,13 +8,14 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use actix_http::error::PayloadError;
-use actix_web::body::{BodySize, BoxBody, MessageBody};
+use actix_web::body::{BodySize, MessageBody};
 use bytes::{Bytes, BytesMut};
 use futures_util::Stream;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::io::{AsyncRead as _, ReadBuf};
 
 use super::wire::{Raw, RawState, Wire};
+use crate::message::BoxBody;
 
 /// How much is read at a time after a 101.
 const PIECE: usize = 8 * 1024;

@@ -1,4 +1,4 @@
-//! One request of a connection: hyper has read it, and actix's application answers.
+//! One request of a connection: hyper has read it, and the listener's application answers.
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -6,10 +6,8 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 
-use actix_http::Payload;
-use actix_service::Service;
-use actix_web::body::{BodySize, BoxBody, MessageBody as _};
-use actix_web::dev::ServiceResponse;
+use actix_web::body::{BodySize, MessageBody as _};
+use futures_util::future::LocalBoxFuture;
 use http::{HeaderValue, Method, StatusCode, Version, header};
 use hyper::body::{Body as _, Incoming};
 
@@ -17,18 +15,12 @@ use super::body::{Received, Sent, Switched};
 use super::head::Framing;
 use super::message;
 use super::wire::Wire;
+use crate::message::{Answer, BoxBody, Payload, Request};
 
-/// What answers requests: a worker's actix application.
-pub(super) trait Application:
-    Service<actix_http::Request, Response = ServiceResponse<BoxBody>, Error = actix_web::Error>
-    + 'static
-{
-}
-
-impl<S> Application for S where
-    S: Service<actix_http::Request, Response = ServiceResponse<BoxBody>, Error = actix_web::Error>
-        + 'static
-{
+/// What answers the requests of a listener in one worker.
+pub(in crate::server) trait Application: 'static {
+    /// Answers one request. The body of a handshake (RFC 9110 §7.8) is what the client sends after a 101.
+    fn answer(&self, request: Request, body: Payload) -> LocalBoxFuture<'static, Answer>;
 }
 
 /// Answers the requests of one connection.
@@ -48,18 +40,18 @@ impl<S> Clone for Exchanges<S> {
     }
 }
 
-type Answer = http::Response<Sent>;
+type Framed = http::Response<Sent>;
 
 impl<S: Application> hyper::service::Service<http::Request<Incoming>> for Exchanges<S> {
-    type Response = Answer;
+    type Response = Framed;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Answer, Infallible>>>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Framed, Infallible>>>>;
 
     fn call(&self, request: http::Request<Incoming>) -> Self::Future {
         // The wire counts this request until the answer's body is dropped, or this future is.
         self.wire.begin();
         let open = Open(Some(Rc::clone(&self.wire)));
-        let (mut head, body) = request.into_parts();
+        let (head, body) = request.into_parts();
         let is_whole = Rc::new(Cell::new(body.is_end_stream()));
         let asks_for_switch = head.version == Version::HTTP_11
             && head.headers.contains_key(header::UPGRADE)
@@ -83,38 +75,33 @@ impl<S: Application> hyper::service::Service<http::Request<Incoming>> for Exchan
             && (version != Version::HTTP_2
                 || is_whole.get()
                 || !matches!(head.method, Method::GET | Method::HEAD));
-        let request = message::request(&mut head, payload, self.peer).filter(|_| is_plain);
-        let answering = request.map(|mut request| {
-            // In HTTP/2 the end of the stream says that there is no body, and a header need not.
-            if version == Version::HTTP_2
-                && is_whole.get()
-                && !matches!(head.method, Method::GET | Method::HEAD)
-            {
-                let none = actix_web::http::header::HeaderValue::from_static("0");
-                let name = actix_web::http::header::CONTENT_LENGTH;
-                request.headers_mut().insert(name, none);
-            }
-            self.app.call(request)
+        let is_head = head.method == Method::HEAD;
+        let answering = is_plain.then(|| {
+            let request = message::request(head, self.peer, is_whole.get());
+            self.app.answer(request, payload)
         });
         let wire = Rc::clone(&self.wire);
-        let is_head = head.method == Method::HEAD;
         Box::pin(async move {
-            let answer: actix_http::Response<BoxBody> = match answering {
-                Some(answering) => match answering.await {
-                    Ok(answer) => answer.into(),
-                    Err(error) => error.as_response_error().error_response().into(),
-                },
+            let answer = match answering {
+                Some(answering) => answering.await,
                 None => refusal(),
             };
-            let (mut head, body) = message::answer(answer, version);
-            let body = if head.status() == StatusCode::SWITCHING_PROTOCOLS {
+            let (mut head, body) = answer.into_parts();
+            // HTTP/2 has no such header (RFC 9113 §8.2.2).
+            if version == Version::HTTP_2 {
+                head.headers.remove(header::CONNECTION);
+            }
+            // An answer without a body may still state a length. In all other answers hyper states it.
+            if !matches!(body.size(), BodySize::None) {
+                head.headers.remove(header::CONTENT_LENGTH);
+            }
+            let body = if head.status == StatusCode::SWITCHING_PROTOCOLS {
                 *wire.switched.borrow_mut() = Some(body);
                 BoxBody::new(())
             } else if is_head {
                 // hyper would send the body in HTTP/2. Its length stays, as a header (RFC 9110 §9.3.2).
                 if let BodySize::Sized(length) = body.size() {
-                    head.headers_mut()
-                        .insert(header::CONTENT_LENGTH, length.into());
+                    head.headers.insert(header::CONTENT_LENGTH, length.into());
                 }
                 BoxBody::new(())
             } else {
@@ -128,10 +115,10 @@ impl<S: Application> hyper::service::Service<http::Request<Incoming>> for Exchan
             let is_cut_short = version != Version::HTTP_2 && !is_whole.get();
             if is_delimited_by_end || is_cut_short {
                 let close = HeaderValue::from_static("close");
-                head.headers_mut().insert(header::CONNECTION, close);
+                head.headers.insert(header::CONNECTION, close);
             }
             open.hand_over();
-            Ok(head.map(|()| Sent::new(body, wire)))
+            Ok(Framed::from_parts(head, Sent::new(body, wire)))
         })
     }
 }
@@ -152,11 +139,12 @@ impl<S> Exchanges<S> {
 }
 
 /// The same answer that hyper gives to what it cannot parse.
-fn refusal() -> actix_http::Response<BoxBody> {
-    let mut refusal = actix_http::Response::new(actix_web::http::StatusCode::BAD_REQUEST);
-    let close = actix_http::ConnectionType::Close;
-    refusal.head_mut().set_connection_type(close);
-    refusal.map_into_boxed_body()
+fn refusal() -> Answer {
+    let mut refusal = Answer::new(BoxBody::new(()));
+    *refusal.status_mut() = StatusCode::BAD_REQUEST;
+    let close = HeaderValue::from_static("close");
+    refusal.headers_mut().insert(header::CONNECTION, close);
+    refusal
 }
 
 /// Counts a request that is being answered.

@@ -1,104 +1,110 @@
-//! Turns a request of hyper's types into one of actix's, and an answer back.
-//!
-//! The two speak different versions of the crate `http`, so names and values are copied, but for cookies: see [`SetAside`].
+//! A request's head, from hyper's hands into the pipeline's.
 
 use std::net::SocketAddr;
-use std::rc::Rc;
 
-use actix_http::{ConnectionType, HttpMessage as _, Payload, Request};
-use actix_web::body::{BodySize, BoxBody, MessageBody as _};
-use actix_web::http::header::{HeaderName, HeaderValue};
-use actix_web::http::uri::{self, PathAndQuery};
-use actix_web::http::{Method, Uri, Version};
-use bytes::Bytes;
-use http::header;
+use bytes::{Bytes, BytesMut};
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, Uri, Version, header};
 
-use crate::guard::SetAside;
+use crate::message::Request;
 
-/// An actix request with the head that hyper has read. `None` if actix cannot express it. If there are cookies, it takes the
-/// headers out of `head`, so that nobody copies the cookies.
-pub(super) fn request(
-    head: &mut http::request::Parts,
-    payload: Payload,
-    peer: Option<SocketAddr>,
-) -> Option<Request> {
-    let mut request = Request::with_payload(payload);
-    let to = request.head_mut();
-    to.method = Method::from_bytes(head.method.as_str().as_bytes()).ok()?;
-    to.uri = target(&head.uri)?;
-    to.version = match head.version {
-        http::Version::HTTP_10 => Version::HTTP_10,
-        http::Version::HTTP_2 => Version::HTTP_2,
-        _ => Version::HTTP_11,
-    };
-    to.peer_addr = peer;
-    let mut has_cookies = false;
-    for (name, value) in &head.headers {
-        if name == header::COOKIE {
-            has_cookies = true;
-            continue;
-        }
-        let name = HeaderName::from_bytes(name.as_str().as_bytes()).ok()?;
-        let value = HeaderValue::from_bytes(value.as_bytes()).ok()?;
-        to.headers_mut().append(name, value);
+/// The request with the head that hyper has read. `is_whole`: no body of it is yet to come.
+pub(super) fn request(mut head: Parts, peer: Option<SocketAddr>, is_whole: bool) -> Request {
+    if head.version == Version::HTTP_2 {
+        say_in_headers(&mut head, is_whole);
+    } else if !is_whole {
+        part_from_buffer(&mut head);
     }
-    // In HTTP/2 the pseudo-header stands for `Host` (RFC 9113 §8.3.1). Where both are there, the pipeline compares them.
-    if head.version == http::Version::HTTP_2
-        && !head.headers.contains_key(header::HOST)
+    Request::new(head, peer)
+}
+
+/// Says by headers what HTTP/2 says below them.
+fn say_in_headers(head: &mut Parts, is_whole: bool) {
+    // The pseudo-header stands for `Host` (RFC 9113 §8.3.1). Where both are there, the pipeline compares them.
+    if !head.headers.contains_key(header::HOST)
         && let Some(authority) = head.uri.authority()
+        && let Ok(host) = HeaderValue::from_str(authority.as_str())
     {
-        let host = HeaderValue::from_str(authority.as_str()).ok()?;
-        to.headers_mut().insert(actix_web::http::header::HOST, host);
+        head.headers.insert(header::HOST, host);
     }
-    if has_cookies {
-        let aside = SetAside(Rc::new(std::mem::take(&mut head.headers)));
-        request.extensions_mut().insert(aside);
+    // The end of the stream says that there is no body, and a header need not.
+    if is_whole && !matches!(head.method, Method::GET | Method::HEAD) {
+        let none = HeaderValue::from_static("0");
+        head.headers.insert(header::CONTENT_LENGTH, none);
     }
-    Some(request)
 }
 
-fn target(target: &http::Uri) -> Option<Uri> {
-    if target.scheme().is_some() || target.authority().is_some() {
-        return target.to_string().parse().ok();
+/// Copies the head out of the 8 KiB that hyper has read it into, so that hyper can read the body into the same memory: a client
+/// may take long to send it, and there may be thousands of them.
+fn part_from_buffer(head: &mut Parts) {
+    if let Some(uri) = copy_of_target(&head.uri) {
+        head.uri = uri;
     }
-    let path = target.path_and_query()?.as_str().as_bytes();
-    let mut parts = uri::Parts::default();
-    parts.path_and_query = PathAndQuery::from_maybe_shared(Bytes::copy_from_slice(path)).ok();
-    Uri::from_parts(parts).ok()
+    copy_values(&mut head.headers);
 }
 
-/// An answer's head for hyper, and its body. hyper frames the body and adds the headers for that.
-pub(super) fn answer(
-    answer: actix_http::Response<BoxBody>,
-    version: http::Version,
-) -> (http::Response<()>, BoxBody) {
-    let (answer, body) = answer.into_parts();
-    let mut head = http::Response::new(());
-    *head.status_mut() = http::StatusCode::from_u16(answer.status().as_u16())
-        .unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
-    let headers = head.headers_mut();
-    headers.reserve(answer.headers().len().saturating_add(2));
-    for (name, value) in answer.headers() {
-        let name = http::HeaderName::from_bytes(name.as_str().as_bytes());
-        let value = http::HeaderValue::from_bytes(value.as_bytes());
-        if let (Ok(name), Ok(value)) = (name, value) {
-            headers.append(name, value);
+/// `None` for what is no path: it is rare.
+fn copy_of_target(uri: &Uri) -> Option<Uri> {
+    let path = uri.path_and_query().filter(|_| uri.scheme().is_none())?;
+    let copy = Bytes::copy_from_slice(path.as_str().as_bytes());
+    PathAndQuery::from_maybe_shared(copy).ok().map(Uri::from)
+}
+
+fn copy_values(headers: &mut HeaderMap) {
+    let length = headers.values().map(HeaderValue::len).sum();
+    let mut copy = BytesMut::with_capacity(length);
+    for value in headers.values_mut() {
+        copy.extend_from_slice(value.as_bytes());
+        if let Ok(copied) = HeaderValue::from_maybe_shared(copy.split().freeze()) {
+            *value = copied;
         }
     }
-    // HTTP/2 has no such header (RFC 9113 §8.2.2).
-    if version != http::Version::HTTP_2 {
-        let option = match answer.head().connection_type() {
-            ConnectionType::Close => Some("close"),
-            ConnectionType::Upgrade => Some("upgrade"),
-            ConnectionType::KeepAlive => None,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(request: http::request::Builder) -> Parts {
+        request.body(()).unwrap().into_parts().0
+    }
+
+    /// A request whose target and values lie in one buffer, as hyper reads them.
+    fn read_into(buffer: &Bytes) -> Parts {
+        let (target, rest) = (buffer.slice(..5), buffer.slice(5..));
+        let target = PathAndQuery::from_maybe_shared(target).unwrap();
+        let mut head = parts(http::Request::post(Uri::from(target)));
+        for at in 0..2 {
+            let value = HeaderValue::from_maybe_shared(rest.slice(at..=at)).unwrap();
+            head.headers.append("x-letter", value);
+        }
+        head
+    }
+
+    #[test]
+    fn a_head_whose_body_is_to_come_lets_go_of_the_buffer() {
+        for (is_whole, is_free) in [(false, true), (true, false)] {
+            let buffer = Bytes::from(b"/a?b=cd".to_vec());
+            let request = request(read_into(&buffer), None, is_whole);
+            assert_eq!(request.uri(), "/a?b=");
+            let letters: Vec<_> = request.headers().get_all("x-letter").iter().collect();
+            assert_eq!(letters, ["c", "d"]);
+            assert_eq!(buffer.is_unique(), is_free, "{is_whole}");
+        }
+    }
+
+    #[test]
+    fn headers_say_what_http2_says_below_them() {
+        let post = || http::Request::post("https://a.test/").version(Version::HTTP_2);
+        let lines = |request: &Request| {
+            let of = |name| request.headers().get(name).cloned();
+            (of(header::HOST), of(header::CONTENT_LENGTH))
         };
-        if let Some(option) = option {
-            headers.insert(header::CONNECTION, http::HeaderValue::from_static(option));
-        }
+        let value = |text| Some(HeaderValue::from_static(text));
+        let whole = request(parts(post()), None, true);
+        assert_eq!(lines(&whole), (value("a.test"), value("0")));
+        let begun = request(parts(post().header("host", "b.test")), None, false);
+        assert_eq!(lines(&begun), (value("b.test"), None));
     }
-    // An answer without a body may still state a length. In all other answers hyper states it.
-    if !matches!(body.size(), BodySize::None) {
-        headers.remove(header::CONTENT_LENGTH);
-    }
-    (head, body)
 }

@@ -1,11 +1,11 @@
 //! One accepted connection: TLS, the version of HTTP, its requests in order, its end.
 //!
-//! actix's server accepts connections and runs the workers. hyper speaks HTTP. actix's application answers.
+//! actix's server accepts connections and runs the workers. hyper speaks HTTP. An [`Application`] answers.
 //!
 //! - [`Acceptor`] takes a connection: `handshakes` limits the TLS handshakes of a worker, `certificate` is what they
 //!   show, `tickets` lets clients resume, `patience` limits how long a client may read nothing.
 //! - `http1` and `http2` drive hyper, and limit what a client can hold and for how long.
-//! - `exchange` answers one request. `message` and `body` carry it between hyper's types and actix's.
+//! - `exchange` answers one request. `message` takes over its head, and `body` carries the bodies.
 //! - `stream` is the connection's bytes under hyper, and `wire` is what the parts above know of them. `head` reads what hyper
 //!   does not tell about a request. `room` limits the unfinished heads of a worker, `timer` rings at a deadline that moves.
 //!
@@ -37,6 +37,7 @@ mod tickets;
 mod timer;
 mod wire;
 
+use std::future::{Ready, ready};
 use std::io::ErrorKind;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -49,7 +50,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-use self::exchange::Application;
+pub(super) use self::exchange::Application;
 use self::handshakes::Handshakes;
 pub(super) use self::patience::{Patience, limit_unread};
 use self::room::Room;
@@ -65,7 +66,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long we still read a connection that we close.
 const LAST_BYTES: Duration = Duration::from_secs(1);
 
-/// Serves the connections of one listener with an actix application for each worker.
+/// Serves the connections of one listener with an application for each worker.
 #[derive(Clone)]
 pub(super) struct Connections<A> {
     /// Makes the application of one worker.
@@ -102,35 +103,28 @@ impl Closing {
     }
 }
 
-impl<A, F> ServiceFactory<TcpStream> for Connections<A>
+impl<A, S> ServiceFactory<TcpStream> for Connections<A>
 where
-    A: Fn() -> F,
-    F: ServiceFactory<actix_http::Request, Config = ()> + 'static,
-    F::Service: Application,
+    A: Fn() -> S,
+    S: Application,
 {
     type Response = ();
     type Error = ();
     type Config = ();
-    type Service = Acceptor<F::Service>;
+    type Service = Acceptor<S>;
     type InitError = ();
-    type Future = LocalBoxFuture<'static, Result<Self::Service, ()>>;
+    type Future = Ready<Result<Self::Service, ()>>;
 
     fn new_service(&self, (): ()) -> Self::Future {
-        let app = (self.app)().new_service(());
-        let (tls, closing) = (self.tls.clone(), self.closing.clone());
-        let (patience, is_counted) = (self.patience.clone(), self.is_counted);
-        Box::pin(async move {
-            let app = app.await.map_err(|_| ())?;
-            Ok(Acceptor {
-                app: Rc::new(app),
-                room: Rc::default(),
-                handshakes: Rc::default(),
-                tls,
-                patience,
-                closing,
-                is_counted,
-            })
-        })
+        ready(Ok(Acceptor {
+            app: Rc::new((self.app)()),
+            room: Rc::default(),
+            handshakes: Rc::default(),
+            tls: self.tls.clone(),
+            patience: self.patience.clone(),
+            closing: self.closing.clone(),
+            is_counted: self.is_counted,
+        }))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The headers that sealgate adds to an answer.
 
-use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use crate::api;
 use crate::frontend::{Frontend, Hsts};
@@ -97,7 +97,7 @@ pub(super) fn request_id(headers: &mut HeaderMap, id: &str) {
 }
 
 fn has_directive(headers: &HeaderMap, name: &str) -> bool {
-    let lines = headers.get_all(header::CACHE_CONTROL);
+    let lines = headers.get_all(header::CACHE_CONTROL).iter();
     let mut directives = lines
         .filter_map(|line| line.to_str().ok())
         .flat_map(|line| line.split(','));

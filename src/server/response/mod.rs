@@ -11,12 +11,12 @@ mod headers;
 mod negotiation;
 mod problem;
 
-use actix_web::http::StatusCode;
-use actix_web::{HttpRequest, HttpResponse};
+use http::StatusCode;
 
 use super::{access_log, request_span};
 use crate::bff::{Bff, Configured};
 use crate::frontend::{Endpoint, Limit, Target};
+use crate::message::{Answer, Request};
 use crate::problem::Problem;
 use crate::request::{Arrival, Ctx};
 use crate::telemetry::metrics::LoginFailed;
@@ -25,8 +25,8 @@ use crate::telemetry::{AccessLine, Span};
 /// What was asked, as far as it became known.
 #[derive(Clone, Copy)]
 pub(super) struct Asked<'a> {
-    pub(super) request: &'a HttpRequest,
-    pub(super) arrival: &'a Arrival<'a>,
+    pub(super) request: &'a Request,
+    pub(super) arrival: &'a Arrival,
     /// `None` if no frontend has this host.
     pub(super) ctx: Option<&'a Ctx<'a>>,
 }
@@ -48,13 +48,13 @@ impl Asked<'_> {
 /// Turns what the pipeline came to into the answer, and gives the line for the access log. Without a `ctx` no frontend was
 /// found.
 pub(super) fn finish(
-    (request, arrival): (&HttpRequest, &Arrival<'_>),
+    (request, arrival): (&Request, &Arrival),
     ctx: Option<Ctx<'_>>,
-    answer: Result<HttpResponse, Problem>,
+    answer: Result<Answer, Problem>,
     configured: &Configured,
     bff: &Bff,
     span: &mut Span,
-) -> (HttpResponse, Option<AccessLine>) {
+) -> (Answer, Option<AccessLine>) {
     let asked = Asked {
         request,
         arrival,
@@ -107,7 +107,7 @@ fn count_login(problem: &Problem, asked: Asked<'_>, bff: &Bff) {
 }
 
 /// The label of `sealgate_requests_total`.
-fn outcome(answer: &Result<HttpResponse, Problem>, is_of_route: bool) -> &'static str {
+fn outcome(answer: &Result<Answer, Problem>, is_of_route: bool) -> &'static str {
     match answer {
         Err(problem) => problem.code(),
         // An app's: the provider was needed, and out of reach.
@@ -120,7 +120,7 @@ fn outcome(answer: &Result<HttpResponse, Problem>, is_of_route: bool) -> &'stati
         // The back channel and apps: their callers expect another form of error than ours (RFC 6749 §5.2).
         Ok(response) if !is_of_route && response.status().is_client_error() => "bad-request",
         Ok(_) if !is_of_route => "ok",
-        Ok(response) => match response.head().status.as_u16() {
+        Ok(response) => match response.status().as_u16() {
             100..200 => "1xx",
             200..300 => "2xx",
             300..400 => "3xx",

@@ -3,7 +3,7 @@
 //! # Spec
 //! RFC 9110 §12.5.1 (`Accept`).
 
-use actix_web::http::header::{self, HeaderMap};
+use http::header::{self, HeaderMap};
 
 use crate::frontend::Reader;
 use crate::guard;
@@ -44,7 +44,7 @@ fn prefers_json(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use actix_web::http::header::HeaderValue;
+    use http::header::HeaderValue;
 
     #[test]
     fn a_page_is_the_default_and_json_has_to_be_preferred() {

@@ -17,6 +17,7 @@ use url::form_urlencoded::byte_serialize;
 use super::{Asked, challenge, headers, negotiation};
 use crate::frontend::Endpoint;
 use crate::guard;
+use crate::message::{self, Answer};
 use crate::names::ReturnTo;
 use crate::problem::Problem;
 use crate::server::page;
@@ -41,7 +42,7 @@ pub(super) fn report(problem: &Problem) {
 }
 
 /// Answers with a problem: a page, JSON, or a redirect to the frontend's own page for failed logins.
-pub(super) fn answer(problem: &Problem, asked: Asked<'_>) -> HttpResponse {
+pub(super) fn answer(problem: &Problem, asked: Asked<'_>) -> Answer {
     let Asked {
         request,
         arrival,
@@ -54,9 +55,8 @@ pub(super) fn answer(problem: &Problem, asked: Asked<'_>) -> HttpResponse {
     let is_speculative = || guard::is_speculative(request.headers());
     if let Some(location) = location.filter(|_| !must_close && !is_speculative()) {
         let mut response = HttpResponse::SeeOther();
-        return response
-            .insert_header((header::LOCATION, location))
-            .finish();
+        response.insert_header((header::LOCATION, location));
+        return message::answer(response.finish());
     }
     let status =
         StatusCode::from_u16(problem.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -89,7 +89,7 @@ pub(super) fn answer(problem: &Problem, asked: Asked<'_>) -> HttpResponse {
         builder.insert_header((header::REFRESH, format!("0;url={address}")));
     }
     let reader = asked.endpoint().map(|endpoint| endpoint.rules().reader);
-    let mut response = if negotiation::wants_page(request.headers(), reader) {
+    let response = if negotiation::wants_page(request.headers(), reader) {
         let here = here(problem, asked);
         let place = page::Place {
             id: arrival.scope.id(),
@@ -103,8 +103,9 @@ pub(super) fn answer(problem: &Problem, asked: Asked<'_>) -> HttpResponse {
             .content_type("application/problem+json")
             .body(json(problem, arrival.scope.id()))
     };
-    headers::of_our_own(response.headers_mut());
-    response
+    let mut answer = message::answer(response);
+    headers::of_our_own(answer.headers_mut());
+    answer
 }
 
 /// The address itself, where it can be asked for again as it is. Not after a login: it comes back from another site, so
