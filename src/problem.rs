@@ -69,6 +69,8 @@ pub enum Problem {
         /// Seconds until the next request is taken.
         retry_after: u64,
     },
+    /// The store does not say which sessions were ended, and the configuration wants none served unseen.
+    RevocationsUnknown,
     /// The client knows another session than the one that the request comes with.
     SessionChanged,
     /// Another process had spent the refresh token. A request after the answer of that process may succeed.
@@ -100,6 +102,45 @@ pub enum Problem {
     UpstreamUnavailable,
     /// A WebSocket handshake has a version that sealgate does not speak.
     WebSocketVersion,
+}
+
+/// A problem on its way to where it is logged, with what only the log may know of it. So a failure has one line, which names the
+/// cause and the consequence.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Caused {
+    /// What the client hears.
+    pub problem: Problem,
+    /// What the log says, if that is more than the problem does.
+    pub cause: Option<String>,
+}
+
+impl Caused {
+    /// A problem with its cause. The cause must hold no secret.
+    pub fn by(problem: Problem, cause: impl std::fmt::Display) -> Self {
+        Self {
+            problem,
+            cause: Some(cause.to_string()),
+        }
+    }
+
+    /// Why, in words for the log.
+    pub fn why(&self) -> &str {
+        let of_problem = || {
+            self.problem
+                .detail()
+                .unwrap_or_else(|| self.problem.title())
+        };
+        self.cause.as_deref().unwrap_or_else(of_problem)
+    }
+}
+
+impl From<Problem> for Caused {
+    fn from(problem: Problem) -> Self {
+        Self {
+            problem,
+            cause: None,
+        }
+    }
 }
 
 /// Why an app's token or proof is not taken (RFC 6750 §3.1, RFC 9449 §7.1). The words are safe to show.
@@ -209,6 +250,9 @@ impl Problem {
             | Self::SessionTooLarge { detail, .. } => Some(detail),
             Self::LoginFailed(failure) => Some(failure.sentence()),
             Self::LoginRequired { detail, .. } => *detail,
+            Self::RevocationsUnknown => Some(
+                "The store for coordination does not answer, so nobody can say whether this session was ended.",
+            ),
             Self::TokenRefused(refusal) => Some(refusal.detail),
             Self::UnknownFrontend { detail } => detail.as_deref(),
             _ => None,
@@ -245,7 +289,9 @@ impl Problem {
     /// Seconds for `Retry-After`, for the problems that pass by themselves.
     pub const fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::IdentityProviderUnavailable | Self::Speculative => Some(5),
+            Self::IdentityProviderUnavailable | Self::RevocationsUnknown | Self::Speculative => {
+                Some(5)
+            }
             Self::RateLimited { retry_after } => Some(*retry_after),
             Self::SessionRefreshConflict => Some(0),
             _ => None,
@@ -292,6 +338,12 @@ impl Problem {
             Self::NotFound => ("not-found", 404, "There is nothing here"),
             Self::PartFailed { .. } => ("part-failed", 502, "A part of the answer failed"),
             Self::RateLimited { .. } => ("rate-limited", 429, "Too many requests"),
+            // The code says what the client does: it tries again, as when the provider is down.
+            Self::RevocationsUnknown => (
+                "identity-provider-unavailable",
+                503,
+                "The session cannot be checked at the moment",
+            ),
             Self::SessionChanged => (
                 "session-changed",
                 409,

@@ -377,7 +377,10 @@ async fn discover(bff: Arc<Bff>) {
         }
         let idp = idp.counted(bff.metrics.provider_calls(&frontend.name));
         if let Err(error) = frontend.provider.discover(&idp).await {
-            log::warn!(frontend = frontend.name.as_str(); "identity provider not reached: {error}");
+            let issuer = &frontend.provider.settings().issuer;
+            log::warn!(frontend = frontend.name.as_str(), issuer = issuer.as_str();
+                "identity provider not reached: {error}; no login succeeds until it is, and each tries again: \
+                 sealgate --check --online says more");
         }
     }
 }

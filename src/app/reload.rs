@@ -129,9 +129,8 @@ impl Reload {
     /// The log says the same mistakes only once, unless somebody asks again.
     fn reject(&mut self, mistakes: Vec<String>, is_asked: bool) -> ReloadResult {
         if is_asked || mistakes != self.mistakes {
-            log::error!(mistakes = mistakes.len(); "configuration not reloaded, the old one stays");
             for mistake in &mistakes {
-                log::error!("configuration not reloaded: {mistake}");
+                log::error!("configuration not reloaded, the old one stays: {mistake}");
             }
         }
         self.mistakes = mistakes;

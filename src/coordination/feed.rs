@@ -176,8 +176,8 @@ impl Coordinator {
             let read = self.read(&mut place, keys, clock, revocations);
             let Err(error) = read.await;
             self.note_failed();
-            // It is tried again and again, and not each failure is worth a line.
-            if error != last {
+            // It is tried again and again, and not each failure is worth a line. A store that is gone has a line of its own.
+            if error != last && self.store.answers().await {
                 log::warn!("the revocations of other replicas do not arrive: {error}");
                 last = error;
             }

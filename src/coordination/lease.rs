@@ -108,7 +108,7 @@ impl Coordinator {
             Turn::Alone => {
                 let outcome = match call.await {
                     // Another replica that was alone, too, may have spent the token.
-                    Outcome::Refused => Outcome::Contested,
+                    Outcome::Refused(why) => Outcome::Contested(why),
                     outcome => outcome,
                 };
                 self.publish(names, keys, clock.clone(), outcome.clone());
@@ -140,7 +140,9 @@ impl Coordinator {
                         // Another replica, which has the key, has spent the token.
                         Err(OpenError::UnknownKey) => {
                             note(SharedRefresh::Failed);
-                            Turn::Done(Outcome::Unavailable)
+                            Turn::Done(Outcome::Unavailable(
+                                "another replica has the result, sealed with a key that is not here yet".into(),
+                            ))
                         }
                         // None of our replicas wrote it.
                         Err(OpenError::Rejected) => {
@@ -165,7 +167,9 @@ impl Coordinator {
                 // Another replica spends the token, and we cannot know whether it is done.
                 Ok(Found::Theirs) | Err(Unreachable) => {
                     note(SharedRefresh::Failed);
-                    return Turn::Done(Outcome::Unavailable);
+                    return Turn::Done(Outcome::Unavailable(
+                        "another replica makes the call, and its result did not come".into(),
+                    ));
                 }
             }
         }
@@ -268,10 +272,10 @@ mod tests {
         };
         for (outcome, expected) in [
             (Outcome::Refreshed(Arc::new(renewal)), false),
-            (Outcome::Refused, true),
-            (Outcome::Contested, true),
-            (Outcome::Mismatch, true),
-            (Outcome::Unavailable, true),
+            (Outcome::Refused("why".into()), true),
+            (Outcome::Contested("why".into()), true),
+            (Outcome::Mismatch("why".into()), true),
+            (Outcome::Unavailable("why".into()), true),
         ] {
             let commands = names.publication(&outcome, &keys, now);
             let has_nx = commands

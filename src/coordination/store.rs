@@ -18,9 +18,9 @@ use redis::{Client, FromRedisValue, Pipeline, RedisError};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
-use super::CoordinationSettings;
 use super::narrow::Limits;
 use super::reach::{Connection, reach};
+use super::{CoordinationSettings, OnFailure};
 use crate::telemetry::coordination::{CoordinationMetrics, StoreCall, StoreResult};
 
 /// How long a call may take.
@@ -53,6 +53,8 @@ pub(super) struct Store {
     connection: ArcSwapOption<Connection>,
     lost: Notify,
     said: AtomicU8,
+    /// What it means that the store is gone.
+    consequence: &'static str,
     metrics: CoordinationMetrics,
 }
 
@@ -74,6 +76,10 @@ impl Store {
             connection: ArcSwapOption::empty(),
             lost: Notify::new(),
             said: AtomicU8::new(SAID_NOTHING),
+            consequence: match settings.on_failure {
+                OnFailure::Closed => "no session is served until it is (coordination.on_failure)",
+                OnFailure::Open => "replicas work on their own until it is",
+            },
             metrics,
         })
     }
@@ -123,9 +129,19 @@ impl Store {
         self.metrics.reached(false);
         if self.said.swap(SAID_DOWN, Ordering::AcqRel) != SAID_DOWN {
             log::warn!(
-                "the store for coordination is not reached, replicas work on their own: {why}"
+                "the store for coordination is not reached, {}: {why}: see that coordination.url is right and the store runs",
+                self.consequence
             );
         }
+    }
+
+    /// Whether the store takes a command now, though something else of it has failed. If not, the log has heard so, or does now.
+    pub(super) async fn answers(&self) -> bool {
+        self.connection.load().is_some()
+            && self
+                .run::<()>(StoreCall::Probe, &self.probe())
+                .await
+                .is_ok()
     }
 
     fn say_up(&self) {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::failure::{failed, unavailable};
 use super::form::{Params, Repeated, single};
 use crate::oidc::{self, OidcError};
-use crate::problem::{LoginFailure, Problem};
+use crate::problem::{Caused, LoginFailure};
 use crate::request::Ctx;
 
 /// What came to the callback.
@@ -13,7 +13,7 @@ pub(super) struct Answer {
     /// Names the login that it belongs to. That login is over, whether or not the answer is believed.
     pub(super) state: Option<String>,
     /// What it says, or why it is not believed.
-    pub(super) said: Result<AuthorizationResponse, Problem>,
+    pub(super) said: Result<AuthorizationResponse, Caused>,
 }
 
 impl Answer {
@@ -37,12 +37,9 @@ impl Answer {
         let verified = provider.verify_authorization_response(ctx.idp, &raw, ctx.client);
         let said = match verified.await {
             Ok(claims) => AuthorizationResponse::of_claims(&claims)
-                .ok_or(failed(LoginFailure::InvalidResponse)),
+                .ok_or_else(|| failed(LoginFailure::InvalidResponse).into()),
             Err(error @ OidcError::Unavailable(_)) => Err(unavailable(&error)),
-            Err(error) => {
-                log::warn!("{error}");
-                Err(failed(LoginFailure::InvalidResponse))
-            }
+            Err(error) => Err(Caused::by(failed(LoginFailure::InvalidResponse), error)),
         };
         // Whoever knows a state may end its login, as in a plain answer.
         let state = oidc::unverified(&raw).and_then(|claims| text(&claims, "state").ok().flatten());
@@ -53,7 +50,7 @@ impl Answer {
     fn none() -> Self {
         Self {
             state: None,
-            said: Err(failed(LoginFailure::InvalidResponse)),
+            said: Err(failed(LoginFailure::InvalidResponse).into()),
         }
     }
 }

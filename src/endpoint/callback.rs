@@ -17,7 +17,7 @@ use super::{native, redeem, silent};
 use crate::message::Payload;
 use crate::names::ReturnTo;
 use crate::oidc::{OidcError, ResponseMode};
-use crate::problem::{LoginFailure, Problem};
+use crate::problem::{Caused, LoginFailure, Problem};
 use crate::request::Ctx;
 use crate::session::{LoginAttempt, Manner, NativeLogin};
 
@@ -37,8 +37,8 @@ pub(super) async fn serve(ctx: &mut Ctx<'_>, body: Payload) -> Result<HttpRespon
         ctx.leads_to(&way.return_to);
     }
     let result = match (&said, &attempt) {
-        (Err(problem), _) => Err(problem.clone()),
-        (Ok(_), None) => Err(failed(LoginFailure::NoLoginAttempt)),
+        (Err(caused), _) => Err(caused.clone()),
+        (Ok(_), None) => Err(failed(LoginFailure::NoLoginAttempt).into()),
         (Ok(response), Some(attempt)) => complete(ctx, response, attempt).await,
     };
     match (result, way) {
@@ -49,9 +49,9 @@ pub(super) async fn serve(ctx: &mut Ctx<'_>, body: Payload) -> Result<HttpRespon
             let return_to = way.map_or_else(ReturnTo::root, |way| way.return_to);
             Ok(way_back::go(ctx, &return_to))
         }
-        (Err(problem), way) => {
+        (Err(caused), way) => {
             let response = said.unwrap_or_default();
-            way_back::find(ctx, problem, &response, way, attempt).await
+            way_back::find(ctx, caused, &response, way, attempt).await
         }
     }
 }
@@ -127,7 +127,7 @@ async fn complete(
     ctx: &mut Ctx<'_>,
     response: &AuthorizationResponse,
     attempt: &LoginAttempt,
-) -> Result<(), Problem> {
+) -> Result<(), Caused> {
     let provider = &ctx.frontend.provider;
     // RFC 9207 §2.4: `iss` is checked before anything else of the answer is believed, errors included.
     provider
@@ -135,11 +135,11 @@ async fn complete(
         .await
         .map_err(|error| match error {
             OidcError::Unavailable(_) => unavailable(&error),
-            _ => failed(LoginFailure::IssuerMismatch),
+            _ => Caused::by(failed(LoginFailure::IssuerMismatch), error),
         })?;
     match (&response.code, &response.error) {
         (Some(code), None) if !code.is_empty() => redeem::redeem(ctx, code, attempt).await,
-        (None, Some(_)) => Err(failed(LoginFailure::ErrorFromProvider)),
-        _ => Err(failed(LoginFailure::InvalidResponse)),
+        (None, Some(_)) => Err(failed(LoginFailure::ErrorFromProvider).into()),
+        _ => Err(failed(LoginFailure::InvalidResponse).into()),
     }
 }

@@ -1,7 +1,7 @@
-//! Problems of logins and logouts, and the lines in the log that go with them.
+//! Why logins fail: for the client, for the log and for the metrics.
 
 use crate::oidc::OidcError;
-use crate::problem::{LoginFailure, Problem};
+use crate::problem::{Caused, LoginFailure, Problem};
 use crate::telemetry::metrics::LoginFailed;
 
 /// The problem of a login that has failed.
@@ -10,9 +10,16 @@ pub(super) const fn failed(failure: LoginFailure) -> Problem {
 }
 
 /// The problem of a login that cannot be completed without the provider.
-pub(super) fn unavailable(error: &OidcError) -> Problem {
-    log::warn!("login not completed: {error}");
-    Problem::IdentityProviderUnavailable
+pub(super) fn unavailable(error: &OidcError) -> Caused {
+    Caused::by(Problem::IdentityProviderUnavailable, error)
+}
+
+/// The level of the one line in the log that says why. What a client or a provider can cause is no error of ours.
+pub(super) fn level(problem: &Problem) -> log::Level {
+    match problem {
+        Problem::Internal => log::Level::Error,
+        _ => log::Level::Warn,
+    }
 }
 
 /// The label of a failed login. `provider_error` is the error that the provider answered with, if it did.

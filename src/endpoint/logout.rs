@@ -19,6 +19,7 @@ use serde_json::json;
 
 use super::audit::audit;
 use super::form::{query, single};
+use super::undone::Undone;
 use crate::frontend::Frontend;
 use crate::ledger::{Fingerprint, Join, Outcome};
 use crate::names::ReturnTo;
@@ -32,6 +33,9 @@ const REVOCATION_PATIENCE: Duration = Duration::from_secs(3);
 
 /// Longest `returnUrl`, in bytes. It travels in a URL of the identity provider, beside an ID token.
 const LONGEST_RETURN: usize = 1024;
+
+/// What the log says before what a logout left undone.
+const SIGNED_OUT: &str = "signed out here, but not wholly at the identity provider";
 
 /// The address that logs this session out, for a navigation.
 pub(super) fn url(frontend: &Frontend, session: &Session) -> String {
@@ -52,7 +56,10 @@ pub(super) async fn by_script(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Problem
         // Nobody is signed in. The address still leads home.
         (None, None) => format!("{}/logged-out", ctx.frontend.base_path),
     };
-    if let Some(newer) = end(ctx).await {
+    let mut undone = Undone::default();
+    let newer = end(ctx, &mut undone).await;
+    undone.tell(SIGNED_OUT);
+    if let Some(newer) = newer {
         ctx.store_hint(newer.session, newer.id_token);
     }
     let mut answer = HttpResponse::Ok().json(json!({"logout_url": logout_url}));
@@ -80,18 +87,20 @@ pub(super) async fn by_navigation(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Pro
             "this is not the sid of a session of this browser",
         ));
     }
+    let mut undone = Undone::default();
     // Without a session only the provider's part is left.
     let newer = if ctx.caller.is_nobody() {
         None
     } else {
-        end(ctx).await
+        end(ctx, &mut undone).await
     };
     ctx.wallet.delete_hint();
     let id_token = newer
         .or(hint)
         .filter(|hint| hint.session == session_id && !hint.id_token.is_empty())
         .map(|hint| hint.id_token);
-    let location = end_session_url(ctx, id_token.as_deref(), &return_to).await;
+    let location = end_session_url(ctx, id_token.as_deref(), &return_to, &mut undone).await;
+    undone.tell(SIGNED_OUT);
     let mut answer = match location {
         Some(url) => HttpResponse::Found()
             .insert_header((header::LOCATION, url))
@@ -143,12 +152,13 @@ pub(super) fn landing(ctx: &Ctx<'_>) -> HttpResponse {
 
 /// Ends the session: cookies first, then tokens (RFC 7009 §2.1). Returns the hint that the browser does not have yet, if
 /// there is one.
-async fn end(ctx: &mut Ctx<'_>) -> Option<LogoutHint> {
+async fn end(ctx: &mut Ctx<'_>, undone: &mut Undone) -> Option<LogoutHint> {
     let session = ctx.caller.session().cloned();
     ctx.end_session();
     let session = session?;
     audit(ctx, &session, "logout");
-    let revocation = tokio::time::timeout(REVOCATION_PATIENCE, revoke(ctx, &session));
+    let mut tried = Undone::default();
+    let revocation = tokio::time::timeout(REVOCATION_PATIENCE, revoke(ctx, &session, &mut tried));
     let announcement = async {
         if let Some(coordinator) = &ctx.bff.coordinator {
             coordinator.settled().await;
@@ -156,9 +166,10 @@ async fn end(ctx: &mut Ctx<'_>) -> Option<LogoutHint> {
     };
     let (revocation, ()) = tokio::join!(revocation, announcement);
     let is_revoked = revocation.unwrap_or_else(|_| {
-        log::warn!("tokens not revoked in time");
+        tried.add("tokens not revoked", "no answer in time");
         false
     });
+    *undone = tried;
     if !is_revoked {
         // A late answer of another request could bring back a refresh token that works for hours.
         ctx.wallet.mark_unrevoked(&session);
@@ -182,50 +193,57 @@ fn newer_hint(ctx: &Ctx<'_>, session: &Session) -> Option<LogoutHint> {
 
 /// Revokes the session's tokens, and those of a refresh whose answer the browser does not have yet. Returns whether none of
 /// their refresh tokens works any longer.
-async fn revoke(ctx: &Ctx<'_>, session: &Session) -> bool {
-    let is_revoked = revoke_set(ctx.frontend, ctx.idp, &session.tokens).await;
+async fn revoke(ctx: &Ctx<'_>, session: &Session, undone: &mut Undone) -> bool {
+    let is_revoked = revoke_set(ctx.frontend, ctx.idp, &session.tokens, undone).await;
     if let Some(fingerprint) = Fingerprint::of(session)
         && let Some(join) = ctx.bff.refreshes.join(fingerprint, ctx.now)
         && let Outcome::Refreshed(newer) = join.landed().await.outcome
     {
-        return revoke_set(ctx.frontend, ctx.idp, &newer.tokens).await && is_revoked;
+        return revoke_set(ctx.frontend, ctx.idp, &newer.tokens, undone).await && is_revoked;
     }
     is_revoked
 }
 
 /// Revokes tokens that belong to no session. Nobody waits for it, and it ends in time.
 pub(super) async fn revoke_spare(frontend: &Frontend, idp: &IdpClient, tokens: &TokenSet) {
-    let revocation = revoke_set(frontend, idp, tokens);
-    let is_revoked = tokio::time::timeout(REVOCATION_PATIENCE, revocation).await;
-    if is_revoked != Ok(true) {
-        log::warn!("tokens of a login that failed were not revoked");
+    let mut undone = Undone::default();
+    let revocation = revoke_set(frontend, idp, tokens, &mut undone);
+    let ended = tokio::time::timeout(REVOCATION_PATIENCE, revocation).await;
+    if ended.is_err() {
+        undone.add("tokens not revoked", "no answer in time");
     }
+    undone.tell("tokens that became no session live on");
 }
 
 /// Revokes the refresh token first, since it could live longest. If one fails, the other is still revoked.
-async fn revoke_set(frontend: &Frontend, idp: &IdpClient, tokens: &TokenSet) -> bool {
+async fn revoke_set(
+    frontend: &Frontend,
+    idp: &IdpClient,
+    tokens: &TokenSet,
+    undone: &mut Undone,
+) -> bool {
+    let mut revoke =
+        async |token, hint, not_revoked| match frontend.provider.revoke(idp, token, hint).await {
+            Ok(revoked) => revoked == Revoked::Done,
+            Err(error) => {
+                undone.add(not_revoked, error);
+                false
+            }
+        };
     let is_revoked = match &tokens.refresh_token {
-        Some(token) => revoke_one(frontend, idp, token.secret(), "refresh_token").await,
+        Some(token) => revoke(token.secret(), "refresh_token", "refresh token not revoked").await,
         None => true,
     };
-    revoke_one(frontend, idp, tokens.access_token.secret(), "access_token").await;
+    let access_token = tokens.access_token.secret();
+    revoke(access_token, "access_token", "access token not revoked").await;
     is_revoked
-}
-
-async fn revoke_one(frontend: &Frontend, idp: &IdpClient, token: &str, hint: &'static str) -> bool {
-    match frontend.provider.revoke(idp, token, hint).await {
-        Ok(revoked) => revoked == Revoked::Done,
-        Err(error) => {
-            log::warn!(token = hint; "not revoked: {error}");
-            false
-        }
-    }
 }
 
 async fn end_session_url(
     ctx: &Ctx<'_>,
     id_token: Option<&str>,
     return_to: &ReturnTo,
+    undone: &mut Undone,
 ) -> Option<String> {
     let state = match ctx.wallet.seal_logout_state(return_to) {
         Ok(state) => state,
@@ -243,7 +261,7 @@ async fn end_session_url(
     {
         Ok(url) => url.map(String::from),
         Err(error) => {
-            log::warn!("logged out here, but not at the identity provider: {error}");
+            undone.add("its session not ended", error);
             None
         }
     }

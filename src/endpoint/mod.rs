@@ -21,6 +21,7 @@ mod redeem;
 mod session;
 mod silent;
 mod times;
+mod undone;
 mod user;
 mod way_back;
 

@@ -18,14 +18,14 @@ use serde_json::{Map, Value};
 use tokio::sync::{oneshot, watch};
 
 use super::audit::audit;
-use super::failure::{self, failed, unavailable};
+use super::failure::{self, failed, level, unavailable};
 use super::logout;
 use crate::clock::UnixTime;
 use crate::frontend::{Frontend, Said};
 use crate::keyring::Kid;
 use crate::ledger::{Landing, REDEMPTION_MEMORY, Redeemed, Redemption};
 use crate::oidc::{self, Claims, Expectation, IdpClient, OidcError, TokenResponse};
-use crate::problem::{LoginFailure, Problem};
+use crate::problem::{Caused, LoginFailure, Problem};
 use crate::request::{Caller, Ctx};
 use crate::session::{LoginAttempt, Session, SessionId, StoreError, TokenSet};
 use crate::telemetry::metrics::LoginResult;
@@ -36,7 +36,7 @@ pub(super) async fn redeem(
     ctx: &mut Ctx<'_>,
     code: &str,
     attempt: &LoginAttempt,
-) -> Result<(), Problem> {
+) -> Result<(), Caused> {
     let name = &ctx.frontend.name;
     let (redemption, ticket) = ctx.bff.redemptions.begin(name, &attempt.state, ctx.now);
     let landing = match redemption {
@@ -45,12 +45,12 @@ pub(super) async fn redeem(
             let lasts = ctx.frontend.session.absolute_timeout;
             let exchange = Exchange::new(ctx, code, attempt, lasts);
             actix_web::rt::spawn(take_along(exchange.land(leader, followers)));
-            landing.await.unwrap_or(Err(Problem::Internal))
+            landing.await.unwrap_or_else(|_| Err(given_up()))
         }
         Redemption::Follow(mut result) => {
             let landed = result.wait_for(Option::is_some).await.ok();
             let landing = landed.and_then(|landing| landing.clone());
-            landing.unwrap_or(Err(Problem::Internal))
+            landing.unwrap_or_else(|| Err(given_up()))
         }
     };
     // A failure is forgotten as well: the next try asks the provider again.
@@ -58,7 +58,7 @@ pub(super) async fn redeem(
     let redeemed = landing?;
     if is_over(ctx, &redeemed.session, attempt) {
         // The person has signed out since. A copy of the attempt does not bring the session back.
-        return Err(failed(LoginFailure::NoLoginAttempt));
+        return Err(failed(LoginFailure::NoLoginAttempt).into());
     }
     deliver(ctx, &redeemed)?;
     if let (Some(replaced), Some(session)) = (attempt.replaces, ctx.caller.session()) {
@@ -91,23 +91,37 @@ pub(super) async fn for_app(
     let (leader, landing) = oneshot::channel();
     let exchange = Exchange::new(ctx, code, attempt, native.absolute_timeout);
     actix_web::rt::spawn(take_along(exchange.land_at_app(leader)));
-    let landing = landing.await.unwrap_or(Err(Problem::Internal));
-    if matches!(landing, Err(Problem::IdentityProviderUnavailable)) {
+    let landing = landing.await.unwrap_or_else(|_| Err(given_up()));
+    let problem = landing.as_ref().err().map(|caused| &caused.problem);
+    if problem == Some(&Problem::IdentityProviderUnavailable) {
         // The provider has not seen it, or says nothing: the app may try again.
         ctx.bff.redemptions.forget(ticket);
     }
     let metrics = &ctx.bff.metrics;
     match &landing {
         Ok(_) => metrics.login(name, LoginResult::Ok),
-        Err(problem) => metrics.login_failed(name, failure::reason(problem, None)),
+        Err(caused) => {
+            let problem = &caused.problem;
+            metrics.login_failed(name, failure::reason(problem, None));
+            log::log!(target: "sealgate::audit", level(problem), code = problem.code();
+                "an app's login failed: {}", caused.why());
+        }
     }
-    let session = landing?;
+    let session = landing.map_err(|caused| caused.problem)?;
     ctx.frontend.remind_of_missing_claims(&session, ctx.now);
     if !session.is_refreshable() {
         ctx.frontend.remind_of_refresh_tokens(ctx.now);
     }
     log::info!(target: "sealgate::audit", session = session.id.fingerprint(); "login of an app");
     Ok(session)
+}
+
+/// The task that redeemed the code has ended without a word.
+fn given_up() -> Caused {
+    Caused::by(
+        Problem::Internal,
+        "the task that redeems the code was given up",
+    )
 }
 
 /// What the token call takes, apart from the request.
@@ -165,7 +179,7 @@ impl Exchange {
     }
 
     /// Makes the call for an app. If the app has hung up, nobody takes the tokens.
-    async fn land_at_app(self, app: oneshot::Sender<Result<Session, Problem>>) {
+    async fn land_at_app(self, app: oneshot::Sender<Result<Session, Caused>>) {
         let (landing, mut spare) = self.run().await;
         let landing = landing.map(|redeemed| redeemed.session.clone());
         if let Err(Ok(session)) = app.send(landing) {
@@ -204,27 +218,23 @@ impl Exchange {
         (landing, spare)
     }
 
-    fn not_redeemed(error: &OidcError) -> Problem {
+    fn not_redeemed(error: &OidcError) -> Caused {
         let problem = match error {
             OidcError::Rejected(_) => failed(LoginFailure::CodeRefused),
-            OidcError::Unavailable(_) | OidcError::Lost(_) => {
-                return unavailable(error);
-            }
+            OidcError::Unavailable(_) | OidcError::Lost(_) => Problem::IdentityProviderUnavailable,
             OidcError::Invalid(_) | OidcError::Unusable(_) => failed(LoginFailure::InvalidIdToken),
         };
-        log::warn!("code not redeemed: {error}");
-        problem
+        Caused::by(problem, format_args!("code not redeemed: {error}"))
     }
 
     async fn verify(
         &self,
         id_token: Option<String>,
         access_token: &AccessToken,
-    ) -> Result<(String, Claims), Problem> {
-        let id_token = id_token.ok_or_else(|| {
-            log::warn!("the token response has no ID token");
-            failed(LoginFailure::InvalidIdToken)
-        })?;
+    ) -> Result<(String, Claims), Caused> {
+        let not_believed = |why| Caused::by(failed(LoginFailure::InvalidIdToken), why);
+        let missing = "the token response has no ID token: see that oidc.scopes has openid";
+        let id_token = id_token.ok_or_else(|| not_believed(missing.to_owned()))?;
         let expect = Expectation {
             nonce: Some(&self.nonce),
             access_token,
@@ -239,8 +249,7 @@ impl Exchange {
             if matches!(error, OidcError::Unavailable(_)) {
                 return unavailable(&error);
             }
-            log::warn!("ID token refused: {error}");
-            failed(LoginFailure::InvalidIdToken)
+            not_believed(format!("ID token refused: {error}"))
         })?;
         Ok((id_token, claims))
     }
@@ -251,7 +260,7 @@ impl Exchange {
         &self,
         claims: &Claims,
         tokens: &TokenResponse,
-    ) -> Result<Map<String, Value>, Problem> {
+    ) -> Result<Map<String, Value>, Caused> {
         let rules = &self.frontend.claims;
         let provider = &self.frontend.provider;
         let mut setback = None;
@@ -259,10 +268,7 @@ impl Exchange {
         if rules.need_userinfo(&claims.all) {
             match provider.userinfo(&self.idp, tokens, &claims.subject).await {
                 Ok(said) => userinfo = said,
-                Err(error) => {
-                    log::warn!("a login does without UserInfo: {error}");
-                    setback = Some(error);
-                }
+                Err(error) => setback = Some(error),
             }
         }
         let access_token = oidc::claims_of(&tokens.access_token);
@@ -272,13 +278,23 @@ impl Exchange {
             userinfo: userinfo.as_ref(),
         });
         let mut required = self.frontend.required_claims.iter();
-        let Some(error) = setback.filter(|_| required.any(|name| !kept.contains_key(name))) else {
+        let Some(error) = setback else {
             return Ok(kept);
         };
-        Err(match error {
-            OidcError::Unavailable(_) | OidcError::Lost(_) => unavailable(&error),
-            _ => failed(LoginFailure::InvalidIdToken),
-        })
+        if required.all(|name| kept.contains_key(name)) {
+            log::warn!("a login does without UserInfo: {error}");
+            return Ok(kept);
+        }
+        let why = format!("UserInfo, which has a claim that a route requires: {error}");
+        Err(Caused::by(
+            match error {
+                OidcError::Unavailable(_) | OidcError::Lost(_) => {
+                    Problem::IdentityProviderUnavailable
+                }
+                _ => failed(LoginFailure::InvalidIdToken),
+            },
+            why,
+        ))
     }
 
     /// A new session with a new id, whatever session there was before.
@@ -288,17 +304,14 @@ impl Exchange {
         claims: Claims,
         mut kept: Map<String, Value>,
         ends_by: Option<UnixTime>,
-    ) -> Result<Session, Problem> {
+    ) -> Result<Session, Caused> {
         let configured_end = self.now.plus(self.absolute_timeout);
         if let (Some(_), Some(acr)) = (&self.acr_values, claims.acr) {
             // `token::challenge` must know when the provider has given what the API asked for.
             kept.insert("acr".to_owned(), Value::String(acr));
         }
         let session = Session {
-            id: SessionId::random().map_err(|error| {
-                log::error!("{error}");
-                Problem::Internal
-            })?,
+            id: SessionId::random().map_err(|error| Caused::by(Problem::Internal, error))?,
             issuer: claims.issuer,
             subject: claims.subject,
             idp_sid: claims.sid,
@@ -311,24 +324,21 @@ impl Exchange {
             device: None,
         };
         if session.is_expired(self.now) {
-            log::warn!("no session: it would be over already");
-            return Err(failed(LoginFailure::InvalidIdToken));
+            return Err(Caused::by(
+                failed(LoginFailure::InvalidIdToken),
+                "by its times the session would be over already",
+            ));
         }
         Ok(session)
     }
 }
 
 /// Stores the session in the browser.
-fn deliver(ctx: &mut Ctx<'_>, redeemed: &Redeemed) -> Result<(), Problem> {
+fn deliver(ctx: &mut Ctx<'_>, redeemed: &Redeemed) -> Result<(), Caused> {
     let Redeemed {
         session, id_token, ..
     } = redeemed;
     if let Err(error) = ctx.store(session) {
-        let level = match error {
-            StoreError::TooLarge(_) => log::Level::Warn,
-            StoreError::Seal(_) => log::Level::Error,
-        };
-        log::log!(level, "no session: {error}");
         if redeemed.deliver() {
             let (frontend, idp) = (Arc::clone(ctx.frontend), ctx.idp.clone());
             let tokens = session.tokens.clone();
@@ -337,11 +347,14 @@ fn deliver(ctx: &mut Ctx<'_>, redeemed: &Redeemed) -> Result<(), Problem> {
             }));
         }
         return Err(match error {
-            StoreError::TooLarge(error) => Problem::SessionTooLarge {
-                at_login: true,
-                detail: error.to_string(),
-            },
-            StoreError::Seal(_) => Problem::Internal,
+            StoreError::TooLarge(error) => Caused::by(
+                Problem::SessionTooLarge {
+                    at_login: true,
+                    detail: error.to_string(),
+                },
+                format_args!("{error} (session.max_bytes)"),
+            ),
+            StoreError::Seal(error) => Caused::by(Problem::Internal, error),
         });
     }
     // If the ID token does not fit, the session's id is enough for a logout here.

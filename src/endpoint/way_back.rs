@@ -26,7 +26,7 @@ use crate::guard;
 use crate::login::{self, Wish};
 use crate::names::ReturnTo;
 use crate::oidc::{LoginParams, known_code, quotable};
-use crate::problem::{LoginFailure, Problem};
+use crate::problem::{Caused, LoginFailure, Problem};
 use crate::request::Ctx;
 use crate::session::{LoginAttempt, LoginState, Manner, SameSite};
 use crate::telemetry::metrics::LoginFailed;
@@ -55,21 +55,21 @@ pub(super) struct Way {
 /// Finds where the person goes.
 pub(super) async fn find(
     ctx: &mut Ctx<'_>,
-    problem: Problem,
+    caused: Caused,
     response: &AuthorizationResponse,
     way: Option<Way>,
     attempt: Option<LoginAttempt>,
 ) -> Result<HttpResponse, Problem> {
     let Some(way) = way else {
-        note_failure(ctx, &problem, response);
-        return Err(problem);
+        return Err(note_failure(ctx, caused, response));
     };
-    let is_signed_in = is_signed_in(ctx, &problem, &way.state);
+    let problem = &caused.problem;
+    let is_signed_in = is_signed_in(ctx, problem, &way.state);
     if way.state.manner == Manner::Silent {
-        if problem == Problem::LoginFailed(LoginFailure::ErrorFromProvider) {
+        if *problem == Problem::LoginFailed(LoginFailure::ErrorFromProvider) {
             note_end(ctx, response.error.as_deref().unwrap_or_default());
         } else {
-            note_failure(ctx, &problem, response);
+            note_failure(ctx, caused, response);
         }
         return Ok(silent::page(ctx.frontend, is_signed_in));
     }
@@ -84,16 +84,18 @@ pub(super) async fn find(
             go(ctx, &ReturnTo::root())
         });
     }
-    if problem == Problem::LoginFailed(LoginFailure::ErrorFromProvider) {
-        return after_error(ctx, problem, response, way, attempt).await;
+    if *problem == Problem::LoginFailed(LoginFailure::ErrorFromProvider) {
+        return after_error(ctx, caused, response, way, attempt).await;
     }
-    if may_see_more(ctx, &problem, response) {
+    if may_see_more(ctx, problem, response) {
         let state: String = byte_serialize(way.text.as_bytes()).collect();
+        // The next request tells whether the login has failed.
+        log::info!(target: "sealgate::audit", code = problem.code();
+            "this login is done already, or has failed: {}", caused.why());
         ctx.look_again = Some(format!("{}/callback?state={state}", ctx.frontend.base_path));
-        return Err(problem);
+        return Err(caused.problem);
     }
-    note_failure(ctx, &problem, response);
-    Err(problem)
+    Err(note_failure(ctx, caused, response))
 }
 
 /// Whether a path is a page, and neither an endpoint nor an API. Any site may link to a page.
@@ -162,7 +164,7 @@ fn may_see_more(ctx: &Ctx<'_>, problem: &Problem, response: &AuthorizationRespon
 /// Goes on after the provider has answered this attempt with an error.
 async fn after_error(
     ctx: &mut Ctx<'_>,
-    problem: Problem,
+    caused: Caused,
     response: &AuthorizationResponse,
     way: Way,
     attempt: Option<LoginAttempt>,
@@ -183,21 +185,17 @@ async fn after_error(
             && way.state.manner == Manner::Asking
             && begins_logins(ctx, &way.return_to) =>
         {
-            note_failure(ctx, &problem, response);
-            Err(problem)
+            Err(note_failure(ctx, caused, response))
         }
         // A person need not be told what they have just decided, nor the end of a login that was to ask nothing.
         _ if way.state.manner == Manner::Quiet || is_denied => {
             note_end(ctx, code);
             if way.state.manner == Manner::Asking && ctx.frontend.error_page.is_some() {
-                return Err(problem);
+                return Err(caused.problem);
             }
             Ok(go(ctx, &way.return_to))
         }
-        _ => {
-            note_failure(ctx, &problem, response);
-            Err(problem)
-        }
+        _ => Err(note_failure(ctx, caused, response)),
     }
 }
 
@@ -228,20 +226,20 @@ fn note_end(ctx: &Ctx<'_>, code: &str) {
     count_failure(ctx, failure::reason_of_error(code));
 }
 
-fn note_failure(ctx: &Ctx<'_>, problem: &Problem, response: &AuthorizationResponse) {
+/// Counts the failure, and says in one line what failed and why.
+fn note_failure(ctx: &Ctx<'_>, caused: Caused, response: &AuthorizationResponse) -> Problem {
+    let problem = &caused.problem;
     count_failure(ctx, failure::reason(problem, response.error.as_deref()));
-    let why = problem.detail().unwrap_or_else(|| problem.title());
+    let (level, code, why) = (failure::level(problem), problem.code(), caused.why());
     match &response.error {
         Some(error) => {
-            log::warn!(target: "sealgate::audit", code = problem.code(),
+            log::log!(target: "sealgate::audit", level, code = code,
                 provider_error = known_code(error); "login failed: {why}");
             if let Some(words) = &response.error_description {
                 log::debug!("the identity provider says: {}", quotable(words, &[]));
             }
         }
-        None => {
-            log::warn!(target: "sealgate::audit", code = problem.code();
-                "login failed: {why}");
-        }
+        None => log::log!(target: "sealgate::audit", level, code = code; "login failed: {why}"),
     }
+    caused.problem
 }

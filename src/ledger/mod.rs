@@ -30,7 +30,7 @@ pub use failed_renewals::FailedRenewals;
 pub use news::{Listener, News, State as NewsState};
 pub use redemptions::{Landing, REDEMPTION_MEMORY, Redeemed, Redemption, Redemptions, Ticket};
 pub(crate) use refreshes::SPENT_MEMORY;
-pub use refreshes::{Begin, Fingerprint, Flight, Join, Landed, Outcome, Refreshes, Renewal};
+pub use refreshes::{Begin, Fingerprint, Flight, Join, Landed, Outcome, Refreshes, Renewal, Why};
 pub use replicas::Replicas;
 pub(crate) use revocations::RevocationKey;
 pub use revocations::{Revocation, Revocations};

@@ -21,7 +21,7 @@ use tokio::sync::watch;
 
 use crate::clock::UnixTime;
 use crate::names::FrontendName;
-use crate::problem::Problem;
+use crate::problem::Caused;
 use crate::session::Session;
 
 /// The most results that are kept. A result is a session of some KiB.
@@ -65,7 +65,7 @@ impl fmt::Debug for Redeemed {
 }
 
 /// How a redemption ended. The table and all requests share it.
-pub type Landing = Result<Arc<Redeemed>, Problem>;
+pub type Landing = Result<Arc<Redeemed>, Caused>;
 
 /// What a request that brings a code has to do.
 #[derive(Debug)]

@@ -90,19 +90,29 @@ impl fmt::Debug for Renewal {
     }
 }
 
+/// Why a refresh failed, in words for the log.
+pub type Why = Arc<str>;
+
 /// How a refresh went.
 #[derive(Clone, Debug)]
 pub enum Outcome {
     /// New tokens.
     Refreshed(Arc<Renewal>),
     /// The provider refused the refresh token, and nobody else can have spent it. The session is over.
-    Refused,
+    Refused(Why),
     /// The refresh token is spent, or may be. Somebody else may have the new tokens.
-    Contested,
+    Contested(Why),
     /// The answer belongs to another user or issuer. The session must end (OpenID Connect Core §12.2).
-    Mismatch,
+    Mismatch(Why),
     /// The provider gave no usable answer.
-    Unavailable,
+    Unavailable(Why),
+}
+
+impl Outcome {
+    /// The call ended without a word of what came of it.
+    pub fn given_up() -> Self {
+        Self::Unavailable("the call was given up".into())
+    }
 }
 
 /// What a request that wants to refresh has to do.
@@ -131,7 +141,7 @@ impl Join {
                 let outcome = result.wait_for(Option::is_some).await.ok();
                 let outcome = outcome.and_then(|outcome| outcome.clone());
                 Landed {
-                    outcome: outcome.unwrap_or(Outcome::Unavailable),
+                    outcome: outcome.unwrap_or_else(Outcome::given_up),
                     told_at: None,
                 }
             }
@@ -200,7 +210,7 @@ impl Refreshes {
     pub fn is_refused(&self, fingerprint: Fingerprint, now: UnixTime) -> bool {
         match self.join(fingerprint, now) {
             Some(Join::Landed(landed)) => {
-                matches!(landed.outcome, Outcome::Mismatch | Outcome::Refused)
+                matches!(landed.outcome, Outcome::Mismatch(_) | Outcome::Refused(_))
             }
             _ => false,
         }
@@ -215,7 +225,7 @@ impl Refreshes {
     pub fn forget_outage(&self, fingerprint: Fingerprint) {
         let mut table = self.table();
         if let Some(Entry::Landed { landed, .. }) = table.entries.get(&fingerprint)
-            && matches!(landed.outcome, Outcome::Unavailable)
+            && matches!(landed.outcome, Outcome::Unavailable(_))
         {
             table.entries.remove(&fingerprint);
         }
@@ -272,9 +282,11 @@ impl Flight {
     pub fn land(mut self, outcome: Outcome, now: UnixTime) {
         self.has_landed = true;
         let until = match &outcome {
-            Outcome::Contested | Outcome::Mismatch | Outcome::Refused => now.plus(SPENT_MEMORY),
+            Outcome::Contested(_) | Outcome::Mismatch(_) | Outcome::Refused(_) => {
+                now.plus(SPENT_MEMORY)
+            }
             Outcome::Refreshed(renewal) => renewal.tokens.expires_at,
-            Outcome::Unavailable => now.plus(OUTAGE_MEMORY),
+            Outcome::Unavailable(_) => now.plus(OUTAGE_MEMORY),
         };
         let landed = Landed {
             outcome: outcome.clone(),
@@ -290,7 +302,7 @@ impl Drop for Flight {
     fn drop(&mut self) {
         if !self.has_landed {
             self.table.table().entries.remove(&self.fingerprint);
-            self.sender.send_replace(Some(Outcome::Unavailable));
+            self.sender.send_replace(Some(Outcome::given_up()));
         }
     }
 }
@@ -367,7 +379,7 @@ mod tests {
         // V1: asked again after every memory has gone, the frontend would be told to try again, and again
         let table = Refreshes::default();
         if let Begin::Lead(flight) = begin(&table, 1, 0) {
-            flight.land(Outcome::Contested, NOW);
+            flight.land(Outcome::Contested("why".into()), NOW);
         }
         for (after, is_known) in [(0, true), (3_599, true), (3_600, false)] {
             let joined = table.join(fingerprint(1), NOW.plus(Duration::from_secs(after)));
@@ -385,7 +397,7 @@ mod tests {
             panic!("two lead")
         };
         drop(flight);
-        assert!(matches!(*result.borrow(), Some(Outcome::Unavailable)));
+        assert!(matches!(*result.borrow(), Some(Outcome::Unavailable(_))));
         assert!(matches!(begin(&table, 1, 0), Begin::Lead(_)));
     }
 
@@ -397,7 +409,7 @@ mod tests {
             _ => panic!("it has landed"),
         };
         if let Begin::Lead(flight) = begin(&table, 1, 0) {
-            flight.land(Outcome::Contested, NOW);
+            flight.land(Outcome::Contested("why".into()), NOW);
         }
         assert!(told_at().is_none());
         table.tell(fingerprint(1));
@@ -428,10 +440,10 @@ mod tests {
         let under_way: Vec<Flight> = (0..100).map(lead).collect();
         for n in 100..MAX_KEPT {
             // An outage is remembered for a shorter time than a refusal.
-            let outcome = [Outcome::Unavailable, Outcome::Refused][n % 2].clone();
+            let outcome = [Outcome::given_up(), Outcome::Refused("why".into())][n % 2].clone();
             lead(n).land(outcome, NOW);
         }
-        lead(MAX_KEPT).land(Outcome::Refused, NOW);
+        lead(MAX_KEPT).land(Outcome::Refused("why".into()), NOW);
         assert_eq!(table.table().entries.len(), MAX_KEPT - ROOM + 1);
         let is_kept = |n: usize| table.join(named(0, &n.to_string()), NOW).is_some();
         assert!((0..100).all(is_kept), "those under way");

@@ -124,19 +124,22 @@ pub async fn send(
 /// Why the provider lets no login begin: it refused the pushed request, or answered it with something else (RFC 9126 §2.3), or
 /// it cannot be asked.
 fn not_begun(ctx: &Ctx<'_>, error: &OidcError) -> Problem {
+    let issuer = ctx.frontend.provider.settings().issuer.as_str();
     let failed = |why| ctx.bff.metrics.login_failed(&ctx.frontend.name, why);
     let failure = match error {
         OidcError::Rejected(_) => LoginFailure::ErrorFromProvider,
         OidcError::Unusable(_) => LoginFailure::InvalidResponse,
         _ => {
             failed(LoginFailed::Provider);
-            log::warn!("no login can begin: {error}");
+            log::warn!(target: "sealgate::audit", issuer = issuer,
+                code = Problem::IdentityProviderUnavailable.code(); "login not begun: {error}");
             return Problem::IdentityProviderUnavailable;
         }
     };
     let problem = Problem::LoginFailed(failure);
     failed(LoginFailed::Provider);
-    log::warn!(target: "sealgate::audit", code = problem.code(); "login not begun: {error}");
+    log::warn!(target: "sealgate::audit", issuer = issuer, code = problem.code();
+        "login not begun: {error}");
     problem
 }
 

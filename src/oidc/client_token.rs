@@ -23,10 +23,7 @@ impl Provider {
     ) -> Result<Arc<CachedToken>, OidcError> {
         let ask = async |asked_at| {
             let answer = self.client_credentials(http, scope).await;
-            let token = answer.and_then(|response| CachedToken::new(response, asked_at, scope));
-            token.inspect_err(|error| {
-                log::warn!("{:?}: no client token: {error}", self.settings().issuer);
-            })
+            answer.and_then(|response| CachedToken::new(response, asked_at, scope))
         };
         let slot = self.client_tokens.slot(&(), scope, self.now());
         let token = slot.get(self.clock(), &ask).await?;

@@ -5,7 +5,7 @@
 #[non_exhaustive]
 pub enum OidcError {
     /// An OAuth error answer (RFC 6749 §5.2): its code, and never its description.
-    #[error("the identity provider refused: {0}")]
+    #[error("the identity provider refused: {0}{hint}", hint = remedy(.0))]
     Rejected(String),
     /// It is not reachable, too slow, or answers 5xx or 429.
     #[error("the identity provider is unavailable: {0}")]
@@ -29,5 +29,18 @@ impl OidcError {
             Self::Lost(text) => Self::Unavailable(text),
             error => error,
         }
+    }
+}
+
+/// What an operator can do about a code that is about the client, and not about a person or a token.
+fn remedy(code: &str) -> &'static str {
+    match code {
+        "invalid_client" => " (see oidc.client_id, client_auth, and the client's secret or key)",
+        "invalid_scope" => " (see oidc.scopes)",
+        "invalid_target" => " (see oidc.resources, and the audience of an exchange)",
+        "unauthorized_client" | "unsupported_grant_type" => {
+            " (allow the client this grant at the identity provider)"
+        }
+        _ => "",
     }
 }

@@ -77,8 +77,10 @@ pub(super) fn check_parties(
 ) -> Result<(), Refusal> {
     settings.check_issuer_of(claims)?;
     if !jwt::is_for(claims, &settings.client_id, &settings.trusted_audiences) {
-        return Err(Refusal::Rule(
-            "aud is not this client, or names another audience that is not trusted",
+        return Err(jwt::not_for(
+            claims,
+            &settings.client_id,
+            &settings.trusted_audiences,
         ));
     }
     Ok(())

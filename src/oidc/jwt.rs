@@ -24,9 +24,14 @@ use super::algorithm::SigningAlgorithm;
 use super::keys::KeySet;
 use crate::clock::UnixTime;
 
-/// Why a token is not believed. Quotes nothing of it.
+/// The most characters of an audience that an error quotes, and the most audiences.
+const QUOTED: (usize, usize) = (120, 4);
+
+/// Why a token is not believed. Quotes nothing of it but whom it is for.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Refusal {
+    /// It is for somebody else, or for somebody else too. The text names who it is for, and who it should be for.
+    Audience(String),
     /// The provider's metadata does not list its signature algorithm; newer metadata may.
     Algorithm,
     /// No key at hand fits; a newer key set may have one.
@@ -39,11 +44,41 @@ pub(super) enum Refusal {
     Rule(&'static str),
     /// It breaks this rule, if the clock here is right.
     Time(&'static str),
+    /// The refusal stands, for this is why nothing newer came that might have explained the token.
+    WithoutNewer(Box<Refusal>, String),
+}
+
+impl Refusal {
+    /// The same, and why there is nothing newer.
+    pub(super) fn without_newer(self, why: &OidcError) -> Self {
+        Self::WithoutNewer(Box::new(self), why.to_string())
+    }
+
+    /// Whether something newer could have explained the token, as far as could be seen without it.
+    pub(super) fn is_for_want_of_a_key(&self) -> bool {
+        match self {
+            Self::Algorithm | Self::Key => true,
+            Self::WithoutNewer(refusal, _) => refusal.is_for_want_of_a_key(),
+            _ => false,
+        }
+    }
+
+    /// The same, without anything of the token: for a token that anybody may have sent.
+    pub(super) fn unquoted(self) -> Self {
+        match self {
+            Self::Audience(_) => {
+                Self::Rule("aud is not this client, or names another audience that is not trusted")
+            }
+            refusal => refusal,
+        }
+    }
 }
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Audience(who) => f.write_str(who),
+            Self::WithoutNewer(refusal, why) => write!(f, "{refusal}; nothing newer came: {why}"),
             Self::Algorithm => f.write_str("the provider does not list its signature algorithm"),
             Self::Key => f.write_str("no key of the provider fits it"),
             Self::Signature => f.write_str("no key of the provider verifies its signature"),
@@ -184,6 +219,32 @@ pub(super) fn is_for(claims: &Map<String, Value>, client_id: &str, trusted: &[St
         Some(one) => is_us(one),
         None => false,
     }
+}
+
+/// Whom a token is for that is not for this client, and whom it should be for.
+pub(super) fn not_for(claims: &Map<String, Value>, client_id: &str, trusted: &[String]) -> Refusal {
+    let (longest, most) = QUOTED;
+    let quoted = |text: &str| -> String { text.chars().take(longest).collect() };
+    let one = |value: &Value| match value {
+        Value::String(text) => format!("{:?}", quoted(text)),
+        _ => "a value that is not a text".to_owned(),
+    };
+    let stated = match claims.get("aud") {
+        None | Some(Value::Null) => "missing".to_owned(),
+        Some(Value::Array(all)) => {
+            let some: Vec<String> = all.iter().take(most).map(one).collect();
+            let more = if all.len() > most { ", …" } else { "" };
+            format!("[{}{more}]", some.join(", "))
+        }
+        Some(value) => one(value),
+    };
+    let besides = match trusted {
+        [] => "and no other is in oidc.trusted_audiences".to_owned(),
+        trusted => format!("and besides it only {trusted:?} (oidc.trusted_audiences)"),
+    };
+    Refusal::Audience(format!(
+        "aud is {stated}, and should be {client_id:?} (oidc.client_id), {besides}"
+    ))
 }
 
 /// A claim that is a text.

@@ -95,7 +95,7 @@ fn read(
     now: UnixTime,
 ) -> Result<LogoutToken, Refusal> {
     let broken = |rule| Err(Refusal::Rule(rule));
-    check_parties(claims, settings)?;
+    check_parties(claims, settings).map_err(Refusal::unquoted)?;
     let skew = settings.clock_skew;
     let issued = match jwt::time(claims, "iat")? {
         None => return broken("iat is missing"),

@@ -237,7 +237,7 @@ impl Provider {
             Ok(newer) => Ok(verify(&newer)),
             Err(OidcError::Unavailable(why)) => Err(OidcError::Unavailable(why)),
             // The window is closed, or there is no key in what came: what is at hand must do.
-            Err(_) => Ok(Err(refusal)),
+            Err(why) => Ok(Err(refusal.without_newer(&why))),
         }
     }
 
@@ -330,7 +330,11 @@ impl Provider {
                         return Ok(known);
                     }
                     Err(error) => {
-                        log::warn!("{:?}: {error}", self.settings.issuer);
+                        // Without anything to use, whoever asked fails, and says why.
+                        if last_good.is_some() {
+                            let issuer = &self.settings.issuer;
+                            log::warn!("{issuer:?}: {error}; what was good last stays in use");
+                        }
                         self.is_failing.store(true, Ordering::Relaxed);
                         pass.failed(self.now(), error.clone());
                         error
@@ -394,11 +398,7 @@ impl Provider {
             // Before the fetch: one that is given up counts as well.
             self.refetch.spend(asker, now)?;
             let fetched = self.fetch_part(http, &stale, part, now).await;
-            let newer = fetched.inspect_err(|error| {
-                let issuer = &self.settings.issuer;
-                log::warn!("{issuer:?}: {error}; the last keys stay in use");
-                self.refetch.failed(error);
-            })?;
+            let newer = fetched.inspect_err(|error| self.refetch.failed(error))?;
             let missing = match asker {
                 Asker::Anybody { kid, .. } if !newer.keys.has(kid) => Some(kid),
                 _ => None,
@@ -447,7 +447,11 @@ impl Outdated {
         match refusal {
             Refusal::Algorithm => Some(Self::Metadata),
             Refusal::Key | Refusal::Signature => Some(Self::Keys),
-            Refusal::NotUnderstood(_) | Refusal::Rule(_) | Refusal::Time(_) => None,
+            Refusal::Audience(_)
+            | Refusal::NotUnderstood(_)
+            | Refusal::Rule(_)
+            | Refusal::Time(_)
+            | Refusal::WithoutNewer(..) => None,
         }
     }
 

@@ -53,7 +53,7 @@ impl Provider {
         };
         let claims = match self.judge_id_token(http, raw, &expect).await {
             Ok(Ok(claims)) => claims,
-            Ok(Err(refusal @ (Refusal::Algorithm | Refusal::Key))) => {
+            Ok(Err(refusal)) if refusal.is_for_want_of_a_key() => {
                 self.unverified(raw, &refusal.to_string())?
             }
             Ok(Err(refusal)) => return Err(refusal.into()),

@@ -106,14 +106,8 @@ impl Provider {
             is_cached.set(false);
             let answer = self.exchange(http, subject.token, wanted).await;
             let scope = wanted.scopes.join(" ");
-            let token = answer.and_then(|response| {
+            answer.and_then(|response| {
                 CachedToken::exchanged(response, asked_at, &scope, subject.ends_at)
-            });
-            token.inspect_err(|error| {
-                log::warn!(
-                    "{:?}: no token in exchange: {error}",
-                    self.settings().issuer
-                );
             })
         };
         let (key, is_over) = (key(subject, wanted), || Some(is_over()));

@@ -65,6 +65,10 @@ impl Slot {
                         return Ok(token);
                     }
                     Err(error) => {
+                        // Without a token, whoever asked fails, and says why.
+                        if alive.is_some() {
+                            log::warn!("no newer token, and the one at hand stays in use: {error}");
+                        }
                         match refused_for(&error) {
                             Some(wait) => pass.close_for(clock.now(), wait, error.clone()),
                             None => pass.failed(clock.now(), error.clone()),

@@ -146,7 +146,7 @@ impl Ctx<'_> {
             )),
             Err(NoProof::Repeated) => refused(TokenRefusal::proof("the DPoP proof came before")),
             Err(NoProof::Nonce) => refused(TokenRefusal::nonce()),
-            Err(NoProof::Unknown) => Err(Problem::IdentityProviderUnavailable),
+            Err(NoProof::Unknown) => Err(Problem::RevocationsUnknown),
         }
     }
 

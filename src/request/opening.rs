@@ -57,7 +57,7 @@ impl Ctx<'_> {
             && session_use == SessionUse::ReliesOn
             && self.bff.coordinator.as_ref().is_some_and(is_stale)
         {
-            return Err(Problem::IdentityProviderUnavailable);
+            return Err(Problem::RevocationsUnknown);
         }
         Ok(())
     }

@@ -11,15 +11,29 @@
 //! - A field that a line has itself is not said twice: the line's own counts.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use log::Record;
 use log::kv::{Error, Key, Source, Value, VisitSource};
+use log::{Level, Record};
 
 use super::recorder::Recording;
 use super::{Label, RequestId, TraceContext};
+
+/// Larger than the rank of any level.
+const SAID_NOTHING: u8 = u8::MAX;
+
+/// 1 for errors, and more for what is less grave.
+const fn rank(level: Level) -> u8 {
+    match level {
+        Level::Error => 1,
+        Level::Warn => 2,
+        Level::Info => 3,
+        Level::Debug => 4,
+        Level::Trace => 5,
+    }
+}
 
 tokio::task_local! {
     static CURRENT: Option<RequestScope>;
@@ -43,6 +57,8 @@ struct Facts {
     route: OnceLock<Label>,
     /// Microseconds until the head of the upstream's answer that took longest; 0 before the first.
     upstream: AtomicU64,
+    /// The gravest level of a line about the request so far, as a number; see [`RequestScope::has_said`].
+    said: AtomicU8,
 }
 
 impl RequestScope {
@@ -64,6 +80,7 @@ impl RequestScope {
             frontend: OnceLock::new(),
             route: OnceLock::new(),
             upstream: AtomicU64::new(0),
+            said: AtomicU8::new(SAID_NOTHING),
         };
         Self {
             facts: Arc::new(facts),
@@ -150,6 +167,16 @@ impl RequestScope {
         self.facts.route.get().cloned().unwrap_or("".into())
     }
 
+    /// Whether a line of this level or a graver one was logged about the request. What names the cause of a failure was; then the
+    /// answer needs no line of its own.
+    pub fn has_said(&self, level: Level) -> bool {
+        self.facts.said.load(Ordering::Relaxed) <= rank(level)
+    }
+
+    fn note_said(&self, level: Level) {
+        self.facts.said.fetch_min(rank(level), Ordering::Relaxed);
+    }
+
     /// Serves the request: whatever the future logs is about it.
     pub fn around<F: Future>(self, future: F) -> impl Future<Output = F::Output> {
         CURRENT.scope(Some(self), future)
@@ -168,6 +195,7 @@ impl RequestScope {
             frontend,
             route,
             upstream: _,
+            said: _,
         } = &*self.facts;
         [
             ("id", Some(id.as_str())),
@@ -194,6 +222,7 @@ pub fn with_request<R>(record: &Record<'_>, log: impl FnOnce(&Record<'_>) -> R) 
     let Some(scope) = RequestScope::current() else {
         return log(record);
     };
+    scope.note_said(record.level());
     let fields = Fields {
         own: record.key_values(),
         scope: &scope,
@@ -283,6 +312,21 @@ mod tests {
             format!("a=1 frontend=mine {of_request}route=orders ")
         );
         assert_eq!(fields(&[]), "");
+    }
+
+    #[test]
+    fn a_request_knows_how_grave_its_lines_were() {
+        let scope = begin(1);
+        let log = |level| {
+            let record = Record::builder().level(level).build();
+            scope.during(|| with_request(&record, |_| ()));
+        };
+        assert!(!scope.has_said(Level::Trace));
+        log(Level::Info);
+        assert!(scope.has_said(Level::Info) && !scope.has_said(Level::Warn));
+        log(Level::Error);
+        log(Level::Debug);
+        assert!(scope.has_said(Level::Warn) && scope.has_said(Level::Error));
     }
 
     #[actix_web::test]

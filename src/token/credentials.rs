@@ -69,9 +69,12 @@ pub(super) async fn others(
     }
     let scope = route.policy.scopes.join(" ");
     let token = provider.client_token(idp, &scope).await;
-    let token = token.map_err(|error| match error {
-        OidcError::Rejected(_) => Problem::Internal,
-        _ => Problem::IdentityProviderUnavailable,
+    let token = token.map_err(|error| {
+        log::warn!("no token for the client itself: {error}");
+        match error {
+            OidcError::Rejected(_) => Problem::Internal,
+            _ => Problem::IdentityProviderUnavailable,
+        }
     })?;
     route.policy.check_scopes(&token.scope)?;
     Ok(Permit {

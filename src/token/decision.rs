@@ -16,7 +16,7 @@ use std::time::Instant;
 use openidconnect::RefreshToken;
 
 use crate::clock::UnixTime;
-use crate::ledger::{Landed, Outcome, Renewal};
+use crate::ledger::{Landed, Outcome, Renewal, Why};
 use crate::session::TokenSet;
 
 /// Whether to ask the provider for new tokens.
@@ -74,24 +74,24 @@ pub(super) enum Next {
     /// Go on with these tokens, and store them in the browser.
     Adopt(Arc<Renewal>),
     /// Go on with the tokens that there are.
-    Keep,
+    Keep(Why),
     /// Tell the browser to try again: the cookies of another replica may be on their way to it.
-    TryAgain,
+    TryAgain(Why),
     /// Say that the provider is out of reach.
-    Unavailable,
+    Unavailable(Why),
     /// The session is over.
     End(Ended),
 }
 
 /// Why a session is over.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Ended {
     /// The user has signed out, or the provider or an administrator has signed the user out.
     SignedOut,
     /// The new tokens belong to another login.
-    AnotherLogin,
+    AnotherLogin(Why),
     /// The provider refuses the refresh token.
-    Refused,
+    Refused(Why),
 }
 
 /// The decision after the call.
@@ -101,14 +101,18 @@ pub(super) fn decide(landed: Landed, situation: &Situation) -> Next {
     }
     match landed.outcome {
         Outcome::Refreshed(renewal) => Next::Adopt(renewal),
-        Outcome::Mismatch => Next::End(Ended::AnotherLogin),
-        Outcome::Contested | Outcome::Refused | Outcome::Unavailable if !situation.has_ended => {
-            Next::Keep
+        Outcome::Mismatch(why) => Next::End(Ended::AnotherLogin(why)),
+        Outcome::Contested(why) | Outcome::Refused(why) | Outcome::Unavailable(why)
+            if !situation.has_ended =>
+        {
+            Next::Keep(why)
         }
-        Outcome::Refused => Next::End(Ended::Refused),
-        Outcome::Contested if situation.is_second_try(landed.told_at) => Next::End(Ended::Refused),
-        Outcome::Contested => Next::TryAgain,
-        Outcome::Unavailable => Next::Unavailable,
+        Outcome::Refused(why) => Next::End(Ended::Refused(why)),
+        Outcome::Contested(why) if situation.is_second_try(landed.told_at) => {
+            Next::End(Ended::Refused(why))
+        }
+        Outcome::Contested(why) => Next::TryAgain(why),
+        Outcome::Unavailable(why) => Next::Unavailable(why),
     }
 }
 
@@ -156,22 +160,22 @@ mod tests {
                 id_token: None,
                 session_ends_by: None,
             })),
-            "refused" => Outcome::Refused,
-            "contested" => Outcome::Contested,
-            "mismatch" => Outcome::Mismatch,
-            _ => Outcome::Unavailable,
+            "refused" => Outcome::Refused("why".into()),
+            "contested" => Outcome::Contested("why".into()),
+            "mismatch" => Outcome::Mismatch("why".into()),
+            _ => Outcome::given_up(),
         }
     }
 
     fn name(next: &Next) -> &'static str {
         match next {
             Next::Adopt(_) => "adopt",
-            Next::Keep => "keep",
-            Next::TryAgain => "try again",
-            Next::Unavailable => "unavailable",
+            Next::Keep(_) => "keep",
+            Next::TryAgain(_) => "try again",
+            Next::Unavailable(_) => "unavailable",
             Next::End(Ended::SignedOut) => "signed out",
-            Next::End(Ended::AnotherLogin) => "another login",
-            Next::End(Ended::Refused) => "refused",
+            Next::End(Ended::AnotherLogin(_)) => "another login",
+            Next::End(Ended::Refused(_)) => "refused",
         }
     }
 

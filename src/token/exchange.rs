@@ -93,9 +93,12 @@ impl Exchanging<'_> {
             OidcError::Rejected(code) => code.as_str(),
             _ => "",
         };
-        NotExchanged::Problem(match code {
+        let problem = match code {
             // RFC 8693 §2.2.2 has `invalid_request` for a subject token that is not good any more.
-            "invalid_grant" | "invalid_request" => return NotExchanged::Subject,
+            "invalid_grant" | "invalid_request" => {
+                log::debug!("no token in exchange, for now: {error}");
+                return NotExchanged::Subject;
+            }
             "access_denied" | "invalid_scope" | "invalid_target" => Problem::InsufficientScope {
                 detail: "The identity provider gives no token for this API.".to_owned(),
                 part: None,
@@ -104,7 +107,9 @@ impl Exchanging<'_> {
                 self.frontend.login_required()
             }
             _ => Problem::IdentityProviderUnavailable,
-        })
+        };
+        log::warn!("no token in exchange: {error}");
+        NotExchanged::Problem(problem)
     }
 }
 
@@ -165,7 +170,7 @@ pub(super) async fn of_user(
         Ok(permit) => return Ok(permit),
         Err(NotExchanged::Problem(problem)) => return Err(problem),
         Err(NotExchanged::Subject) if !renew_subject(route.into(), ctx).await? => {
-            return Err(ctx.frontend.login_required());
+            return Err(refused_for_good(ctx));
         }
         Err(NotExchanged::Subject) => {}
     }
@@ -176,9 +181,15 @@ pub(super) async fn of_user(
         NotExchanged::Problem(problem) => problem,
         NotExchanged::Subject => {
             Callee::from(route).note_refused_again(ctx);
-            ctx.frontend.login_required()
+            refused_for_good(ctx)
         }
     })
+}
+
+/// No newer token of this session changes the provider's mind.
+pub fn refused_for_good(ctx: &Ctx<'_>) -> Problem {
+    log::warn!("no token in exchange: the identity provider does not take the user's token");
+    ctx.frontend.login_required()
 }
 
 /// Refreshes because the provider does not take the user's token in exchange. Nothing has been sent yet, so the request's method

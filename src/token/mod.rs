@@ -41,7 +41,7 @@ use crate::request::Ctx;
 pub use callee::Callee;
 pub use credential::Credential;
 pub use credentials::renewed;
-pub use exchange::{Exchanging, NotExchanged, exchanging, renew_subject};
+pub use exchange::{Exchanging, NotExchanged, exchanging, refused_for_good, renew_subject};
 pub use native::{NotRenewed, renew_for_app};
 pub use permit::{Bearer, Permit};
 pub use refresh::{before as refresh_before, catch_up};

@@ -56,23 +56,29 @@ pub async fn renew_for_app(session: &Session, ctx: &Ctx<'_>) -> Result<Session, 
             provider.forget_exchanged_before(renewed.id.0, &renewed.tokens.access_token);
             Ok(renewed)
         }
-        Next::TryAgain => {
+        Next::TryAgain(why) => {
+            log::warn!(
+                "an app's refresh failed, and another replica may have the new tokens: {why}"
+            );
             // Another replica may have spent the token. The app asks again, perhaps there.
             bff.refreshes.tell(fingerprint);
             bff.metrics.refreshed(RefreshResult::Conflict);
             Err(NotRenewed::Unavailable)
         }
-        Next::Keep | Next::Unavailable => {
+        Next::Keep(why) | Next::Unavailable(why) => {
+            log::warn!("an app's refresh failed: {why}");
             bff.metrics.refreshed(RefreshResult::Unavailable);
             Err(NotRenewed::Unavailable)
         }
         Next::End(why) => {
             match why {
                 Ended::SignedOut => {}
-                Ended::AnotherLogin => ctx.revoke(session.id),
-                Ended::Refused => {
-                    log::info!(target: "sealgate::audit", frontend = ctx.frontend.name.as_str();
-                        "an app's session ended: the identity provider refuses its refresh token");
+                Ended::AnotherLogin(why) => {
+                    log::warn!(target: "sealgate::audit", "an app's session ended: {why}");
+                    ctx.revoke(session.id);
+                }
+                Ended::Refused(why) => {
+                    log::info!(target: "sealgate::audit", "an app's session ended at its refresh: {why}");
                 }
             }
             Err(over(ctx))

@@ -107,7 +107,8 @@ pub(super) async fn at_once(ctx: &mut Ctx<'_>) -> Result<Freshness, Problem> {
     let was_told = ctx.wallet.is_marked_refused(fingerprint.mark());
     if has_ended && was_told && ctx.bff.refreshes.join(fingerprint, ctx.now).is_none() {
         // Another replica has said "try again", and this one has nothing newer for the browser.
-        return end(ctx, Ended::Refused);
+        let why = "another replica has said so, and nothing newer has come since";
+        return end(ctx, Ended::Refused(why.into()));
     }
     let (landed, result) = share(fingerprint, session, &refresh_token, ctx).await;
     let situation = Situation {
@@ -122,12 +123,20 @@ pub(super) async fn at_once(ctx: &mut Ctx<'_>) -> Result<Freshness, Problem> {
             ctx.bff.metrics.refreshed(result);
             adopt(ctx, &renewal, situation.has_ended)
         }
-        Next::Keep => {
+        Next::Keep(why) => {
+            // Requests that share the call, or come while it is remembered, go on as this one does: no failure of theirs.
+            if result == RefreshResult::Ok {
+                log::warn!("refresh failed, and the old access token still serves: {why}");
+            }
             ctx.bff.metrics.refreshed(RefreshResult::Kept);
             Ok(Freshness::Kept)
         }
-        Next::TryAgain => Err(try_again(ctx, fingerprint).await),
-        Next::Unavailable => {
+        Next::TryAgain(why) => {
+            log::warn!("refresh failed, and another replica may have the new tokens: {why}");
+            Err(try_again(ctx, fingerprint).await)
+        }
+        Next::Unavailable(why) => {
+            log::warn!("refresh failed: {why}");
             ctx.bff.metrics.refreshed(RefreshResult::Unavailable);
             Err(Problem::IdentityProviderUnavailable)
         }
@@ -167,10 +176,10 @@ pub(super) async fn share(
 fn tell(span: &mut Span, outcome: &Outcome, result: RefreshResult) {
     let failure = match outcome {
         Outcome::Refreshed(_) => return span.set(attribute::OUTCOME, result.as_str()),
-        Outcome::Refused => "refused",
-        Outcome::Contested => "conflict",
-        Outcome::Mismatch => "mismatch",
-        Outcome::Unavailable => "unavailable",
+        Outcome::Refused(_) => "refused",
+        Outcome::Contested(_) => "conflict",
+        Outcome::Mismatch(_) => "mismatch",
+        Outcome::Unavailable(_) => "unavailable",
     };
     span.set(attribute::OUTCOME, failure);
     span.failed(failure);
@@ -196,14 +205,14 @@ async fn lead(
         let outcome = match coordinator {
             Some(coordinator) => coordinator.once(fingerprint, keys, &clock, calling).await,
             None => match calling.await {
-                Outcome::Refused if may_be_elsewhere => Outcome::Contested,
+                Outcome::Refused(why) if may_be_elsewhere => Outcome::Contested(why),
                 outcome => outcome,
             },
         };
         flight.land(outcome.clone(), clock.now());
         outcome
     }));
-    let outcome = task.await.unwrap_or(Outcome::Unavailable);
+    let outcome = task.await.unwrap_or_else(|_| Outcome::given_up());
     Landed {
         outcome,
         told_at: None,
@@ -241,7 +250,7 @@ fn adopt(ctx: &mut Ctx<'_>, renewal: &Renewal, has_ended: bool) -> Result<Freshn
             Ok(Freshness::Renewed)
         }
         Err(StoreError::TooLarge(error)) => {
-            log::warn!(frontend = ctx.frontend.name.as_str(); "after a refresh, {error}");
+            log::warn!(frontend = ctx.frontend.name.as_str(); "after a refresh, {error} (session.max_bytes)");
             if has_ended {
                 return Err(Problem::SessionTooLarge {
                     at_login: false,
@@ -294,10 +303,12 @@ fn end(ctx: &mut Ctx<'_>, why: Ended) -> Result<Freshness, Problem> {
     ctx.bff.metrics.refreshed(RefreshResult::Ended);
     match why {
         Ended::SignedOut => ctx.drop_session(),
-        Ended::AnotherLogin => ctx.end_session(),
-        Ended::Refused => {
-            log::info!(target: "sealgate::audit", frontend = ctx.frontend.name.as_str();
-                "session ended: the identity provider refuses its refresh token");
+        Ended::AnotherLogin(why) => {
+            log::warn!(target: "sealgate::audit", "session ended: {why}");
+            ctx.end_session();
+        }
+        Ended::Refused(why) => {
+            log::info!(target: "sealgate::audit", "session ended at its refresh: {why}");
             ctx.drop_session();
         }
     }

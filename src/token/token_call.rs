@@ -30,14 +30,13 @@ pub(super) async fn call(
     clock: &Clock,
 ) -> Outcome {
     if !frontend.provider.settings().is_issuer(&session.issuer) {
-        log::warn!(target: "sealgate::audit", frontend = frontend.name.as_str();
-            "session ended: oidc.tenants and oidc.issuer do not name its issuer any more");
-        return Outcome::Mismatch;
+        let why = "oidc.tenants and oidc.issuer do not name its issuer any more";
+        return Outcome::Mismatch(why.into());
     }
     let asked_at = clock.now();
     let mut response = match frontend.provider.refresh(idp, refresh_token).await {
         Ok(response) => response,
-        Err(error) => return failed(frontend, &error),
+        Err(error) => return outcome_of(&error, frontend.provider.may_repeat_refresh()),
     };
     let id_token = response.id_token.take();
     let mut claims = None;
@@ -54,9 +53,8 @@ pub(super) async fn call(
         match verdict {
             Ok(verified) => claims = Some(verified),
             Err(error) => {
-                log::warn!(target: "sealgate::audit", frontend = frontend.name.as_str();
-                    "session ended: the refreshed ID token does not belong to it: {error}");
-                return Outcome::Mismatch;
+                let why = format!("the refreshed ID token does not belong to it: {error}");
+                return Outcome::Mismatch(why.into());
             }
         }
     }
@@ -88,21 +86,17 @@ async fn userinfo(
     }
 }
 
-fn failed(frontend: &Frontend, error: &OidcError) -> Outcome {
-    log::warn!(frontend = frontend.name.as_str(); "refresh failed: {error}");
-    outcome_of(error, frontend.provider.may_repeat_refresh())
-}
-
 /// What a failure means for the refresh token. `may_repeat`: whether a token that may be spent can be presented again.
 fn outcome_of(error: &OidcError, may_repeat: bool) -> Outcome {
+    let why = error.to_string().into();
     match error {
         // Waiting cures none of these. `refresh` knows whether another replica may have spent the token.
-        OidcError::Rejected(code) if !oidc::hits_every_session(code) => Outcome::Refused,
+        OidcError::Rejected(code) if !oidc::hits_every_session(code) => Outcome::Refused(why),
         // The token is spent, and the next answer would be as unusable.
-        OidcError::Unusable(_) => Outcome::Refused,
+        OidcError::Unusable(_) => Outcome::Refused(why),
         // The token may be spent. If we present it again, it looks stolen, and the provider revokes all that came of it.
-        OidcError::Lost(_) if !may_repeat => Outcome::Contested,
-        _ => Outcome::Unavailable,
+        OidcError::Lost(_) if !may_repeat => Outcome::Contested(why),
+        _ => Outcome::Unavailable(why),
     }
 }
 
@@ -128,7 +122,10 @@ mod tests {
             (OidcError::Unavailable(why()), "Unavailable", "Unavailable"),
             (OidcError::Invalid(why()), "Unavailable", "Unavailable"),
         ] {
-            let outcome = |may_repeat| format!("{:?}", outcome_of(&error, may_repeat));
+            let outcome = |may_repeat| {
+                let all = format!("{:?}", outcome_of(&error, may_repeat));
+                all.split('(').next().unwrap().to_owned()
+            };
             assert_eq!(
                 (&*outcome(false), &*outcome(true)),
                 (once, again),

@@ -79,7 +79,20 @@ fn a_store_that_was_never_there_stops_sessions_when_on_failure_is_closed() {
     for path in ["/api/x", "/bff/user", "/bff/session"] {
         let answer = browser.fetch("GET", path);
         assert_eq!(answer.problem(), "identity-provider-unavailable", "{path}");
+        let said = answer.json();
+        let says = |member: &str, words: &str| said[member].as_str().unwrap().contains(words);
+        assert!(says("title", "session cannot be checked"), "{said}");
+        assert!(says("detail", "store for coordination"), "{said}");
         assert!(answer.header("retry-after").is_some());
+        let id = answer.header("x-request-id").unwrap();
+        let line = eventually("its line", || {
+            let log = server.process.stderr.text();
+            let mut lines = log.lines().filter(|line| line.contains(id));
+            lines
+                .find(|line| line.contains(" WARN "))
+                .map(str::to_owned)
+        });
+        assert!(line.contains("store for coordination"), "{line}");
         assert!(answer.headers("set-cookie").is_empty(), "cookies are kept");
     }
     assert!(browser.cookie("__Host-Http-shop").is_some());

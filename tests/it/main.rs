@@ -65,6 +65,7 @@ mod native;
 mod native_calls;
 mod native_grants;
 mod native_proofs;
+mod one_line;
 mod outages;
 mod pages;
 mod part_failures;

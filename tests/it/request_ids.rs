@@ -114,7 +114,7 @@ fn the_line_that_names_the_cause_has_the_id_of_the_request() {
         let mut browser = site.browser(&server);
         let visit = browser.log_in("/bff/login");
         let page = visit.response.text();
-        let cause = line(&server, "login not completed");
+        let cause = line(&server, "login failed");
         let instance = page.split("request <code>").nth(1).unwrap();
         let instance = instance.split('<').next().unwrap();
         is_of(&cause, instance, "callback");

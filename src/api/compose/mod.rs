@@ -214,7 +214,13 @@ impl Run<'_> {
             return Ok(());
         };
         let name = part.name.as_str();
-        log::info!(frontend = ctx.frontend.name.as_str(), route = self.route.name.as_str(), part = name,
+        // Mostly a line has named the cause.
+        let level = if ctx.arrival.scope.has_said(log::Level::Info) {
+            log::Level::Debug
+        } else {
+            log::Level::Info
+        };
+        log::log!(level, frontend = ctx.frontend.name.as_str(), route = self.route.name.as_str(), part = name,
             code = failure.code.as_str(); "the part {name} failed, and the answer with it");
         Err(problem(part, failure))
     }
@@ -325,7 +331,7 @@ fn failure(problem: &Problem) -> Failure {
         Problem::Forbidden(_) | Problem::RateLimited { .. } => {
             return Failure::status(problem.status());
         }
-        Problem::IdentityProviderUnavailable => {
+        Problem::IdentityProviderUnavailable | Problem::RevocationsUnknown => {
             return Failure {
                 status: Some(problem.status()),
                 ..FailureCode::UpstreamUnavailable.into()

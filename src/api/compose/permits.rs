@@ -156,7 +156,7 @@ impl<'a> Permits<'a> {
         match is_renewed {
             Ok(true) => Ok(self.of(part).map_or_else(Again::Not, Again::With)),
             // The API was not asked. Only a login brings a token that the provider takes.
-            Ok(false) if of_provider => Ok(Again::Not(failure(&ctx.frontend.login_required()))),
+            Ok(false) if of_provider => Ok(Again::Not(failure(&token::refused_for_good(ctx)))),
             Ok(false) => Ok(Again::Not(Failure::status(401))),
             Err(problem) if ends_session(&problem) => Err(problem),
             Err(problem) => Ok(Again::Not(failure(&problem))),

@@ -16,7 +16,7 @@ use crate::endpoint::authorization_response::AuthorizationResponse;
 use crate::endpoint::failure;
 use crate::frontend::Frontend;
 use crate::oidc::{OidcError, known_code};
-use crate::problem::Problem;
+use crate::problem::{Caused, Problem};
 use crate::request::Ctx;
 use crate::session::{LoginAttempt, NativeCode, NativeLogin};
 use crate::telemetry::metrics::LoginFailed;
@@ -101,23 +101,28 @@ impl AppError {
 /// Sends the browser back to the app. The attempt is over, whatever comes of it.
 pub(super) async fn serve(
     ctx: &mut Ctx<'_>,
-    response: Result<&AuthorizationResponse, &Problem>,
+    response: Result<&AuthorizationResponse, &Caused>,
     login: NativeLogin,
     attempt: Option<LoginAttempt>,
 ) -> HttpResponse {
     let has_attempt = attempt.is_some();
     let code = match (response, attempt) {
         (Ok(response), Some(attempt)) => code(ctx, response, &login, attempt).await,
-        (Err(Problem::IdentityProviderUnavailable), _) => Err(AppError::unavailable()),
-        (Err(_), _) => Err(AppError::server()),
-        (_, None) => Err(AppError::denied(
-            "the login was not begun in this browser, took too long, or is already done",
+        (Err(caused), _) if caused.problem == Problem::IdentityProviderUnavailable => {
+            Err((AppError::unavailable(), caused.cause.clone()))
+        }
+        (Err(caused), _) => Err((AppError::server(), caused.cause.clone())),
+        (_, None) => Err((
+            AppError::denied(
+                "the login was not begun in this browser, took too long, or is already done",
+            ),
+            None,
         )),
     };
-    if let Err(AppError { error, description }) = &code {
+    if let Err((AppError { error, description }, cause)) = &code {
         let provider_error = response.ok().and_then(|said| said.error.as_deref());
         let reason = match (response, provider_error) {
-            (Err(problem), _) => failure::reason(problem, None),
+            (Err(caused), _) => failure::reason(&caused.problem, None),
             (Ok(_), _) if !has_attempt => LoginFailed::State,
             (Ok(_), Some(error)) => failure::reason_of_error(error),
             (Ok(_), None) if *error == "temporarily_unavailable" => LoginFailed::Provider,
@@ -126,29 +131,35 @@ pub(super) async fn serve(
         let name = &ctx.frontend.name;
         ctx.bff.metrics.login_failed(name, reason);
         log::warn!(target: "sealgate::audit", error = *error,
-            provider_error = provider_error.map_or("none", known_code); "an app's login failed: {description}");
+            provider_error = provider_error.map_or("none", known_code);
+            "an app's login failed: {}", cause.as_deref().unwrap_or(description));
     }
     let state = login.state.as_deref();
+    let code = code.map_err(|(error, _)| error);
     to_app(ctx.frontend, &login.redirect_uri, state, &code)
 }
 
+/// The code for the app, or the error that it is told and what only the log is told.
 async fn code(
     ctx: &Ctx<'_>,
     response: &AuthorizationResponse,
     login: &NativeLogin,
     attempt: LoginAttempt,
-) -> Result<String, AppError> {
+) -> Result<String, (AppError, Option<String>)> {
     let provider = &ctx.frontend.provider;
     // RFC 9207 §2.4: before anything else of the answer is believed, errors included.
     let checked = provider.check_iss(ctx.idp, response.iss.as_deref()).await;
-    checked.map_err(|error| match error {
-        OidcError::Unavailable(_) => AppError::unavailable(),
-        _ => AppError::server(),
+    checked.map_err(|error| {
+        let of_app = match error {
+            OidcError::Unavailable(_) => AppError::unavailable(),
+            _ => AppError::server(),
+        };
+        (of_app, Some(error.to_string()))
     })?;
     let code = match (&response.code, &response.error) {
         (Some(code), None) if !code.is_empty() => code.clone(),
-        (None, Some(error)) => return Err(AppError::of_provider(error)),
-        _ => return Err(AppError::server()),
+        (None, Some(error)) => return Err((AppError::of_provider(error), None)),
+        _ => return Err((AppError::server(), None)),
     };
     let code = NativeCode {
         login: login.clone(),
@@ -162,10 +173,7 @@ async fn code(
         proof_key: attempt.proof_key,
     };
     let sealed = ctx.wallet.seal_native_code(&code);
-    sealed.map_err(|error| {
-        log::error!("no code for the app: {error}");
-        AppError::server()
-    })
+    sealed.map_err(|error| (AppError::server(), Some(error.to_string())))
 }
 
 /// The redirect to the app, with a code or an error.

@@ -118,7 +118,9 @@ impl From<FormError> for OAuthError {
 impl From<Problem> for OAuthError {
     fn from(problem: Problem) -> Self {
         match problem {
-            Problem::IdentityProviderUnavailable => Self::unavailable(),
+            Problem::IdentityProviderUnavailable | Problem::RevocationsUnknown => {
+                Self::unavailable()
+            }
             Problem::LoginFailed(_) => {
                 Self::invalid_grant("the identity provider's answer did not become a session")
             }

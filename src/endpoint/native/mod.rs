@@ -29,7 +29,7 @@ use actix_web::HttpResponse;
 
 use super::authorization_response::AuthorizationResponse;
 use crate::message::Payload;
-use crate::problem::Problem;
+use crate::problem::{Caused, Problem};
 use crate::request::Ctx;
 use crate::session::{LoginAttempt, NativeLogin};
 
@@ -41,7 +41,7 @@ pub(super) async fn authorize(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Problem
 /// `/bff/callback`, for the login of an app.
 pub(super) async fn answer(
     ctx: &mut Ctx<'_>,
-    response: Result<&AuthorizationResponse, &Problem>,
+    response: Result<&AuthorizationResponse, &Caused>,
     login: NativeLogin,
     attempt: Option<LoginAttempt>,
 ) -> HttpResponse {

@@ -18,6 +18,7 @@ use actix_web::HttpResponse;
 
 use super::error::OAuthError;
 use super::params::Params;
+use crate::endpoint::undone::Undone;
 use crate::guard;
 use crate::ledger::{Fingerprint, Outcome};
 use crate::message::Payload;
@@ -95,11 +96,12 @@ async fn of_refresh(ctx: &Ctx<'_>, refresh: &NativeRefresh) -> Tokens {
 
 /// Tells the provider and the other replicas. Returns whether the provider has heard of each token.
 async fn tell(ctx: &Ctx<'_>, tokens: &[(String, &'static str)]) -> bool {
+    let mut undone = Undone::default();
     let at_provider = async {
         let mut is_done = true;
         for (token, hint) in tokens {
             if let Err(error) = ctx.frontend.provider.revoke(ctx.idp, token, hint).await {
-                log::warn!(token = *hint; "not revoked: {error}");
+                undone.add(hint, error);
                 is_done = false;
             }
         }
@@ -112,5 +114,9 @@ async fn tell(ctx: &Ctx<'_>, tokens: &[(String, &'static str)]) -> bool {
         }
     };
     let (is_done, ()) = tokio::join!(at_provider, announced);
+    if is_done.is_err() {
+        undone.add("tokens", "no answer in time");
+    }
+    undone.tell("an app signed out here, but its tokens were not revoked at the identity provider");
     is_done.unwrap_or(false)
 }

@@ -492,7 +492,7 @@ fn a_refusal_quotes_nothing_of_the_token() {
     // F14: names and addresses of people are in these claims.
     let key = SigningKey::new("k1");
     let known = known(&[key.jwk()]);
-    for change in ["iss", "aud", "sub", "exp", "nonce", "azp", "email", "acr"] {
+    for change in ["iss", "sub", "exp", "nonce", "azp", "email", "acr"] {
         let mut claims = sound();
         claims[change] = json!(["canary@example.com"]);
         let case = Case {
@@ -504,6 +504,31 @@ fn a_refusal_quotes_nothing_of_the_token() {
             !format!("{refusal:?}{refusal}").contains("canary"),
             "{change}"
         );
+    }
+}
+
+#[test]
+fn a_wrong_audience_is_named_and_so_is_the_right_one() {
+    // An audience is a client or an API, and whoever set the provider up must see which.
+    let key = SigningKey::new("k1");
+    let known = known(&[key.jwk()]);
+    let long = "x".repeat(1_000);
+    for (aud, words) in [
+        (json!("other"), "aud is \"other\", and should be \"shop\""),
+        (json!(["shop", "other"]), "aud is [\"shop\", \"other\"],"),
+        (json!(null), "aud is missing,"),
+        (json!([7]), "aud is [a value that is not a text],"),
+        (json!(["a", "b", "c", "d", "e"]), "\"c\", \"d\", …],"),
+        (json!("a\nb"), "aud is \"a\\nb\","),
+        (json!(long), &format!("aud is \"{}\",", &long[..120])),
+    ] {
+        let mut claims = sound();
+        claims["aud"] = aud;
+        let refusal = Case::new().verify(&known, &key.sign(&claims)).unwrap_err();
+        let said = refusal.to_string();
+        assert!(said.contains(words), "no {words} in {said}");
+        let unquoted = refusal.unquoted().to_string();
+        assert!(!unquoted.contains("other"), "{unquoted}");
     }
 }
 

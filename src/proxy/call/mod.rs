@@ -338,7 +338,10 @@ impl Call<'_> {
     }
 
     fn too_late(&self) -> Problem {
-        log::warn!("upstream {}: no answer in time", self.upstream.name);
+        let name = &self.upstream.name;
+        log::warn!(
+            "upstream {name}: no answer in time (timeout of upstream.{name} or of the route)"
+        );
         Problem::UpstreamTimeout
     }
 

@@ -244,7 +244,13 @@ impl Upstream {
                 .is_some_and(|error| error.kind() == io::ErrorKind::TimedOut);
             source = error.source();
         }
-        log::warn!("upstream {}: {}", self.name, cause(failure));
+        let name = &self.name;
+        let remedy = if failure.is_connect() {
+            format!(": see that it runs, and upstream.{name}.url")
+        } else {
+            String::new()
+        };
+        log::warn!("upstream {name}: {}{remedy}", cause(failure));
         if timed_out {
             Problem::UpstreamTimeout
         } else {

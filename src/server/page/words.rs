@@ -46,6 +46,12 @@ pub(super) fn of(problem: &Problem, endpoint: Option<Endpoint>) -> Words {
                 SIGN_IN,
             )
         }
+        Problem::RevocationsUnknown => (
+            "This page is not available right now",
+            "This application cannot check your session at the moment. This is not your fault, and your session is kept. Wait a \
+             moment, then try again.",
+            AGAIN,
+        ),
         Problem::IdentityProviderUnavailable if endpoint.is_none() => (
             "This page is not available right now",
             "To go on, this application has to ask the identity provider that signed you in, and the provider does not \
@@ -275,6 +281,7 @@ mod tests {
             Problem::Forbidden("the session has not the role".to_owned()),
             Problem::HeadersTooLarge,
             Problem::IdentityProviderUnavailable,
+            Problem::RevocationsUnknown,
             Problem::InsufficientScope {
                 detail: "the token lacks orders.write".to_owned(),
                 part: None,

@@ -65,7 +65,7 @@ pub(super) fn finish(
     let mut response = match answer {
         Ok(response) => response,
         Err(problem) => {
-            problem::report(&problem);
+            problem::report(&problem, &arrival.scope);
             count_login(&problem, asked, bff);
             problem::answer(&problem, asked)
         }

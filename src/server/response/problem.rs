@@ -21,14 +21,16 @@ use crate::message::{self, Answer};
 use crate::names::ReturnTo;
 use crate::problem::Problem;
 use crate::server::page;
+use crate::telemetry::RequestScope;
 
-/// Writes the problem into the log. Our fault is an error, a neighbour's a warning. Nothing that a client can cause is an
-/// error.
-pub(super) fn report(problem: &Problem) {
+/// Writes the problem into the log, unless a line as grave has named its cause. Our fault is an error, a neighbour's a warning.
+/// Nothing that a client can cause is an error.
+pub(super) fn report(problem: &Problem, scope: &RequestScope) {
     let level = match problem {
         Problem::Internal => log::Level::Error,
         // A user with many groups; whose settings mend it, the log says.
         Problem::IdentityProviderUnavailable
+        | Problem::RevocationsUnknown
         | Problem::SessionTooLarge { .. }
         | Problem::UpstreamTimeout
         | Problem::UpstreamUnavailable => log::Level::Warn,
@@ -37,6 +39,11 @@ pub(super) fn report(problem: &Problem) {
         | Problem::InsufficientScope { .. }
         | Problem::LoginFailed(_) => log::Level::Info,
         _ => log::Level::Debug,
+    };
+    let level = if scope.has_said(level) {
+        log::Level::Debug
+    } else {
+        level
     };
     log::log!(level, code = problem.code(); "{}", problem.detail().unwrap_or_else(|| problem.title()));
 }

@@ -1,0 +1,328 @@
+//! One line says what failed and why: for each failure a line with the request's id, and never a second one.
+
+use std::time::Duration;
+
+use sealgate::demo::idp::{
+    AuthorizationFault, DiscoveryFault, EndpointFault, Fault, Faults, IdTokenFault, TokenFault,
+};
+use serde_json::json;
+
+use crate::support::process::Process;
+use crate::support::{ORIGIN, Request, Response, Setup, Site, TestBff, logs};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The lines about a request at INFO and above, but for those that say what was done.
+fn lines_of(since: logs::Mark, answer: &Response) -> Vec<String> {
+    let id = format!(" id={} ", answer.header("x-request-id").expect("an id"));
+    let is_shown = |line: &&str| {
+        ["ERROR ", "WARN ", "INFO "]
+            .iter()
+            .any(|level| line.starts_with(level))
+    };
+    // What was done; and that the demo's server has another clock than the test.
+    let is_else = |line: &str| {
+        line.starts_with("INFO sealgate::audit log") || line.contains(" sealgate::oidc::drift ")
+    };
+    logs::search(since, |lines| {
+        let of_it = lines.lines().filter(|line| line.contains(&id));
+        of_it
+            .filter(is_shown)
+            .filter(|line| !is_else(line))
+            .map(str::to_owned)
+            .collect()
+    })
+}
+
+/// There is one line, and it has these words.
+#[track_caller]
+fn assert_one(since: logs::Mark, answer: &Response, words: &[&str]) {
+    let lines = lines_of(since, answer);
+    assert_eq!(lines.len(), 1, "{} {lines:#?}", answer.status);
+    for word in words {
+        assert!(lines[0].contains(word), "no {word:?} in {}", lines[0]);
+    }
+}
+
+fn answering(status: u16) -> Fault {
+    let body = String::new();
+    TokenFault::Answer { status, body }.into()
+}
+
+fn log_in(bff: &TestBff) -> Response {
+    bff.log_in(&mut bff.browser(), "/bff/login").response
+}
+
+#[test]
+fn a_login_that_fails() {
+    let audience = json!(["other", "another"]);
+    for (fault, words) in [
+        (
+            answering(500),
+            &["login failed: ", "unavailable", "500"][..],
+        ),
+        (answering(429), &["login failed: ", "unavailable", "429"]),
+        (TokenFault::DropConnection.into(), &["login failed: "]),
+        (
+            TokenFault::InvalidGrant.into(),
+            &["or has failed: code not redeemed: ", "invalid_grant"],
+        ),
+        (
+            TokenFault::TruncatedJson.into(),
+            &["login failed: code not redeemed: "],
+        ),
+        (
+            TokenFault::Without("id_token").into(),
+            &["login failed: ", "no ID token", "openid"],
+        ),
+        (
+            IdTokenFault::Claim("aud", audience).into(),
+            &[
+                "login failed: ID token refused: ",
+                "aud is [\"other\", \"another\"], and should be \"shop\" (oidc.client_id)",
+                "oidc.trusted_audiences",
+            ],
+        ),
+        (
+            IdTokenFault::BadSignature.into(),
+            &["login failed: ID token refused: ", "signature"],
+        ),
+        (
+            AuthorizationFault::Error("server_error").into(),
+            &["login failed: ", "provider_error=server_error"],
+        ),
+        (
+            AuthorizationFault::With("iss", "https://evil.test".to_owned()).into(),
+            &["login failed: ", "iss"],
+        ),
+    ] {
+        let since = logs::install();
+        let bff = TestBff::spawn();
+        bff.idp.faults().inject(Faults::ALWAYS, fault);
+        let answer = log_in(&bff);
+        assert!(answer.status >= 400, "{words:?}");
+        assert_one(since, &answer, words);
+    }
+}
+
+#[test]
+fn a_login_whose_keys_cannot_be_had() {
+    for (fault, words) in [
+        (EndpointFault::Down, "unavailable"),
+        (EndpointFault::Truncated, "nothing newer came"),
+    ] {
+        let since = logs::install();
+        let bff = TestBff::spawn();
+        bff.signed_in();
+        let faults = bff.idp.faults();
+        faults.inject(Faults::ALWAYS, IdTokenFault::UnknownKid);
+        faults.inject(Faults::ALWAYS, Fault::Jwks(fault));
+        assert_one(since, &log_in(&bff), &["login failed: ", words]);
+        // The next one, for which nothing is fetched.
+        assert_one(since, &log_in(&bff), &["login failed: "]);
+    }
+}
+
+#[test]
+fn a_login_without_userinfo_that_is_needed() {
+    let since = logs::install();
+    let bff = TestBff::with(|setup| {
+        setup.oidc = "userinfo = \"always\"".to_owned();
+        setup.tables = "[frontend.shop.route.staff]\npath = \"/api/staff\"\nupstream = \"api\"\n\
+                        require_claims = { shoe_size = [\"44\"] }\n"
+            .to_owned();
+    });
+    let down = Fault::Userinfo(EndpointFault::Down);
+    bff.idp.faults().inject(Faults::ALWAYS, down);
+    assert_one(since, &log_in(&bff), &["login failed: UserInfo", "503"]);
+}
+
+#[test]
+fn a_login_that_cannot_begin() {
+    let since = logs::install();
+    let bff = TestBff::with(|setup| setup.provider_is_down = true);
+    for _ in 0..2 {
+        let answer = bff.browser().fetch("GET", "/bff/login");
+        let answer = match answer.status {
+            503 => answer,
+            // Only a navigation begins one.
+            _ => log_in(&bff),
+        };
+        assert_one(since, &answer, &["login not begun: ", "503"]);
+    }
+}
+
+#[test]
+fn a_session_that_is_too_large() {
+    let since = logs::install();
+    let bff = TestBff::spawn();
+    bff.idp.faults().pad_tokens(12_000);
+    let words = ["login failed: ", "max_bytes"];
+    assert_one(since, &log_in(&bff), &words);
+}
+
+#[test]
+fn a_refresh_that_fails() {
+    for (fault, status, words) in [
+        (answering(500), 503, "refresh failed: "),
+        (
+            TokenFault::InvalidGrant.into(),
+            401,
+            "session ended at its refresh: ",
+        ),
+        (
+            IdTokenFault::Claim("sub", json!("mallory")).into(),
+            401,
+            "session ended: ",
+        ),
+    ] {
+        let since = logs::install();
+        let bff = TestBff::spawn();
+        let mut browser = bff.signed_in();
+        bff.idp.faults().inject(Faults::ALWAYS, fault);
+        bff.clock.advance(SECOND * 301);
+        let answer = browser.fetch("GET", "/api/echo/x");
+        assert_eq!(answer.status, status, "{words}");
+        assert_one(since, &answer, &[words, "route="]);
+    }
+}
+
+#[test]
+fn a_refresh_that_fails_while_the_old_token_serves() {
+    let since = logs::install();
+    let bff = TestBff::spawn();
+    let mut browser = bff.signed_in();
+    bff.idp.faults().inject(Faults::ALWAYS, answering(500));
+    bff.clock.advance(SECOND * 290);
+    let answer = browser.fetch("GET", "/api/echo/x");
+    assert_eq!(answer.status, 200);
+    assert_one(
+        since,
+        &answer,
+        &["the old access token still serves", "500"],
+    );
+    // What goes on as before, without a call, is no failure.
+    let answer = browser.fetch("GET", "/api/echo/x");
+    assert_eq!(lines_of(since, &answer), Vec::<String>::new());
+}
+
+#[test]
+fn a_logout_that_the_provider_does_not_hear_of() {
+    let since = logs::install();
+    let bff = TestBff::spawn();
+    let mut browser = bff.signed_in();
+    let down = Fault::Revocation(EndpointFault::Down);
+    bff.idp.faults().inject(Faults::ALWAYS, down);
+    let answer = browser.fetch("POST", "/bff/logout");
+    assert_eq!(answer.status, 200);
+    let words = [
+        "signed out here",
+        "refresh token not revoked, access token not revoked: ",
+        "503",
+    ];
+    assert_one(since, &answer, &words);
+}
+
+const OTHERS: &str = r#"
+[upstream.gone]
+url = "http://127.0.0.1:1"
+[frontend.shop.route.gone]
+path = "/api/gone"
+upstream = "gone"
+token = "none"
+[frontend.shop.route.client]
+path = "/api/client"
+upstream = "api"
+token = "client"
+[frontend.shop.route.exchanged]
+path = "/api/exchanged"
+upstream = "api"
+exchange = { audience = "https://orders.internal" }
+[frontend.shop.route.composed]
+path = "/api/composed"
+token = "none"
+[frontend.shop.route.composed.part.gone]
+upstream = "gone"
+path = "/x"
+"#;
+
+fn with_others(setup: &mut Setup) {
+    setup.tables = OTHERS.to_owned();
+}
+
+#[test]
+fn an_api_that_is_not_there() {
+    let since = logs::install();
+    let bff = TestBff::with(with_others);
+    let mut browser = bff.browser();
+    for path in ["/api/gone", "/api/composed"] {
+        let answer = browser.fetch("GET", path);
+        assert_eq!(answer.status, 502, "{path}");
+        assert_one(since, &answer, &["upstream gone: ", "refused"]);
+    }
+}
+
+#[test]
+fn a_token_that_does_not_come() {
+    let since = logs::install();
+    let bff = TestBff::with(with_others);
+    let mut browser = bff.signed_in();
+    bff.idp.faults().inject(Faults::ALWAYS, answering(500));
+    for (path, words) in [
+        ("/api/client", "no token for the client itself: "),
+        ("/api/exchanged", "no token in exchange: "),
+    ] {
+        // The second finds that the provider was asked a moment ago.
+        for _ in 0..2 {
+            let answer = browser.fetch("GET", path);
+            assert_eq!(answer.status, 503, "{path}");
+            assert_one(since, &answer, &[words, "500"]);
+        }
+    }
+}
+
+/// The lines of a process that warn.
+fn warnings(process: &Process) -> Vec<String> {
+    let log = process.stderr.text();
+    let is_warning = |line: &&str| line.contains(" WARN ") || line.contains(" ERROR ");
+    // Not what the configuration is warned about.
+    let is_of_start = |line: &&str| !line.contains(" sealgate::mode: ");
+    let lines = log.lines().filter(is_warning).filter(is_of_start);
+    lines.map(str::to_owned).collect()
+}
+
+#[test]
+fn neighbours_that_are_not_there_at_the_start_have_a_line_each() {
+    // Nobody listens on the port for TCP port multiplexing.
+    let store = "[coordination]\nurl = { file = \"store.url\" }\non_failure = \"closed\"\n";
+    let site = Site::with(ORIGIN, "", store);
+    site.place.write("store.url", "redis://127.0.0.1:1/");
+    let down = DiscoveryFault::Endpoint(EndpointFault::Down);
+    site.idp.faults().inject(Faults::ALWAYS, down);
+    // Not `serve`: it is not ready without its store.
+    let mut command = site.sealgate(&[]);
+    command.env("RUST_LOG", "info");
+    let mut process = Process::spawn(command);
+    process.wait_for_log("identity provider not reached");
+    process.wait_for_log("the store for coordination is not reached");
+    process.signal("TERM");
+    process.outcome();
+    let lines = warnings(&process);
+    let count = |words: &str| lines.iter().filter(|line| line.contains(words)).count();
+    assert_eq!(count(site.idp.issuer()), 1, "{lines:#?}");
+    assert_eq!(count("store"), 1, "{lines:#?}");
+    assert_eq!(count("no session is served"), 1, "{lines:#?}");
+    assert_eq!(lines.len(), 2, "{lines:#?}");
+}
+
+#[test]
+fn a_proof_of_the_id_on_every_answer() {
+    // What the tests above look for: a client that is told an id finds its line.
+    let since = logs::install();
+    let bff = TestBff::with(with_others);
+    let request = Request::new("GET", "/api/gone").header("host", "shop.test");
+    let answer = request.header("x-csrf", "1").send(bff.addr);
+    let instance = answer.json()["instance"].as_str().unwrap().to_owned();
+    assert_eq!(answer.header("x-request-id"), Some(&*instance));
+    assert_one(since, &answer, &["upstream gone: "]);
+}
