@@ -118,6 +118,9 @@ fn explain(error: &Error, elsewhere: Option<&KeyPath>) -> (String, String) {
         Kind::UnknownField(name, known) => (
             "there is no such key".to_owned(),
             match (did_you_mean(name, known), elsewhere) {
+                _ if name == "aggregate" && known.contains(&"part") => {
+                    "write a part for each call: [frontend.shop.route.home.part.orders] with upstream, path and pick".to_owned()
+                }
                 (Some(near), _) => format!("did you mean `{near}`?"),
                 (None, Some(table)) => format!("move it to [{table}], which has this key"),
                 (None, None) => format!("remove it; the keys here are {}", known.join(", ")),

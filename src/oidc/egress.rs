@@ -26,7 +26,7 @@ use zeroize::Zeroizing;
 #[derive(Clone, Debug, Default)]
 pub struct Egress {
     /// Which variables name none that can be used.
-    complaints: Vec<String>,
+    unusable: Vec<&'static str>,
     http: Option<Arc<HttpProxy>>,
     https: Option<Arc<HttpProxy>>,
     direct: Arc<[Direct]>,
@@ -72,14 +72,12 @@ impl Egress {
             });
             set.next()
         };
-        let mut complaints = Vec::new();
+        let mut unusable = Vec::new();
         let mut proxy = |names| {
             let (name, text) = first(names)?;
             let proxy = HttpProxy::parse(text.trim());
             if proxy.is_none() {
-                complaints.push(format!(
-                    "{name}: it is not the URL of an HTTP proxy, such as http://proxy.example.com:3128; going on without it"
-                ));
+                unusable.push(name);
             }
             proxy.map(Arc::new)
         };
@@ -93,16 +91,16 @@ impl Egress {
             proxy(["https_proxy", "HTTPS_PROXY"]),
         );
         Self {
-            complaints,
+            unusable,
             http,
             https,
             direct: items.map(Direct::parse).collect(),
         }
     }
 
-    /// What the operator should know of the variables.
-    pub fn complaints(&self) -> &[String] {
-        &self.complaints
+    /// The variables that name no HTTP proxy. Whoever goes on without one sends traffic another way than the operator wants.
+    pub fn unusable(&self) -> &[&'static str] {
+        &self.unusable
     }
 
     /// The proxy through which this is to be called.
@@ -231,6 +229,8 @@ mod tests {
         for unusable in ["socks5://proxy:1080", "http://", "ftp://x", "::"] {
             let set = [("HTTPS_PROXY", unusable)];
             assert_eq!(way(&set, "https://id.example.com"), None, "{unusable}");
+            let egress = Egress::read(|name| (name == "HTTPS_PROXY").then(|| unusable.to_owned()));
+            assert_eq!(egress.unusable(), ["HTTPS_PROXY"], "{unusable}");
         }
     }
 

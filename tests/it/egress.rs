@@ -1,7 +1,7 @@
 //! Calls to the provider through a proxy: `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`.
 
 use crate::support::http_proxy::HttpProxy;
-use crate::support::process::eventually;
+use crate::support::process::{Process, eventually};
 use crate::support::{Initiator, Site};
 
 /// `us@er`, `can:ary-5e1f`
@@ -82,16 +82,16 @@ fn an_https_provider_is_called_through_a_tunnel_and_its_name_is_the_proxys_to_re
 }
 
 #[test]
-fn a_proxy_that_is_none_of_ours_is_named_and_passed_over() {
-    let site = Site::new();
-    let server = site.serve_as(|command| {
-        command.env("HTTP_PROXY", "socks5://canary-user:canary-pw@127.0.0.1:1");
-    });
-    drop(site.signed_in(&server));
-    let said = server.process.stderr.text();
-    assert!(
-        said.contains("HTTP_PROXY: it is not the URL of an HTTP proxy"),
-        "{said}"
-    );
-    assert!(!said.contains("canary-pw"), "{said}");
+fn a_proxy_that_is_none_of_ours_is_never_passed_by() {
+    for value in ["socks5://canary-user:canary-pw@127.0.0.1:1", "http://"] {
+        for name in ["HTTP_PROXY", "https_proxy"] {
+            let site = Site::new();
+            let mut command = site.sealgate(&[]);
+            command.env(name, value);
+            let outcome = Process::spawn(command).outcome();
+            let what = format!("{name}: it is not the URL of an HTTP proxy");
+            outcome.assert_refused(78, &[&what, "unset it"]);
+            assert!(!outcome.stderr.contains("canary-"), "{}", outcome.stderr);
+        }
+    }
 }

@@ -36,7 +36,14 @@ pub(super) fn log_filter(resolver: &mut Resolver<'_>) -> LogFilter {
 /// The proxies for calls to identity providers.
 pub(super) fn egress(resolver: &mut Resolver<'_>) -> Egress {
     let variables = &resolver.written.environment;
-    let egress = Egress::read(|name| variables.get(name)?.to_str().map(str::to_owned));
-    resolver.warnings.extend_from_slice(egress.complaints());
+    // A value that is not UTF-8 is no URL either.
+    let egress = Egress::read(|name| Some(variables.get(name)?.to_string_lossy().into_owned()));
+    for name in egress.unusable() {
+        resolver.wrong_variable(
+            name,
+            "it is not the URL of an HTTP proxy, and calls to identity providers must not go another way",
+            "write http://proxy.example.com:3128, or unset it to go without a proxy",
+        );
+    }
     egress
 }

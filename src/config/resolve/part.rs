@@ -164,10 +164,10 @@ fn refuse_forwarding(resolver: &mut Resolver<'_>, at: &KeyPath, route: &settings
             resolver.wrong(
                 &at,
                 "it is about requests that are forwarded, and a route with parts forwards none",
-                if key == "timeout" {
-                    "write deadline, or a timeout for each part"
-                } else {
-                    "remove it"
+                match key {
+                    "methods" => "remove it: a route with parts takes GET and HEAD",
+                    "timeout" => "write deadline, or a timeout for each part",
+                    _ => "remove it",
                 },
             );
         }

@@ -74,6 +74,16 @@ impl<'w> Resolver<'w> {
         });
     }
 
+    /// Notes a mistake in a variable that is no key of ours.
+    pub(super) fn wrong_variable(&mut self, name: &str, what: &str, remedy: &str) {
+        self.mistakes.push(Mistake {
+            path: KeyPath::default(),
+            origin: name.to_owned(),
+            what: what.to_owned(),
+            remedy: remedy.to_owned(),
+        });
+    }
+
     pub(super) fn warn(&mut self, at: &KeyPath, text: &str) {
         let origin = self.written.origin_of(at);
         self.warnings.push(format!("{at} ({origin}): {text}"));
