@@ -16,6 +16,12 @@ const NODE = {
   get: 'Node 20.10 or newer: Debian 13, Fedora: the package nodejs. Elsewhere: nodejs.org. macOS: brew install node.',
 };
 
+/** Whether this Node is older than that. It must be able to say so: Playwright ends an old one that imports it. */
+const isOld = (() => {
+  const [major, minor] = process.versions.node.split('.').map(Number);
+  return major < NODE.major || (major === NODE.major && minor < NODE.minor);
+})();
+
 const PROGRAMS = {
   chromium: {
     variable: 'CHROMIUM_BIN',
@@ -84,6 +90,7 @@ const PROGRAMS = {
 
 /** Where Playwright keeps a browser that it has downloaded itself. */
 async function playwrights() {
+  if (isOld) return [];
   const { chromium } = await import('playwright-core').catch(() => ({}));
   try {
     return chromium ? [chromium.executablePath()] : [];
@@ -124,8 +131,6 @@ export const installed = (name) => Boolean(search(PROGRAMS[name]));
 
 /** What is missing, an old Node included: `[{ name, get }]`. */
 export function missing() {
-  const [major, minor] = process.versions.node.split('.').map(Number);
-  const isOld = major < NODE.major || (major === NODE.major && minor < NODE.minor);
   return [
     ...isOld ? [{ name: 'node', get: `${NODE.get} This is ${process.version}` }] : [],
     ...Object.entries(PROGRAMS)
