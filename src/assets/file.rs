@@ -16,11 +16,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use futures_util::stream::{self, Stream};
-use http::{HeaderMap, HeaderValue};
+use http::HeaderValue;
 use sha2::{Digest as _, Sha256};
 
 use super::coding::Coding;
-use super::headers::{self, Facts};
+use super::headers::{Facts, Headers};
 use super::{path, policy};
 
 /// Above this a file is not held in memory.
@@ -76,16 +76,13 @@ pub(super) struct Entry {
     pub(super) bare: Form,
     pub(super) media_type: &'static str,
     pub(super) modified_at: Option<SystemTime>,
-    /// Of every answer with its bare form.
-    pub(super) headers: HeaderMap,
+    pub(super) headers: Headers,
     /// Whether a coding that does not lie beside it is made here.
     pub(super) is_worth_coding: bool,
     /// The coded forms that lie beside it.
     beside: [Option<Form>; 3],
     /// Coded here; `None` inside if that would save nothing.
     coded: [OnceLock<Option<Bytes>>; 3],
-    /// The scripts that a page itself has, for its policy.
-    pub(super) scripts: String,
     /// When the forms beside it were looked for, in seconds of the table's clock.
     pub(super) looked_at: AtomicU64,
 }
@@ -121,12 +118,13 @@ impl Entry {
             .map(|seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
         let is_worth_coding =
             bare.len > NOT_WORTH_CODING && bare.len <= MOST_CODED && path::is_text(media_type);
-        let headers = headers::of(&Facts {
+        let facts = Facts {
             tag: &bare.tag,
             modified_at,
             is_immutable: path::is_immutable(asked),
             varies: is_worth_coding || beside.iter().any(Option::is_some),
-        });
+        };
+        let headers = Headers::new(&facts, scripts);
         Ok(Self {
             media_type,
             modified_at,
@@ -136,7 +134,6 @@ impl Entry {
             bare,
             beside,
             coded: Default::default(),
-            scripts,
             looked_at: AtomicU64::new(looked_at),
         })
     }

@@ -1,11 +1,15 @@
 //! The headers of a file.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
+use arc_swap::ArcSwapOption;
 use http::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, ETAG, HeaderMap, HeaderName, HeaderValue, LAST_MODIFIED,
-    REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_SECURITY_POLICY, ETAG, HeaderMap, HeaderName,
+    HeaderValue, LAST_MODIFIED, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
 };
+
+use super::policy;
 
 /// On every file: who may frame it, what it tells others (F10, F11).
 const SECURITY: [(HeaderName, &str); 5] = [
@@ -25,8 +29,50 @@ const SECURITY: [(HeaderName, &str); 5] = [
     ),
 ];
 
-/// So many headers at most come to those of [`of`]. More of them cost one more allocation.
-const MOST_ADDED: usize = 10;
+/// What every answer with a file says of it, a 304 too. It is made once, as long as the provider's origins stay the same.
+#[derive(Debug)]
+pub(super) struct Headers {
+    /// Without the policy.
+    own: HeaderMap,
+    /// The scripts that a page itself has.
+    scripts: String,
+    last: ArcSwapOption<Made>,
+}
+
+#[derive(Debug)]
+struct Made {
+    framed: Vec<String>,
+    headers: HeaderMap,
+}
+
+impl Headers {
+    pub(super) fn new(facts: &Facts<'_>, scripts: String) -> Self {
+        Self {
+            own: of(facts),
+            scripts,
+            last: ArcSwapOption::empty(),
+        }
+    }
+
+    /// The headers of its bare form, where a page may frame these origins beside its own.
+    pub(super) fn framing(&self, framed: &[String]) -> HeaderMap {
+        if let Some(last) = &*self.last.load()
+            && last.framed == framed
+        {
+            return last.headers.clone();
+        }
+        let mut headers = self.own.clone();
+        if let Ok(policy) = HeaderValue::try_from(policy::policy(&self.scripts, framed)) {
+            headers.insert(CONTENT_SECURITY_POLICY, policy);
+        }
+        let made = Made {
+            framed: framed.to_owned(),
+            headers: headers.clone(),
+        };
+        self.last.store(Some(Arc::new(made)));
+        headers
+    }
+}
 
 /// What the headers of a file depend on.
 pub(super) struct Facts<'f> {
@@ -39,9 +85,8 @@ pub(super) struct Facts<'f> {
     pub(super) varies: bool,
 }
 
-/// What every answer with a file says of it, a 304 too: they are made once for a file.
-pub(super) fn of(facts: &Facts<'_>) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(SECURITY.len() + MOST_ADDED);
+fn of(facts: &Facts<'_>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
     headers.insert(ETAG, facts.tag.clone());
     let modified_at = facts.modified_at.map(httpdate::fmt_http_date);
     if let Some(Ok(date)) = modified_at.map(HeaderValue::try_from) {
@@ -75,5 +120,35 @@ pub(super) fn replace(headers: &mut HeaderMap, by: &[(String, String)]) {
         } else {
             headers.insert(name, value);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_policy_follows_the_origins_that_may_be_framed() {
+        let facts = Facts {
+            tag: &HeaderValue::from_static("\"1\""),
+            modified_at: None,
+            is_immutable: false,
+            varies: false,
+        };
+        let headers = Headers::new(&facts, " 'sha256-x'".to_owned());
+        let framing = |origin: &str| {
+            let made = headers.framing(&[origin.to_owned()]);
+            let policy = made.get(CONTENT_SECURITY_POLICY).unwrap();
+            policy.to_str().unwrap().to_owned()
+        };
+        let first = framing("https://a.test");
+        assert!(first.contains("script-src 'self' 'sha256-x';"), "{first}");
+        assert!(
+            first.ends_with("frame-src 'self' https://a.test"),
+            "{first}"
+        );
+        assert_eq!(framing("https://a.test"), first);
+        assert_eq!(framing("https://b.test"), first.replace("a.test", "b.test"));
+        assert_eq!(framing("https://a.test"), first);
     }
 }

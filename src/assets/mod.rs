@@ -35,8 +35,8 @@ use actix_web::web;
 use bytes::Bytes;
 use futures_util::stream;
 use http::header::{
-    CONTENT_ENCODING, CONTENT_RANGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap,
-    HeaderValue, IF_MODIFIED_SINCE, VARY,
+    CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue, IF_MODIFIED_SINCE,
+    VARY,
 };
 use http::{Method, StatusCode};
 use tokio::sync::Mutex;
@@ -68,7 +68,8 @@ pub async fn serve(
     let fallback = assets.fallback.as_deref().filter(|_| may_fall_back);
     let (entry, is_fallback) = find(&assets.dir, wanted, fallback).await?;
     let selected = select(request, &entry).await?;
-    let mut answer = answer(request, &entry, selected).await?;
+    let headers = entry.headers.framing(framed);
+    let mut answer = answer(request, &entry, selected, headers).await?;
     let headers = answer.headers_mut();
     if is_fallback {
         let names = if entry.varies() {
@@ -77,9 +78,6 @@ pub async fn serve(
             "Accept, Sec-Fetch-Mode"
         };
         headers.insert(VARY, HeaderValue::from_static(names));
-    }
-    if let Ok(policy) = HeaderValue::try_from(policy::policy(&entry.scripts, framed)) {
-        headers.insert(CONTENT_SECURITY_POLICY, policy);
     }
     headers::replace(headers, &assets.headers);
     Ok(answer)
@@ -196,8 +194,12 @@ async fn has(entry: &Arc<Entry>, coding: Coding) -> Result<bool, Problem> {
     Ok(entry.coded(coding).is_some_and(Option::is_some))
 }
 
-async fn answer(request: &Request, entry: &Entry, selected: Selected) -> Result<Answer, Problem> {
-    let mut headers = entry.headers.clone();
+async fn answer(
+    request: &Request,
+    entry: &Entry,
+    selected: Selected,
+    mut headers: HeaderMap,
+) -> Result<Answer, Problem> {
     let is_known = is_known(request, entry, &selected.tag);
     if selected.coding.is_some() {
         headers.insert(ETAG, selected.tag);

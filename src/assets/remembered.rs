@@ -5,6 +5,7 @@
 //! - Memory is bounded: over [`MOST_BYTES`] or [`MOST_FILES`], everything is forgotten and read again.
 
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs::Metadata;
 use std::path::Path;
 use std::path::PathBuf;
@@ -32,7 +33,8 @@ pub(super) enum Known {
 
 #[derive(Default)]
 struct Table {
-    files: HashMap<PathBuf, Arc<Entry>>,
+    /// By their names, byte by byte: the hash of a path would look at each part of it.
+    files: HashMap<OsString, Arc<Entry>>,
     bytes: usize,
 }
 
@@ -53,7 +55,7 @@ pub(super) fn look(name: &Path) -> Known {
         Err(error) if is_nothing(&error) => return Known::Nothing,
         Err(_) => return Known::Unknown,
     };
-    let entry = table().files.get(name).cloned();
+    let entry = table().files.get(name.as_os_str()).cloned();
     match entry.filter(|_| metadata.is_file()) {
         Some(entry) if is_fresh(&entry, &metadata) => Known::File(entry),
         _ => Known::Unknown,
@@ -76,7 +78,7 @@ pub(super) fn remember(name: PathBuf, entry: &Arc<Entry>) {
     let mut table = table();
     table.make_room();
     table.bytes += entry.held();
-    if let Some(old) = table.files.insert(name, Arc::clone(entry)) {
+    if let Some(old) = table.files.insert(name.into(), Arc::clone(entry)) {
         table.bytes = table.bytes.saturating_sub(old.held());
     }
 }

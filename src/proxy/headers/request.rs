@@ -2,7 +2,6 @@
 //!
 //! The credential is not among them: [`Call`](crate::proxy::call) adds it last.
 
-use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use http::HeaderMap;
@@ -61,7 +60,7 @@ impl UpstreamHeaders<'_> {
                 out.append(name, value.clone());
             }
         }
-        self.add(&mut out, &via, &cookies)
+        self.add(&mut out, via, &cookies)
             .map_err(|_| Problem::BadRequest("a header cannot be forwarded"))?;
         Ok(out)
     }
@@ -69,7 +68,7 @@ impl UpstreamHeaders<'_> {
     fn add(
         &self,
         out: &mut HeaderMap,
-        via: &str,
+        via: String,
         cookies: &[u8],
     ) -> Result<(), InvalidHeaderValue> {
         if !cookies.is_empty() {
@@ -104,7 +103,7 @@ impl UpstreamHeaders<'_> {
         out.insert(HeaderName::from_static("x-forwarded-host"), host);
         let scheme = HeaderValue::from_static(scheme);
         out.insert(HeaderName::from_static("x-forwarded-proto"), scheme);
-        out.insert(VIA, HeaderValue::from_str(via)?);
+        out.insert(VIA, HeaderValue::try_from(via)?);
         Ok(())
     }
 
@@ -142,7 +141,7 @@ impl UpstreamHeaders<'_> {
 
     /// The `Via` to send. It is an error if it names us already (RFC 9110 §7.6.3).
     fn via<'h>(&self, lines: impl Iterator<Item = &'h [u8]>) -> Result<String, Problem> {
-        let mut via = String::new();
+        let mut via = String::with_capacity(16);
         for line in lines {
             // A line that is not UTF-8 cannot name us.
             let Ok(line) = std::str::from_utf8(line) else {
@@ -158,8 +157,7 @@ impl UpstreamHeaders<'_> {
                 via.push_str(", ");
             }
         }
-        // Writing to a String cannot fail.
-        let _ = write!(via, "{} {PSEUDONYM}", self.protocol);
+        via.extend([self.protocol, " ", PSEUDONYM]);
         Ok(via)
     }
 

@@ -4,9 +4,12 @@
 //! - Everything that this program says of a span is written. It has no events and no links, and its values are texts and
 //!   whole numbers; another kind of value, which only a resource of the environment could have, becomes text.
 //!
-//! # Why not the encoder of the exporter
-//! It copies each span into another form, and measures each message once for every message around it. That was two thirds of
-//! what a trace cost.
+//! # Why not a library's encoder
+//! The aim is that traces cost 10 µs of CPU time a request. The three spans of one request take 6 thousand instructions here,
+//! 27 by the exporter's own way, and still 22 if the types of `opentelemetry-proto` are filled straight from the SDK's spans and
+//! `prost` encodes them (callgrind, batches of 510 spans, the program's allocator; the same bytes but for defaults). Those types
+//! own a copy of each text, and each message is measured once for every message around it. All else that a trace costs a
+//! request is some 13 thousand.
 //!
 //! # Spec
 //! `opentelemetry/proto/trace/v1/trace.proto`; Protocol Buffers, "Encoding".

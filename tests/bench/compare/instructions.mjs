@@ -2,10 +2,12 @@
 //
 // Counts of user-space instructions are the same on a busy machine as on a quiet one; the kernel's part of a request is
 // not in them. A binary with symbols (`CARGO_PROFILE_RELEASE_STRIP=none`) lets callgrind_annotate name functions.
-import { copyFile, mkdir, readFile } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { freePorts } from '../../node/lib/ports.mjs';
+import { request } from '../../node/lib/sealgate.mjs';
 import { makeCertificate } from '../../node/lib/tls.mjs';
 import { bareHyper } from './contestants/hyper.mjs';
 import { sealgateDevice, SESSIONS } from './contestants/sealgate.mjs';
@@ -34,7 +36,7 @@ if (!contestant) {
   process.exit(64);
 }
 
-await bounded(240 + (rounds + 1) * 7 * (seconds + 15), async ({ processes, dir, ends }) => {
+await bounded(240 + (rounds + 1) * 9 * (seconds + 15), async ({ processes, dir, ends }) => {
   const cores = findCores();
   const valgrind = program('valgrind', { variable: 'VALGRIND_BIN', how: 'install Debian\'s valgrind' });
   const [port] = await freePorts(1);
@@ -73,6 +75,11 @@ await bounded(240 + (rounds + 1) * 7 * (seconds + 15), async ({ processes, dir, 
   const collector = await startCollector({ ends });
   const traced = await open(contestant, { env: collector.env }, 'traced');
 
+  // A file of the app, 1 KiB of what no coding makes smaller, to a client that has it and to one that has not.
+  await writeFile(join(sealgate.dir, 'assets', 'small.png'), randomBytes(1024));
+  const small = await request(`${sealgate.origin}/small.png`);
+  const file = { ...sealgate, cookie: undefined, path: '/small.png' };
+
   const turns = [
     { name: 'bare hyper proxy', lane: hyper },
     { name: 'sealgate, token = none', lane: { ...sealgate, path: '/open', cookie: undefined } },
@@ -81,14 +88,17 @@ await bounded(240 + (rounds + 1) * 7 * (seconds + 15), async ({ processes, dir, 
     { name: 'a session that could be bound to a device', lane: unbound },
     { name: 'the same session, bound', lane: behind, prove },
     { name: 'the session, every request traced', lane: traced },
+    { name: 'a file of 1 KiB', lane: file, isFile: true },
+    { name: 'the same, 304', lane: { ...file, headers: { 'If-None-Match': small.headers.etag } }, isFile: true },
   ].map((turn) => ({ ...turn, counts: [] }));
   const dumps = new Map();
-  const drive = async ({ lane, prove }, span) => {
+  const drive = async ({ lane, prove, isFile }, span) => {
     await prove?.();
     const tell = (option) => processes.run('callgrind_control', [option, String(lane.pid)], { core: cores.load });
     await tell('-z');
     const { requests } = await measure(
-      { ...lane, path: `${lane.path}/${SIZES[0].file}` }, { processes, core: cores.load, upstream, seconds: span },
+      isFile ? lane : { ...lane, path: `${lane.path}/${SIZES[0].file}` },
+      { processes, core: cores.load, upstream: isFile ? undefined : upstream, seconds: span },
     );
     await tell('-d');
     const nth = (dumps.get(lane.profile) ?? 0) + 1;
