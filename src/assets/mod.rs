@@ -44,6 +44,7 @@ use tokio::sync::Mutex;
 use crate::frontend::AssetsSettings;
 use crate::guard::is_navigation;
 use crate::message::{Answer, BoxBody, Request, names_tag};
+use crate::names::RequestPath;
 use crate::problem::Problem;
 
 use coding::{Accepted, Coding};
@@ -55,15 +56,16 @@ use remembered::Known;
 /// The turn to code a file: each takes up to a second of a thread, and anybody may ask.
 static CODING: Mutex<()> = Mutex::const_new(());
 
-/// Serves one path of the app by `GET` and `HEAD`; `Frontend::resolve` lets no other method through.
+/// Serves a `path` of the app by `GET` and `HEAD`; `Frontend::resolve` lets no other method through.
 ///
 /// `framed` are the origins that a page may frame beside its own: a silent login leads through the identity provider.
 pub async fn serve(
     request: &Request,
+    path: RequestPath<'_>,
     assets: &AssetsSettings,
     framed: &[String],
 ) -> Result<Answer, Problem> {
-    let wanted = Wanted::parse(request.uri().path()).ok_or(Problem::NotFound)?;
+    let wanted = Wanted::of(path).ok_or(Problem::NotFound)?;
     let may_fall_back = wanted.may_fall_back && is_navigation(request.headers());
     let fallback = assets.fallback.as_deref().filter(|_| may_fall_back);
     let (entry, is_fallback) = find(&assets.dir, wanted, fallback).await?;

@@ -21,10 +21,9 @@ pub(super) struct Wanted {
 
 impl Wanted {
     /// `None`: no file can be meant.
-    pub(super) fn parse(raw: &str) -> Option<Self> {
-        // After this check, decoding once cannot make a separator or dot segment (D11).
-        let raw = RequestPath::parse(raw).ok()?.as_str();
-        let path = decode(raw.strip_prefix('/')?)?;
+    pub(super) fn of(path: RequestPath<'_>) -> Option<Self> {
+        // To decode such a path once makes no separator and no dot segment (D11).
+        let path = decode(path.as_str().strip_prefix('/')?)?;
         let may_fall_back = path.split('/').next() != Some(WELL_KNOWN);
         if is_hidden(path.split('/')) {
             return None;
@@ -195,6 +194,10 @@ pub(super) fn is_text(media_type: &str) -> bool {
 mod tests {
     use super::*;
 
+    fn wanted(raw: &str) -> Option<Wanted> {
+        RequestPath::parse(raw).ok().and_then(Wanted::of)
+    }
+
     #[test]
     fn a_name_is_hashed_only_if_it_looks_like_nothing_else() {
         for name in [
@@ -253,7 +256,7 @@ mod tests {
 
     #[test]
     fn a_path_is_decoded_once() {
-        let file = |raw| Wanted::parse(raw).map(|wanted| wanted.file);
+        let file = |raw| wanted(raw).map(|wanted| wanted.file);
         assert_eq!(file("/a%20b/c"), Some(PathBuf::from("a b/c")));
         assert_eq!(file("/%C3%BC.txt"), Some(PathBuf::from("ü.txt")));
         assert_eq!(file("/a/"), Some(PathBuf::from("a/index.html")));
@@ -273,7 +276,7 @@ mod tests {
 
     #[test]
     fn an_address_without_an_extension_may_be_a_page() {
-        let page = |raw| Wanted::parse(raw).and_then(|wanted| wanted.page());
+        let page = |raw| wanted(raw).and_then(|wanted| wanted.page());
         assert_eq!(page("/orders"), Some(PathBuf::from("orders.html")));
         assert_eq!(page("/a%20b/c.d"), Some(PathBuf::from("a b/c.d.html")));
         assert_eq!(page("/"), None);

@@ -38,7 +38,9 @@ fn app() -> (tempfile::TempDir, AssetsSettings) {
 
 async fn get(settings: &AssetsSettings, request: Builder) -> Result<Answer, Problem> {
     let framed = ["https://id.example.com".to_owned()];
-    serve(&request.into(), settings, &framed).await
+    let request = Request::from(request);
+    let path = RequestPath::parse(request.uri().path()).map_err(|_| Problem::NotFound)?;
+    serve(&request, path, settings, &framed).await
 }
 
 /// As a browser asks that says nothing of modes.

@@ -103,7 +103,7 @@ fn leads_to_page(ctx: &Ctx<'_>, return_to: &ReturnTo) -> bool {
     match target(ctx, return_to) {
         Some(Target::Endpoint(_)) => false,
         Some(Target::Route(matched)) => matched.route.documents().is_some(),
-        Some(Target::Assets(_)) | None => true,
+        Some(Target::Assets(..)) | None => true,
     }
 }
 

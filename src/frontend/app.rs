@@ -118,7 +118,7 @@ impl Frontend {
         }
         match (&self.assets, method) {
             (None, _) => Err(Problem::NotFound),
-            (Some(assets), "GET" | "HEAD") => Ok(Target::Assets(assets)),
+            (Some(assets), "GET" | "HEAD") => Ok(Target::Assets(assets, path)),
             (Some(_), _) => Err(Problem::MethodNotAllowed {
                 allow: "GET, HEAD".to_owned(),
             }),

@@ -9,7 +9,7 @@ use crate::names::RequestPath;
 #[derive(Clone, Copy, Debug)]
 pub enum Target<'f, 'r> {
     /// A path of the app itself: public, so no cookie is opened for it.
-    Assets(&'f AssetsSettings),
+    Assets(&'f AssetsSettings, RequestPath<'r>),
     /// Answered by sealgate itself.
     Endpoint(Endpoint),
     /// Answered by an API.

@@ -93,7 +93,7 @@ pub fn admit(
     let speaker = speaker::speaker(request, frontend, target);
     match target {
         // The app's files are public.
-        Target::Assets(_) => {}
+        Target::Assets(..) => {}
         Target::Endpoint(endpoint) if speaker == Speaker::Token => {
             check_speculative(request.headers(), &endpoint.rules())?;
         }

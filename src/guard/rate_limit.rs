@@ -17,7 +17,7 @@ pub(super) fn spend(
     client: IpAddr,
 ) -> Result<(), Problem> {
     let limit = match target {
-        Target::Assets(_) => None,
+        Target::Assets(..) => None,
         Target::Endpoint(endpoint) => match endpoint.rules().limit {
             Limit::Logins => frontend.login_rate_limit.as_ref(),
             Limit::Unlimited => None,

@@ -40,7 +40,7 @@ impl Scheme {
 /// By what this request wants to be known. `Authorization` counts only where the frontend has apps.
 pub(super) fn speaker(request: &Request, frontend: &Frontend, target: Target<'_, '_>) -> Speaker {
     let takes_token = match target {
-        Target::Assets(_) => false,
+        Target::Assets(..) => false,
         Target::Endpoint(endpoint) => endpoint.takes_token(),
         Target::Route(_) => true,
     };

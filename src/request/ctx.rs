@@ -72,7 +72,7 @@ impl<'r> Ctx<'r> {
     /// Notes what the path and method mean.
     pub fn set_target(&mut self, target: Target<'r, 'r>) {
         self.arrival.scope.set_route(match target {
-            Target::Assets(_) => "assets".into(),
+            Target::Assets(..) => "assets".into(),
             Target::Endpoint(endpoint) => endpoint.rules().name.into(),
             Target::Route(matched) => (&matched.route.name).into(),
         });

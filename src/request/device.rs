@@ -84,7 +84,7 @@ impl Ctx<'_> {
 /// The paths in the browser's scope ([`device_scope`](crate::frontend::Frontend::device_scope)).
 fn asks(target: Target<'_, '_>) -> bool {
     match target {
-        Target::Assets(_) => false,
+        Target::Assets(..) => false,
         Target::Endpoint(endpoint) => endpoint.asks_for_device(),
         Target::Route(matched) => matched.route.opens_session(),
     }

@@ -127,9 +127,9 @@ async fn serve(
     }
     // 7 May it be done, and 8 do it.
     match target {
-        Target::Assets(assets) => {
+        Target::Assets(assets, path) => {
             let framed = frontend.provider.origins();
-            assets::serve(request, assets, &framed).await
+            assets::serve(request, path, assets, &framed).await
         }
         // Boxed: a login must not make the future of every API call larger.
         Target::Endpoint(endpoint) => {
@@ -151,7 +151,7 @@ async fn serve(
 /// Pages, files and endpoints switch no protocol, and nothing may follow a handshake that somebody took for accepted.
 fn refuse_upgrade(target: Target<'_, '_>, websocket: WebSocket) -> Result<(), Problem> {
     match target {
-        Target::Assets(_) | Target::Endpoint(_) if websocket.must_close() => {
+        Target::Assets(..) | Target::Endpoint(_) if websocket.must_close() => {
             Err(Problem::BadRequest("nothing here is upgraded"))
         }
         _ => Ok(()),
@@ -163,6 +163,6 @@ fn session_use(target: Target<'_, '_>) -> SessionUse {
         Target::Endpoint(endpoint) => endpoint.rules().session,
         Target::Route(matched) if matched.route.opens_session() => SessionUse::ReliesOn,
         // The app's files are public.
-        Target::Assets(_) | Target::Route(_) => SessionUse::Ignores,
+        Target::Assets(..) | Target::Route(_) => SessionUse::Ignores,
     }
 }

@@ -35,7 +35,7 @@ impl Asked<'_> {
     fn endpoint(&self) -> Option<Endpoint> {
         match self.ctx?.target? {
             Target::Endpoint(endpoint) => Some(endpoint),
-            Target::Assets(_) | Target::Route(_) => None,
+            Target::Assets(..) | Target::Route(_) => None,
         }
     }
 

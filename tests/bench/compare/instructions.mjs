@@ -84,15 +84,16 @@ await bounded(240 + (rounds + 1) * 9 * (seconds + 15), async ({ processes, dir, 
     { name: 'bare hyper proxy', lane: hyper },
     { name: 'sealgate, token = none', lane: { ...sealgate, path: '/open', cookie: undefined } },
     { name: 'sealgate, token = none, the cookie sent all the same', lane: { ...sealgate, path: '/open' } },
-    { name: 'sealgate, token = user: the session', lane: sealgate },
+    { name: 'sealgate, token = user: the session', lane: sealgate, keep: given.keep },
     { name: 'a session that could be bound to a device', lane: unbound },
     { name: 'the same session, bound', lane: behind, prove },
-    { name: 'the session, every request traced', lane: traced },
+    { name: 'the session, every request traced', lane: traced, keep: given['keep-traced'] },
     { name: 'a file of 1 KiB', lane: file, isFile: true },
     { name: 'the same, 304', lane: { ...file, headers: { 'If-None-Match': small.headers.etag } }, isFile: true },
   ].map((turn) => ({ ...turn, counts: [] }));
   const dumps = new Map();
-  const drive = async ({ lane, prove, isFile }, span) => {
+  const drive = async (turn, span) => {
+    const { lane, prove, isFile } = turn;
     await prove?.();
     const tell = (option) => processes.run('callgrind_control', [option, String(lane.pid)], { core: cores.load });
     await tell('-z');
@@ -103,16 +104,15 @@ await bounded(240 + (rounds + 1) * 9 * (seconds + 15), async ({ processes, dir, 
     await tell('-d');
     const nth = (dumps.get(lane.profile) ?? 0) + 1;
     dumps.set(lane.profile, nth);
-    return Number((await readFile(`${lane.profile}.${nth}`, 'utf8')).match(/^totals: (\d+)$/m)[1]) / requests;
+    turn.dump = `${lane.profile}.${nth}`;
+    return Number((await readFile(turn.dump, 'utf8')).match(/^totals: (\d+)$/m)[1]) / requests;
   };
   for (const turn of turns) await drive(turn, 2);
   for (let round = 0; round < rounds; round += 1) {
     for (const turn of turns) turn.counts.push(await drive(turn, seconds));
     console.error(`round ${round + 1} of ${rounds} done`);
   }
-  const keep = (lane, file) => file && copyFile(`${lane.profile}.${dumps.get(lane.profile)}`, file);
-  await keep(sealgate, given.keep);
-  await keep(traced, given['keep-traced']);
+  for (const { keep, dump } of turns) if (keep) await copyFile(dump, keep);
 
   const [floor, none] = turns.map(({ counts }) => median(counts));
   console.log(`${hyper.version}, ${sealgate.version}; ${given.tokens} tokens, ${sealgate.cookieBytes} bytes of cookies, answers of ${SIZES[0].name}\n`);
