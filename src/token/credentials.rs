@@ -70,11 +70,12 @@ pub(super) async fn others(
     let scope = route.policy.scopes.join(" ");
     let token = provider.client_token(idp, &scope).await;
     let token = token.map_err(|error| {
-        log::warn!("no token for the client itself: {error}");
-        match error {
-            OidcError::Rejected(_) => Problem::Internal,
-            _ => Problem::IdentityProviderUnavailable,
-        }
+        let (level, problem) = match error {
+            OidcError::Rejected(_) => (log::Level::Error, Problem::Internal),
+            _ => (log::Level::Warn, Problem::IdentityProviderUnavailable),
+        };
+        log::log!(level, "no token for the client itself: {error}");
+        problem
     })?;
     route.policy.check_scopes(&token.scope)?;
     Ok(Permit {
@@ -96,6 +97,6 @@ pub(super) fn credential(
 }
 
 fn unfit(_: InvalidHeaderValue) -> Problem {
-    log::warn!("the access token has characters that no header can carry");
+    log::error!("the access token has characters that no header can carry");
     Problem::Internal
 }

@@ -8,6 +8,7 @@ use sealgate::demo::idp::{
 use serde_json::json;
 
 use crate::support::process::Process;
+use crate::support::upstream::RawUpstream;
 use crate::support::{ORIGIN, Request, Response, Setup, Site, TestBff, logs};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -20,9 +21,11 @@ fn lines_of(since: logs::Mark, answer: &Response) -> Vec<String> {
             .iter()
             .any(|level| line.starts_with(level))
     };
-    // What was done; and that the demo's server has another clock than the test.
+    // What was done; that the demo's server has another clock than the test; and what the provider lacks.
     let is_else = |line: &str| {
-        line.starts_with("INFO sealgate::audit log") || line.contains(" sealgate::oidc::drift ")
+        line.starts_with("INFO sealgate::audit log")
+            || line.contains(" sealgate::oidc::drift ")
+            || line.starts_with("INFO sealgate::oidc::provider ")
     };
     logs::search(since, |lines| {
         let of_it = lines.lines().filter(|line| line.contains(&id));
@@ -278,6 +281,46 @@ fn a_token_that_does_not_come() {
             assert_eq!(answer.status, 503, "{path}");
             assert_one(since, &answer, &[words, "500"]);
         }
+    }
+}
+
+#[test]
+fn a_client_that_the_provider_does_not_know() {
+    let since = logs::install();
+    let bff = TestBff::with(with_others);
+    let body = json!({"error": "invalid_client"}).to_string();
+    let refusal = TokenFault::Answer { status: 401, body };
+    bff.idp.faults().inject(Faults::ALWAYS, refusal);
+    let answer = bff.browser().fetch("GET", "/api/client");
+    assert_eq!(answer.status, 500);
+    let words = "refused: invalid_client (see oidc.client_id";
+    assert_one(since, &answer, &["no token for the client itself: ", words]);
+    let answer = log_in(&bff);
+    assert_one(since, &answer, &["code not redeemed: ", words]);
+}
+
+#[test]
+fn an_api_that_does_not_answer_or_not_in_http() {
+    let silent = RawUpstream::start(|mut talk| {
+        talk.head();
+        // Until the other side gives up.
+        talk.hear();
+    });
+    let odd = RawUpstream::start(|mut talk| {
+        talk.head();
+        talk.say("SSH-2.0-OpenSSH_9.2\r\n");
+    });
+    for (upstream, status, words) in [
+        (&silent, 504, "no answer in time (timeout of upstream.raw"),
+        (&odd, 502, "upstream raw: "),
+    ] {
+        let since = logs::install();
+        let bff = TestBff::with(|setup| {
+            setup.tables = upstream.route("timeout = \"100ms\"");
+        });
+        let answer = bff.signed_in().fetch("GET", "/raw");
+        assert_eq!(answer.status, status);
+        assert_one(since, &answer, &[words]);
     }
 }
 
