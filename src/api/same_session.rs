@@ -14,7 +14,9 @@ pub const HEADER: HeaderName = HeaderName::from_static("x-sealgate-session");
 
 /// Refuses a request that means another session. Where nobody is signed in, the route says what becomes of it.
 pub(super) fn check(ctx: &Ctx<'_>) -> Result<(), Problem> {
-    let Some(meant) = ctx.request.headers().get(&HEADER) else {
+    // An empty value names none: the page has learnt of none.
+    let meant = ctx.request.headers().get(&HEADER);
+    let Some(meant) = meant.filter(|meant| !meant.is_empty()) else {
         return Ok(());
     };
     match ctx.caller.session() {

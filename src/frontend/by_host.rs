@@ -80,10 +80,13 @@ mod tests {
     use crate::names::Origin;
 
     /// The rule itself.
-    fn names(host: &str, origin: &Origin) -> bool {
+    fn names(host_as_sent: &str, origin: &Origin) -> bool {
         let default_port = if origin.is_secure() { ":443" } else { ":80" };
-        let host = host.strip_suffix(default_port).unwrap_or(host);
-        host.eq_ignore_ascii_case(origin.authority())
+        let has_port = origin.host() != origin.authority();
+        let implied = |port: &str| host_as_sent.strip_suffix(port).filter(|_| !has_port);
+        let host = implied(default_port).or_else(|| implied(":"));
+        host.unwrap_or(host_as_sent)
+            .eq_ignore_ascii_case(origin.authority())
     }
 
     #[test]
@@ -95,13 +98,17 @@ mod tests {
             "shop.example.com:443",
             "shop.example.com:80",
             "shop.example.com:8443",
+            "shop.example.com:",
+            "shop.example.com:8443:",
             "shop.example.com.",
             "shop.example.com.evil.test",
             "localhost",
             "LOCALHOST:80",
             "localhost:443",
             "localhost:8080",
+            "localhost:",
             "[::1]",
+            "[::1]:",
             "[::1]:8080",
             "",
         ];

@@ -14,7 +14,7 @@ mod request_path;
 mod return_to;
 
 pub use authority::Authority;
-pub use origin::{InvalidOrigin, Origin, is_loopback_host};
+pub use origin::{InvalidOrigin, Origin, is_loopback_host, values_of_host};
 pub use request_path::{InvalidPath, RequestPath, decode, decode_alike, decodes_to};
 pub use return_to::ReturnTo;
 

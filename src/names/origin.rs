@@ -72,13 +72,23 @@ impl Origin {
         self.secure
     }
 
-    /// The values of `Host` that name this origin, in lower case: without and with the default port (RFC 9110 §4.2.3).
-    pub fn hosts(&self) -> [String; 2] {
-        let default_port = if self.secure { 443 } else { 80 };
+    /// The values of `Host` that name this origin, in lower case.
+    pub fn hosts(&self) -> Vec<String> {
         let authority = self.authority().to_ascii_lowercase();
-        let with_port = format!("{authority}:{default_port}");
-        [authority, with_port]
+        let has_port = self.host().len() < self.authority().len();
+        values_of_host(authority, !has_port, self.secure)
     }
+}
+
+/// The values of `Host` that mean `host`. If it has no port these are, beside itself, that with the default port (RFC 9110
+/// §4.2.3) and that with an empty port, which is the default one too (RFC 3986 §3.2.3). A dot at the end makes another host:
+/// browsers keep its cookies and its origin apart.
+pub fn values_of_host(host: String, is_without_port: bool, is_secure: bool) -> Vec<String> {
+    if !is_without_port {
+        return vec![host];
+    }
+    let default_port = if is_secure { 443 } else { 80 };
+    vec![format!("{host}:{default_port}"), format!("{host}:"), host]
 }
 
 impl fmt::Display for Origin {
@@ -136,9 +146,17 @@ mod tests {
         let hosts = |origin: &str| Origin::parse(origin).unwrap().hosts();
         assert_eq!(
             hosts("https://Shop.example.com"),
-            ["shop.example.com", "shop.example.com:443"]
+            [
+                "shop.example.com:443",
+                "shop.example.com:",
+                "shop.example.com"
+            ]
         );
-        assert_eq!(hosts("http://localhost"), ["localhost", "localhost:80"]);
+        assert_eq!(
+            hosts("http://localhost"),
+            ["localhost:80", "localhost:", "localhost"]
+        );
+        assert_eq!(hosts("http://[::1]:8080"), ["[::1]:8080"]);
         assert_eq!(Origin::parse("http://[::1]:8080").unwrap().host(), "[::1]");
         assert_eq!(
             Origin::parse("http://localhost:80").unwrap().host(),

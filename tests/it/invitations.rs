@@ -44,6 +44,12 @@ fn a_frontend_has_further_hosts_and_one_origin() {
     let bff = with("hosts = [\"shop.internal:8080\", \"Probe.test\"]");
     for (host, status) in [
         ("shop.test", 200),
+        // An empty port is the default one (RFC 3986 §3.2.3).
+        ("shop.test:", 200),
+        ("probe.test:", 200),
+        ("shop.internal:8080:", 421),
+        // Browsers keep the cookies of such a host apart.
+        ("shop.test.", 421),
         ("shop.internal:8080", 200),
         ("SHOP.internal:8080", 200),
         ("shop.internal", 421),

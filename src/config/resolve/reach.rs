@@ -6,7 +6,7 @@ use super::resolver::Resolver;
 use crate::config::key_path::KeyPath;
 use crate::config::settings;
 use crate::frontend::{Hsts, Invitations};
-use crate::names::{Authority, Origin};
+use crate::names::{Authority, Origin, values_of_host};
 
 /// Who may reach a frontend, and how.
 pub(super) struct Reach {
@@ -51,12 +51,9 @@ fn hosts(
 
 /// What `Host` may say for one value of `hosts`.
 fn spellings(text: &str, is_secure: bool) -> Vec<String> {
-    let host = text.to_ascii_lowercase();
-    let default_port = if is_secure { 443 } else { 80 };
-    let has_no_port =
+    let is_without_port =
         Authority::parse(text).is_some_and(|authority| authority.host().len() == text.len());
-    let with_port = has_no_port.then(|| format!("{host}:{default_port}"));
-    with_port.into_iter().chain([host]).collect()
+    values_of_host(text.to_ascii_lowercase(), is_without_port, is_secure)
 }
 
 /// Refuses a host that selects two frontends.
