@@ -38,7 +38,6 @@ mod timer;
 mod wire;
 
 use std::future::{Ready, ready};
-use std::io::ErrorKind;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -49,6 +48,7 @@ use futures_util::future::LocalBoxFuture;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 pub(super) use self::exchange::Application;
 use self::handshakes::Handshakes;
@@ -149,36 +149,32 @@ impl<S: Application> Service<TcpStream> for Acceptor<S> {
     }
 
     fn call(&self, tcp: TcpStream) -> Self::Future {
-        let (app, tls) = (Rc::clone(&self.app), self.tls.clone());
+        // Nagle's algorithm keeps back an answer's last segment until the client acknowledges the one before. Clients
+        // delay acknowledgements by 40 ms and more (RFC 1122 §4.2.3.2).
+        if let Err(error) = tcp.set_nodelay(true) {
+            log::debug!("a connection is without TCP_NODELAY: {error}");
+        }
         let patience = self.patience.of(&tcp);
+        let (app, room) = (Rc::clone(&self.app), Rc::clone(&self.room));
         let closing = self.closing.clone();
-        let metrics = &closing.0.metrics;
-        let open = self.is_counted.then(|| metrics.connected());
-        let (room, handshakes) = (Rc::clone(&self.room), Rc::clone(&self.handshakes));
+        let open = self.is_counted.then(|| closing.0.metrics.connected());
+        // A task is as large as its largest state, and most connections wait. So plain ones have a task of their own kind, and
+        // each large state of the others has a box of its own.
+        let Some(tls) = self.tls.clone() else {
+            return Box::pin(async move {
+                let _open = open;
+                http1::serve(tcp, &app, &room, closing).await;
+                Ok(())
+            });
+        };
+        let shaken = Box::pin(shake(tcp, tls, Rc::clone(&self.handshakes)));
         Box::pin(async move {
             let _open = open;
-            // Nagle's algorithm keeps back an answer's last segment until the client acknowledges the one before. Clients
-            // delay acknowledgements by 40 ms and more (RFC 1122 §4.2.3.2).
-            if let Err(error) = tcp.set_nodelay(true) {
-                log::debug!("a connection is without TCP_NODELAY: {error}");
-            }
-            let Some(tls) = tls else {
-                http1::serve(tcp, &app, &room, closing).await;
-                return Ok(());
-            };
-            // A task is as large as its largest state, and most connections wait: so each state has a box of its own.
-            let shaken = Box::pin(timeout(HEAD_TIME, async move {
-                tcp.readable().await?;
-                let shaken = handshakes.take_turn(tls.accept(tcp)).await;
-                shaken.unwrap_or_else(|| Err(ErrorKind::TimedOut.into()))
-            }));
             let shaken = tokio::select! {
                 shaken = shaken => shaken,
                 () = closing.clone().wait() => return Ok(()),
             };
-            let Ok(Ok(stream)) = shaken else {
-                return Err(());
-            };
+            let stream = shaken.ok_or(())?;
             if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
                 Box::pin(http2::serve(stream, &app, closing, patience)).await;
             } else {
@@ -187,4 +183,17 @@ impl<S: Application> Service<TcpStream> for Acceptor<S> {
             Ok(())
         })
     }
+}
+
+/// The TLS handshake. `None` if it failed or took too long.
+async fn shake(
+    tcp: TcpStream,
+    tls: TlsAcceptor,
+    handshakes: Rc<Handshakes>,
+) -> Option<Box<TlsStream<TcpStream>>> {
+    let shaken = timeout(HEAD_TIME, async move {
+        tcp.readable().await.ok()?;
+        handshakes.take_turn(tls.accept(tcp)).await?.ok()
+    });
+    shaken.await.ok()?.map(Box::new)
 }

@@ -36,7 +36,8 @@ impl Transport for TcpStream {
     }
 }
 
-impl Transport for TlsStream<TcpStream> {
+/// In a box, because it is moved from state to state, and each would keep room for it.
+impl Transport for Box<TlsStream<TcpStream>> {
     const BEGINS_UNREAD: bool = false;
 
     fn tcp(&self) -> &TcpStream {
