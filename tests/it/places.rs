@@ -117,6 +117,12 @@ fn begin(server: SocketAddr, client: &str, request: &str) -> TcpStream {
     stream
 }
 
+/// A request of whose body enough is sent to take a place, and not all.
+fn half(path: &str) -> String {
+    let begun = "x".repeat(1024);
+    format!("POST {path} HTTP/1.1\r\ncontent-length: 99999\r\n\r\n{begun}")
+}
+
 /// The beginning of what comes back, if any comes in this time.
 fn status(stream: &mut TcpStream, patience: Duration) -> Option<String> {
     stream.set_read_timeout(Some(patience)).unwrap();
@@ -151,6 +157,36 @@ fn bodies_that_do_not_come_take_no_place() {
 }
 
 #[test]
+fn bodies_of_which_a_byte_has_come_share_few_places() {
+    // B, issue 10: 2,000 of them took as many connections to the upstream as there were places, and 105 MiB
+    let mut few = Few::serving(|talk| while !talk.hear().is_empty() {});
+    let request = "POST /few HTTP/1.1\r\ncontent-length: 2000\r\n\r\nx";
+    let _first = few.hold(&["192.0.2.1"], request);
+    let mut others: Vec<_> = (2..16)
+        .map(|n| begin(few.server.addr, &format!("192.0.2.{n}"), request))
+        .collect();
+    for _ in 0..2 {
+        assert_eq!(few.browser.fetch("GET", "/mine").status, 200);
+    }
+    assert_eq!(few.begun.load(Ordering::SeqCst), 1);
+    // Whoever sends more goes on, and so does whoever sends all, in however small pieces.
+    let [more, ..] = &mut others[..] else {
+        unreachable!("there are some")
+    };
+    more.write_all(&[b'x'; 1023]).unwrap();
+    eventually("enough has come", || {
+        (few.begun.load(Ordering::SeqCst) == 2).then_some(())
+    });
+    let chunks = "POST /few/x HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n";
+    let mut chunked = begin(few.server.addr, "192.0.2.1", chunks);
+    assert_eq!(few.browser.fetch("GET", "/mine").status, 200);
+    chunked.write_all(b"0\r\n\r\n").unwrap();
+    eventually("it is whole", || {
+        (few.begun.load(Ordering::SeqCst) == 3).then_some(())
+    });
+}
+
+#[test]
 fn one_client_cannot_take_the_last_place_by_answers_that_last() {
     // B of the review, by answers: nobody waits, and the client reads all that comes
     let mut few = Few::serving(|talk| {
@@ -174,10 +210,7 @@ fn one_client_cannot_take_the_last_place_by_answers_that_last() {
 #[test]
 fn a_user_is_answered_whatever_nobody_else_leaves_unfinished() {
     // B, issue 10: 2,000 uploads begun at the user's own address, and one of the user's requests waited for five seconds
-    let half = format!(
-        "POST /eight HTTP/1.1\r\ncontent-length: 99999\r\n\r\n{}",
-        "x".repeat(4096)
-    );
+    let half = half("/eight");
     let kept = "GET /eight/kept HTTP/1.1\r\n\r\n";
     let many: Vec<_> = (1..8).map(|n| format!("192.0.2.{n}")).collect();
     let crowds = [
@@ -239,9 +272,9 @@ fn a_client_with_too_many_half_bodies_gives_one_up() {
         talk.hear();
         talk.hear();
     });
-    let half = "POST /few HTTP/1.1\r\ncontent-length: 9\r\n\r\nx";
-    let mut greedy = few.hold(&["192.0.2.1"; 3], half);
-    let mut other = few.hold(&["192.0.2.2"], half);
+    let half = half("/few");
+    let mut greedy = few.hold(&["192.0.2.1"; 3], &half);
+    let mut other = few.hold(&["192.0.2.2"], &half);
     assert_eq!(few.browser.fetch("GET", "/mine").status, 200);
     let refused = greedy
         .iter_mut()
@@ -301,8 +334,7 @@ fn who_sends_a_byte_now_and_then_loses_its_place_when_others_need_it() {
     // B, slowly, and from many addresses
     let mut few = Few::serving(|talk| while !talk.hear().is_empty() {});
     let clients = ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.4"];
-    let slow = "POST /few HTTP/1.1\r\ncontent-length: 900\r\n\r\nx";
-    let mut slow = few.hold(&clients, slow);
+    let mut slow = few.hold(&clients, &half("/few"));
     let over = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         scope.spawn(|| {

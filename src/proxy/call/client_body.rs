@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use tokio::time::timeout;
 
 use super::length::Length;
 use super::places::RETRY_AFTER;
+use super::trickles::{ENOUGH, Trickle, Trickles};
 use crate::message::Payload;
 use crate::problem::Problem;
 
@@ -55,16 +56,66 @@ pub(in crate::proxy) struct ClientBody {
 }
 
 impl ClientBody {
-    /// Waits for the first piece.
-    pub(super) async fn begun(mut self) -> Result<BegunBody, UploadError> {
+    /// Waits for the first piece. If that is small, and as many others are on their way of which as little has come as there may
+    /// be, waits for more.
+    pub(super) async fn begun(mut self, trickles: &Trickles) -> Result<BegunBody, UploadError> {
         let client_idle = self.client_idle();
-        let Some(payload) = &mut self.payload else {
-            return Err(UploadError::ClientGone);
+        let first = timeout(client_idle, self.next()).await;
+        let Some(first) = first.map_err(|_| UploadError::ClientStalled)?? else {
+            return Ok(self.with(None, None));
         };
-        let first = timeout(client_idle, payload.next()).await;
-        let first = first.map_err(|_| UploadError::ClientStalled)?;
-        let first = first.transpose().map_err(|_| UploadError::ClientGone)?;
-        Ok(BegunBody { body: self, first })
+        if self.is_enough(first.len()) {
+            return Ok(self.with(Some(first), None));
+        }
+        if let Some(trickle) = trickles.take_now() {
+            return Ok(self.with(Some(first), Some(trickle)));
+        }
+        // Boxed, because it is rare.
+        let gathered = timeout(client_idle, Box::pin(self.gathered(first, trickles)));
+        gathered.await.map_err(|_| UploadError::ClientStalled)?
+    }
+
+    /// Waits until enough has come, or until this body may be on its way as it is.
+    async fn gathered(
+        mut self,
+        first: Bytes,
+        trickles: &Trickles,
+    ) -> Result<BegunBody, UploadError> {
+        // A copy, because each piece keeps the whole buffer that it was read into.
+        let mut begin = BytesMut::from(&*first);
+        drop(first);
+        let trickle = loop {
+            let piece = tokio::select! {
+                biased;
+                piece = self.next() => piece?,
+                trickle = trickles.take() => break trickle,
+            };
+            let Some(piece) = piece else { break None };
+            begin.extend_from_slice(&piece);
+            if self.is_enough(begin.len()) {
+                break None;
+            }
+        };
+        Ok(self.with(Some(begin.freeze()), trickle))
+    }
+
+    async fn next(&mut self) -> Result<Option<Bytes>, UploadError> {
+        let payload = self.payload.as_mut().ok_or(UploadError::ClientGone)?;
+        let piece = payload.next().await.transpose();
+        piece.map_err(|_| UploadError::ClientGone)
+    }
+
+    /// Whether so many bytes are all of it, or no trickle.
+    fn is_enough(&self, bytes: usize) -> bool {
+        bytes >= ENOUGH || self.length == Length::Exact(bytes as u64)
+    }
+
+    fn with(self, first: Option<Bytes>, trickle: Option<Trickle>) -> BegunBody {
+        BegunBody {
+            body: self,
+            first,
+            trickle,
+        }
     }
 
     pub(super) fn client_idle(&self) -> Duration {
@@ -76,4 +127,6 @@ impl ClientBody {
 pub(super) struct BegunBody {
     pub(super) body: ClientBody,
     pub(super) first: Option<Bytes>,
+    /// If little of it has come.
+    pub(super) trickle: Option<Trickle>,
 }

@@ -5,7 +5,7 @@
 //! other code reads it with [`Answer::read`]. [`Proxy::get`] makes a GET that is not a mirror of the client's request.
 //!
 //! - `upstream`: the connections of one worker · `places`: who may use one · `connector`: TCP and TLS
-//! - `client_body`, `source`, `request_body`, `upload`: the client's body on its way out · `answer`: the upstream's body on its way in
+//! - `trickles`: bodies of which little has come · `client_body`, `source`, `request_body`, `upload`: the client's body on its way out · `answer`: the upstream's body on its way in
 //! - `span`: what a trace says of the call
 //!
 //! # Invariants
@@ -29,6 +29,7 @@ mod request_body;
 mod source;
 pub(super) mod span;
 mod trial;
+mod trickles;
 mod upload;
 mod upstream;
 
@@ -185,10 +186,13 @@ impl Call<'_> {
         body: ClientBody,
     ) -> Result<Called, Problem> {
         // The first byte comes before the place: a client that sends nothing takes no connection from others.
-        let body = body.begun().await.map_err(|failure| {
-            log::debug!("upstream {}: {failure}", self.upstream.name);
-            failure.problem()
-        })?;
+        let body = body
+            .begun(&self.upstream.trickles)
+            .await
+            .map_err(|failure| {
+                log::debug!("upstream {}: {failure}", self.upstream.name);
+                failure.problem()
+            })?;
         let head = head()?;
         let place = self.upstream.place(self.asker(), self.limit).await?;
         let uri = head.uri().clone();

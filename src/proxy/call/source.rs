@@ -12,6 +12,7 @@ use super::client_body::{BegunBody, ClientBody, UploadError};
 use super::idle_timer::IdleTimer;
 use super::length::Length;
 use super::places::Watch;
+use super::trickles::{ENOUGH, Trickle};
 use crate::message::Payload;
 
 /// The body stopped in the middle, so its reader must not take it for whole.
@@ -35,6 +36,10 @@ pub(super) struct Source {
     first: Option<Bytes>,
     has_given_first: bool,
     payload: Option<Payload>,
+    /// Until enough has come.
+    trickle: Option<Trickle>,
+    /// Bytes that have come.
+    came: usize,
     /// Bytes that the route still allows.
     left: u64,
     client_idle: IdleTimer,
@@ -59,7 +64,11 @@ impl Source {
         patience: Duration,
         may_come_again: bool,
     ) -> Self {
-        let BegunBody { body, first } = begun;
+        let BegunBody {
+            body,
+            first,
+            trickle,
+        } = begun;
         Self {
             client_idle: IdleTimer::new(body.client_idle()),
             outcome: first.is_none().then_some(Ok(())),
@@ -72,6 +81,8 @@ impl Source {
             first,
             has_given_first: false,
             payload: body.payload,
+            trickle,
+            came: 0,
             left: body.limit,
             place,
             given_at: Some(Instant::now()),
@@ -114,6 +125,7 @@ impl Source {
                 idle: self.idle,
             },
             first: begin.first,
+            trickle: self.trickle.take(),
         })
     }
 
@@ -180,6 +192,10 @@ impl Source {
         self.has_given_first = true;
         self.client_idle.stop();
         self.place.client_has_moved(piece.len());
+        self.came = self.came.saturating_add(piece.len());
+        if self.came >= ENOUGH {
+            self.trickle = None;
+        }
         let left = u64::try_from(piece.len())
             .ok()
             .and_then(|bytes| self.left.checked_sub(bytes));

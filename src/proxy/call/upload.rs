@@ -132,6 +132,7 @@ mod tests {
 
     use super::super::client_body::ClientBody;
     use super::super::places::{Asker, Places};
+    use super::super::trickles::Trickles;
     use super::*;
     use crate::guard::spender;
     use crate::message::Payload;
@@ -160,7 +161,7 @@ mod tests {
             limit: u64::MAX,
             idle: LIMIT,
         };
-        let begun = body.begun().await.ok().unwrap();
+        let begun = body.begun(&Trickles::of(1)).await.ok().unwrap();
         let (mut body, _upload) = Upload::start(begun, Watch::of(&place), LIMIT, false);
         let frame = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
         let taken = frame.unwrap().unwrap().into_data().unwrap();

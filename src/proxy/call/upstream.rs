@@ -25,6 +25,7 @@ use super::base::Base;
 use super::connector::{Connector, Heard};
 use super::places::{Asker, NoPlace, NoTunnel, Place, Places, RETRY_AFTER, TunnelPlace, Tunnels};
 use super::request_body::RequestBody;
+use super::trickles::Trickles;
 use crate::frontend::UpstreamSettings;
 use crate::guard::MAX_HEADER_BYTES;
 use crate::names::UpstreamName;
@@ -121,6 +122,8 @@ pub(in crate::proxy) struct Upstream {
     pub(in crate::proxy) base: Base,
     pooled: Client<Connector, RequestBody>,
     fresh: Client<Connector, RequestBody>,
+    /// Bodies of which little has come.
+    pub(super) trickles: Trickles,
     /// One for each connection that may be in use.
     places: Places,
     /// Half as many, for connections that last. They are counted apart, so that ordinary requests always have theirs.
@@ -154,6 +157,7 @@ impl Upstream {
             .http1_max_buf_size(MAX_BUFFER);
         let pooled = builder.build(connector.clone());
         let fresh = builder.pool_max_idle_per_host(0).build(connector);
+        let trickles = Trickles::of(settings.max_connections);
         let places = Places::new(settings.max_connections, connections.clone());
         let tunnels = Tunnels::new(settings.max_connections.div_ceil(2), connections);
         Ok(Self {
@@ -162,6 +166,7 @@ impl Upstream {
             base,
             pooled,
             fresh,
+            trickles,
             places,
             tunnels,
         })
@@ -172,6 +177,7 @@ impl Upstream {
         if self.settings.has_same_connections(&old.settings) {
             self.pooled = old.pooled.clone();
             self.fresh = old.fresh.clone();
+            self.trickles = old.trickles.clone();
             self.places = old.places.clone();
             self.tunnels = old.tunnels.clone();
         }
