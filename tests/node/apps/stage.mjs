@@ -1,17 +1,13 @@
 // An app of somebody else's framework behind sealgate, with a provider on another site and a person in Chromium.
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { cp, mkdtemp, rm, symlink } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
-import { listens } from '../lib/ports.mjs';
-
-const START_MS = 120_000;
+import { started } from '../lib/started.mjs';
 
 const ends = new WeakMap();
 
@@ -38,27 +34,14 @@ export async function copyOf(t, app, { ownPackages = false } = {}) {
   return dir;
 }
 
-/** Runs a program of the app's packages until the test ends, and waits until it listens. */
-export async function run(t, dir, port, program, args) {
-  const child = spawn(process.execPath, [join(dir, 'node_modules', program), ...args], {
-    cwd: dir,
-    env: { ...process.env, NEXT_TELEMETRY_DISABLED: '1', CI: '1' },
-    stdio: ['ignore', 'pipe', 'pipe'],
-    detached: true,
-  });
-  const server = { output: '' };
-  for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => { server.output += text; });
-  const gone = once(child, 'exit');
-  atEnd(t, async () => {
-    // A development server has children of its own.
-    try { process.kill(-child.pid, 'SIGKILL'); } catch { /* it is gone */ }
-    await gone;
-  });
-  for (const end = Date.now() + START_MS; Date.now() < end && child.exitCode === null; await sleep(100)) {
-    if (await listens(port)) return server;
-  }
-  throw new Error(`${program} does not listen on ${port}:\n${server.output}`);
-}
+/** Runs a program of the app's packages until the test ends, and waits until it has answered a page. */
+export const run = (t, dir, port, program, args) => started({ after: (end) => atEnd(t, end) }, {
+  path: process.execPath,
+  args: [join(dir, 'node_modules', program), ...args],
+  ready: `http://127.0.0.1:${port}/`,
+  cwd: dir,
+  env: { NEXT_TELEMETRY_DISABLED: '1', CI: '1' },
+});
 
 /** The tables of a route that answers pages. */
 export const pages = (port, more = '') => `

@@ -3,9 +3,9 @@ import * as module from '../../../../src/endpoint/client/client.js';
 import type { Claim, Problem, Session, SessionEnd, SessionEvents } from '../../../../src/endpoint/client/client.js';
 
 /** As the manual says to import it. */
-declare const bff: Promise<typeof module>;
+declare const bff: () => Promise<typeof module>;
 
-const { api, connect, login, logout, onSessionEnd, session, user } = await bff;
+const { api, connect, login, logout, onSessionEnd, session, user } = await bff();
 
 const claims: Claim[] | null = await user();
 // @ts-expect-error: nobody may be signed in

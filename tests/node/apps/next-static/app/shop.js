@@ -4,7 +4,7 @@ import Link from 'next/link';
 import { useEffect, useState } from 'react';
 
 /** sealgate's client module, which comes with the program and not with the bundle. */
-const bff = () => import(/* webpackIgnore: true */ /* turbopackIgnore: true */ '/bff/client.js');
+const bff = () => import(/* @vite-ignore */ /* webpackIgnore: true */ new URL('/bff/client.js', location.origin).href);
 
 export function Shop() {
   const [clicks, setClicks] = useState(0);

@@ -18,22 +18,22 @@ export class App {
   protected readonly said = signal('');
 
   constructor() {
-    bff.then(async ({ user }) => {
+    bff().then(async ({ user }) => {
       const claims = (await user()) ?? [];
       this.who.set(String(claims.find(({ type }) => type === 'name')?.value ?? 'nobody'));
     });
   }
 
   protected async login() {
-    (await bff).login();
+    (await bff()).login();
   }
 
   protected async logout() {
-    (await bff).logout();
+    (await bff()).logout();
   }
 
   protected async call() {
-    const { api } = await bff;
+    const { api } = await bff();
     this.answer.set(String((await api('/api/echo')).status));
   }
 

@@ -1,7 +1,3 @@
-// A copy of /bff/client.d.ts.
-type Client = typeof import('../client');
-
-/** sealgate's client module, which comes with the program and not with the bundle. */
-export const bff: Promise<Client> = import(
-  /* @vite-ignore */ new URL('/bff/client.js', location.origin).href
-);
+/** sealgate's client module, which comes with the program and not with the bundle. The types are a copy of /bff/client.d.ts. */
+export const bff = (): Promise<typeof import('../client')> =>
+  import(/* @vite-ignore */ /* webpackIgnore: true */ new URL('/bff/client.js', location.origin).href);
