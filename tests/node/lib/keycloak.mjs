@@ -2,20 +2,16 @@
 //
 // `KEYCLOAK_HOME` names an unpacked distribution. Without it one is fetched by Maven into `KEYCLOAK_CACHE` and kept there: a
 // first start builds it, later ones are twice as quick. Each start begins with an empty database.
-import { execFile, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { promisify } from 'node:util';
 
+import { run } from './fetched.mjs';
 import { freePorts } from './ports.mjs';
 import { program } from './programs.mjs';
-import { request, tail } from './sealgate.mjs';
+import { started } from './started.mjs';
 
-const run = promisify(execFile);
 export const VERSION = '26.5.6';
 const NAME = `keycloak-${VERSION}`;
 const ARCHIVE = `keycloak-quarkus-dist-${VERSION}.tar.gz`;
@@ -25,7 +21,6 @@ const STALLS_MS = 30_000;
 const FETCH_MS = 400_000;
 /** Two cores that do much else need five minutes for a first start with six realms. */
 const START_MS = 900_000;
-const STOP_MS = 30_000;
 const ADMIN = { username: 'admin', password: 'of-the-story' };
 
 /** Where a distribution lies. */
@@ -77,51 +72,31 @@ export async function startKeycloak(t, realms, { trusted = [], tls } = {}) {
     for (const realm of realms(secure)) await writeFile(join(data, 'import', `${realm.realm}-realm.json`), JSON.stringify(realm));
   };
 
-  const keycloak = { origin, secure, output: '' };
-  let child;
-  let gone;
-
+  const keycloak = { origin, secure };
+  let server;
   keycloak.start = async () => {
-    child = spawn(join(path, 'bin', 'kc.sh'), [
-      'start-dev', '--import-realm', '--http-host=127.0.0.1', `--http-port=${port}`, `--hostname=${origin}`, '--features=token-exchange,dpop',
-      `--http-management-port=${managementPort}`, '--health-enabled=true', '--http-management-scheme=http', '--cache=local',
-      ...(trusted.length ? [`--truststore-paths=${trusted.join(',')}`] : []),
-      ...(tls ? [
-        `--https-port=${tlsPort}`, `--https-certificate-file=${tls.cert}`, `--https-certificate-key-file=${tls.key}`, '--https-client-auth=request',
-      ] : []),
-    ], {
-      // A group of its own: the script starts a Java that would outlive it.
-      detached: true,
-      stdio: ['ignore', 'pipe', 'pipe'],
+    server = await started(t, {
+      path: join(path, 'bin', 'kc.sh'),
+      args: [
+        'start-dev', '--import-realm', '--http-host=127.0.0.1', `--http-port=${port}`, `--hostname=${origin}`, '--features=token-exchange,dpop',
+        `--http-management-port=${managementPort}`, '--health-enabled=true', '--http-management-scheme=http', '--cache=local',
+        ...(trusted.length ? [`--truststore-paths=${trusted.join(',')}`] : []),
+        ...(tls ? [
+          `--https-port=${tlsPort}`, `--https-certificate-file=${tls.cert}`, `--https-certificate-key-file=${tls.key}`, '--https-client-auth=request',
+        ] : []),
+      ],
       env: {
-        PATH: process.env.PATH, HOME: process.env.HOME, JAVA: java, JAVA_OPTS_KC_HEAP: '-Xms64m -Xmx768m',
+        JAVA: java, JAVA_OPTS_KC_HEAP: '-Xms64m -Xmx768m',
         // It lives for a minute or two, in which the better of Java's compilers costs more than it gains.
         // It imports all realms in one transaction, which would end after five minutes.
         JAVA_OPTS_APPEND: `-XX:TieredStopAtLevel=1 -Dquarkus.transaction-manager.default-transaction-timeout=${START_MS / 1000}`,
         KC_BOOTSTRAP_ADMIN_USERNAME: ADMIN.username, KC_BOOTSTRAP_ADMIN_PASSWORD: ADMIN.password,
       },
+      ready: `http://127.0.0.1:${managementPort}/health/ready`,
+      patience: START_MS,
     });
-    gone = once(child, 'exit');
-    for (const stream of [child.stdout, child.stderr]) {
-      stream.setEncoding('utf8').on('data', (text) => { keycloak.output += text; });
-    }
-    const ready = `http://127.0.0.1:${managementPort}/health/ready`;
-    for (const deadline = Date.now() + START_MS; child.exitCode === null && Date.now() < deadline; await sleep(200)) {
-      const answer = await request(ready).catch(() => undefined);
-      if (answer?.status === 200) return;
-    }
-    const hasDied = child.exitCode !== null;
-    await keycloak.stop();
-    throw Object.assign(new Error(`Keycloak is not ready\n${tail(keycloak.output)}`), { hasDied });
   };
-
-  keycloak.stop = async () => {
-    if (child.exitCode !== null || child.signalCode !== null) return;
-    process.kill(-child.pid, 'SIGTERM');
-    if (await Promise.race([gone, sleep(STOP_MS, undefined, { ref: false })])) return;
-    process.kill(-child.pid, 'SIGKILL');
-    await gone;
-  };
+  keycloak.stop = () => server.stop();
 
   let admin = { until: 0 };
   const token = async () => {
@@ -159,6 +134,5 @@ export async function startKeycloak(t, realms, { trusted = [], tls } = {}) {
     await prepare();
     await keycloak.start();
   });
-  t.after(() => keycloak.stop());
   return keycloak;
 }

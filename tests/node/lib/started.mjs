@@ -9,8 +9,11 @@ import { request, tail } from './sealgate.mjs';
 const START_MS = 300_000;
 const STOP_MS = 30_000;
 
-/** Starts a program and waits until the address `ready` answers 200; it ends with the test `t`. */
-export async function started(t, { path, args, ready, cwd, env = {} }) {
+/**
+ * Starts a program and waits until the address `ready` answers 200, for `patience` ms at most. It ends with the test `t`, or by
+ * `stop()`. The error says in `hasDied` whether the program has ended by itself.
+ */
+export async function started(t, { path, args, ready, cwd, env = {}, patience = START_MS }) {
   const child = spawn(path, args, {
     // A group of its own: it may start others that would outlive it.
     detached: true, cwd, stdio: ['ignore', 'pipe', 'pipe'], env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env },
@@ -21,17 +24,18 @@ export async function started(t, { path, args, ready, cwd, env = {} }) {
   }
   let isGone = false;
   const gone = once(child, 'exit').catch((error) => { server.output += error; }).finally(() => { isGone = true; });
-  t.after(async () => {
+  server.stop = async () => {
     if (isGone) return;
     process.kill(-child.pid, 'SIGTERM');
     await Promise.race([gone, sleep(STOP_MS, undefined, { ref: false })]);
     if (isGone) return;
     process.kill(-child.pid, 'SIGKILL');
     await gone;
-  });
-  for (const deadline = Date.now() + START_MS; !isGone && Date.now() < deadline; await sleep(100)) {
+  };
+  t.after(server.stop);
+  for (const deadline = Date.now() + patience; !isGone && Date.now() < deadline; await sleep(100)) {
     const answer = await request(ready).catch(() => undefined);
     if (answer?.status === 200) return server;
   }
-  throw new Error(`${path} is not ready (${ready})\n${tail(server.output)}`);
+  throw Object.assign(new Error(`${path} is not ready (${ready})\n${tail(server.output)}`), { hasDied: isGone });
 }

@@ -1,27 +1,22 @@
 // Canaille, in one process and in memory. Pip fetches it.
-import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 
 import { freePorts } from '../lib/ports.mjs';
-import { program } from '../lib/programs.mjs';
-import { pythonPackages } from '../lib/python.mjs';
-import { started } from '../lib/started.mjs';
+import { startPython } from '../lib/python.mjs';
 
 const SECRET = 'shop-secret-of-the-story';
-const file = (name) => fileURLToPath(new URL(`canaille/${name}`, import.meta.url));
 
 /** Starts it with the client registered, and gives what the story needs to know. */
 export async function startCanaille(t, { dir, client, tokenSeconds }) {
-  const packages = await pythonPackages('canaille', await readFile(file('requirements.txt'), 'utf8'));
   const [port] = await freePorts(1);
   const issuer = `http://127.0.0.1:${port}`;
-  await started(t, {
-    path: program('python'),
-    args: [file('story.py'), JSON.stringify({
+  await startPython(t, {
+    name: 'canaille',
+    home: fileURLToPath(new URL('canaille', import.meta.url)),
+    options: {
       port, client_secret: SECRET, redirect_uri: client.redirectUri, post_logout_uri: client.postLogoutUri, token_seconds: tokenSeconds,
-    })],
+    },
     cwd: dir,
-    env: { PYTHONPATH: packages, PYTHONDONTWRITEBYTECODE: '1' },
     ready: `${issuer}/.well-known/openid-configuration`,
   });
   const login = async (browser) => {
