@@ -20,7 +20,7 @@ mod policy;
 mod rate_limit;
 mod route;
 mod route_table;
-#[cfg(test)]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod samples;
 mod target;
 mod token_requirement;

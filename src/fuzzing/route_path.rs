@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use url::Url;
 
-use crate::frontend::{Action, Forward, Policy, Route, RoutePath, RouteTable, TokenRequirement};
+use crate::frontend::{RoutePath, RouteTable, samples};
 use crate::names::{RequestPath, RouteName, UpstreamName};
 
 /// Reads `data` as the path of a request. Whether it was accepted.
@@ -86,27 +86,11 @@ const ROUTES: [&str; 10] = [
 
 static TABLE: LazyLock<RouteTable> = LazyLock::new(|| {
     let routes = ROUTES.iter().filter_map(|path| {
-        Some(Route {
-            name: RouteName::parse("fuzz").ok()?,
-            path: RoutePath::parse(path).ok()?,
-            token: TokenRequirement::User,
-            exchange: None,
-            policy: Policy::default(),
-            rate_limit: None,
-            require_fresh_device: false,
-            action: Action::Forward(Forward {
-                upstream: UpstreamName::parse("fuzz").ok()?,
-                strip_prefix: true,
-                methods: Vec::new(),
-                body_limit: 0,
-                timeout: None,
-                documents: None,
-                websocket: false,
-                cookies: Vec::new(),
-                set_cookies: Vec::new(),
-                strip_headers: Vec::new(),
-            }),
-        })
+        Some(samples::plain(
+            RouteName::parse("fuzz").ok()?,
+            RoutePath::parse(path).ok()?,
+            UpstreamName::parse("fuzz").ok()?,
+        ))
     });
     RouteTable::new(routes.collect())
 });

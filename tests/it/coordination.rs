@@ -1,13 +1,13 @@
 //! Replicas and a store: one refresh for all, sessions that end everywhere, a store that comes and goes.
 //!
-//! `tests/node/coordination.test.mjs` tells the same with a certified provider and real time. Here the clock is in the
+//! `coordination.test.mjs` and `store.test.mjs` in `tests/node` tell the same with a certified provider and real time. Here the clock is in the
 //! test's hand, and all is done in seconds.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use sealgate::demo::idp::{Secret, TokenFault};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::login::{arrive, callback_by_way_of};
 use crate::support::device::{Device, offered};
@@ -188,41 +188,39 @@ fn a_back_channel_logout_reaches_every_replica_and_counts_once() {
     let all = [cookies(&browser), cookies(&bff.signed_in())];
     let session = browser.fetch("GET", "/bff/session").json();
     bff.clock.advance(Duration::from_secs(2));
-    let now = bff.clock.now().as_secs();
-    let event = "http://schemas.openid.net/event/backchannel-logout";
-    let token = bff.idp.sign(json!({
-        "aud": "shop", "sub": session["claims"]["sub"], "jti": "j-1", "iat": now, "exp": now + 120, "events": {event: {}},
-    }));
-    let token = token.unwrap();
-    let post = |replica: SocketAddr| {
-        Request::new("POST", "/bff/backchannel")
-            .header("host", "shop.test")
-            .header("content-type", "application/x-www-form-urlencoded")
-            .body(format!("logout_token={token}"))
-            .send(replica)
-            .status
-    };
-    assert_eq!(post(fleet.other.addr), 200);
+    let token = logout_token(bff, ("sub", &session["claims"]["sub"]));
+    assert_eq!(tell(fleet.other.addr, &token).status, 200);
     for (replica, _) in fleet.replicas() {
         for cookies in &all {
             eventually_refused(replica, cookies);
         }
-        assert_eq!(post(replica), 400, "the same token again");
+        let again = tell(replica, &token).status;
+        assert_eq!(again, 400, "the same token again");
     }
+}
+
+/// The provider's word that the sessions with this claim are over.
+fn logout_token(bff: &TestBff, (claim, value): (&str, &Value)) -> String {
+    let now = bff.clock.now().as_secs();
+    let event = "http://schemas.openid.net/event/backchannel-logout";
+    let token = bff.idp.sign(json!({
+        "aud": "shop", claim: value, "jti": "j-1", "iat": now, "exp": now + 120, "events": {event: {}},
+    }));
+    token.unwrap()
+}
+
+/// Tells it to a replica.
+fn tell(replica: SocketAddr, logout_token: &str) -> Response {
+    Request::new("POST", "/bff/backchannel")
+        .header("host", "shop.test")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(format!("logout_token={logout_token}"))
+        .send(replica)
 }
 
 /// The provider's word to a replica that its session with this `sid` is over.
 fn end_at_provider(bff: &TestBff, sid: &str, replica: SocketAddr) {
-    let now = bff.clock.now().as_secs();
-    let event = "http://schemas.openid.net/event/backchannel-logout";
-    let token = bff.idp.sign(json!({
-        "aud": "shop", "sid": sid, "jti": "j-1", "iat": now, "exp": now + 120, "events": {event: {}},
-    }));
-    let told = Request::new("POST", "/bff/backchannel")
-        .header("host", "shop.test")
-        .header("content-type", "application/x-www-form-urlencoded")
-        .body(format!("logout_token={}", token.unwrap()))
-        .send(replica);
+    let told = tell(replica, &logout_token(bff, ("sid", &json!(sid))));
     assert_eq!(told.status, 200, "{}", told.text());
 }
 
