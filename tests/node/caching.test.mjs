@@ -6,13 +6,12 @@ import assert from 'node:assert/strict';
 import { createServer, request } from 'node:http';
 import { once } from 'node:events';
 import { test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 
 import { startApi } from './lib/api.mjs';
 import { Browser } from './lib/browser.mjs';
 import { startNginx } from './lib/nginx.mjs';
 import { startOp } from './lib/op.mjs';
-import { passSignIn } from './lib/person.mjs';
+import { awaitTokenEnd, passSignIn } from './lib/person.mjs';
 import { freePorts } from './lib/ports.mjs';
 import { scratch, startSealgate, sweep } from './lib/sealgate.mjs';
 import { HANGS_MS } from './lib/waiting.mjs';
@@ -36,7 +35,7 @@ add_header X-Cache $upstream_cache_status always;
 test('a cache in front gives nobody the answer or the cookies of another', { timeout: HANGS_MS }, async (t) => {
   const scene = await setScene(t);
   const { op, ask } = scene;
-  const [ada, bob] = [await scene.signIn(), await scene.signIn()];
+  const [{ cookies: ada }, { cookies: bob }] = [await scene.signIn(), await scene.signIn()];
 
   await t.test('it keeps what is nobody\'s', async () => {
     const first = await ask('/open/x?control=public,max-age=60', '');
@@ -65,9 +64,9 @@ test('a cache in front gives nobody the answer or the cookies of another', { tim
 
   await t.test('nor the cookies of a refresh, nor answers of our own', async () => {
     op.accessTokenSeconds = 5;
-    const due = await scene.signIn();
+    const { browser, cookies: due } = await scene.signIn();
     op.accessTokenSeconds = 300;
-    await sleep(5500);
+    await awaitTokenEnd(browser);
     const path = '/api/echo/refreshed?control=public,max-age=60';
     const refreshed = await ask(path, due);
     assert.ok(refreshed.setCookies.some((line) => line.startsWith('sealgate-shop=')), refreshed.body);
@@ -129,14 +128,14 @@ token    = "user_or_none"
         res.on('end', () => resolve({ status: res.statusCode, headers: res.headers, setCookies, body }));
       }).on('error', reject).end();
     }),
-    /** The cookies of somebody who has just signed in. */
+    /** A browser in which somebody has just signed in, and its cookies. */
     async signIn() {
       const browser = new Browser();
       ends.push(() => browser.close());
       await browser.open(`${origin}/bff/login?returnUrl=/bff/session`);
       await passSignIn(browser, op);
       const cookies = browser.jar.matching(new URL(`${origin}/api/echo`), { site: 'same', lax: false });
-      return cookies.map(({ name, value }) => `${name}=${value}`).join('; ');
+      return { browser, cookies: cookies.map(({ name, value }) => `${name}=${value}`).join('; ') };
     },
   };
 }

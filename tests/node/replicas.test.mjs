@@ -2,23 +2,23 @@
 // which providers treat spent refresh tokens, and while processes die, restart, change keys and lose their provider.
 //
 // Frontends follow the rule of src/proxy/README.md: 401 `session-refresh-conflict` is repeated once, 401 `login-required` is a lost
-// session, after which the person signs in again. (Requirements G1 to G10, G13, G19.)
+// session, after which the person signs in again. (Requirements G1 to G9, G13, G19.)
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { cookiesOf } from './lib/cookies.mjs';
 import { assertNothingMixedUp, between, isConflict, isCutOff, isLost, lost, run, signedIn } from './lib/crowd.mjs';
 import { setFleet } from './lib/fleet.mjs';
 import { rotateKeys, sealedBy } from './lib/keys.mjs';
 import { jwtPart } from './lib/op.mjs';
-import { inWords, Page } from './lib/page.mjs';
+import { inWords } from './lib/page.mjs';
 import { POLICIES } from './lib/rotation.mjs';
 import { metricsOf, request, tail, total } from './lib/sealgate.mjs';
 import { table } from './lib/table.mjs';
-import { each, eventually, Turns } from './lib/waiting.mjs';
+import { each, eventually, HANGS_MS, Turns } from './lib/waiting.mjs';
 
-const SECONDS = Number(process.env.REPLICA_SECONDS ?? 15);
+/** How long expiries are met at least; nobody ends before the second one. */
+const SECONDS = Number(process.env.REPLICA_SECONDS ?? 0);
 const SESSIONS = Number(process.env.REPLICA_SESSIONS ?? 5);
 const OUTAGE_SECONDS = Number(process.env.REPLICA_OUTAGE_SECONDS ?? 7);
 /** What a page asks for at once, and how many pages may do so at a time: a loaded machine is not to answer later than it must. */
@@ -41,7 +41,7 @@ const UNDER_TEST = new Map(Object.entries({
 }));
 const policyOf = (login) => login.split('-')[0];
 
-test('sessions at the moment of expiry, without coordination', { timeout: 90_000 + SECONDS * 1000 }, async (t) => {
+test('sessions at the moment of expiry, without coordination', { timeout: HANGS_MS + SECONDS * 1000 }, async (t) => {
   const { pages, op, replicas } = await expiries(t, { coordination: false });
   const of = (policy) => pages.filter(({ login }) => policyOf(login) === policy);
   const records = (policy) => of(policy).flatMap((page) => page.records);
@@ -73,7 +73,7 @@ test('sessions at the moment of expiry, without coordination', { timeout: 90_000
   });
 });
 
-test('sessions at the moment of expiry, with coordination', { timeout: 90_000 + SECONDS * 1000 }, async (t) => {
+test('sessions at the moment of expiry, with coordination', { timeout: HANGS_MS + SECONDS * 1000 }, async (t) => {
   const { pages, op, alone } = await expiries(t, { coordination: true });
   t.diagnostic(`${alone} refreshes without the store, which had not answered in time`);
   const records = pages.flatMap((page) => page.records);
@@ -92,7 +92,7 @@ test('sessions at the moment of expiry, with coordination', { timeout: 90_000 + 
   });
 });
 
-test('processes and the provider fail while traffic runs', { timeout: 180_000 }, async (t) => {
+test('processes and the provider fail while traffic runs', { timeout: HANGS_MS }, async (t) => {
   const fleet = await setFleet(t, {
     keys: Array(3).fill({ reload_interval: '1s' }),
     server: { shutdown_delay: '3s', shutdown_grace: '5s' },
@@ -114,17 +114,21 @@ test('processes and the provider fail while traffic runs', { timeout: 180_000 },
   const since = (time) => pages.flatMap(({ records }) => records).filter(({ began }) => began >= time);
   const failures = (time) => since(time).filter(({ status }) => status !== 200);
   const ports = (without) => replicas.filter((replica) => replica !== without).map(({ port }) => port);
+  const pass = async (requests) => {
+    const before = since(0).length;
+    await eventually(`${requests} requests more`, () => since(0).length >= before + requests);
+  };
 
   await t.test('kill -9 of each replica: nothing fails but what it had in hand, and no session is lost (G19)', async () => {
     const from = Date.now();
     const deaths = [];
     for (const replica of replicas) {
-      await sleep(between(500, 1500));
+      await pass(between(30, 60));
       await replica.kill();
       deaths.push({ at: Date.now(), port: replica.port });
-      await sleep(1000);
+      await pass(60);
       await replica.start();
-      await sleep(1000);
+      await pass(60);
     }
     // nginx hands nothing to a dead process once it has seen the end of the connection.
     const inHand = (record) => deaths.some(({ at, port }) => (
@@ -161,6 +165,7 @@ test('processes and the provider fail while traffic runs', { timeout: 180_000 },
     const from = Date.now();
     const ends = new Map();
     await each(pages, 6, async (page) => ends.set(page.login, (await page.session()).access_token_expires_at * 1000));
+    // Longer than the tokens of some, and shorter than those of others.
     await sleep(OUTAGE_SECONDS * 1000);
     const until = Date.now();
     op.comeBack();
@@ -175,7 +180,7 @@ test('processes and the provider fail while traffic runs', { timeout: 180_000 },
     await eventually('every session is served again', () => pages.every(({ records }) => (
       records.some(({ began, status }) => began > until && status === 200))));
     const back = Date.now();
-    await sleep(1500);
+    await eventually('each has gone on', () => pages.every(({ records }) => records.filter(({ began }) => began > back).length > 2));
     assert.deepEqual(failures(back).map(inWords), []);
     t.diagnostic(`provider down for ${OUTAGE_SECONDS} s: ${during.length} requests; ${safe.length} sessions never noticed, ${
       spent.length} saw ${failures(from).length} × 503, ${lost(pages)} sessions lost`);
@@ -185,50 +190,15 @@ test('processes and the provider fail while traffic runs', { timeout: 180_000 },
   await t.test('no session was lost, none mixed up, and every process ended in peace', async () => {
     assert.equal(lost(pages), 0);
     assertNothingMixedUp(pages, (record) => [200, 502, 503].includes(record.status) || isCutOff(record));
-    for (const replica of replicas) {
-      assert.deepEqual(await replica.stop(), { code: 0, signal: null }, tail(replica.output));
-      assert.doesNotMatch(replica.output, /panicked at/);
-    }
+    await assertPeace(fleet);
   });
 });
 
-test('after logout the slowest refresh brings nothing back, on any replica', { timeout: 60_000 }, async (t) => {
-  // G10. The refresh has been granted, its answer is under way, the person signs out.
-  const fleet = await setFleet(t, { provider: { rotation: (login) => UNDER_TEST.get(policyOf(login)), accessTokenSeconds: 2 } });
-  const { op, api, replicas, names, ask } = fleet;
-  for (const policy of ['reuse', 'leeway', 'strict']) {
-    for (const [where, logoutAt] of [['another replica', replicas[1]], ['the same replica', replicas[0]]]) {
-      await t.test(`${UNDER_TEST.get(policy).name}, logout at ${where}`, async (t) => {
-        const page = new Page({ ...fleet, login: `${policy}-1` });
-        t.after(() => page.close());
-        await page.signIn();
-        const { jar } = page.browser;
-        const { access_token_expires_at: end } = await page.session();
-        await sleep(end * 1000 + 100 - Date.now());
-        const calls = op.tokenCalls('refresh_token').length;
-        op.tokenDelay = 1500;
-        const late = ask(replicas[0], jar, '/api/echo/late');
-        await eventually('the provider has refreshed', () => op.tokenCalls('refresh_token').length > calls);
-        const out = await ask(logoutAt, jar, '/bff/logout', 'POST');
-        assert.equal(out.status, 200);
-        const answer = await late;
-        op.tokenDelay = 0;
-        // Where the logout is known at once, the late request may be refused; elsewhere it comes with new cookies.
-        if (logoutAt !== replicas[0]) assert.ok(cookiesOf(answer, names).some(({ kind, deleted }) => kind === 'session' && !deleted));
-        for (const replica of [...replicas, ...replicas]) {
-          const next = await ask(replica, jar, '/api/echo/next');
-          assert.deepEqual([next.status, next.body.code], [401, 'login-required']);
-          assert.deepEqual((await ask(replica, jar, '/bff/session')).body, { active: false });
-        }
-        assert.equal(await op.refreshTokenLives(op.newest().refresh_token), false, 'what it had brought is revoked');
-        assert.deepEqual(jar.refused, []);
-        await page.signIn();
-        for (const replica of replicas) assert.equal((await ask(replica, jar, '/api/echo/again')).status, 200);
-      });
-    }
-  }
-  assert.equal(api.delay(), 0);
-});
+/** Every process ends when it is told to, and none has panicked. */
+const assertPeace = ({ replicas }) => Promise.all(replicas.map(async (replica) => {
+  assert.deepEqual(await replica.stop(), { code: 0, signal: null }, tail(replica.output));
+  assert.doesNotMatch(replica.output, /panicked at/);
+}));
 
 /** Sessions of every policy, each with bursts around the end of its access tokens; a table, and what must hold of any. */
 async function expiries(t, { coordination }) {
@@ -257,6 +227,7 @@ async function expiries(t, { coordination }) {
     await sleep(moment - Date.now());
     await turns.take(() => Promise.all(Array.from({ length: BURST }, (_, i) => page.call(...path(i)))));
   });
+  const began = Date.now();
   await sleep(SECONDS * 1000);
   await eventually('everybody has met two expiries', () => pages.every(({ ends }) => ends.size > 2));
   await traffic.end();
@@ -265,7 +236,7 @@ async function expiries(t, { coordination }) {
     .map(({ answer }) => [answer.refresh_token, jwtPart(answer.id_token, 1).sub]));
   const calls = fleet.op.tokenCalls('refresh_token')
     .map(({ params: { refresh_token: token }, status }) => ({ token, status, login: loginOf.get(token) }));
-  t.diagnostic(`${fleet.replicas.length} replicas, ${coordination ? 'with' : 'without'} coordination, ${SECONDS} s, bursts of ${BURST}:`);
+  t.diagnostic(`${fleet.replicas.length} replicas, ${coordination ? 'with' : 'without'} coordination, ${Math.round((Date.now() - began) / 1000)} s, bursts of ${BURST}:`);
   for (const line of table([...UNDER_TEST].map(([key, policy]) => {
     const ours = pages.filter(({ login }) => policyOf(login) === key);
     const sum = (of) => ours.reduce((total, page) => total + of(page), 0);
@@ -297,10 +268,7 @@ async function expiries(t, { coordination }) {
       record.status === 200 || (record.status === 401 && (isLost(record) || isConflict(record))) || isInVain(record)));
   });
   await t.test('every process ends in peace', async () => {
-    for (const replica of fleet.replicas) {
-      assert.deepEqual(await replica.stop(), { code: 0, signal: null }, tail(replica.output));
-      assert.doesNotMatch(replica.output, /panicked at/);
-    }
+    await assertPeace(fleet);
   });
   return { ...fleet, pages, alone };
 }

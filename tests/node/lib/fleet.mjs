@@ -12,6 +12,7 @@ import { freePorts } from './ports.mjs';
 import { startRedis } from './redis.mjs';
 import { scratch, startSealgate, sweep } from './sealgate.mjs';
 import { makeCertificate } from './tls.mjs';
+import { allOf } from './waiting.mjs';
 
 /** One process of a fleet, which may end and come back at the same address. */
 class Replica {
@@ -89,11 +90,8 @@ export async function setFleet(t, {
     const [port, adminPort] = ports.splice(0, 2);
     return new Replica({ ...options, name: `replica-${i}`, port, adminPort, keysDir, keys: table });
   });
-  for (const replica of replicas) {
-    ends.push(() => replica.stop());
-    // One after the other: they share a file that each start writes.
-    await replica.start();
-  }
+  ends.push(() => Promise.all(replicas.map((replica) => replica.stop())));
+  await allOf(replicas.map((replica) => replica.start()));
   const more = typeof nginx === 'function' ? nginx(...replicas.map(({ port }) => port)) : nginx;
   const nginxFor = (backends) => startNginx({
     dir,

@@ -92,6 +92,8 @@ export async function startOp({
     idClaims,
     /** Milliseconds by which token answers are late, so that parallel requests truly overlap. */
     tokenDelay: 0,
+    /** What token answers wait for. */
+    held: undefined,
     /** Out of reach: each connection is closed as soon as it is made. */
     isDown: false,
     /** One entry per request: `{ route, grant, params, status, error, answer }`. */
@@ -232,6 +234,12 @@ export async function startOp({
       if (claims) return claims.iss === issuer && claims.aud === RESOURCE && (claims.exp + leeway) * 1000 > Date.now();
       return Boolean(await provider.AccessToken.find(token));
     },
+    /** From now on answers of the token endpoint wait until the function is called that this gives; what it does is done. */
+    holdTokens() {
+      let release;
+      op.held = new Promise((resolve) => { release = resolve; });
+      return release;
+    },
     /** Breaks off everything under way, and answers nothing more until {@link comeBack}. */
     goDown() {
       op.isDown = true;
@@ -304,5 +312,6 @@ function watch(op) {
     const code = location && new URL(location, op.issuer).searchParams.get('code');
     if (code) op.codes.push({ what: 'authorization code', value: code });
     if (route === 'token' && op.tokenDelay) await sleep(op.tokenDelay);
+    if (route === 'token') await op.held;
   };
 }

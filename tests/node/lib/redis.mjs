@@ -8,15 +8,18 @@ import { freePorts } from './ports.mjs';
 import { program } from './programs.mjs';
 import { PATIENCE_MS } from './waiting.mjs';
 
-/** Starts a server that keeps its data in `dir`. `url` is where it is, `url` of another start is the same. */
-export async function startRedis({ dir }) {
+/**
+ * Starts a server that keeps its data in `dir`, or only in memory if `isKept` is false. `url` is where it is, `url` of another start
+ * is the same.
+ */
+export async function startRedis({ dir, isKept = true }) {
   const [port] = await freePorts(1);
   let child;
   let gone;
 
   const start = async () => {
     child = spawn(program('redis'), [
-      '--port', port, '--bind', '127.0.0.1', '--dir', dir, '--save', '', '--appendonly', 'yes', '--appendfsync', 'always',
+      '--port', port, '--bind', '127.0.0.1', '--dir', dir, '--save', '', '--appendonly', isKept ? 'yes' : 'no', '--appendfsync', 'always',
     ].map(String), { stdio: 'ignore' });
     gone = once(child, 'exit');
     const deadline = Date.now() + PATIENCE_MS;

@@ -2,7 +2,7 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { get } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -87,7 +87,9 @@ ${tables}
 export async function startSealgate({ log = 'trace', name = 'sealgate', trusted, ...options }) {
   const program = binary();
   const { dir, adminPort, op } = options;
-  await writeFile(join(dir, 'client-proof'), op.clientKey ?? `${op.clientSecret ?? ''}\n`, { mode: 0o600 });
+  // In one step, because others that share `dir` may start at the same time.
+  await writeFile(join(dir, `${name}-client-proof`), op.clientKey ?? `${op.clientSecret ?? ''}\n`, { mode: 0o600 });
+  await rename(join(dir, `${name}-client-proof`), join(dir, 'client-proof'));
   const config = join(dir, `${name}.toml`);
   await writeFile(config, configuration(options), { mode: 0o600 });
   const keys = options.keysDir ? { stdout: '', stderr: '' }

@@ -24,6 +24,14 @@ export async function each(items, atOnce, work) {
   }));
 }
 
+/** What all of the works give. Of failures the first is thrown, after the others have ended. */
+export async function allOf(works) {
+  const ends = await Promise.allSettled(works);
+  const failure = ends.find(({ status }) => status === 'rejected');
+  if (failure) throw failure.reason;
+  return ends.map(({ value }) => value);
+}
+
 /** Lets so many works go on at a time; the others wait. */
 export class Turns {
   #free;
