@@ -16,8 +16,8 @@ mod websocket;
 
 use std::net::IpAddr;
 
-use http::Method;
 use http::header::{self, HeaderMap, HeaderName};
+use http::{Method, Uri};
 
 use crate::frontend::{Ahead, Frontend, Matched, Proof, Rules, Spender, Target, WebSocket};
 use crate::message::Request;
@@ -119,6 +119,17 @@ pub fn check_header_size(headers: &HeaderMap) -> Result<(), Problem> {
         Err(Problem::HeadersTooLarge)
     } else {
         Ok(())
+    }
+}
+
+/// Refuses a query with bytes that no URI has (RFC 3986 §3.4). hyper lets through what is UTF-8, and upstreams differ about it.
+pub fn check_query(target: &Uri) -> Result<(), Problem> {
+    if target.query().is_none_or(str::is_ascii) {
+        Ok(())
+    } else {
+        Err(Problem::BadRequest(
+            "the query has characters that must be percent-encoded",
+        ))
     }
 }
 

@@ -102,6 +102,7 @@ async fn serve(
     guard::check_header_size(request.headers()).inspect_err(|_| ctx.wallet.delete_all())?;
     let (method, path) = (request.method().as_str(), request.uri().path());
     let target = frontend.resolve(method, path, websocket)?;
+    guard::check_query(request.uri())?;
     ctx.set_target(target);
     // 4 May it come in at all: CSRF, sizes, rates by address; 400, 403, 413, 429.
     refuse_upgrade(target, websocket)?;

@@ -191,9 +191,9 @@ impl Upstream {
                 log::warn!("upstream {}: all its tunnels are in use", self.name);
                 Problem::UpstreamTimeout
             }
-            NoTunnel::HoldsTooMany => {
+            NoTunnel::KeptForOthers => {
                 log::info!(
-                    "upstream {}: one address has more than a quarter of the tunnels, and the last are for others",
+                    "upstream {}: the last tunnels are for users, and for addresses that have at most a quarter of them",
                     self.name
                 );
                 Problem::RateLimited {
@@ -209,7 +209,10 @@ impl Upstream {
         taken.map_err(|why| match why {
             NoPlace::TooLate => {
                 let most = self.settings.max_connections;
-                log::warn!("upstream {}: all {most} connections are in use", self.name);
+                log::warn!(
+                    "upstream {}: of its {most} connections none was free for this request in time",
+                    self.name
+                );
                 Problem::UpstreamTimeout
             }
             NoPlace::HoldsTooMany => {

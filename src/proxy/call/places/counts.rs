@@ -34,7 +34,9 @@ impl Rank {
     const fn leaves(self, most: usize) -> usize {
         match self {
             Self::Greedy => most / 4,
-            Self::UserAmongGreedy | Self::Modest => most / 8,
+            // More than the next rank: one user's answers that last must leave something to everybody else.
+            Self::UserAmongGreedy => most / 8 + most / 16,
+            Self::Modest => most / 8,
             Self::ModestUser => 0,
         }
     }
@@ -211,7 +213,8 @@ mod tests {
             (4, 3, 4),
             (5, 4, 5),
             (8, 6, 7),
-            (100, 75, 88),
+            (16, 12, 13),
+            (100, 75, 82),
         ] {
             assert_eq!(gets(most, 0, client(1)), alone, "{most}");
             assert_eq!(gets(most, 0, user(1)), as_user, "{most}");
@@ -228,6 +231,15 @@ mod tests {
             assert_eq!(gets(8, others, client(1)), nobody, "{others}");
             assert_eq!(gets(8, others, user(1)), one, "{others}");
         }
+    }
+
+    #[test]
+    fn a_user_who_holds_many_leaves_some_to_those_without_a_session() {
+        let mut counts = Counts::new(1024);
+        assert_eq!((0..=1024).take_while(|_| counts.take(user(1))).count(), 832);
+        assert!(!counts.take(client(1)));
+        assert_eq!((0..64).filter(|n| counts.take(client(*n + 2))).count(), 64);
+        assert!(!counts.take(client(100)) && counts.take(user(100)));
     }
 
     #[test]

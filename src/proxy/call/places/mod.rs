@@ -9,8 +9,8 @@
 //! - `holder`: who holds a place, and how fast it is. Pure · `watch`: when a slow or greedy client gives its place up
 //!
 //! # Invariants
-//! - An address that holds more than a quarter of the places does not get one of the last quarter, or of the last eighth for a
-//!   user. So one address cannot take the last place, by however many answers that it reads slowly, event streams or WebSocket
+//! - An address that holds more than a quarter of the places does not get one of the last quarter, or of the last three sixteenths
+//!   for a user. So one address cannot take the last place, by however many answers that it reads slowly, event streams or WebSocket
 //!   connections.
 //! - The last eighth is for users whose address holds at most a quarter. So clients without a session cannot take the last place,
 //!   from however many addresses they come.
@@ -29,7 +29,7 @@
 //! # Why a quarter
 //! Many people may share an address: a company's, or that of a proxy that `trusted_proxies` does not name. They may use
 //! three quarters of the places while nobody else needs them, and what they have they keep. Below four places there is
-//! no quarter to keep free, and each client may take all; below eight there is no eighth.
+//! no quarter to keep free, and each client may take all; below eight there is no eighth, below sixteen no sixteenth.
 //!
 //! # Why the last quarter is kept free, and not taken back
 //! A request in a queue says that others need a place. An answer that lasts, such as an event stream, cannot be taken

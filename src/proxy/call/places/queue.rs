@@ -144,7 +144,8 @@ impl Places {
     }
 
     /// Whether a client is to give up a place for which it keeps the upstream waiting. If it is, the place counts as one
-    /// that is about to be free, so that no more are given up than there are requests that wait.
+    /// that is about to be free, so that no more leave at a time than there are requests that wait. A request that may not have
+    /// one of the last places goes on waiting while these fill up again, so more than one may leave for it in the end.
     pub(super) fn is_to_leave(&self, asker: Asker, awaited: Awaited, is_too_slow: bool) -> bool {
         let mut table = self.table();
         let counts = &table.counts;

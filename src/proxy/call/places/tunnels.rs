@@ -16,10 +16,10 @@ pub(in crate::proxy::call) struct Tunnels {
 /// Why there is no place.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(in crate::proxy::call) enum NoTunnel {
-    /// All that this client may have are in use.
+    /// All are in use.
     AllTaken,
-    /// Those that are free are for addresses that hold less.
-    HoldsTooMany,
+    /// Those that are free are for addresses that hold less, or for users.
+    KeptForOthers,
 }
 
 impl Tunnels {
@@ -40,13 +40,11 @@ impl Tunnels {
                 asker,
             });
         }
-        Err(
-            if counts.has_free() && counts.holds_too_many(asker.address) {
-                NoTunnel::HoldsTooMany
-            } else {
-                NoTunnel::AllTaken
-            },
-        )
+        Err(if counts.has_free() {
+            NoTunnel::KeptForOthers
+        } else {
+            NoTunnel::AllTaken
+        })
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
@@ -73,16 +71,30 @@ impl Drop for TunnelPlace {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proxy::call::places::queue::tests::client;
+    use crate::proxy::call::places::queue::tests::{client, user};
 
     #[test]
     fn one_client_cannot_take_the_last_tunnel_from_others() {
         let tunnels = Tunnels::new(4, UpstreamConnections::default());
         let held: Vec<_> = (0..3).map(|_| tunnels.take(client(1)).unwrap()).collect();
-        assert_eq!(tunnels.take(client(1)).unwrap_err(), NoTunnel::HoldsTooMany);
+        assert_eq!(
+            tunnels.take(client(1)).unwrap_err(),
+            NoTunnel::KeptForOthers
+        );
         let other = tunnels.take(client(2)).unwrap();
         assert_eq!(tunnels.take(client(3)).unwrap_err(), NoTunnel::AllTaken);
         drop((held, other));
         assert!(tunnels.counts().is_untouched());
+    }
+
+    #[test]
+    fn the_last_tunnels_are_kept_for_users() {
+        let tunnels = Tunnels::new(8, UpstreamConnections::default());
+        let held: Vec<_> = (0..7).map(|n| tunnels.take(client(n)).unwrap()).collect();
+        let refused = tunnels.take(client(8)).unwrap_err();
+        assert_eq!(refused, NoTunnel::KeptForOthers);
+        let last = tunnels.take(user(8)).unwrap();
+        assert_eq!(tunnels.take(user(9)).unwrap_err(), NoTunnel::AllTaken);
+        drop((held, last));
     }
 }
