@@ -25,15 +25,20 @@ use zeroize::Zeroizing;
 /// The proxies that an environment names, and what is called without them.
 #[derive(Clone, Debug, Default)]
 pub struct Egress {
-    /// Which variables name none that can be used.
-    unusable: Vec<&'static str>,
-    http: Option<Arc<HttpProxy>>,
-    https: Option<Arc<HttpProxy>>,
+    http: Option<Way>,
+    https: Option<Way>,
     direct: Arc<[Direct]>,
 }
 
+/// What a variable names: a proxy, or nothing that can be one; then the variable.
+type Way = Result<Arc<HttpProxy>, Unusable>;
+
+/// This variable is not the URL of an HTTP proxy.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Unusable(pub &'static str);
+
 /// A proxy (RFC 9110 §3.7).
-pub(super) struct HttpProxy {
+pub struct HttpProxy {
     /// Its address, without user and password.
     pub(super) url: Url,
     /// What it wants to see of us.
@@ -72,14 +77,10 @@ impl Egress {
             });
             set.next()
         };
-        let mut unusable = Vec::new();
-        let mut proxy = |names| {
+        let proxy = |names| {
             let (name, text) = first(names)?;
             let proxy = HttpProxy::parse(text.trim());
-            if proxy.is_none() {
-                unusable.push(name);
-            }
-            proxy.map(Arc::new)
+            Some(proxy.map(Arc::new).ok_or(Unusable(name)))
         };
         let direct = first(["no_proxy", "NO_PROXY"]);
         let direct = direct.as_ref().map_or("", |(_, text)| text.as_str());
@@ -91,27 +92,29 @@ impl Egress {
             proxy(["https_proxy", "HTTPS_PROXY"]),
         );
         Self {
-            unusable,
             http,
             https,
             direct: items.map(Direct::parse).collect(),
         }
     }
 
-    /// The variables that name no HTTP proxy. Whoever goes on without one sends traffic another way than the operator wants.
-    pub fn unusable(&self) -> &[&'static str] {
-        &self.unusable
-    }
-
-    /// The proxy through which this is to be called.
-    pub(super) fn proxy_for(&self, target: &Url) -> Option<&HttpProxy> {
+    /// The proxy through which this is to be called. If the variable names none, nothing is called: without the proxy the call
+    /// would go another way than the operator wants.
+    pub fn proxy_for(&self, target: &Url) -> Result<Option<&HttpProxy>, Unusable> {
         let proxy = match target.scheme() {
             "https" => &self.https,
             _ => &self.http,
         };
-        let proxy = proxy.as_deref()?;
-        let is_direct = self.direct.iter().any(|item| item.covers(target));
-        (!is_direct).then_some(proxy)
+        let Some(proxy) = proxy else {
+            return Ok(None);
+        };
+        if self.direct.iter().any(|item| item.covers(target)) {
+            return Ok(None);
+        }
+        match proxy {
+            Ok(proxy) => Ok(Some(proxy)),
+            Err(unusable) => Err(*unusable),
+        }
     }
 }
 
@@ -207,7 +210,7 @@ mod tests {
         };
         let egress = Egress::read(variable);
         let proxy = egress.proxy_for(&Url::parse(target).unwrap());
-        proxy.map(|proxy| proxy.url.to_string())
+        proxy.unwrap().map(|proxy| proxy.url.to_string())
     }
 
     #[test]
@@ -227,10 +230,20 @@ mod tests {
         assert_eq!(way(&[], "https://id.example.com"), None);
         assert_eq!(way(&both[2..], "https://id.example.com"), None);
         for unusable in ["socks5://proxy:1080", "http://", "ftp://x", "::"] {
-            let set = [("HTTPS_PROXY", unusable)];
-            assert_eq!(way(&set, "https://id.example.com"), None, "{unusable}");
-            let egress = Egress::read(|name| (name == "HTTPS_PROXY").then(|| unusable.to_owned()));
-            assert_eq!(egress.unusable(), ["HTTPS_PROXY"], "{unusable}");
+            let egress = Egress::read(|name| match name {
+                "HTTPS_PROXY" => Some(unusable.to_owned()),
+                "NO_PROXY" => Some("id.internal".to_owned()),
+                _ => None,
+            });
+            for (target, is_refused) in [
+                ("https://id.example.com", true),
+                ("https://id.internal", false),
+                ("http://id.example.com", false),
+            ] {
+                let refused = egress.proxy_for(&Url::parse(target).unwrap()).err();
+                let expected = is_refused.then_some(Unusable("HTTPS_PROXY"));
+                assert_eq!(refused, expected, "{unusable} {target}");
+            }
         }
     }
 
@@ -277,7 +290,7 @@ mod tests {
         };
         let egress = Egress::read(set);
         let target = Url::parse("https://id.example.com").unwrap();
-        let proxy = egress.proxy_for(&target).unwrap();
+        let proxy = egress.proxy_for(&target).unwrap().unwrap();
         let header = proxy.authorization.as_ref().unwrap();
         assert_eq!(header, "Basic dXNAZXI6Y2FuOmFyeQ==");
         let shown = format!("{egress:?} {proxy:?} {header:?}");

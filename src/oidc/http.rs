@@ -30,7 +30,7 @@ use rustls::{ClientConfig, RootCertStore};
 use url::Url;
 
 use super::OidcError;
-use super::egress::{Egress, HttpProxy};
+use super::egress::{Egress, HttpProxy, Unusable};
 use super::transport;
 use crate::names::is_loopback_host;
 use crate::telemetry::metrics::{ProviderCall, ProviderCalls, ProviderResult};
@@ -134,6 +134,9 @@ impl IdpClient {
         certificate: Option<&ClientCertificate>,
     ) -> Result<HttpResponse, OidcError> {
         let proxy = self.egress.proxy_for(target);
+        let proxy = proxy.map_err(|Unusable(variable)| {
+            unavailable(format!("{variable} is not the URL of an HTTP proxy"))
+        })?;
         let tls = match certificate {
             None => Arc::clone(&self.tls),
             Some(_) => Arc::new(tls_config(Arc::clone(&self.roots), certificate)),

@@ -86,7 +86,7 @@ pub use self::cached_token::CachedToken;
 pub use self::challenge::{Challenge, asks_for_nonce, challenges_of};
 pub use self::client_key::{ClientKeyError, ClientKeys};
 pub use self::dpop::{Authorization, Possession, Prover, TokenType};
-pub use self::egress::Egress;
+pub use self::egress::{Egress, Unusable};
 pub use self::error::OidcError;
 pub use self::error_code::{OTHER, hits_every_session, known_code, quotable};
 pub use self::gaps::Gap;

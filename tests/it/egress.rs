@@ -84,14 +84,37 @@ fn an_https_provider_is_called_through_a_tunnel_and_its_name_is_the_proxys_to_re
 #[test]
 fn a_proxy_that_is_none_of_ours_is_never_passed_by() {
     for value in ["socks5://canary-user:canary-pw@127.0.0.1:1", "http://"] {
-        for name in ["HTTP_PROXY", "https_proxy"] {
-            let site = Site::new();
+        for (name, site) in [
+            ("HTTP_PROXY", Site::new()),
+            ("https_proxy", Site::with_issuer("https://id.invalid")),
+        ] {
             let mut command = site.sealgate(&[]);
             command.env(name, value);
             let outcome = Process::spawn(command).outcome();
             let what = format!("{name}: it is not the URL of an HTTP proxy");
             outcome.assert_refused(78, &[&what, "unset it"]);
             assert!(!outcome.stderr.contains("canary-"), "{}", outcome.stderr);
+        }
+    }
+}
+
+#[test]
+fn a_proxy_that_no_issuer_would_be_called_through_does_not_matter() {
+    for (name, no_proxy, issuer) in [
+        ("HTTP_PROXY", "", Some("https://id.invalid")),
+        ("HTTPS_PROXY", "", None),
+        ("HTTP_PROXY", "127.0.0.1", None),
+        ("HTTPS_PROXY", ".invalid", Some("https://id.invalid")),
+    ] {
+        let site = issuer.map_or_else(Site::new, Site::with_issuer);
+        let server = site.serve_as(|command| {
+            command.env(name, "socks5://canary-user:canary-pw@127.0.0.1:1");
+            command.env("NO_PROXY", no_proxy);
+        });
+        let said = server.process.stderr.text();
+        assert!(!said.contains("canary-"), "{said}");
+        if issuer.is_none() {
+            drop(site.signed_in(&server));
         }
     }
 }

@@ -1,8 +1,14 @@
 //! Variables of the environment: names that nearly name a key, `RUST_LOG`, and proxies.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use url::Url;
+
 use super::resolver::Resolver;
 use crate::config::variable;
-use crate::oidc::Egress;
+use crate::frontend::Frontend;
+use crate::oidc::{Egress, Unusable};
 use crate::telemetry::LogFilter;
 
 /// Warns of variables whose names nearly name a key: sealgate does not read them.
@@ -33,12 +39,20 @@ pub(super) fn log_filter(resolver: &mut Resolver<'_>) -> LogFilter {
     filter
 }
 
-/// The proxies for calls to identity providers.
-pub(super) fn egress(resolver: &mut Resolver<'_>) -> Egress {
+/// The proxies for calls to identity providers. A variable that none of them is called through may say what it likes: it is there
+/// for other programs.
+pub(super) fn egress(resolver: &mut Resolver<'_>, frontends: &[Arc<Frontend>]) -> Egress {
     let variables = &resolver.written.environment;
     // A value that is not UTF-8 is no URL either.
     let egress = Egress::read(|name| Some(variables.get(name)?.to_string_lossy().into_owned()));
-    for name in egress.unusable() {
+    let issuers = frontends
+        .iter()
+        .map(|frontend| frontend.provider.settings().issuer.as_str());
+    let issuers = issuers.filter_map(|issuer| Url::parse(issuer).ok());
+    let unusable = issuers.filter_map(|issuer| egress.proxy_for(&issuer).err());
+    // One mistake, however many frontends meet it.
+    let unusable: BTreeSet<_> = unusable.map(|Unusable(name)| name).collect();
+    for name in unusable {
         resolver.wrong_variable(
             name,
             "it is not the URL of an HTTP proxy, and calls to identity providers must not go another way",

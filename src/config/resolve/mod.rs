@@ -68,7 +68,7 @@ impl Written {
         assets::keep_apart(&mut resolver);
         environment::check_names(&mut resolver);
         let log_filter = environment::log_filter(&mut resolver);
-        let egress = environment::egress(&mut resolver);
+        let egress = environment::egress(&mut resolver, frontends.as_deref().unwrap_or_default());
         let (Some(server), Some(log_format), Some(subject), Some(upstreams), Some(frontends)) =
             (server, log_format, subject, upstreams, frontends)
         else {
