@@ -6,6 +6,7 @@
 //!
 //! # Invariants
 //! - Tokens that do not become a session are revoked.
+//! - A failure has its line in the log, also if the request that brought the code has hung up.
 //!
 //! # Spec
 //! RFC 6749 §4.1.3, RFC 7636, OpenID Connect Core §3.1.3.7.
@@ -29,7 +30,7 @@ use crate::problem::{Caused, LoginFailure, Problem};
 use crate::request::{Caller, Ctx};
 use crate::session::{LoginAttempt, Session, SessionId, StoreError, TokenSet};
 use crate::telemetry::metrics::LoginResult;
-use crate::telemetry::take_along;
+use crate::telemetry::{Unheard, take_along};
 
 /// Begins a session for the code, or takes over the one that the same attempt has begun.
 pub(super) async fn redeem(
@@ -45,7 +46,8 @@ pub(super) async fn redeem(
             let lasts = ctx.frontend.session.absolute_timeout;
             let exchange = Exchange::new(ctx, code, attempt, lasts);
             actix_web::rt::spawn(take_along(exchange.land(leader, followers)));
-            landing.await.unwrap_or_else(|_| Err(given_up()))
+            let landing = landing.await.ok().and_then(Unheard::take);
+            landing.unwrap_or_else(|| Err(given_up()))
         }
         Redemption::Follow(mut result) => {
             let landed = result.wait_for(Option::is_some).await.ok();
@@ -91,7 +93,8 @@ pub(super) async fn for_app(
     let (leader, landing) = oneshot::channel();
     let exchange = Exchange::new(ctx, code, attempt, native.absolute_timeout);
     actix_web::rt::spawn(take_along(exchange.land_at_app(leader)));
-    let landing = landing.await.unwrap_or_else(|_| Err(given_up()));
+    let landing = landing.await.ok().and_then(Unheard::take);
+    let landing = landing.unwrap_or_else(|| Err(given_up()));
     let problem = landing.as_ref().err().map(|caused| &caused.problem);
     if problem == Some(&Problem::IdentityProviderUnavailable) {
         // The provider has not seen it, or says nothing: the app may try again.
@@ -122,6 +125,15 @@ fn given_up() -> Caused {
         Problem::Internal,
         "the task that redeems the code was given up",
     )
+}
+
+/// Says why a login failed whose request has hung up.
+fn log_unheard(what: &str, caused: Option<&Caused>) {
+    if let Some(caused) = caused {
+        let problem = &caused.problem;
+        log::log!(target: "sealgate::audit", level(problem), code = problem.code();
+            "{what}, and the client had hung up: {}", caused.why());
+    }
 }
 
 /// What the token call takes, apart from the request.
@@ -160,12 +172,15 @@ impl Exchange {
     /// Makes the call, tells all requests that wait, and revokes tokens that nobody takes.
     async fn land(
         self,
-        leader: oneshot::Sender<Landing>,
+        leader: oneshot::Sender<Unheard<Landing>>,
         followers: watch::Sender<Option<Landing>>,
     ) {
         let (landing, mut spare) = self.run().await;
         followers.send_replace(Some(landing.clone()));
-        let has_hung_up = leader.send(landing.clone()).is_err();
+        let unheard = Unheard::new(landing.clone(), |landing| {
+            log_unheard("login failed", landing.as_ref().err());
+        });
+        let has_hung_up = leader.send(unheard).is_err();
         if let Ok(redeemed) = &landing
             && has_hung_up
         {
@@ -179,11 +194,16 @@ impl Exchange {
     }
 
     /// Makes the call for an app. If the app has hung up, nobody takes the tokens.
-    async fn land_at_app(self, app: oneshot::Sender<Result<Session, Caused>>) {
+    async fn land_at_app(self, app: oneshot::Sender<Unheard<Result<Session, Caused>>>) {
         let (landing, mut spare) = self.run().await;
+        let tokens = landing.as_ref().ok();
+        let tokens = tokens.map(|redeemed| redeemed.session.tokens.clone());
         let landing = landing.map(|redeemed| redeemed.session.clone());
-        if let Err(Ok(session)) = app.send(landing) {
-            spare = Some(session.tokens);
+        let unheard = Unheard::new(landing, |landing| {
+            log_unheard("an app's login failed", landing.as_ref().err());
+        });
+        if app.send(unheard).is_err() {
+            spare = tokens.or(spare);
         }
         if let Some(tokens) = spare {
             logout::revoke_spare(&self.frontend, &self.idp, &tokens).await;

@@ -26,6 +26,7 @@ mod request_scope;
 mod seldom;
 mod span;
 mod trace_context;
+mod unheard;
 #[cfg(not(feature = "otlp"))]
 mod unrecorded;
 
@@ -49,6 +50,7 @@ pub use request_scope::{RequestScope, take_along, take_along_blocking, with_requ
 pub use seldom::Seldom;
 pub use span::{Span, SpanName, begin_request};
 pub use trace_context::TraceContext;
+pub use unheard::Unheard;
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

@@ -8,6 +8,8 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use tokio::sync::oneshot;
+
 use super::refresh::{self, Freshness};
 use super::{Bearer, Callee, Permit, credentials};
 use crate::bff::Bff;
@@ -17,7 +19,7 @@ use crate::problem::Problem;
 use crate::request::Ctx;
 use crate::session::{OpenSession, Session};
 use crate::telemetry::metrics::ExchangeResult;
-use crate::telemetry::{Span, SpanName, attribute, take_along};
+use crate::telemetry::{Span, SpanName, Unheard, attribute, take_along};
 
 /// What an exchange needs, and nothing that a refresh could change meanwhile.
 #[derive(Clone)]
@@ -74,11 +76,15 @@ impl Exchanging<'_> {
         let (frontend, bff) = (Arc::clone(self.frontend), Arc::clone(self.bff));
         let (session, idp) = (Rc::clone(&self.session), self.idp.clone());
         let wanted = Arc::clone(wanted);
-        let task = actix_web::rt::spawn(take_along(async move {
-            ask(&frontend, &idp, &bff, (&session, &wanted)).await
+        let (asker, answer) = oneshot::channel();
+        actix_web::rt::spawn(take_along(async move {
+            let outcome = ask(&frontend, &idp, &bff, (&session, &wanted)).await;
+            // If the request has hung up, the outcome comes back, and says itself.
+            let _ = asker.send(Unheard::new(outcome, log_unheard));
         }));
-        let given_up = |_| OidcError::Unavailable("the exchange was given up".to_owned());
-        task.await.map_err(given_up)?
+        let given_up = || OidcError::Unavailable("the exchange was given up".to_owned());
+        let outcome = answer.await.ok().and_then(Unheard::take);
+        outcome.unwrap_or_else(|| Err(given_up()))
     }
 
     /// Forgets the token that the API has refused.
@@ -110,6 +116,13 @@ impl Exchanging<'_> {
         };
         log::warn!("no token in exchange: {error}");
         NotExchanged::Problem(problem)
+    }
+}
+
+/// Says why there is no token for a request that has hung up.
+fn log_unheard(outcome: &Result<Arc<CachedToken>, OidcError>) {
+    if let Err(error) = outcome {
+        log::warn!("no token in exchange: {error}; the client had hung up");
     }
 }
 

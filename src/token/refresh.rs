@@ -6,6 +6,7 @@
 //! # Invariants
 //! - Only new tokens write the session cookie.
 //! - The token call outlives the request that began it: a browser that hangs up loses no refresh token.
+//! - A failure has its line in the log, also if the request that began the call has hung up.
 //!
 //! # Spec
 //! RFC 6749 §6, OpenID Connect Core §12.
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use openidconnect::RefreshToken;
 use serde_json::{Map, Value};
+use tokio::sync::oneshot;
 
 use super::decision::{self, Ended, Next, Situation, Start};
 use super::token_call;
@@ -27,7 +29,7 @@ use crate::problem::{Problem, TokenRefusal};
 use crate::request::{App, Caller, Ctx};
 use crate::session::{Session, StoreError};
 use crate::telemetry::metrics::RefreshResult;
-use crate::telemetry::{Span, SpanName, attribute, take_along};
+use crate::telemetry::{Span, SpanName, Unheard, attribute, take_along};
 
 /// How long the answer "try again" waits. A frontend that repeats its request at once must not overtake the cookies of the
 /// replica that has the new tokens.
@@ -200,7 +202,8 @@ async fn lead(
     let coordinator = ctx.bff.coordinator.clone();
     let (keys, fingerprint) = (Arc::clone(ctx.wallet.keys()), flight.fingerprint());
     let may_be_elsewhere = ctx.bff.replicas.may_have_spent(fingerprint, ctx.now);
-    let task = actix_web::rt::spawn(take_along(async move {
+    let (leader, landing) = oneshot::channel();
+    actix_web::rt::spawn(take_along(async move {
         let calling = token_call::call(&frontend, &idp, &session, &refresh_token, &clock);
         let outcome = match coordinator {
             Some(coordinator) => coordinator.once(fingerprint, keys, &clock, calling).await,
@@ -210,12 +213,26 @@ async fn lead(
             },
         };
         flight.land(outcome.clone(), clock.now());
-        outcome
+        // If the request has hung up, the outcome comes back, and says itself.
+        let _ = leader.send(Unheard::new(outcome, log_unheard));
     }));
-    let outcome = task.await.unwrap_or_else(|_| Outcome::given_up());
+    let outcome = landing.await.ok().and_then(Unheard::take);
     Landed {
-        outcome,
+        outcome: outcome.unwrap_or_else(Outcome::given_up),
         told_at: None,
+    }
+}
+
+/// Says why a refresh failed whose request has hung up. The next request of the session finds the same outcome, and acts on it.
+fn log_unheard(outcome: &Outcome) {
+    match outcome {
+        Outcome::Refreshed(_) => {}
+        Outcome::Mismatch(why) => {
+            log::warn!(target: "sealgate::audit", "session ended: {why}; the client had hung up");
+        }
+        Outcome::Contested(why) | Outcome::Refused(why) | Outcome::Unavailable(why) => {
+            log::warn!("refresh failed, and the client had hung up: {why}");
+        }
     }
 }
 

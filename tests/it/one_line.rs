@@ -1,5 +1,7 @@
 //! One line says what failed and why: for each failure a line with the request's id, and never a second one.
 
+use std::io::Write as _;
+use std::net::TcpStream;
 use std::time::Duration;
 
 use sealgate::demo::idp::{
@@ -7,7 +9,9 @@ use sealgate::demo::idp::{
 };
 use serde_json::json;
 
-use crate::support::process::Process;
+use crate::login::callback_by_way_of;
+use crate::support::browser::Initiator;
+use crate::support::process::{Process, eventually};
 use crate::support::upstream::RawUpstream;
 use crate::support::{ORIGIN, Request, Response, Setup, Site, TestBff, logs};
 
@@ -15,26 +19,32 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// The lines about a request at INFO and above, but for those that say what was done.
 fn lines_of(since: logs::Mark, answer: &Response) -> Vec<String> {
-    let id = format!(" id={} ", answer.header("x-request-id").expect("an id"));
+    let id = answer.header("x-request-id").expect("an id");
+    shown_with(since, &format!(" id={id} "))
+}
+
+/// The same of all lines with these words.
+fn shown_with(since: logs::Mark, words: &str) -> Vec<String> {
     let is_shown = |line: &&str| {
         ["ERROR ", "WARN ", "INFO "]
             .iter()
             .any(|level| line.starts_with(level))
     };
-    // What was done; that the demo's server has another clock than the test; and what the provider lacks.
-    let is_else = |line: &str| {
-        line.starts_with("INFO sealgate::audit log")
-            || line.contains(" sealgate::oidc::drift ")
-            || line.starts_with("INFO sealgate::oidc::provider ")
-    };
     logs::search(since, |lines| {
-        let of_it = lines.lines().filter(|line| line.contains(&id));
+        let of_it = lines.lines().filter(|line| line.contains(words));
         of_it
             .filter(is_shown)
             .filter(|line| !is_else(line))
             .map(str::to_owned)
             .collect()
     })
+}
+
+/// What was done; that the demo's server has another clock than the test; and what the provider lacks.
+fn is_else(line: &str) -> bool {
+    line.starts_with("INFO sealgate::audit log")
+        || line.contains(" sealgate::oidc::drift ")
+        || line.starts_with("INFO sealgate::oidc::provider ")
 }
 
 /// There is one line, and it has these words.
@@ -322,6 +332,90 @@ fn an_api_that_does_not_answer_or_not_in_http() {
         assert_eq!(answer.status, status);
         assert_one(since, &answer, &[words]);
     }
+}
+
+/// Sends a request, hangs up once the provider has been asked, and gives the line about it. The provider takes longer.
+fn line_after_hanging_up(bff: &TestBff, grant: &str, trace: u32, request: &str) -> String {
+    let since = logs::install();
+    let (trace, calls) = (format!("{trace:032x}"), bff.token_calls(grant));
+    let mut stream = TcpStream::connect(bff.addr).unwrap();
+    write!(
+        stream,
+        "{request}host: shop.test\r\ntraceparent: 00-{trace}-00f067aa0ba902b7-00\r\n\r\n"
+    )
+    .unwrap();
+    eventually("the provider is asked", || {
+        (bff.token_calls(grant) > calls).then_some(())
+    });
+    drop(stream);
+    let of_it = format!(" trace={trace} ");
+    let lines = eventually("a line about it", || {
+        let lines = shown_with(since, &of_it);
+        (!lines.is_empty()).then_some(lines)
+    });
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+    lines[0].clone()
+}
+
+#[test]
+fn a_refresh_that_fails_after_all_have_hung_up() {
+    let mallory = || IdTokenFault::Claim("sub", json!("mallory"));
+    for (fault, trace, words) in [
+        (
+            answering(500),
+            0xa001,
+            &["WARN ", "refresh failed", "500"][..],
+        ),
+        (
+            mallory().into(),
+            0xa002,
+            &[
+                "WARN sealgate::audit ",
+                "session ended: the refreshed ID token does not belong to it",
+            ],
+        ),
+    ] {
+        let bff = TestBff::spawn();
+        let browser = bff.signed_in();
+        bff.idp.faults().inject(1, TokenFault::Delay(SECOND));
+        bff.idp.faults().inject(Faults::ALWAYS, fault);
+        bff.clock.advance(SECOND * 301);
+        let cookies = browser.api_cookie_line("/api/echo");
+        let request = format!("GET /api/echo HTTP/1.1\r\nx-csrf: 1\r\ncookie: {cookies}\r\n");
+        let line = line_after_hanging_up(&bff, "refresh_token", trace, &request);
+        for word in words {
+            assert!(line.contains(word), "no {word:?} in {line}");
+        }
+    }
+}
+
+#[test]
+fn a_login_that_fails_after_the_browser_has_hung_up() {
+    let bff = TestBff::spawn();
+    let mut browser = bff.browser();
+    let callback = callback_by_way_of(&bff, &mut bff.browser(), &mut browser);
+    let cookies = browser.cookie_line(&callback, "GET", Initiator::CrossSite, true);
+    bff.idp.faults().inject(1, TokenFault::Delay(SECOND));
+    bff.idp.faults().inject(Faults::ALWAYS, answering(500));
+    let (path, query) = (callback.path(), callback.query().unwrap_or_default());
+    let request = format!("GET {path}?{query} HTTP/1.1\r\ncookie: {cookies}\r\n");
+    let line = line_after_hanging_up(&bff, "authorization_code", 0xa003, &request);
+    for word in ["WARN sealgate::audit ", "code not redeemed: ", "500"] {
+        assert!(line.contains(word), "no {word:?} in {line}");
+    }
+}
+
+#[test]
+fn an_exchange_that_fails_after_the_client_has_hung_up() {
+    let bff = TestBff::with(with_others);
+    let browser = bff.signed_in();
+    bff.idp.faults().inject(1, TokenFault::Delay(SECOND));
+    bff.idp.faults().inject(Faults::ALWAYS, answering(500));
+    let cookies = browser.api_cookie_line("/api/exchanged");
+    let request = format!("GET /api/exchanged HTTP/1.1\r\nx-csrf: 1\r\ncookie: {cookies}\r\n");
+    let grant = "urn:ietf:params:oauth:grant-type:token-exchange";
+    let line = line_after_hanging_up(&bff, grant, 0xa004, &request);
+    assert!(line.contains("no token in exchange: "), "{line}");
 }
 
 /// The lines of a process that warn.
