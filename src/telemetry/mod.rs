@@ -115,12 +115,11 @@ impl Log for Capped {
 
     fn log(&self, record: &Record<'_>) {
         with_request(record, |record| {
-            if may_speak(record.metadata()) {
-                self.logger.log(record);
-            }
+            let is_written = may_speak(record.metadata()) && self.logger.log(record);
             if let Some(listener) = self.listener(record.metadata()) {
                 listener.log(record);
             }
+            is_written
         });
     }
 

@@ -46,7 +46,8 @@ impl Quiet {
         self.0.logger.enabled(metadata)
     }
 
-    pub(super) fn log(&self, record: &Record<'_>) {
+    /// Whether the filter lets the line through: it is written or counted.
+    pub(super) fn log(&self, record: &Record<'_>) -> bool {
         let metadata = record.metadata();
         let metadata = Metadata::builder()
             .target(metadata.target())
@@ -60,9 +61,11 @@ impl Quiet {
             .line(record.line())
             .key_values(record.key_values())
             .build();
-        if self.0.logger.matches(&record) && self.pass(&record) {
+        let matches = self.0.logger.matches(&record);
+        if matches && self.pass(&record) {
             self.0.logger.log(&record);
         }
+        matches
     }
 
     pub(super) fn flush(&self) {

@@ -217,18 +217,21 @@ pub fn take_along_blocking<R>(work: impl FnOnce() -> R) -> impl FnOnce() -> R {
     move || CURRENT.sync_scope(scope, work)
 }
 
-/// Gives `record` to `log` with what is known of the present request.
-pub fn with_request<R>(record: &Record<'_>, log: impl FnOnce(&Record<'_>) -> R) -> R {
+/// Gives `record` to `log` with what is known of the present request. `log` tells whether the filter lets it through: a line that
+/// nobody can read has said nothing.
+pub fn with_request(record: &Record<'_>, log: impl FnOnce(&Record<'_>) -> bool) {
     let Some(scope) = RequestScope::current() else {
-        return log(record);
+        log(record);
+        return;
     };
-    scope.note_said(record.level());
     let fields = Fields {
         own: record.key_values(),
         scope: &scope,
     };
     let mut builder = record.to_builder();
-    log(&builder.key_values(&fields).build())
+    if log(&builder.key_values(&fields).build()) {
+        scope.note_said(record.level());
+    }
 }
 
 /// The fields of a line, and those of its request.
@@ -286,11 +289,12 @@ mod tests {
             }
         }
         let record = Record::builder().key_values(&own).build();
+        let mut text = Text(String::new());
         with_request(&record, |record| {
-            let mut text = Text(String::new());
             record.key_values().visit(&mut text).unwrap();
-            text.0
-        })
+            true
+        });
+        text.0
     }
 
     #[test]
@@ -317,11 +321,13 @@ mod tests {
     #[test]
     fn a_request_knows_how_grave_its_lines_were() {
         let scope = begin(1);
-        let log = |level| {
+        let log_if = |passes, level| {
             let record = Record::builder().level(level).build();
-            scope.during(|| with_request(&record, |_| ()));
+            scope.during(|| with_request(&record, |_| passes));
         };
-        assert!(!scope.has_said(Level::Trace));
+        let log = |level| log_if(true, level);
+        log_if(false, Level::Error);
+        assert!(!scope.has_said(Level::Trace), "the filter has hidden it");
         log(Level::Info);
         assert!(scope.has_said(Level::Info) && !scope.has_said(Level::Warn));
         log(Level::Error);

@@ -418,6 +418,33 @@ fn an_exchange_that_fails_after_the_client_has_hung_up() {
     assert!(line.contains("no token in exchange: "), "{line}");
 }
 
+#[test]
+fn a_filter_that_hides_the_cause_leaves_the_answers_own_line() {
+    for (filter, expected) in [
+        ("info", " sealgate::proxy::"),
+        ("info,sealgate::proxy=error", " sealgate::server::"),
+    ] {
+        let gone = "[upstream.gone]\nurl = \"http://127.0.0.1:1\"\n\
+                    [frontend.shop.route.gone]\npath = \"/api/gone\"\nupstream = \"gone\"\n\
+                    token = \"none\"\n";
+        let site = Site::with(ORIGIN, "", gone);
+        let server = site.serve_as(|command| {
+            command.env("RUST_LOG", filter);
+        });
+        let answer = site.browser(&server).fetch("GET", "/api/gone");
+        assert_eq!(answer.status, 502, "{filter}");
+        let id = answer.header("x-request-id").expect("an id");
+        let lines = eventually("a line about it", || {
+            let log = server.process.stderr.text();
+            let lines = log.lines().filter(|line| line.contains(id));
+            let lines: Vec<_> = lines.map(str::to_owned).collect();
+            (!lines.is_empty()).then_some(lines)
+        });
+        assert_eq!(lines.len(), 1, "{filter} {lines:#?}");
+        assert!(lines[0].contains(expected), "{filter} {lines:#?}");
+    }
+}
+
 /// The lines of a process that warn.
 fn warnings(process: &Process) -> Vec<String> {
     let log = process.stderr.text();

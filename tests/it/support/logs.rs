@@ -19,7 +19,8 @@ impl log::Log for Keep {
     fn flush(&self) {}
 }
 
-fn keep(record: &log::Record<'_>) {
+/// Nothing is filtered out.
+fn keep(record: &log::Record<'_>) -> bool {
     use std::fmt::Write as _;
 
     struct Fields<'a>(&'a mut String);
@@ -42,6 +43,7 @@ fn keep(record: &log::Record<'_>) {
     let mut lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
     lines.push_str(&line);
     lines.push('\n');
+    true
 }
 
 /// A place in the log.
