@@ -514,8 +514,14 @@ fn a_wrong_audience_is_named_and_so_is_the_right_one() {
     let known = known(&[key.jwk()]);
     let long = "x".repeat(1_000);
     for (aud, words) in [
-        (json!("other"), "aud is \"other\", and should be \"shop\""),
-        (json!(["shop", "other"]), "aud is [\"shop\", \"other\"],"),
+        (
+            json!("stranger"),
+            "aud is \"stranger\", and should be \"shop\"",
+        ),
+        (
+            json!(["shop", "stranger"]),
+            "aud is [\"shop\", \"stranger\"],",
+        ),
         (json!(null), "aud is missing,"),
         (json!([7]), "aud is [a value that is not a text],"),
         (json!(["a", "b", "c", "d", "e"]), "\"c\", \"d\", …],"),
@@ -528,7 +534,7 @@ fn a_wrong_audience_is_named_and_so_is_the_right_one() {
         let said = refusal.to_string();
         assert!(said.contains(words), "no {words} in {said}");
         let unquoted = refusal.unquoted().to_string();
-        assert!(!unquoted.contains("other"), "{unquoted}");
+        assert!(!unquoted.contains("stranger"), "{unquoted}");
     }
 }
 
