@@ -57,7 +57,7 @@ struct Facts {
     route: OnceLock<Label>,
     /// Microseconds until the head of the upstream's answer that took longest; 0 before the first.
     upstream: AtomicU64,
-    /// The gravest level of a line about the request so far, as a number; see [`RequestScope::has_said`].
+    /// The gravest level of a line about the request so far, as a number; see [`RequestScope::unless_said`].
     said: AtomicU8,
 }
 
@@ -167,9 +167,17 @@ impl RequestScope {
         self.facts.route.get().cloned().unwrap_or("".into())
     }
 
-    /// Whether a line of this level or a graver one was logged about the request. What names the cause of a failure was; then the
-    /// answer needs no line of its own.
-    pub fn has_said(&self, level: Level) -> bool {
+    /// The level for the line of an answer that failed: its own, or debug if a line as grave was logged about the request before.
+    /// Such a line mostly names the cause.
+    pub fn unless_said(&self, level: Level) -> Level {
+        if self.has_said(level) {
+            Level::Debug
+        } else {
+            level
+        }
+    }
+
+    fn has_said(&self, level: Level) -> bool {
         self.facts.said.load(Ordering::Relaxed) <= rank(level)
     }
 

@@ -214,12 +214,7 @@ impl Run<'_> {
             return Ok(());
         };
         let name = part.name.as_str();
-        // Mostly a line has named the cause.
-        let level = if ctx.arrival.scope.has_said(log::Level::Info) {
-            log::Level::Debug
-        } else {
-            log::Level::Info
-        };
+        let level = ctx.arrival.scope.unless_said(log::Level::Info);
         log::log!(level, frontend = ctx.frontend.name.as_str(), route = self.route.name.as_str(), part = name,
             code = failure.code.as_str(); "the part {name} failed, and the answer with it");
         Err(problem(part, failure))

@@ -40,12 +40,7 @@ pub(super) fn report(problem: &Problem, scope: &RequestScope) {
         | Problem::LoginFailed(_) => log::Level::Info,
         _ => log::Level::Debug,
     };
-    let level = if scope.has_said(level) {
-        log::Level::Debug
-    } else {
-        level
-    };
-    log::log!(level, code = problem.code(); "{}", problem.detail().unwrap_or_else(|| problem.title()));
+    log::log!(scope.unless_said(level), code = problem.code(); "{}", problem.detail().unwrap_or_else(|| problem.title()));
 }
 
 /// Answers with a problem: a page, JSON, or a redirect to the frontend's own page for failed logins.
