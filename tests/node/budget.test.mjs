@@ -8,6 +8,7 @@ import { test } from 'node:test';
 import { startApi } from './lib/api.mjs';
 import { Browser } from './lib/browser.mjs';
 import { auditCookies, cookieNames } from './lib/cookies.mjs';
+import { atEnd } from './lib/ends.mjs';
 import { startNginx } from './lib/nginx.mjs';
 import { startOp } from './lib/op.mjs';
 import { passSignIn, signInUntilExpiry } from './lib/person.mjs';
@@ -187,25 +188,19 @@ test('nginx carries the largest session within the budget if told to, and not by
 
 /** sealgate without TLS of its own behind nginx with TLS; `nginx(directives)` starts nginx, or starts it anew. */
 async function behindNginx(t, provider) {
-  const ends = [];
-  t.after(async () => {
-    const failures = [];
-    for (const end of ends.reverse()) await Promise.resolve().then(end).catch((error) => failures.push(error));
-    if (failures.length) throw new AggregateError(failures, 'the scene did not end cleanly');
-  });
   const dir = await scratch();
-  ends.push(() => sweep(dir));
+  atEnd(t, () => sweep(dir));
   const [front, port, adminPort] = await freePorts(3);
   const origin = `https://localhost:${front}`;
   const tls = makeCertificate(dir);
   const op = await startOp({ origin, accessTokens: 'jwt', ...provider });
-  ends.push(() => op.stop());
+  atEnd(t, () => op.stop());
   const api = await startApi({ accepts: op.accessTokenLives });
-  ends.push(() => api.stop());
+  atEnd(t, () => api.stop());
   const sealgate = await startSealgate({ dir, origin, port, adminPort, op, api, log: 'info' });
-  ends.push(() => sealgate.stop());
+  atEnd(t, () => sealgate.stop());
   let running;
-  ends.push(() => running?.stop());
+  atEnd(t, () => running?.stop());
   return {
     origin,
     op,
@@ -217,7 +212,7 @@ async function behindNginx(t, provider) {
     nginxLog: () => running.log(),
     async person() {
       const browser = new Browser({ ca: tls.pem });
-      ends.push(() => browser.close());
+      atEnd(t, () => browser.close());
       return browser;
     },
   };

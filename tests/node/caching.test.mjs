@@ -9,6 +9,7 @@ import { test } from 'node:test';
 
 import { startApi } from './lib/api.mjs';
 import { Browser } from './lib/browser.mjs';
+import { atEnd } from './lib/ends.mjs';
 import { startNginx } from './lib/nginx.mjs';
 import { startOp } from './lib/op.mjs';
 import { awaitTokenEnd, passSignIn } from './lib/person.mjs';
@@ -83,24 +84,20 @@ test('a cache in front gives nobody the answer or the cookies of another', { tim
 
 /** Provider, API, sealgate, and a cache before it. Logins go past the cache, calls go through it. */
 async function setScene(t) {
-  const ends = [];
-  t.after(async () => {
-    for (const end of ends.reverse()) await end();
-  });
   const dir = await scratch();
-  ends.push(() => sweep(dir));
+  atEnd(t, () => sweep(dir));
   const [port, adminPort, front] = await freePorts(3);
   const origin = `http://localhost:${port}`;
   const op = await startOp({ origin });
-  ends.push(() => op.stop());
+  atEnd(t, () => op.stop());
   const api = await startApi();
-  ends.push(() => api.stop());
+  atEnd(t, () => api.stop());
   const open = createServer((req, res) => {
     res.writeHead(200, { 'cache-control': new URL(req.url, 'http://open').searchParams.get('control') });
     res.end(`answer ${Math.random()}`);
   }).listen(0, '127.0.0.1');
   await once(open, 'listening');
-  ends.push(() => { open.closeAllConnections(); open.close(); });
+  atEnd(t, () => { open.closeAllConnections(); open.close(); });
   const tables = `
 [upstream.open]
 url = "http://127.0.0.1:${open.address().port}"
@@ -114,9 +111,9 @@ upstream = "echo"
 token    = "user_or_none"
 `;
   const sealgate = await startSealgate({ dir, origin, port, adminPort, op, api, tables, log: 'info' });
-  ends.push(() => sealgate.stop());
+  atEnd(t, () => sealgate.stop());
   const nginx = await startNginx({ dir, port: front, backends: [port], ...CACHE });
-  ends.push(() => nginx.stop());
+  atEnd(t, () => nginx.stop());
   return {
     op,
     ask: (path, cookie) => new Promise((resolve, reject) => {
@@ -131,7 +128,7 @@ token    = "user_or_none"
     /** A browser in which somebody has just signed in, and its cookies. */
     async signIn() {
       const browser = new Browser();
-      ends.push(() => browser.close());
+      atEnd(t, () => browser.close());
       await browser.open(`${origin}/bff/login?returnUrl=/bff/session`);
       await passSignIn(browser, op);
       const cookies = browser.jar.matching(new URL(`${origin}/api/echo`), { site: 'same', lax: false });

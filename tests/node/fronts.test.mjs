@@ -9,6 +9,7 @@ import { test } from 'node:test';
 
 import { Browser } from './lib/browser.mjs';
 import { startApi } from './lib/api.mjs';
+import { atEnd } from './lib/ends.mjs';
 import { FRONTS, startFront } from './lib/front.mjs';
 import { startOp } from './lib/op.mjs';
 import { passSignIn } from './lib/person.mjs';
@@ -57,21 +58,17 @@ for (const name of NAMES) {
 
 /** Provider, API, sealgate and the proxy. */
 async function behind(t, name) {
-  const ends = [];
-  t.after(async () => {
-    for (const end of ends.reverse()) await end();
-  });
   const dir = await scratch();
-  ends.push(() => sweep(dir));
+  atEnd(t, () => sweep(dir));
   const [front, port, adminPort] = await freePorts(3);
   const origin = `https://localhost:${front}`;
   const tls = makeCertificate(dir);
   const op = await startOp({ origin, accessTokens: 'jwt' });
-  ends.push(() => op.stop());
+  atEnd(t, () => op.stop());
   const api = await startApi({ accepts: op.accessTokenLives });
-  ends.push(() => api.stop());
+  atEnd(t, () => api.stop());
   const chat = await startChat();
-  ends.push(chat.stop);
+  atEnd(t, chat.stop);
   const tables = `
 [upstream.chat]
 url = "${chat.url}"
@@ -85,11 +82,11 @@ websocket = true
   const sealgate = await startSealgate({
     dir, origin, port, adminPort, op, api, tables, log: 'info', server: { trusted_proxies: ['127.0.0.1/32'] },
   });
-  ends.push(() => sealgate.stop());
+  atEnd(t, () => sealgate.stop());
   const proxy = await startFront(name, { dir, front, port, adminPort, tls });
-  ends.push(() => proxy.stop());
+  atEnd(t, () => proxy.stop());
   const browser = new Browser({ ca: tls.pem });
-  ends.push(() => browser.close());
+  atEnd(t, () => browser.close());
 
   const open = (path, { method = 'GET', headers = {}, cookie, ...options }) => request(`${origin}${path}`, {
     method, ca: tls.pem, agent: false, family: 4, headers: { ...CSRF, cookie, 'sec-fetch-site': 'same-origin', ...headers }, ...options,

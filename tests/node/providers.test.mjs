@@ -170,18 +170,12 @@ async function setScene(t, start) {
   const provider = await start(t, { dir, client, tokenSeconds: TOKEN_SECONDS });
   const store = await startRedis({ dir });
   t.after(() => store.stop());
-  await writeFile(join(dir, 'store-url'), store.url, { mode: 0o600 });
   const api = await startApi();
   t.after(() => api.stop());
   const options = {
     dir, origin, port, adminPort, op: provider, api, oidc: provider.oidc,
     session: { claims: ['sub', 'name', 'sid'] },
-    tables: `
-[coordination]
-url    = { file = ${JSON.stringify(join(dir, 'store-url'))} }
-prefix = "stories"
-${provider.tables ?? ''}
-`,
+    tables: store.table('prefix = "stories"') + (provider.tables ?? ''),
   };
   const scene = { provider, origin, api, browsers: [], sealgate: await startSealgate(options) };
   t.after(() => scene.sealgate.stop());

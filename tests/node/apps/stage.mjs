@@ -7,18 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { atEnd } from '../lib/ends.mjs';
 import { started } from '../lib/started.mjs';
-
-const ends = new WeakMap();
-
-/** Does it when the test ends: what began last ends first. */
-function atEnd(t, end) {
-  if (!ends.has(t)) {
-    ends.set(t, []);
-    t.after(async () => { for (const end of ends.get(t).reverse()) await end(); });
-  }
-  ends.get(t).push(end);
-}
 
 /**
  * A copy of an app, so that a story may edit it. It uses the packages of the original, unless it wants its own: Next.js takes

@@ -1,10 +1,10 @@
 // A fleet: several sealgate processes that share a key directory and nothing else, nginx in front of them in turns.
-import { writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
 import { join } from 'node:path';
 
 import { startApi } from './api.mjs';
 import { cookieNames } from './cookies.mjs';
+import { atEnd } from './ends.mjs';
 import { rotateKeys } from './keys.mjs';
 import { startNginx } from './nginx.mjs';
 import { jwtPart, startOp } from './op.mjs';
@@ -60,37 +60,30 @@ const whoseAndUntil = (token) => {
 export async function setFleet(t, {
   keys = [{}, {}, {}], provider = {}, server = {}, session = {}, tables: given = '', coordination = false, nginx = {}, leeway = 0,
 }) {
-  const ends = [];
-  t.after(async () => {
-    const failures = [];
-    for (const end of ends.reverse()) await Promise.resolve().then(end).catch((error) => failures.push(error));
-    if (failures.length) throw new AggregateError(failures, 'the fleet did not end cleanly');
-  });
   const dir = await scratch();
-  ends.push(() => sweep(dir));
+  atEnd(t, () => sweep(dir));
   const [front, ...ports] = await freePorts(1 + 2 * keys.length + 2);
   const origin = `https://localhost:${front}`;
   const certificate = makeCertificate(dir);
   const op = await startOp({ origin, accessTokens: 'jwt', ...provider });
-  ends.push(() => op.stop());
+  atEnd(t, () => op.stop());
   const api = await startApi({ accepts: (token) => op.accessTokenLives(token, leeway), about: whoseAndUntil });
   api.received.push = () => 0; // tens of thousands, and nobody looks
-  ends.push(() => api.stop());
+  atEnd(t, () => api.stop());
   const keysDir = join(dir, 'keys');
   await rotateKeys(keysDir);
   let tables = given;
   if (coordination) {
     const store = await startRedis({ dir });
-    ends.push(() => store.stop());
-    await writeFile(join(dir, 'store-url'), store.url, { mode: 0o600 });
-    tables += `[coordination]\nurl = { file = ${JSON.stringify(join(dir, 'store-url'))} }`;
+    atEnd(t, () => store.stop());
+    tables += store.table();
   }
   const options = { dir, origin, op, api, log: 'info', server, session, tables };
   const replicas = keys.map((table, i) => {
     const [port, adminPort] = ports.splice(0, 2);
     return new Replica({ ...options, name: `replica-${i}`, port, adminPort, keysDir, keys: table });
   });
-  ends.push(() => Promise.all(replicas.map((replica) => replica.stop())));
+  atEnd(t, () => Promise.all(replicas.map((replica) => replica.stop())));
   await allOf(replicas.map((replica) => replica.start()));
   const more = typeof nginx === 'function' ? nginx(...replicas.map(({ port }) => port)) : nginx;
   const nginxFor = (backends) => startNginx({
@@ -117,7 +110,7 @@ export async function setFleet(t, {
       return fleet.nginx;
     },
   };
-  ends.push(() => fleet.nginx.stop());
+  atEnd(t, () => fleet.nginx.stop());
   return fleet;
 }
 

@@ -1,8 +1,6 @@
 // Scenes at Keycloak: one Keycloak serves all of them, a realm for each. The app is on `localhost`, Keycloak on `127.0.0.1`: two
 // sites.
 import assert from 'node:assert/strict';
-import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { startApi } from './api.mjs';
@@ -82,7 +80,6 @@ async function setScene(t, keycloak, certificates, form) {
   t.after(() => sweep(dir));
   const store = await startRedis({ dir });
   t.after(() => store.stop());
-  await writeFile(join(dir, 'store-url'), store.url, { mode: 0o600 });
   const op = {
     clientKey: hasKey ? newClientKey() : undefined,
     issuer: `${hasCertificate ? keycloak.secure : keycloak.origin}/realms/${name}`,
@@ -94,14 +91,9 @@ async function setScene(t, keycloak, certificates, form) {
     op, jwks: `${keycloak.origin}/realms/${name}/protocol/openid-connect/certs`, audience: 'orders-api', certificate: certificates.client,
   });
   t.after(() => api.stop());
-  const coordination = `
-[coordination]
-url    = { file = ${JSON.stringify(join(dir, 'store-url'))} }
-prefix = "stories"
-`;
   const { cert, key } = certificates.client;
   const sealgate = await startSealgate({
-    dir, origin, port, adminPort, op, api, tls: form.tls && certificates.app, assets: SPA, tables: tables + coordination,
+    dir, origin, port, adminPort, op, api, tls: form.tls && certificates.app, assets: SPA, tables: tables + store.table('prefix = "stories"'),
     trusted: hasCertificate ? certificates.keycloak.cert : undefined,
     oidc: { scopes: ['openid', 'profile', 'email'], ...(hasCertificate ? { client_cert: { cert, key } } : {}), ...oidc },
     session: { claims: ['sub', 'name', 'email', 'sid', 'roles'] },

@@ -1,7 +1,9 @@
 // A Redis or Valkey of one's own on a free loopback port: started, killed, frozen, and started again with its data.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { freePorts } from './ports.mjs';
@@ -10,7 +12,7 @@ import { PATIENCE_MS } from './waiting.mjs';
 
 /**
  * Starts a server that keeps its data in `dir`, or only in memory if `isKept` is false. `url` is where it is, `url` of another start
- * is the same.
+ * is the same. sealgate is told of it by `table`, and by a file in `dir`.
  */
 export async function startRedis({ dir, isKept = true }) {
   const [port] = await freePorts(1);
@@ -35,8 +37,13 @@ export async function startRedis({ dir, isKept = true }) {
     await gone;
   };
   await start();
+  const url = `redis://127.0.0.1:${port}/`;
+  const file = join(dir, 'store-url');
+  await writeFile(file, url, { mode: 0o600 });
   return {
-    url: `redis://127.0.0.1:${port}/`,
+    url,
+    /** The table of sealgate's configuration that names it, with more lines. */
+    table: (more = '') => `\n[coordination]\nurl = { file = ${JSON.stringify(file)} }\n${more}\n`,
     start,
     /** Gone at once, as by a power cut; what it had acknowledged is on disk. */
     kill: () => end('SIGKILL'),

@@ -2,13 +2,13 @@
 //
 // The first replica has the address that browser and provider know; the others are asked with the same Host.
 import assert from 'node:assert/strict';
-import { writeFile } from 'node:fs/promises';
 import { request as httpRequest } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { startApi } from './api.mjs';
 import { Browser } from './browser.mjs';
+import { atEnd } from './ends.mjs';
 import { rotateKeys } from './keys.mjs';
 import { startOp } from './op.mjs';
 import { passSignIn } from './person.mjs';
@@ -22,38 +22,26 @@ const UP = 'sealgate_coordination_up';
 
 /** Provider, API, store (`isKept`: on disk, too) and three replicas with one key directory; everything ends with the test. */
 export async function setReplicas(t, { provider = {}, onFailure = 'open', keys = {}, isKept } = {}) {
-  const ends = [];
-  t.after(async () => {
-    const failures = [];
-    for (const end of ends.reverse()) await Promise.resolve().then(end).catch((error) => failures.push(error));
-    if (failures.length) throw new AggregateError(failures, 'the scene did not end cleanly');
-  });
   const dir = await scratch();
-  ends.push(() => sweep(dir));
+  atEnd(t, () => sweep(dir));
   const ports = await freePorts(2 * REPLICAS);
   const origin = `http://localhost:${ports[0]}`;
   const store = await startRedis({ dir, isKept });
-  ends.push(() => store.stop());
-  await writeFile(join(dir, 'store-url'), store.url, { mode: 0o600 });
+  atEnd(t, () => store.stop());
   const op = await startOp({ origin, ...provider });
-  ends.push(() => op.stop());
+  atEnd(t, () => op.stop());
   const api = await startApi();
-  ends.push(() => api.stop());
+  atEnd(t, () => api.stop());
   const keysDir = join(dir, 'keys');
   await rotateKeys(keysDir);
-  const tables = `
-[coordination]
-url        = { file = ${JSON.stringify(join(dir, 'store-url'))} }
-on_failure = ${JSON.stringify(onFailure)}
-prefix     = "stories"
-`;
+  const tables = store.table(`on_failure = ${JSON.stringify(onFailure)}\nprefix = "stories"`);
   const replicas = [];
   const start = async (i) => {
     const [port, adminPort] = [ports[2 * i], ports[2 * i + 1]];
     replicas[i] = await startSealgate({ dir, name: `replica-${i}`, origin, port, adminPort, op, api, keysDir, keys, tables, log: 'debug' });
     return replicas[i];
   };
-  ends.push(() => Promise.all(replicas.map((replica) => replica?.stop())));
+  atEnd(t, () => Promise.all(replicas.map((replica) => replica?.stop())));
   await allOf(Array.from({ length: REPLICAS }, (_, i) => start(i)));
 
   const send = (i, path, { method = 'GET', headers = {}, body } = {}) => new Promise((resolve, reject) => {
@@ -95,7 +83,7 @@ prefix     = "stories"
         res.once('data', () => resolve({ isOver: () => Boolean(over), ended: () => end }));
         res.resume();
       });
-      ends.push(() => request.destroy());
+      atEnd(t, () => request.destroy());
       request.on('error', reject).end();
     }),
     post: (i, path, body, type = 'application/x-www-form-urlencoded') => send(i, path, {
@@ -104,7 +92,7 @@ prefix     = "stories"
     /** A browser of its own in which somebody is signed in, and its cookies as a thief would copy them. */
     async signIn(who) {
       const browser = new Browser();
-      ends.push(() => browser.close());
+      atEnd(t, () => browser.close());
       await browser.open(`${origin}/bff/login?returnUrl=/bff/session`);
       await passSignIn(browser, op, who);
       const cookie = browser.jar.matching(new URL(`${origin}/api/echo`), { site: 'same', lax: false })

@@ -6,6 +6,7 @@ import { startApi } from './api.mjs';
 import { Browser } from './browser.mjs';
 import { leaks, logLines, received } from './canary.mjs';
 import { auditCookies, cookieNames } from './cookies.mjs';
+import { atEnd } from './ends.mjs';
 import { startOp } from './op.mjs';
 import { freePorts } from './ports.mjs';
 import { request, scratch, startSealgate, sweep, tail } from './sealgate.mjs';
@@ -30,30 +31,23 @@ export async function setScene(t, {
   tls = false, provider = {}, frontend = () => ({}), oidc = {}, session = {}, tables = '', assets = SPA, fallback, publicPort, accepts,
   log, trusted, makeApi = startApi,
 } = {}) {
-  const ends = [];
-  t.after(async () => {
-    const failures = [];
-    for (const end of ends.reverse()) await Promise.resolve().then(end).catch((error) => failures.push(error));
-    if (failures.length) throw new AggregateError(failures, 'the scene did not end cleanly');
-  });
-
   const dir = await scratch();
-  ends.push(() => sweep(dir));
+  atEnd(t, () => sweep(dir));
   const [port, adminPort] = await freePorts(2);
   const scheme = tls ? 'https' : 'http';
   const origin = `${scheme}://localhost:${publicPort ?? port}`;
   const certificate = tls ? makeCertificate(dir) : undefined;
   const op = await startOp({ origin, ...provider });
-  ends.push(() => op.stop());
+  atEnd(t, () => op.stop());
   const api = await makeApi({ accepts: async (token) => accepts?.(token) || op.accessTokenLives(token), op });
-  ends.push(() => api.stop());
+  atEnd(t, () => api.stop());
   const sealgate = await startSealgate({
     dir, origin, port, adminPort, op, api, tls: certificate, assets, fallback, oidc, session, tables, trusted: trusted?.cert,
     frontend: frontend({ port }), ...(log ? { log } : {}),
   });
-  ends.push(() => sealgate.stop());
+  atEnd(t, () => sealgate.stop());
   const browser = new Browser({ ca: [certificate?.pem, trusted?.pem].filter(Boolean) });
-  ends.push(() => browser.close());
+  atEnd(t, () => browser.close());
 
   const address = `${scheme}://127.0.0.1:${port}`;
   const names = cookieNames('shop', { tls });
