@@ -124,7 +124,7 @@ fn load(
     fallback: Option<&str>,
 ) -> Result<(Arc<Entry>, bool), Problem> {
     let root = dir.canonicalize().map_err(|error| {
-        log::error!("assets.dir {} cannot be read: {error}", dir.display());
+        log::error!(code = Problem::Internal.code(); "assets.dir {} cannot be read: {error}", dir.display());
         Problem::Internal
     })?;
     let mut found = names(wanted, fallback)

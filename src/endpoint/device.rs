@@ -133,18 +133,17 @@ async fn bind(key: PublicKey, ctx: &mut Ctx<'_>) -> Result<(), Problem> {
     let mut bound = Session::clone(&session);
     bound.device = Some(key);
     ctx.store(&bound).map_err(|error| {
-        let level = match error {
-            StoreError::TooLarge(_) => log::Level::Warn,
-            StoreError::Seal(_) => log::Level::Error,
+        let (level, problem) = match &error {
+            StoreError::TooLarge(error) => {
+                let detail = error.to_string();
+                let at_login = false;
+                let problem = Problem::SessionTooLarge { at_login, detail };
+                (log::Level::Warn, problem)
+            }
+            StoreError::Seal(_) => (log::Level::Error, Problem::Internal),
         };
-        log::log!(level, "a session is not bound to its device: {error}");
-        match error {
-            StoreError::TooLarge(error) => Problem::SessionTooLarge {
-                at_login: false,
-                detail: error.to_string(),
-            },
-            StoreError::Seal(_) => Problem::Internal,
-        }
+        log::log!(level, code = problem.code(); "a session is not bound to its device: {error}");
+        problem
     })?;
     log::info!(target: "sealgate::audit", session = bound.id.fingerprint(); "session bound to a device");
     announce(&bound, ctx).await;

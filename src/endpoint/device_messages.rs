@@ -54,7 +54,7 @@ impl Purpose {
         sealed
             .seal(context, ctx.wallet.keys(), ctx.now)
             .map_err(|error| {
-                log::error!("no challenge: {error}");
+                log::error!(code = Problem::Internal.code(); "no challenge: {error}");
                 Problem::Internal
             })
     }

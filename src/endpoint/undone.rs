@@ -2,6 +2,8 @@
 
 use std::fmt::Display;
 
+use crate::problem::Problem;
+
 /// What was left undone, and why. Things with one cause stand together.
 #[derive(Debug, Default)]
 pub(super) struct Undone(Vec<(Vec<&'static str>, String)>);
@@ -20,6 +22,13 @@ impl Undone {
     pub(super) fn tell(&self, context: &str) {
         if !self.0.is_empty() {
             log::warn!("{context}: {}", self.text());
+        }
+    }
+
+    /// The same where the answer is this problem, because of what was left undone.
+    pub(super) fn tell_cause(&self, problem: &Problem, context: &str) {
+        if !self.0.is_empty() {
+            log::warn!(code = problem.code(); "{context}: {}", self.text());
         }
     }
 

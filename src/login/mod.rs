@@ -152,7 +152,7 @@ fn not_stored(error: StoreError) -> Problem {
             )
         }
         StoreError::Seal(error) => {
-            log::error!("login not begun: {error}");
+            log::error!(code = Problem::Internal.code(); "login not begun: {error}");
             Problem::Internal
         }
     }

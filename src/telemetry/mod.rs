@@ -2,7 +2,8 @@
 //!
 //! `main` calls [`init`] once. All other code uses the `log` macros with key-value pairs:
 //! `log::info!(sid = short_id; "signed in")`. The logger adds the id, trace, frontend and route of the request that is
-//! served ([`RequestScope`]).
+//! served ([`RequestScope`]). A line that names the cause of a problem has the problem's code as its field `code`: then the
+//! answer with that problem has no line of its own.
 //!
 //! # Invariants
 //! - One record is one line: control characters in messages and values are escaped, so a client cannot forge a line.

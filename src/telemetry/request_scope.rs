@@ -9,10 +9,12 @@
 //!
 //! # Invariants
 //! - A field that a line has itself is not said twice: the line's own counts.
+//! - The line of an answer that failed is left out only if another line has named the same problem as its `code`. So a line about
+//!   something else silences nothing, and a cause that is told without `code` is told beside the answer's own line.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use log::kv::{Error, Key, Source, Value, VisitSource};
@@ -21,19 +23,8 @@ use log::{Level, Record};
 use super::recorder::Recording;
 use super::{Label, RequestId, TraceContext};
 
-/// Larger than the rank of any level.
-const SAID_NOTHING: u8 = u8::MAX;
-
-/// 1 for errors, and more for what is less grave.
-const fn rank(level: Level) -> u8 {
-    match level {
-        Level::Error => 1,
-        Level::Warn => 2,
-        Level::Info => 3,
-        Level::Debug => 4,
-        Level::Trace => 5,
-    }
-}
+/// The field of a line that names the cause of an answer: the code of the problem that the client hears.
+const CODE: &str = "code";
 
 tokio::task_local! {
     static CURRENT: Option<RequestScope>;
@@ -57,8 +48,8 @@ struct Facts {
     route: OnceLock<Label>,
     /// Microseconds until the head of the upstream's answer that took longest; 0 before the first.
     upstream: AtomicU64,
-    /// The gravest level of a line about the request so far, as a number; see [`RequestScope::unless_said`].
-    said: AtomicU8,
+    /// The problems whose cause a line has named, each with the gravest level of such a line; see [`RequestScope::unless_told`].
+    told: Mutex<Vec<(String, Level)>>,
 }
 
 impl RequestScope {
@@ -80,7 +71,7 @@ impl RequestScope {
             frontend: OnceLock::new(),
             route: OnceLock::new(),
             upstream: AtomicU64::new(0),
-            said: AtomicU8::new(SAID_NOTHING),
+            told: Mutex::default(),
         };
         Self {
             facts: Arc::new(facts),
@@ -167,22 +158,35 @@ impl RequestScope {
         self.facts.route.get().cloned().unwrap_or("".into())
     }
 
-    /// The level for the line of an answer that failed: its own, or debug if a line as grave was logged about the request before.
-    /// Such a line mostly names the cause.
-    pub fn unless_said(&self, level: Level) -> Level {
-        if self.has_said(level) {
+    /// The level for the line of an answer that failed with the problem `code`: its own, or debug if a line as grave has named the
+    /// cause of that problem.
+    pub fn unless_told(&self, level: Level, code: &str) -> Level {
+        if self.has_told(level, code) {
             Level::Debug
         } else {
             level
         }
     }
 
-    fn has_said(&self, level: Level) -> bool {
-        self.facts.said.load(Ordering::Relaxed) <= rank(level)
+    fn has_told(&self, level: Level, code: &str) -> bool {
+        let is_it = |(of, at): &(String, Level)| of == code && *at <= level;
+        self.told().iter().any(is_it)
     }
 
-    fn note_said(&self, level: Level) {
-        self.facts.said.fetch_min(rank(level), Ordering::Relaxed);
+    fn note_told(&self, record: &Record<'_>) {
+        let Some(code) = record.key_values().get(Key::from_str(CODE)) else {
+            return;
+        };
+        let (code, level) = (code.to_string(), record.level());
+        if !self.has_told(level, &code) {
+            self.told().push((code, level));
+        }
+    }
+
+    fn told(&self) -> MutexGuard<'_, Vec<(String, Level)>> {
+        // A line too many does no harm.
+        let told = self.facts.told.lock();
+        told.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Serves the request: whatever the future logs is about it.
@@ -203,7 +207,7 @@ impl RequestScope {
             frontend,
             route,
             upstream: _,
-            said: _,
+            told: _,
         } = &*self.facts;
         [
             ("id", Some(id.as_str())),
@@ -238,7 +242,7 @@ pub fn with_request(record: &Record<'_>, log: impl FnOnce(&Record<'_>) -> bool) 
     };
     let mut builder = record.to_builder();
     if log(&builder.key_values(&fields).build()) {
-        scope.note_said(record.level());
+        scope.note_told(record);
     }
 }
 
@@ -327,20 +331,26 @@ mod tests {
     }
 
     #[test]
-    fn a_request_knows_how_grave_its_lines_were() {
+    fn a_request_knows_which_causes_its_lines_have_named() {
         let scope = begin(1);
-        let log_if = |passes, level| {
-            let record = Record::builder().level(level).build();
+        let log_if = |passes, level, fields: &[(&str, &str)]| {
+            let record = Record::builder().level(level).key_values(&fields).build();
             scope.during(|| with_request(&record, |_| passes));
         };
-        let log = |level| log_if(true, level);
-        log_if(false, Level::Error);
-        assert!(!scope.has_said(Level::Trace), "the filter has hidden it");
-        log(Level::Info);
-        assert!(scope.has_said(Level::Info) && !scope.has_said(Level::Warn));
-        log(Level::Error);
-        log(Level::Debug);
-        assert!(scope.has_said(Level::Warn) && scope.has_said(Level::Error));
+        let log = |level, code| log_if(true, level, &[("code", code)]);
+        log_if(false, Level::Error, &[("code", "internal")]);
+        assert!(!scope.has_told(Level::Trace, "internal"), "it is hidden");
+        log_if(true, Level::Error, &[("reason", "internal")]);
+        log(Level::Error, "upstream-timeout");
+        assert!(!scope.has_told(Level::Trace, "internal"), "others are told");
+        log(Level::Info, "internal");
+        let has_told = |level| scope.has_told(level, "internal");
+        assert!(has_told(Level::Info) && !has_told(Level::Warn));
+        log(Level::Error, "internal");
+        log(Level::Debug, "internal");
+        assert!(has_told(Level::Warn) && has_told(Level::Error));
+        assert_eq!(scope.unless_told(Level::Warn, "internal"), Level::Debug);
+        assert_eq!(scope.unless_told(Level::Warn, "not-found"), Level::Warn);
     }
 
     #[actix_web::test]

@@ -60,7 +60,7 @@ impl Credential {
                 Ok(())
             }
             Self::Dpop(possession) => possession.prove(request).map_err(|_| {
-                log::error!("the DPoP key cannot sign");
+                log::error!(code = Problem::Internal.code(); "the DPoP key cannot sign");
                 Problem::Internal
             }),
         }

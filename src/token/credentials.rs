@@ -74,7 +74,7 @@ pub(super) async fn others(
             OidcError::Rejected(_) => (log::Level::Error, Problem::Internal),
             _ => (log::Level::Warn, Problem::IdentityProviderUnavailable),
         };
-        log::log!(level, "no token for the client itself: {error}");
+        log::log!(level, code = problem.code(); "no token for the client itself: {error}");
         problem
     })?;
     route.policy.check_scopes(&token.scope)?;
@@ -91,12 +91,13 @@ pub(super) fn credential(
     provider: &Provider,
 ) -> Result<Credential, Problem> {
     Credential::of(authorization, provider.prover()).ok_or_else(|| {
-        log::warn!("the key that an access token is bound to has left the key ring");
-        Problem::IdentityProviderUnavailable
+        let problem = Problem::IdentityProviderUnavailable;
+        log::warn!(code = problem.code(); "the key that an access token is bound to has left the key ring");
+        problem
     })
 }
 
 fn unfit(_: InvalidHeaderValue) -> Problem {
-    log::error!("the access token has characters that no header can carry");
+    log::error!(code = Problem::Internal.code(); "the access token has characters that no header can carry");
     Problem::Internal
 }

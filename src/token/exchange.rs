@@ -114,7 +114,7 @@ impl Exchanging<'_> {
             }
             _ => Problem::IdentityProviderUnavailable,
         };
-        log::warn!("no token in exchange: {error}");
+        log::warn!(code = problem.code(); "no token in exchange: {error}");
         NotExchanged::Problem(problem)
     }
 }

@@ -10,6 +10,7 @@
 use super::decision::{self, Ended, Next, Situation};
 use super::refresh;
 use crate::ledger::Fingerprint;
+use crate::problem::Problem;
 use crate::request::Ctx;
 use crate::session::Session;
 use crate::telemetry::metrics::RefreshResult;
@@ -22,6 +23,9 @@ pub enum NotRenewed {
     /// Nobody can say now: it may be tried again.
     Unavailable,
 }
+
+/// What the app hears of a failure that is not the end of its session.
+const UNAVAILABLE: &str = Problem::IdentityProviderUnavailable.code();
 
 /// The session with new tokens.
 pub async fn renew_for_app(session: &Session, ctx: &Ctx<'_>) -> Result<Session, NotRenewed> {
@@ -57,16 +61,15 @@ pub async fn renew_for_app(session: &Session, ctx: &Ctx<'_>) -> Result<Session, 
             Ok(renewed)
         }
         Next::TryAgain(why) => {
-            log::warn!(
-                "an app's refresh failed, and another replica may have the new tokens: {why}"
-            );
+            log::warn!(code = UNAVAILABLE;
+                "an app's refresh failed, and another replica may have the new tokens: {why}");
             // Another replica may have spent the token. The app asks again, perhaps there.
             bff.refreshes.tell(fingerprint);
             bff.metrics.refreshed(RefreshResult::Conflict);
             Err(NotRenewed::Unavailable)
         }
         Next::Keep(why) | Next::Unavailable(why) => {
-            log::warn!("an app's refresh failed: {why}");
+            log::warn!(code = UNAVAILABLE; "an app's refresh failed: {why}");
             bff.metrics.refreshed(RefreshResult::Unavailable);
             Err(NotRenewed::Unavailable)
         }

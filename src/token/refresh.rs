@@ -138,9 +138,10 @@ pub(super) async fn at_once(ctx: &mut Ctx<'_>) -> Result<Freshness, Problem> {
             Err(try_again(ctx, fingerprint).await)
         }
         Next::Unavailable(why) => {
-            log::warn!("refresh failed: {why}");
+            let problem = Problem::IdentityProviderUnavailable;
+            log::warn!(code = problem.code(); "refresh failed: {why}");
             ctx.bff.metrics.refreshed(RefreshResult::Unavailable);
-            Err(Problem::IdentityProviderUnavailable)
+            Err(problem)
         }
         Next::End(why) => end(ctx, why),
     }
@@ -267,18 +268,19 @@ fn adopt(ctx: &mut Ctx<'_>, renewal: &Renewal, has_ended: bool) -> Result<Freshn
             Ok(Freshness::Renewed)
         }
         Err(StoreError::TooLarge(error)) => {
-            log::warn!(frontend = ctx.frontend.name.as_str(); "after a refresh, {error} (session.max_bytes)");
+            let problem = Problem::SessionTooLarge {
+                at_login: false,
+                detail: error.to_string(),
+            };
+            log::warn!(code = problem.code(); "after a refresh, {error} (session.max_bytes)");
             if has_ended {
-                return Err(Problem::SessionTooLarge {
-                    at_login: false,
-                    detail: error.to_string(),
-                });
+                return Err(problem);
             }
             // The old cookie serves until its access token ends.
             Ok(Freshness::Kept)
         }
         Err(StoreError::Seal(error)) => {
-            log::error!(frontend = ctx.frontend.name.as_str(); "{error}");
+            log::error!(code = Problem::Internal.code(); "after a refresh, {error}");
             Err(Problem::Internal)
         }
     }

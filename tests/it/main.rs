@@ -66,6 +66,7 @@ mod native_calls;
 mod native_grants;
 mod native_proofs;
 mod one_line;
+mod one_line_rows;
 mod outages;
 mod pages;
 mod part_failures;

@@ -18,13 +18,13 @@ use crate::support::{ORIGIN, Request, Response, Setup, Site, TestBff, logs};
 const SECOND: Duration = Duration::from_secs(1);
 
 /// The lines about a request at INFO and above, but for those that say what was done.
-fn lines_of(since: logs::Mark, answer: &Response) -> Vec<String> {
+pub fn lines_of(since: logs::Mark, answer: &Response) -> Vec<String> {
     let id = answer.header("x-request-id").expect("an id");
     shown_with(since, &format!(" id={id} "))
 }
 
 /// The same of all lines with these words.
-fn shown_with(since: logs::Mark, words: &str) -> Vec<String> {
+pub fn shown_with(since: logs::Mark, words: &str) -> Vec<String> {
     let is_shown = |line: &&str| {
         ["ERROR ", "WARN ", "INFO "]
             .iter()
@@ -43,26 +43,31 @@ fn shown_with(since: logs::Mark, words: &str) -> Vec<String> {
 /// What was done; that the demo's server has another clock than the test; and what the provider lacks.
 fn is_else(line: &str) -> bool {
     line.starts_with("INFO sealgate::audit log")
+        || line.starts_with("INFO sealgate::audit an app signed out")
         || line.contains(" sealgate::oidc::drift ")
         || line.starts_with("INFO sealgate::oidc::provider ")
 }
 
 /// There is one line, and it has these words.
 #[track_caller]
-fn assert_one(since: logs::Mark, answer: &Response, words: &[&str]) {
-    let lines = lines_of(since, answer);
-    assert_eq!(lines.len(), 1, "{} {lines:#?}", answer.status);
+pub fn assert_one(since: logs::Mark, answer: &Response, words: &[&str]) {
+    assert_has(&lines_of(since, answer), words);
+}
+
+#[track_caller]
+pub fn assert_has(lines: &[String], words: &[&str]) {
+    assert_eq!(lines.len(), 1, "{words:?} {lines:#?}");
     for word in words {
         assert!(lines[0].contains(word), "no {word:?} in {}", lines[0]);
     }
 }
 
-fn answering(status: u16) -> Fault {
+pub fn answering(status: u16) -> Fault {
     let body = String::new();
     TokenFault::Answer { status, body }.into()
 }
 
-fn log_in(bff: &TestBff) -> Response {
+pub fn log_in(bff: &TestBff) -> Response {
     bff.log_in(&mut bff.browser(), "/bff/login").response
 }
 

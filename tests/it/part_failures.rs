@@ -11,8 +11,8 @@ use crate::support::json_api::{Canned, JsonApi};
 use crate::support::{Browser, TestBff};
 
 /// One way to fail: the part's lines, what its API answers, and the entry in `_errors`.
-struct Failure {
-    name: &'static str,
+pub struct Failure {
+    pub name: &'static str,
     part: &'static str,
     answer: Canned,
     entry: Value,
@@ -57,7 +57,7 @@ impl Failure {
     }
 }
 
-fn failures() -> Vec<Failure> {
+pub fn failures() -> Vec<Failure> {
     let never = Canned::ok("1");
     let late = || Canned::ok("1").late(Duration::from_millis(900));
     let status = |status: u16| json!({"status": status, "code": "upstream-status"});
@@ -129,7 +129,7 @@ fn failures() -> Vec<Failure> {
 }
 
 /// A route for each failure and each of the four kinds.
-fn start(failures: &[Failure]) -> (TestBff, JsonApi) {
+pub fn start(failures: &[Failure]) -> (TestBff, JsonApi) {
     let api = JsonApi::start();
     api.at("/z", Canned::ok("1"));
     let mut tables = api.table("json", "") + "[upstream.gone]\nurl = \"http://127.0.0.1:1\"\n";

@@ -214,9 +214,15 @@ impl Run<'_> {
             return Ok(());
         };
         let name = part.name.as_str();
-        let level = ctx.arrival.scope.unless_said(log::Level::Info);
-        log::log!(level, frontend = ctx.frontend.name.as_str(), route = self.route.name.as_str(), part = name,
-            code = failure.code.as_str(); "the part {name} failed, and the answer with it");
+        let (root, cause) = progress.root(part, failure);
+        let code = match problem(root, cause) {
+            Problem::PartFailed { .. } => cause.code.as_str(),
+            // What the whole answer needs, as it would be said of any other.
+            problem => problem.code(),
+        };
+        let level = ctx.arrival.scope.unless_told(log::Level::Info, code);
+        log::log!(level, frontend = ctx.frontend.name.as_str(), route = self.route.name.as_str(), part = root.name.as_str(), code = code;
+            "the part {name} failed, and the answer with it");
         Err(problem(part, failure))
     }
 
@@ -285,8 +291,9 @@ impl Run<'_> {
             })
         })?;
         let kept = part.shape.keep(&body).map_err(|why| {
-            log::info!(upstream = part.upstream.as_str(), part = part.name.as_str(); "{why}");
-            Setback::Failed(why.code().into())
+            let code = why.code();
+            log::info!(upstream = part.upstream.as_str(), part = part.name.as_str(), code = code.as_str(); "{why}");
+            Setback::Failed(code.into())
         })?;
         Ok(Answered { kept, freshness })
     }

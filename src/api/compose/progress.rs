@@ -341,6 +341,29 @@ impl<'a> Progress<'a> {
         cause.or(all.first()).copied()
     }
 
+    /// What a failure began with: the part itself, or the one that it needs and that has failed.
+    pub(super) fn root<'s>(
+        &'s self,
+        mut part: &'s Part,
+        mut failure: &'s Failure,
+    ) -> (&'s Part, &'s Failure) {
+        while failure.code == FailureCode::Dependency {
+            let needed = part.needs.iter().find_map(|need| {
+                let stage = &self.states.get(*need)?.stage;
+                let Stage::Failed(failure) = stage else {
+                    return None;
+                };
+                Some((self.plan.parts.get(*need)?, failure))
+            });
+            // There are no cycles.
+            match needed {
+                Some(deeper) => (part, failure) = deeper,
+                None => break,
+            }
+        }
+        (part, failure)
+    }
+
     /// How long the whole answer may be kept.
     pub(super) const fn freshness(&self) -> Freshness {
         self.freshness

@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::endpoint::form::{FormError, Repeated};
 use crate::problem::Problem;
 use crate::request::NoProof;
+use crate::telemetry::RequestScope;
 
 /// An error of `token` or `revoke`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -64,6 +65,14 @@ impl OAuthError {
         }
     }
 
+    /// The same where the store for coordination is silent.
+    pub(super) const fn unknown() -> Self {
+        Self {
+            description: "the store for coordination does not answer, so nobody can say whether this is over or was used before",
+            ..Self::unavailable()
+        }
+    }
+
     pub(super) const fn server() -> Self {
         Self {
             status: StatusCode::INTERNAL_SERVER_ERROR,
@@ -72,14 +81,24 @@ impl OAuthError {
         }
     }
 
-    /// The answer.
+    /// The answer. What is not the app's doing has a line in the log, unless one has named its cause.
     pub(super) fn response(self) -> HttpResponse {
         let Self {
             status,
             error,
             description,
         } = self;
-        log::debug!(error = error; "{description}");
+        let (level, code) = match status {
+            StatusCode::SERVICE_UNAVAILABLE => (
+                log::Level::Warn,
+                Problem::IdentityProviderUnavailable.code(),
+            ),
+            StatusCode::INTERNAL_SERVER_ERROR => (log::Level::Warn, Problem::Internal.code()),
+            _ => (log::Level::Debug, Problem::BadRequest("").code()),
+        };
+        let scope = RequestScope::current();
+        let level = scope.map_or(level, |scope| scope.unless_told(level, code));
+        log::log!(level, code = code, error = error; "an app is not served: {description}");
         let mut answer = HttpResponse::build(status);
         if status == StatusCode::SERVICE_UNAVAILABLE {
             answer.insert_header((header::RETRY_AFTER, 5));
@@ -97,7 +116,7 @@ impl From<NoProof> for OAuthError {
             ),
             NoProof::Repeated => Self::bad("invalid_dpop_proof", "the DPoP proof came before"),
             NoProof::Nonce => Self::bad("use_dpop_nonce", "the DPoP proof needs a fresh nonce"),
-            NoProof::Unknown => Self::unavailable(),
+            NoProof::Unknown => Self::unknown(),
         }
     }
 }
@@ -118,9 +137,8 @@ impl From<FormError> for OAuthError {
 impl From<Problem> for OAuthError {
     fn from(problem: Problem) -> Self {
         match problem {
-            Problem::IdentityProviderUnavailable | Problem::RevocationsUnknown => {
-                Self::unavailable()
-            }
+            Problem::IdentityProviderUnavailable => Self::unavailable(),
+            Problem::RevocationsUnknown => Self::unknown(),
             Problem::LoginFailed(_) => {
                 Self::invalid_grant("the identity provider's answer did not become a session")
             }

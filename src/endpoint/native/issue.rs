@@ -9,6 +9,7 @@ use serde_json::{Map, json};
 use super::error::OAuthError;
 use crate::guard::Scheme;
 use crate::ledger::Fingerprint;
+use crate::problem::Problem;
 use crate::request::Ctx;
 use crate::session::{Digest, NativeAccess, NativeRefresh, Session, StoreError};
 
@@ -19,12 +20,17 @@ pub(super) fn tokens(
 ) -> Result<HttpResponse, OAuthError> {
     session.last_seen = ctx.now;
     let access = NativeAccess::of(&session, key);
-    let access_token = ctx.wallet.seal_native_access(&access).map_err(not_sealed)?;
+    let access_token = ctx
+        .wallet
+        .seal_native_access(&access)
+        .map_err(|error| not_sealed(&error))?;
     let refresh = NativeRefresh::of(&session, key);
     let refresh_token = refresh
         .as_ref()
         .map(|refresh| ctx.wallet.seal_native_refresh(refresh));
-    let refresh_token = refresh_token.transpose().map_err(not_sealed)?;
+    let refresh_token = refresh_token
+        .transpose()
+        .map_err(|error| not_sealed(&error))?;
     if let Some(tokens) = refresh
         .as_ref()
         .and_then(|refresh| Fingerprint::of(&refresh.session))
@@ -48,10 +54,11 @@ pub(super) fn tokens(
     Ok(HttpResponse::Ok().json(answer))
 }
 
-fn not_sealed(error: StoreError) -> OAuthError {
-    match error {
-        StoreError::TooLarge(error) => log::warn!("no tokens for an app: {error}"),
-        StoreError::Seal(error) => log::error!("no tokens for an app: {error}"),
-    }
+fn not_sealed(error: &StoreError) -> OAuthError {
+    let level = match error {
+        StoreError::TooLarge(_) => log::Level::Warn,
+        StoreError::Seal(_) => log::Level::Error,
+    };
+    log::log!(level, code = Problem::Internal.code(); "no tokens for an app: {error}");
     OAuthError::server()
 }

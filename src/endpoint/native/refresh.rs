@@ -69,7 +69,7 @@ fn check_times(ctx: &Ctx<'_>, session: &Session) -> Result<(), OAuthError> {
     }
     let coordinator = ctx.bff.coordinator.as_ref();
     if coordinator.is_some_and(|coordinator| coordinator.revocations_are_stale()) {
-        return Err(OAuthError::unavailable());
+        return Err(OAuthError::unknown());
     }
     Ok(())
 }

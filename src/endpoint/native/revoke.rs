@@ -117,6 +117,9 @@ async fn tell(ctx: &Ctx<'_>, tokens: &[(String, &'static str)]) -> bool {
     if is_done.is_err() {
         undone.add("tokens", "no answer in time");
     }
-    undone.tell("an app signed out here, but its tokens were not revoked at the identity provider");
+    undone.tell_cause(
+        &Problem::IdentityProviderUnavailable,
+        "an app signed out here, but its tokens were not revoked at the identity provider",
+    );
     is_done.unwrap_or(false)
 }

@@ -17,6 +17,7 @@ use super::places::{Place, TunnelPlace, Watch};
 use super::upload::Upload;
 use super::upstream::Upstream;
 use crate::names::UpstreamName;
+use crate::problem::Problem;
 
 /// What an upstream answered. If it is dropped, its connection ends.
 #[derive(Debug)]
@@ -149,12 +150,13 @@ impl AnswerBody {
                     }
                 }
                 Poll::Ready(Some(Err(error))) => {
-                    log::warn!("upstream {}: the answer broke off: {error}", self.upstream);
+                    log::warn!(code = Problem::UpstreamUnavailable.code();
+                        "upstream {}: the answer broke off: {error}", self.upstream);
                     return Poll::Ready(Some(Err(BrokenOff::Cut)));
                 }
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Pending if self.idle.has_expired(cx) => {
-                    log::warn!("upstream {}: the answer stalled", self.upstream);
+                    log::warn!(code = Problem::UpstreamTimeout.code(); "upstream {}: the answer stalled", self.upstream);
                     return Poll::Ready(Some(Err(BrokenOff::Stalled)));
                 }
                 Poll::Pending => return Poll::Pending,

@@ -50,6 +50,7 @@ use crate::proxy::headers::trace;
 use crate::telemetry::Span;
 use crate::token::Permit;
 use answer::Hold;
+use client_body::UploadError;
 use places::Asker;
 use request_body::RequestBody;
 use upload::Upload;
@@ -189,10 +190,7 @@ impl Call<'_> {
         let body = body
             .begun(&self.upstream.trickles)
             .await
-            .map_err(|failure| {
-                log::debug!("upstream {}: {failure}", self.upstream.name);
-                failure.problem()
-            })?;
+            .map_err(|failure| self.not_carried(failure))?;
         let head = head()?;
         let place = self.upstream.place(self.asker(), self.limit).await?;
         let uri = head.uri().clone();
@@ -252,11 +250,9 @@ impl Call<'_> {
         }
         let connection = hyper::upgrade::on(&mut answer).await;
         let connection = connection.map_err(|failure| {
-            log::warn!(
-                "upstream {}: the connection did not switch protocols: {failure}",
-                self.upstream.name
-            );
-            Problem::UpstreamUnavailable
+            let (name, problem) = (&self.upstream.name, Problem::UpstreamUnavailable);
+            log::warn!(code = problem.code(); "upstream {name}: the connection did not switch protocols: {failure}");
+            problem
         })?;
         Ok(Handshake::Switched {
             headers: answer.into_parts().0.headers,
@@ -278,17 +274,14 @@ impl Call<'_> {
             outcome = &mut answer => Some(outcome), // a 401 or 413 before the body was read
             carried = upload.finished() => match carried {
                 Ok(()) => None,
-                Err(failure) => {
-                    log::debug!("upstream {}: {failure}", self.upstream.name);
-                    return Err(failure.problem());
-                }
+                Err(failure) => return Err(self.not_carried(failure)),
             },
         };
         if let Some(outcome) = early {
             if outcome.is_err()
                 && let Some(failure) = upload.failure()
             {
-                return Err(failure.problem());
+                return Err(self.not_carried(failure));
             }
             return Ok((self.checked(outcome)?, upload));
         }
@@ -341,20 +334,28 @@ impl Call<'_> {
         Err(self.not_asked_for())
     }
 
+    /// The client's body did not get to the upstream. Mostly that is the client's doing.
+    fn not_carried(&self, failure: UploadError) -> Problem {
+        let (name, problem) = (&self.upstream.name, failure.problem());
+        let level = match problem {
+            Problem::UpstreamTimeout => log::Level::Warn,
+            _ => log::Level::Debug,
+        };
+        log::log!(level, code = problem.code(); "upstream {name}: {failure}");
+        problem
+    }
+
     fn too_late(&self) -> Problem {
         let name = &self.upstream.name;
-        log::warn!(
-            "upstream {name}: no answer in time (timeout of upstream.{name} or of the route)"
-        );
-        Problem::UpstreamTimeout
+        let problem = Problem::UpstreamTimeout;
+        log::warn!(code = problem.code(); "upstream {name}: no answer in time (timeout of upstream.{name} or of the route)");
+        problem
     }
 
     fn not_asked_for(&self) -> Problem {
-        log::warn!(
-            "upstream {}: an answer that does not fit the request",
-            self.upstream.name
-        );
-        Problem::UpstreamUnavailable
+        let (name, problem) = (&self.upstream.name, Problem::UpstreamUnavailable);
+        log::warn!(code = problem.code(); "upstream {name}: an answer that does not fit the request");
+        problem
     }
 }
 

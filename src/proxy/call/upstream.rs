@@ -98,7 +98,7 @@ impl Upstreams {
     /// The upstream with this name. `config` has made sure that there is one.
     pub(in crate::proxy) fn find(&self, name: &UpstreamName) -> Result<&Upstream, Problem> {
         self.0.get(name).map(Arc::as_ref).ok_or_else(|| {
-            log::error!("upstream {name} is not configured");
+            log::error!(code = Problem::Internal.code(); "upstream {name} is not configured");
             Problem::Internal
         })
     }
@@ -188,8 +188,9 @@ impl Upstream {
     pub(super) fn tunnel_place(&self, asker: Asker) -> Result<TunnelPlace, Problem> {
         self.tunnels.take(asker).map_err(|why| match why {
             NoTunnel::AllTaken => {
-                log::warn!("upstream {}: all its tunnels are in use", self.name);
-                Problem::UpstreamTimeout
+                let (name, problem) = (&self.name, Problem::UpstreamTimeout);
+                log::warn!(code = problem.code(); "upstream {name}: all its tunnels are in use");
+                problem
             }
             NoTunnel::KeptForOthers => {
                 log::info!(
@@ -208,12 +209,11 @@ impl Upstream {
         let taken = self.places.take(asker, limit).await;
         taken.map_err(|why| match why {
             NoPlace::TooLate => {
-                let most = self.settings.max_connections;
-                log::warn!(
-                    "upstream {}: of its {most} connections none was free for this request in time",
-                    self.name
-                );
-                Problem::UpstreamTimeout
+                let (name, most) = (&self.name, self.settings.max_connections);
+                let problem = Problem::UpstreamTimeout;
+                log::warn!(code = problem.code();
+                    "upstream {name}: of its {most} connections none was free for this request in time");
+                problem
             }
             NoPlace::HoldsTooMany => {
                 log::info!(
@@ -259,12 +259,13 @@ impl Upstream {
         } else {
             String::new()
         };
-        log::warn!("upstream {name}: {}{remedy}", cause(failure));
-        if timed_out {
+        let problem = if timed_out {
             Problem::UpstreamTimeout
         } else {
             Problem::UpstreamUnavailable
-        }
+        };
+        log::warn!(code = problem.code(); "upstream {name}: {}{remedy}", cause(failure));
+        problem
     }
 }
 

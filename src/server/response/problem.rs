@@ -23,7 +23,7 @@ use crate::problem::Problem;
 use crate::server::page;
 use crate::telemetry::RequestScope;
 
-/// Writes the problem into the log, unless a line as grave has named its cause. Our fault is an error, a neighbour's a warning.
+/// Writes the problem into the log, unless a line as grave has named its cause, and the problem as its `code`. Our fault is an error, a neighbour's a warning.
 /// Nothing that a client can cause is an error.
 pub(super) fn report(problem: &Problem, scope: &RequestScope) {
     let level = match problem {
@@ -40,7 +40,8 @@ pub(super) fn report(problem: &Problem, scope: &RequestScope) {
         | Problem::LoginFailed(_) => log::Level::Info,
         _ => log::Level::Debug,
     };
-    log::log!(scope.unless_said(level), code = problem.code(); "{}", problem.detail().unwrap_or_else(|| problem.title()));
+    let level = scope.unless_told(level, problem.code());
+    log::log!(level, code = problem.code(); "{}", problem.detail().unwrap_or_else(|| problem.title()));
 }
 
 /// Answers with a problem: a page, JSON, or a redirect to the frontend's own page for failed logins.
