@@ -6,7 +6,7 @@
 //!
 //! # Invariants
 //! - Tokens that do not become a session are revoked.
-//! - A failure has its line in the log, also if the request that brought the code has hung up.
+//! - A failure has its line in the log and is counted, also if the request that brought the code has hung up.
 //!
 //! # Spec
 //! RFC 6749 §4.1.3, RFC 7636, OpenID Connect Core §3.1.3.7.
@@ -21,6 +21,7 @@ use tokio::sync::{oneshot, watch};
 use super::audit::audit;
 use super::failure::{self, failed, level, unavailable};
 use super::logout;
+use crate::bff::Bff;
 use crate::clock::UnixTime;
 use crate::frontend::{Frontend, Said};
 use crate::keyring::Kid;
@@ -127,10 +128,12 @@ fn given_up() -> Caused {
     )
 }
 
-/// Says why a login failed whose request has hung up.
-fn log_unheard(what: &str, caused: Option<&Caused>) {
+/// Says why a login failed whose request has hung up, and counts it.
+fn note_unheard(what: &str, caused: Option<&Caused>, frontend: &Frontend, bff: &Bff) {
     if let Some(caused) = caused {
         let problem = &caused.problem;
+        let reason = failure::reason(problem, None);
+        bff.metrics.login_failed(&frontend.name, reason);
         log::log!(target: "sealgate::audit", level(problem), code = problem.code();
             "{what}, and the client had hung up: {}", caused.why());
     }
@@ -139,6 +142,7 @@ fn log_unheard(what: &str, caused: Option<&Caused>) {
 /// What the token call takes, apart from the request.
 struct Exchange {
     frontend: Arc<Frontend>,
+    bff: Arc<Bff>,
     idp: IdpClient,
     code: String,
     verifier: PkceCodeVerifier,
@@ -156,6 +160,7 @@ impl Exchange {
     fn new(ctx: &Ctx<'_>, code: &str, attempt: &LoginAttempt, absolute_timeout: Duration) -> Self {
         Self {
             frontend: Arc::clone(ctx.frontend),
+            bff: Arc::clone(ctx.bff),
             idp: ctx.idp.clone(),
             code: code.to_owned(),
             verifier: PkceCodeVerifier::new(attempt.verifier.secret().clone()),
@@ -177,8 +182,9 @@ impl Exchange {
     ) {
         let (landing, mut spare) = self.run().await;
         followers.send_replace(Some(landing.clone()));
-        let unheard = Unheard::new(landing.clone(), |landing| {
-            log_unheard("login failed", landing.as_ref().err());
+        let (frontend, bff) = (Arc::clone(&self.frontend), Arc::clone(&self.bff));
+        let unheard = Unheard::new(landing.clone(), move |landing| {
+            note_unheard("login failed", landing.as_ref().err(), &frontend, &bff);
         });
         let has_hung_up = leader.send(unheard).is_err();
         if let Ok(redeemed) = &landing
@@ -199,8 +205,10 @@ impl Exchange {
         let tokens = landing.as_ref().ok();
         let tokens = tokens.map(|redeemed| redeemed.session.tokens.clone());
         let landing = landing.map(|redeemed| redeemed.session.clone());
-        let unheard = Unheard::new(landing, |landing| {
-            log_unheard("an app's login failed", landing.as_ref().err());
+        let (frontend, bff) = (Arc::clone(&self.frontend), Arc::clone(&self.bff));
+        let unheard = Unheard::new(landing, move |landing| {
+            let caused = landing.as_ref().err();
+            note_unheard("an app's login failed", caused, &frontend, &bff);
         });
         if app.send(unheard).is_err() {
             spare = tokens.or(spare);

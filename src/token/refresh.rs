@@ -6,7 +6,7 @@
 //! # Invariants
 //! - Only new tokens write the session cookie.
 //! - The token call outlives the request that began it: a browser that hangs up loses no refresh token.
-//! - A failure has its line in the log, also if the request that began the call has hung up.
+//! - A failure has its line in the log and is counted, also if the request that began the call has hung up.
 //!
 //! # Spec
 //! RFC 6749 §6, OpenID Connect Core §12.
@@ -28,7 +28,7 @@ use crate::oidc;
 use crate::problem::{Problem, TokenRefusal};
 use crate::request::{App, Caller, Ctx};
 use crate::session::{Session, StoreError};
-use crate::telemetry::metrics::RefreshResult;
+use crate::telemetry::metrics::{Metrics, RefreshResult};
 use crate::telemetry::{Span, SpanName, Unheard, attribute, take_along};
 
 /// How long the answer "try again" waits. A frontend that repeats its request at once must not overtake the cookies of the
@@ -203,6 +203,7 @@ async fn lead(
     let coordinator = ctx.bff.coordinator.clone();
     let (keys, fingerprint) = (Arc::clone(ctx.wallet.keys()), flight.fingerprint());
     let may_be_elsewhere = ctx.bff.replicas.may_have_spent(fingerprint, ctx.now);
+    let bff = Arc::clone(ctx.bff);
     let (leader, landing) = oneshot::channel();
     actix_web::rt::spawn(take_along(async move {
         let calling = token_call::call(&frontend, &idp, &session, &refresh_token, &clock);
@@ -215,7 +216,10 @@ async fn lead(
         };
         flight.land(outcome.clone(), clock.now());
         // If the request has hung up, the outcome comes back, and says itself.
-        let _ = leader.send(Unheard::new(outcome, log_unheard));
+        let has_ended = session.tokens.is_expired(clock.now());
+        let _ = leader.send(Unheard::new(outcome, move |outcome| {
+            note_unheard(outcome, has_ended, &bff.metrics);
+        }));
     }));
     let outcome = landing.await.ok().and_then(Unheard::take);
     Landed {
@@ -224,8 +228,18 @@ async fn lead(
     }
 }
 
-/// Says why a refresh failed whose request has hung up. The next request of the session finds the same outcome, and acts on it.
-fn log_unheard(outcome: &Outcome) {
+/// Says why a refresh failed whose request has hung up, and counts it as that request would have. The next request of the session
+/// finds the same outcome, and acts on it.
+fn note_unheard(outcome: &Outcome, has_ended: bool, metrics: &Metrics) {
+    let result = match outcome {
+        Outcome::Refreshed(_) => return,
+        Outcome::Mismatch(_) => RefreshResult::Ended,
+        _ if !has_ended => RefreshResult::Kept,
+        Outcome::Refused(_) => RefreshResult::Ended,
+        Outcome::Contested(_) => RefreshResult::Conflict,
+        Outcome::Unavailable(_) => RefreshResult::Unavailable,
+    };
+    metrics.refreshed(result);
     match outcome {
         Outcome::Refreshed(_) => {}
         Outcome::Mismatch(why) => {

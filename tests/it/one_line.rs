@@ -365,15 +365,17 @@ fn line_after_hanging_up(bff: &TestBff, grant: &str, trace: u32, request: &str) 
 #[test]
 fn a_refresh_that_fails_after_all_have_hung_up() {
     let mallory = || IdTokenFault::Claim("sub", json!("mallory"));
-    for (fault, trace, words) in [
+    for (fault, trace, result, words) in [
         (
             answering(500),
             0xa001,
+            "unavailable",
             &["WARN ", "refresh failed", "500"][..],
         ),
         (
             mallory().into(),
             0xa002,
+            "ended",
             &[
                 "WARN sealgate::audit ",
                 "session ended: the refreshed ID token does not belong to it",
@@ -391,6 +393,8 @@ fn a_refresh_that_fails_after_all_have_hung_up() {
         for word in words {
             assert!(line.contains(word), "no {word:?} in {line}");
         }
+        let metric = format!("sealgate_refresh_total{{result=\"{result}\"}}");
+        assert_eq!(bff.metric(&metric), 1, "{metric}");
     }
 }
 
@@ -408,6 +412,9 @@ fn a_login_that_fails_after_the_browser_has_hung_up() {
     for word in ["WARN sealgate::audit ", "code not redeemed: ", "500"] {
         assert!(line.contains(word), "no {word:?} in {line}");
     }
+    let labels = "frontend=\"shop\",result=\"failed\",reason=\"provider\"";
+    let metric = format!("sealgate_logins_total{{{labels}}}");
+    assert_eq!(bff.metric(&metric), 1, "{metric}");
 }
 
 #[test]
