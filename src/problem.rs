@@ -91,6 +91,8 @@ pub enum Problem {
     },
     /// An app's token or proof is not taken.
     TokenRefused(TokenRefusal),
+    /// The session is sealed with a key that this process does not have. Another replica may have it.
+    UnknownKey,
     /// No frontend has this `Host`.
     UnknownFrontend {
         /// A sentence with the host of the request, if it is safe to show.
@@ -254,6 +256,9 @@ impl Problem {
                 "The store for coordination does not answer, so nobody can say whether this session was ended.",
             ),
             Self::TokenRefused(refusal) => Some(refusal.detail),
+            Self::UnknownKey => Some(
+                "The session is sealed with a key that this process does not have. Another replica may have it.",
+            ),
             Self::UnknownFrontend { detail } => detail.as_deref(),
             _ => None,
         }
@@ -289,9 +294,10 @@ impl Problem {
     /// Seconds for `Retry-After`, for the problems that pass by themselves.
     pub const fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::IdentityProviderUnavailable | Self::RevocationsUnknown | Self::Speculative => {
-                Some(5)
-            }
+            Self::IdentityProviderUnavailable
+            | Self::RevocationsUnknown
+            | Self::Speculative
+            | Self::UnknownKey => Some(5),
             Self::RateLimited { retry_after } => Some(*retry_after),
             Self::SessionRefreshConflict => Some(0),
             _ => None,
@@ -339,7 +345,7 @@ impl Problem {
             Self::PartFailed { .. } => ("part-failed", 502, "A part of the answer failed"),
             Self::RateLimited { .. } => ("rate-limited", 429, "Too many requests"),
             // The code says what the client does: it tries again, as when the provider is down.
-            Self::RevocationsUnknown => (
+            Self::RevocationsUnknown | Self::UnknownKey => (
                 "identity-provider-unavailable",
                 503,
                 "The session cannot be checked at the moment",

@@ -63,8 +63,11 @@ pub(super) async fn refresh(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Problem> 
     check_is_on(ctx)?;
     let id = named(ctx)?;
     if ctx.found == OpenResult::UnknownKey {
-        // Another replica may know the session. The browser asks again.
-        return Err(Problem::IdentityProviderUnavailable);
+        // Browsers keep their session at a 503, and ask again.
+        let problem = Problem::UnknownKey;
+        log::info!(code = problem.code(); "a device proves for a session that is sealed with a key that this process does not have: if that goes \
+            on, see that all replicas have the same key files (keys.dir)");
+        return Err(problem);
     }
     let session = session(ctx);
     let bound = session.as_ref().and_then(|session| {

@@ -401,6 +401,30 @@ fn a_device_whose_tokens_stay_old() {
 }
 
 #[test]
+fn a_device_of_a_session_that_another_replica_has_sealed() {
+    let since = logs::install();
+    let with =
+        || TestBff::with(|setup| setup.session = "device_binding = \"preferred\"".to_owned());
+    let (bff, stranger) = (with(), with());
+    let mut browser = bff.signed_in();
+    let device = Device::bind(&mut browser);
+    stranger.signed_in();
+    let mut elsewhere = stranger.browser();
+    elsewhere.jar.clone_from(&browser.jar);
+    let answer = device::send(&mut elsewhere, device.refresh(None));
+    // Chromium keeps its session at a 503.
+    assert_eq!(answer.status, 503);
+    assert!(answer.header("retry-after").is_some());
+    let said = answer.json();
+    let says = |member: &str, words: &str| said[member].as_str().unwrap().contains(words);
+    assert!(says("title", "session cannot be checked"), "{said}");
+    assert!(says("detail", "sealed with a key"), "{said}");
+    assert!(answer.headers("set-cookie").is_empty(), "cookies are kept");
+    let words = ["INFO ", "keys.dir", "frontend=shop", "route=device/refresh"];
+    assert_one(since, &answer, &words);
+}
+
+#[test]
 fn a_page_that_anybody_asks_for_wrongly_has_no_line() {
     let since = logs::install();
     let bff = TestBff::spawn();

@@ -46,7 +46,7 @@ pub(super) fn of(problem: &Problem, endpoint: Option<Endpoint>) -> Words {
                 SIGN_IN,
             )
         }
-        Problem::RevocationsUnknown => (
+        Problem::RevocationsUnknown | Problem::UnknownKey => (
             "This page is not available right now",
             "This application cannot check your session at the moment. This is not your fault, and your session is kept. Wait a \
              moment, then try again.",
@@ -282,6 +282,7 @@ mod tests {
             Problem::HeadersTooLarge,
             Problem::IdentityProviderUnavailable,
             Problem::RevocationsUnknown,
+            Problem::UnknownKey,
             Problem::InsufficientScope {
                 detail: "the token lacks orders.write".to_owned(),
                 part: None,
