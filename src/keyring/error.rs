@@ -19,12 +19,32 @@ fn whole(path: &Path) -> String {
     whole.as_deref().unwrap_or(path).display().to_string()
 }
 
+/// What to do about a file or directory that the operating system refuses.
+fn remedy(why: &io::Error) -> &'static str {
+    use io::ErrorKind::{
+        AlreadyExists, NotADirectory, NotFound, PermissionDenied, QuotaExceeded,
+        ReadOnlyFilesystem, StorageFull,
+    };
+    match why.kind() {
+        ReadOnlyFilesystem => {
+            "it is mounted read-only: rotate where it is writable. Processes that only serve need no more than to read it"
+        }
+        PermissionDenied => {
+            "run this as the user who owns the directory, or give it to the user that sealgate runs as (`chown`, `chmod 0700`)"
+        }
+        StorageFull | QuotaExceeded => "make room on its disk, and try again",
+        AlreadyExists | NotADirectory => "a file is in its place: name a directory",
+        NotFound => "see that the path is right and its links lead somewhere",
+        _ => "see to its file system, and try again",
+    }
+}
+
 /// Why a directory is not a key ring, or cannot be rotated.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyRingError {
     /// The directory cannot be listed or made.
-    #[error("the key directory {} (keys.dir) cannot be used: {why}", whole(.dir))]
+    #[error("the key directory {} (keys.dir) cannot be used: {why}; {}", whole(.dir), remedy(.why))]
     Directory {
         /// The directory.
         dir: PathBuf,
@@ -112,9 +132,9 @@ pub enum KeyRingError {
     Randomness,
     /// A key file that should go is still there.
     #[error(
-        "the key file {} cannot be deleted: {why}; delete it by hand, all else is \
-         done",
-        .path.display()
+        "the key file {} cannot be deleted: {why}; all else is done: delete it by hand, or {}",
+        whole(.path),
+        remedy(.why)
     )]
     Remove {
         /// The file.
@@ -144,9 +164,9 @@ pub enum KeyRingError {
     },
     /// The new key could not be written, or perhaps not. The other keys are unchanged.
     #[error(
-        "the key file {} cannot be written: {why}; no key was deleted; mend this and rotate \
-         again",
-        .path.display()
+        "the key file {} cannot be written: {why}; no key was deleted; {}",
+        whole(.path),
+        remedy(.why)
     )]
     Write {
         /// The file.
@@ -214,7 +234,7 @@ pub enum Flaw {
     #[error("is over {0} bytes long and so is no key: take it out of the directory")]
     TooLong(u64),
     /// The operating system does not let us read it.
-    #[error("cannot be read: {0}")]
+    #[error("cannot be read: {0}; {remedy}", remedy = remedy(.0))]
     Unreadable(io::Error),
     /// It belongs to a stranger.
     #[error(

@@ -490,6 +490,82 @@ fn a_directory_that_others_can_write_is_sound_behind_a_read_only_mount() {
 }
 
 #[test]
+fn a_directory_that_cannot_be_written_is_named_with_what_to_do_and_left_whole() {
+    let place = Place::new();
+    place.rotate(&[]);
+    std::fs::create_dir(place.path("full")).unwrap();
+    std::fs::write(place.path("file"), "").unwrap();
+    std::os::unix::fs::symlink("nowhere/at/all", place.path("dangling")).unwrap();
+    let before = files(&place, "keys");
+    let rotation = |dir| {
+        let program = env!("CARGO_BIN_EXE_sealgate");
+        let options = ["--now", "--retire-after", "0s"];
+        [&[program, "--rotate-keys", "--keys", dir], &options[..]].concat()
+    };
+    for (dir, words) in [
+        ("file", ["key directory", "name a directory"]),
+        ("dangling", ["key directory", "name a directory"]),
+    ] {
+        let outcome = place.run(&rotation(dir)[1..]);
+        outcome.assert_refused(1, &words);
+    }
+    let within = |script: &str, command: &[&str]| {
+        let mut unshare = place.program("unshare");
+        unshare.args(["--mount", "sh", "-c", script, "sh"]);
+        unshare.args(command);
+        Process::spawn(unshare).outcome()
+    };
+    if within("mount --bind keys keys", &[]).code != Some(0) {
+        // It takes root, and a container may keep even root from it.
+        println!("SKIPPED the rest: nothing can be mounted here");
+        return;
+    }
+    let keys = place.path("keys").display().to_string();
+    let cases: [(&str, &str, &[&str]); 3] = [
+        (
+            "mount --bind keys keys && mount -o remount,bind,ro keys",
+            "keys",
+            &["key directory", &keys, "mounted read-only", "rotate where"],
+        ),
+        (
+            // One page, which the key takes that is there.
+            "mount -t tmpfs -o size=4k,mode=0700 tmpfs full && cp -p keys/*.toml full",
+            "full",
+            &[
+                "key file",
+                "cannot be written",
+                "no key was deleted",
+                "make room",
+            ],
+        ),
+        (
+            "chmod 0500 keys",
+            "keys",
+            &[
+                "key file",
+                &keys,
+                "cannot be written",
+                "ermission denied",
+                "chown",
+            ],
+        ),
+    ];
+    for (script, dir, words) in cases {
+        // Root may write anywhere, unless it is told not to.
+        let script = format!(
+            "{script} || exit 99; setpriv --bounding-set -all \"$@\"; code=$?; \
+             echo \"keys left: $(ls {dir} | grep -c toml)\" >&2; exit $code"
+        );
+        let outcome = within(&script, &rotation(dir));
+        outcome.assert_refused(1, words);
+        outcome.assert_refused(1, &["keys left: 1"]);
+        assert_eq!(files(&place, "keys"), before, "{script}");
+    }
+    chmod(&place.path("keys"), 0o700);
+    place.rotate(&[]);
+}
+
+#[test]
 fn root_rotates_for_the_owner_of_the_directory() {
     // J: `sudo sealgate --rotate-keys` in the directory of the service's user.
     use std::os::unix::fs::MetadataExt as _;
