@@ -18,7 +18,7 @@ use super::fixed::Fixed;
 use super::{configured, discover, hung_up, known, longest_session};
 use crate::bff::Bff;
 use crate::clock::Clock;
-use crate::config::{Config, FileStates, Mistake, Sources};
+use crate::config::{Config, FileStates, Sources};
 use crate::proxy::Upstreams;
 use crate::telemetry::metrics::ReloadResult;
 
@@ -31,14 +31,14 @@ pub(super) struct Reload {
     fixed: Fixed,
     files: Vec<PathBuf>,
     states: FileStates,
-    /// What was wrong at the last look; empty if nothing was.
-    mistakes: Vec<String>,
+    /// What was wrong at the last look, if anything was.
+    wrong: Option<String>,
 }
 
 /// What a look at the files came to.
 enum Found {
     Changed(Box<Config>, FileStates),
-    Rejected(Vec<String>),
+    Rejected(String),
     Unchanged,
 }
 
@@ -49,7 +49,7 @@ impl Reload {
             fixed: Fixed::of(config),
             files: config.files.clone(),
             states: FileStates::of(&config.files),
-            mistakes: Vec::new(),
+            wrong: None,
         }
     }
 
@@ -76,21 +76,21 @@ impl Reload {
             states: self.states.clone(),
             clock: bff.clock.clone(),
             // A mistake may be gone although no file has changed: a directory is there again.
-            is_unconditional: is_asked || !self.mistakes.is_empty(),
+            is_unconditional: is_asked || self.wrong.is_some(),
         };
         let result = match look.on_a_thread().await {
             Found::Unchanged => {
-                if is_asked || !self.mistakes.is_empty() {
+                if is_asked || self.wrong.is_some() {
                     log::info!("the configuration is the one in use");
                 }
-                self.mistakes.clear();
+                self.wrong = None;
                 ReloadResult::Unchanged
             }
             Found::Changed(config, states) => match self.put_in_use(*config, states, bff) {
                 Ok(()) => ReloadResult::Ok,
-                Err(mistake) => self.reject(vec![mistake], is_asked),
+                Err(mistakes) => self.reject(mistakes.replace('\n', "; "), is_asked),
             },
-            Found::Rejected(mistakes) => self.reject(mistakes, is_asked),
+            Found::Rejected(why) => self.reject(why, is_asked),
         };
         bff.metrics.config_reloads.count(result);
     }
@@ -118,7 +118,7 @@ impl Reload {
         }
         self.files.clone_from(&config.files);
         self.states = states;
-        self.mistakes.clear();
+        self.wrong = None;
         bff.configured
             .store(Arc::new(configured(config, &bff.keys)));
         log::info!(target: "sealgate::audit", files = self.files.len(); "configuration reloaded");
@@ -126,14 +126,12 @@ impl Reload {
         Ok(())
     }
 
-    /// The log says the same mistakes only once, unless somebody asks again.
-    fn reject(&mut self, mistakes: Vec<String>, is_asked: bool) -> ReloadResult {
-        if is_asked || mistakes != self.mistakes {
-            for mistake in &mistakes {
-                log::error!("configuration not reloaded, the old one stays: {mistake}");
-            }
+    /// The log says the same only once, unless somebody asks again.
+    fn reject(&mut self, why: String, is_asked: bool) -> ReloadResult {
+        if is_asked || self.wrong.as_ref() != Some(&why) {
+            log::error!("configuration not reloaded, the old one stays: {why}");
         }
-        self.mistakes = mistakes;
+        self.wrong = Some(why);
         ReloadResult::Rejected
     }
 }
@@ -159,9 +157,9 @@ impl Look {
         });
         match (started, ended.await) {
             (Ok(_), Ok(found)) => found,
-            (Err(error), _) => Found::Rejected(vec![format!("no thread can read it: {error}")]),
+            (Err(error), _) => Found::Rejected(format!("no thread can read it: {error}")),
             // The panic was logged.
-            (Ok(_), Err(_)) => Found::Rejected(vec!["reading it did not end".to_owned()]),
+            (Ok(_), Err(_)) => Found::Rejected("reading it did not end".to_owned()),
         }
     }
 
@@ -173,9 +171,9 @@ impl Look {
         if let Some(path) = before.read_once() {
             let path = path.display().to_string();
             let path = path.escape_debug();
-            return Found::Rejected(vec![format!(
+            return Found::Rejected(format!(
                 "{path} is a pipe or a device, which can be read once: name a file, or restart"
-            )]);
+            ));
         }
         for _ in 1..READINGS {
             let read = self.read();
@@ -190,25 +188,19 @@ impl Look {
         self.compare(read, before)
     }
 
-    fn read(&mut self) -> Result<Config, Vec<String>> {
+    fn read(&mut self) -> Result<Config, String> {
         let written = self.sources.clone().read();
         let config = written.and_then(|written| written.resolve(&self.clock));
-        let config = config.map_err(|errors| errors.iter().map(on_one_line).collect::<Vec<_>>())?;
+        let config = config.map_err(|errors| errors.on_one_line())?;
         self.files.clone_from(&config.files);
         Ok(config)
     }
 
-    fn compare(&self, read: Result<Config, Vec<String>>, states: FileStates) -> Found {
+    fn compare(&self, read: Result<Config, String>, states: FileStates) -> Found {
         match read {
-            Err(mistakes) => Found::Rejected(mistakes),
+            Err(why) => Found::Rejected(why),
             Ok(_) if states == self.states => Found::Unchanged,
             Ok(config) => Found::Changed(Box::new(config), states),
         }
     }
-}
-
-fn on_one_line(mistake: &Mistake) -> String {
-    let lines = mistake.to_string();
-    let lines: Vec<_> = lines.lines().map(str::trim).collect();
-    lines.join(" ")
 }

@@ -3,7 +3,7 @@
 //! # Invariants
 //! - A mistake never shows a secret. It quotes a value only where the key cannot hold a secret.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use super::key_path::KeyPath;
 
@@ -38,12 +38,33 @@ impl ConfigErrors {
     }
 }
 
+impl ConfigErrors {
+    /// All of it on one line, for the log. Where there are several, each has its number.
+    pub fn on_one_line(&self) -> String {
+        let mut line = self.head();
+        for (index, mistake) in self.0.iter().enumerate() {
+            line.push(' ');
+            if self.0.len() > 1 {
+                let _ = write!(line, "({}) ", index + 1);
+            }
+            let text = mistake.to_string();
+            let words: Vec<_> = text.lines().map(str::trim).collect();
+            line.push_str(&words.join(" "));
+        }
+        line
+    }
+
+    fn head(&self) -> String {
+        match self.0.len() {
+            1 => "there is a mistake in the configuration:".to_owned(),
+            n => format!("there are {n} mistakes in the configuration:"),
+        }
+    }
+}
+
 impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.len() {
-            1 => f.write_str("there is a mistake in the configuration:")?,
-            n => write!(f, "there are {n} mistakes in the configuration:")?,
-        }
+        f.write_str(&self.head())?;
         for mistake in &self.0 {
             write!(f, "\n\n  {mistake}")?;
         }

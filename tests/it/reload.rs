@@ -101,7 +101,7 @@ fn a_configuration_with_mistakes_changes_nothing_and_each_is_told() {
     );
     awaiting(&server, "rejected", || {});
     let lines = [
-        "configuration not reloaded, the old one stays: ",
+        "configuration not reloaded, the old one stays: there are 3 mistakes in the configuration: (1) ",
         "timeot",
         "require_scopes",
         "upstream.more.url",
@@ -122,7 +122,23 @@ fn a_configuration_with_mistakes_changes_nothing_and_each_is_told() {
         )
     };
     for words in &lines[1..] {
-        assert_eq!(told(words), (3, true), "{words}: {log}");
+        assert_eq!(told(words), (1, true), "{words}: {log}");
+    }
+    // What is said at a start is said here, in the same words.
+    let check = site.place.run(&["-c", CONFIG, "--check"]);
+    let mut words = check
+        .stderr
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty());
+    let head = words.next().expect("a head");
+    assert!(
+        head.ends_with("there are 3 mistakes in the configuration:"),
+        "{head}"
+    );
+    assert_eq!(words.clone().count(), 6, "{}", check.stderr);
+    for words in words {
+        assert!(told(words).1, "{words}: {log}");
     }
     put(&site.place, "[frontend.shop");
     server.process.wait_for_log("this is not TOML");
