@@ -39,46 +39,63 @@
 //! a test gives its own. Everything else is concrete.
 
 // One block for each module: inside a block rustfmt would sort them.
+//
+// `cargo fuzz` sets `fuzzing`. What no fuzz target calls is left out then, because it would take half of the build.
 
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 
+#[cfg(not(fuzzing))]
 pub mod cli;
 
-#[cfg(feature = "demo")]
+#[cfg(all(feature = "demo", not(fuzzing)))]
 pub mod demo;
 
+#[cfg(not(fuzzing))]
 pub mod app;
 
+#[cfg(not(fuzzing))]
 pub mod config;
 
+#[cfg(not(fuzzing))]
 pub mod server;
 
+#[cfg(not(fuzzing))]
 pub mod endpoint;
 
+#[cfg(not(fuzzing))]
 pub mod api;
 
+#[cfg(not(fuzzing))]
 pub mod proxy;
 
+#[cfg(not(fuzzing))]
 pub mod assets;
 
+#[cfg(not(fuzzing))]
 pub mod token;
 
+#[cfg(not(fuzzing))]
 pub mod login;
 
+#[cfg(not(fuzzing))]
 pub mod request;
 
+#[cfg(not(fuzzing))]
 pub mod guard;
 
+#[cfg(not(fuzzing))]
 pub mod bff;
 
 pub mod frontend;
 
 pub mod compose;
 
+#[cfg(not(fuzzing))]
 pub mod coordination;
 
+#[cfg(not(fuzzing))]
 pub mod ledger;
 
 pub mod session;
@@ -89,10 +106,12 @@ pub mod proof;
 
 pub mod keyring;
 
+#[cfg(not(fuzzing))]
 mod page;
 
 pub mod problem;
 
+#[cfg(not(fuzzing))]
 pub mod message;
 
 pub mod telemetry;

@@ -125,6 +125,61 @@ fn imports_go_one_way() {
     );
 }
 
+/// The modules that `cargo fuzz` leaves out, as `src/lib.rs` has them, and the crates, as `Cargo.toml` has them.
+fn without_fuzzing() -> (Vec<String>, Vec<String>) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let lib = fs::read_to_string(root.join("src/lib.rs")).expect("readable");
+    let modules = lib.lines().zip(lib.lines().skip(1));
+    let modules = modules.filter_map(|(attribute, line)| {
+        let (_, name) = line.split_once("mod ")?;
+        let is_out = attribute.starts_with("#[cfg") && attribute.contains("not(fuzzing)");
+        is_out.then(|| name.trim_end_matches(';').to_owned())
+    });
+    let manifest = fs::read_to_string(root.join("Cargo.toml")).expect("readable");
+    let crates = manifest
+        .lines()
+        .skip_while(|line| *line != "[target.'cfg(not(fuzzing))'.dependencies]")
+        .skip(1)
+        .take_while(|line| !line.starts_with('['))
+        .filter_map(|line| Some(line.split_once(" = ")?.0.replace('-', "_")));
+    (modules.collect(), crates.collect())
+}
+
+#[test]
+fn what_is_fuzzed_needs_nothing_that_the_fuzz_build_leaves_out() {
+    let (modules, crates) = without_fuzzing();
+    assert!(
+        modules.contains(&"server".to_owned()) && crates.contains(&"actix_web".to_owned()),
+        "{modules:?} {crates:?}"
+    );
+    let names_crate = |line: &str, name: &str| {
+        line.match_indices(name).any(|(at, _)| {
+            let is_whole =
+                !line[..at].ends_with(|c: char| c.is_alphanumeric() || "_:\"".contains(c));
+            is_whole && line[at + name.len()..].starts_with("::")
+        })
+    };
+    let wrong: Vec<String> = lines()
+        .into_iter()
+        .filter(|(file, module, ..)| {
+            let is_in = !["lib", "main", "mode"].contains(&module.as_str());
+            is_in && !modules.contains(module) && !file.contains("tests")
+        })
+        .filter(|(.., line)| {
+            used(line).iter().any(|used| modules.contains(used))
+                || crates.iter().any(|name| names_crate(line, name))
+        })
+        .map(|(file, _, number, line)| format!("src/{file}:{number}: {line}"))
+        .collect();
+    assert!(
+        wrong.is_empty(),
+        "take the module's `cfg` away in src/lib.rs, or the crate's line out of the table for `cfg(not(fuzzing))`:\n{}",
+        wrong.join("\n")
+    );
+    assert!(names_crate("use clap::Parser;", "clap"));
+    assert!(!names_crate("use crate::clap::Parser;", "clap"));
+}
+
 #[test]
 fn the_protocol_and_the_session_know_no_http_server() {
     let wrong: Vec<String> = lines()
