@@ -22,7 +22,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 pub use self::reach::{Reached, reach};
 use self::reload::Reload;
-use crate::bff::{Bff, Configured, Draining};
+use crate::bff::{Bff, Configured};
 use crate::clock::Clock;
 use crate::config::{Config, Sources};
 use crate::coordination::{BadUrl, CoordinationSettings, Coordinator};
@@ -187,7 +187,7 @@ pub fn start(config: Config, clock: Clock, listeners: Listeners) -> Result<Runni
         metrics,
         unknown_hosts: Seldom::every(Duration::from_mins(1)),
         recorder: Recorder::from_environment()?,
-        draining: Draining::default(),
+        draining: Arc::default(),
     });
     let public_addr = listeners.public.local_addr().map_err(StartError::System)?;
     let operator_addr = listeners

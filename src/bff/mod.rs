@@ -55,5 +55,5 @@ pub struct Bff {
     /// Records traces, if the environment names a collector.
     pub recorder: Option<Recorder>,
     /// Set when shutdown begins: readiness fails before connections do.
-    pub draining: Draining,
+    pub draining: Arc<Draining>,
 }

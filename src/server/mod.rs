@@ -88,8 +88,9 @@ pub fn public(bff: &Arc<Bff>, listener: TcpListener, options: Options) -> std::i
         app,
         tls: tls.map_err(std::io::Error::other)?,
         patience,
-        closing: Closing(Arc::clone(bff)),
-        is_counted: true,
+        closing: Closing(Arc::clone(&bff.draining)),
+        counted: Some(Arc::clone(bff)),
+        workers: options.workers,
     };
     let server = actix_server::Server::build()
         .workers(options.workers)
@@ -108,8 +109,9 @@ pub fn operator(bff: &Arc<Bff>, listener: TcpListener) -> std::io::Result<Server
         app,
         tls: None,
         patience: Patience::default(),
-        closing: Closing(Arc::clone(bff)),
-        is_counted: false,
+        closing: Closing(Arc::clone(&bff.draining)),
+        counted: None,
+        workers: 1,
     };
     let server = actix_server::Server::build()
         .workers(1)

@@ -109,7 +109,7 @@ async fn round<T: Transport, S: Application>(
     room: &Rc<Room>,
     closing: &Closing,
 ) -> Option<Rest<T>> {
-    let wire = Wire::new(Rc::clone(room));
+    let wire = Wire::new(Rc::clone(room), T::BUFFERS);
     let exchanges = Exchanges {
         app: Rc::clone(app),
         wire: Rc::clone(&wire),
@@ -204,7 +204,10 @@ async fn drive<T: Transport, S: Application>(
             Phase::Busy => return Poll::Pending,
             // hyper reads the next head only when the last answer has left.
             _ if !wire.is_flushed.get() => return Poll::Pending,
-            Phase::Head => HEAD_TIME,
+            Phase::Head => {
+                wire.wait();
+                HEAD_TIME
+            }
             Phase::Idle => QUIET,
         };
         if timer.is_over(wire.since() + limit, cx) {

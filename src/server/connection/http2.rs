@@ -6,6 +6,7 @@
 //! # Invariants
 //! - A connection without a request ends after [`KEEP_ALIVE`]. A stream whose answer the client does not read ends after
 //!   `patience` and [`MARGIN`], whatever the other streams of its connection do.
+//! - A connection that has had no request yet takes some of the worker's room, and may be cut for it.
 //! - One connection can hold a limited amount of ours: streams, windows, header lists, answers, resets
 //!   (CVE-2023-44487, CVE-2024-27316, CVE-2025-8671).
 //!
@@ -23,6 +24,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::time::timeout;
 
 use super::exchange::{Application, Exchanges};
+use super::room::Room;
 use super::stream::Transport;
 use super::timer::Timer;
 use super::wire::Wire;
@@ -51,14 +53,15 @@ const PONG: Duration = Duration::from_secs(15);
 const MARGIN: Duration = Duration::from_secs(10);
 
 /// Serves requests until the client or we end the connection. `patience`: how long requests may stand still.
-pub(super) async fn serve<S: Application>(
-    transport: impl Transport,
+pub(super) async fn serve<T: Transport, S: Application>(
+    transport: T,
     app: &Rc<S>,
+    room: &Rc<Room>,
     closing: Closing,
     patience: Duration,
 ) {
-    // h2 limits heads itself.
-    let wire = Wire::new(Rc::default());
+    // h2 limits heads itself. What waits in the room is the connection.
+    let wire = Wire::new(Rc::clone(room), T::BUFFERS);
     let exchanges = Exchanges {
         app: Rc::clone(app),
         wire: Rc::clone(&wire),
@@ -82,12 +85,23 @@ pub(super) async fn serve<S: Application>(
     let mut closed = std::pin::pin!(closing.clone().wait());
     let mut timer = Timer::default();
     let mut closing_since = None;
+    let mut is_watching = false;
     let is_over = poll_fn(|cx| {
         if let Poll::Ready(outcome) = connection.as_mut().poll(cx) {
             if let Err(error) = outcome {
                 log::debug!("a connection ended: {error}");
             }
             return Poll::Ready(true);
+        }
+        if !wire.has_served.get() {
+            if !is_watching {
+                is_watching = true;
+                wire.driven_by(cx.waker());
+                wire.wait();
+            }
+            if wire.is_cut() {
+                return Poll::Ready(true);
+            }
         }
         if closing_since.is_none() && closed.as_mut().poll(cx).is_ready() {
             closing_since = Some(Instant::now());

@@ -7,7 +7,8 @@
 //! - `http1` and `http2` drive hyper, and limit what a client can hold and for how long.
 //! - `exchange` answers one request. `message` takes over its head, and `body` carries the bodies.
 //! - `stream` is the connection's bytes under hyper, and `wire` is what the parts above know of them. `head` reads what hyper
-//!   does not tell about a request. `room` limits the unfinished heads of a worker, `timer` rings at a deadline that moves.
+//!   does not tell about a request. `room` limits what unfinished heads take of a worker's memory, `timer` rings at a deadline
+//!   that moves.
 //!
 //! # Invariants
 //! - Each answer is framed for its own request. Nothing runs after `Connection: close`.
@@ -54,7 +55,7 @@ pub(super) use self::exchange::Application;
 use self::handshakes::Handshakes;
 pub(super) use self::patience::{Patience, limit_unread};
 use self::room::Room;
-use crate::bff::Bff;
+use crate::bff::{Bff, Draining};
 use crate::tls;
 
 /// From the first byte of a request's head to its last. Also from the start of a connection to the end of its handshake.
@@ -77,8 +78,10 @@ pub(super) struct Connections<A> {
     pub(super) patience: Patience,
     /// Says when to close.
     pub(super) closing: Closing,
-    /// Whether its connections are in the metrics.
-    pub(super) is_counted: bool,
+    /// Whose metrics count its connections, if they are counted.
+    pub(super) counted: Option<Arc<Bff>>,
+    /// How many workers it has.
+    pub(super) workers: usize,
 }
 
 /// TLS with the configured certificate, the versions of HTTP that we offer, and tickets that every replica opens.
@@ -91,15 +94,15 @@ pub(super) fn acceptor(bff: &Arc<Bff>) -> Result<TlsAcceptor, rustls::Error> {
 
 /// Tells connections that the process ends.
 #[derive(Clone)]
-pub(super) struct Closing(pub(super) Arc<Bff>);
+pub(super) struct Closing(pub(super) Arc<Draining>);
 
 impl Closing {
     fn has_begun(&self) -> bool {
-        self.0.draining.is_closing()
+        self.0.is_closing()
     }
 
     async fn wait(self) {
-        self.0.draining.closing().await;
+        self.0.closing().await;
     }
 }
 
@@ -118,12 +121,12 @@ where
     fn new_service(&self, (): ()) -> Self::Future {
         ready(Ok(Acceptor {
             app: Rc::new((self.app)()),
-            room: Rc::default(),
+            room: Rc::new(Room::of_one_in(self.workers)),
             handshakes: Rc::default(),
             tls: self.tls.clone(),
             patience: self.patience.clone(),
             closing: self.closing.clone(),
-            is_counted: self.is_counted,
+            counted: self.counted.clone(),
         }))
     }
 }
@@ -136,7 +139,7 @@ pub(super) struct Acceptor<S> {
     tls: Option<TlsAcceptor>,
     patience: Patience,
     closing: Closing,
-    is_counted: bool,
+    counted: Option<Arc<Bff>>,
 }
 
 impl<S: Application> Service<TcpStream> for Acceptor<S> {
@@ -157,7 +160,7 @@ impl<S: Application> Service<TcpStream> for Acceptor<S> {
         let patience = self.patience.of(&tcp);
         let (app, room) = (Rc::clone(&self.app), Rc::clone(&self.room));
         let closing = self.closing.clone();
-        let open = self.is_counted.then(|| closing.0.metrics.connected());
+        let open = self.counted.as_ref().map(|bff| bff.metrics.connected());
         // A task is as large as its largest state, and most connections wait. So plain ones have a task of their own kind, and
         // each large state of the others has a box of its own.
         let Some(tls) = self.tls.clone() else {
@@ -176,7 +179,7 @@ impl<S: Application> Service<TcpStream> for Acceptor<S> {
             };
             let stream = shaken.ok_or(())?;
             if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-                Box::pin(http2::serve(stream, &app, closing, patience)).await;
+                Box::pin(http2::serve(stream, &app, &room, closing, patience)).await;
             } else {
                 Box::pin(http1::serve(stream, &app, &room, closing)).await;
             }

@@ -24,12 +24,16 @@ pub(super) trait Transport: AsyncRead + AsyncWrite + Unpin + 'static {
     /// request may have been read.
     const BEGINS_UNREAD: bool;
 
+    /// What a connection takes of memory while a request's head is under way: its buffers and state, and those of hyper.
+    const BUFFERS: usize;
+
     /// The connection below.
     fn tcp(&self) -> &TcpStream;
 }
 
 impl Transport for TcpStream {
     const BEGINS_UNREAD: bool = true;
+    const BUFFERS: usize = 16 * 1024;
 
     fn tcp(&self) -> &TcpStream {
         self
@@ -39,6 +43,7 @@ impl Transport for TcpStream {
 /// In a box, because it is moved from state to state, and each would keep room for it.
 impl Transport for Box<TlsStream<TcpStream>> {
     const BEGINS_UNREAD: bool = false;
+    const BUFFERS: usize = 24 * 1024;
 
     fn tcp(&self) -> &TcpStream {
         self.get_ref().0

@@ -56,7 +56,8 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    pub(super) fn new(room: Rc<Room>) -> Rc<Self> {
+    /// `buffers`: what the connection's buffers take of the worker's room.
+    pub(super) fn new(room: Rc<Room>, buffers: usize) -> Rc<Self> {
         let now = Instant::now();
         Rc::new(Self {
             phase: Cell::new(Phase::Idle),
@@ -70,7 +71,7 @@ impl Wire {
             is_part: Cell::new(false),
             is_flushed: Cell::new(true),
             head_bytes: Cell::new(0),
-            guest: Guest::new(room),
+            guest: Guest::new(room, buffers),
             switched: RefCell::new(None),
             raw: Rc::default(),
         })
@@ -148,6 +149,11 @@ impl Wire {
     /// Whether the client has sent more than the request that is being answered, so that hyper does not read on.
     pub(super) fn is_ahead(&self) -> bool {
         self.phase.get() == Phase::Busy && self.open.get() == 1 && self.heads.borrow().are_ahead()
+    }
+
+    /// A head is not complete, and nothing more has come for now.
+    pub(super) fn wait(&self) {
+        self.guest.wait();
     }
 
     /// Ends the connection at its next turn.

@@ -68,7 +68,7 @@ await bounded(120 + waves * (given.hold + 240), async ({ processes, dir, ends })
     `${version}, one worker; ${given.connections} connections of each kind, held for ${given.hold} s at most.`,
     `Aim: under ${AIM.mebibytes} MiB, all gone within ${AIM.seconds} s, and a signed-in user is answered each time, once a second on a new connection.`,
     table([
-      'connections with', 'aim reached', 'RSS before MiB', 'peak', 'after', 'gone after s, median', 'longest', 'still there', 'user answered', 'slowest ms',
+      'connections with', 'aim reached', 'RSS before MiB', 'peak', 'after', 'at once', 'gone after s, median', 'longest', 'still there', 'user answered', 'slowest ms',
     ], rows, { texts: 2 }),
   ].join('\n\n'));
 });
@@ -81,12 +81,14 @@ async function hold(state, lane) {
   const ages = [];
   const sockets = [];
   let opened = 0;
+  let mostAtOnce = 0;
   const open = async () => {
     while (opened < given.connections) {
       opened += 1;
       const socket = await state.reach(lane);
       const reached = performance.now();
       sockets.push(socket);
+      mostAtOnce = Math.max(mostAtOnce, sockets.length - ages.length);
       if (socket.closed) ages.push(0);
       else socket.once('close', () => ages.push((performance.now() - reached) / 1000));
     }
@@ -108,7 +110,7 @@ async function hold(state, lane) {
   const longest = Math.max(...gone);
   const reached = most < AIM.mebibytes && left === 0 && longest <= AIM.seconds && answered === asked;
   return [
-    state.name, reached ? 'yes' : '**no**', figure(before), figure(most), figure(after), gone.length ? figure(median(gone)) : '–',
+    state.name, reached ? 'yes' : '**no**', figure(before), figure(most), figure(after), String(mostAtOnce), gone.length ? figure(median(gone)) : '–',
     left ? `over ${given.hold}` : figure(longest), String(left), `${answered} of ${asked}`, figure(slowest),
   ];
 }

@@ -1,22 +1,29 @@
-//! How much memory the unfinished heads of one worker may take.
+//! How much memory the connections of one worker may take that have begun a request's head and not ended it.
 //!
-//! A head may be long, and it may be slow. Many that are both would fill a worker's memory. So they share a limited room:
-//! when it is full, the connection whose head is under way the longest is cut. A browser's head is complete within a round trip.
+//! Such a connection has buffers already, and a long head needs more of them. Many would fill a worker's memory. So they share a
+//! limited room: when it is full, the connection that waits the longest is cut. A browser's head is complete within a round trip.
+//! A head that comes in one piece takes nothing of the room.
+//!
+//! Nobody sees whether a head has begun on a connection of HTTP/2, and its buffers are there from its start. So it takes room until
+//! its first request.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::{Rc, Weak};
 use std::task::Waker;
 
-/// The first bytes of a head do not count. Most heads are shorter.
+/// The first bytes of a head need no buffers of their own. Most heads are shorter.
 const FREE: usize = 4 * 1024;
 
-/// The bytes that count, for all heads together. hyper's buffers may be twice as large as what they hold.
-const ROOM: usize = 4 * 1024 * 1024;
+/// The room of all workers together: a thousand connections with TLS.
+const ALL: usize = 24 * 1024 * 1024;
+
+/// The room that a worker has at least, however many there are: a flood of handshakes must leave a head the time of a round trip.
+const LEAST: usize = 4 * 1024 * 1024;
 
 /// The room of one worker.
-#[derive(Default)]
 pub(super) struct Room {
+    bytes: usize,
     taken: Cell<usize>,
     /// By a number that counts up, so in the order in which they came.
     guests: RefCell<BTreeMap<u64, Weak<Guest>>>,
@@ -24,6 +31,20 @@ pub(super) struct Room {
 }
 
 impl Room {
+    /// The part of one worker among so many.
+    pub(super) fn of_one_in(workers: usize) -> Self {
+        Self::new(ALL.checked_div(workers).unwrap_or(ALL).max(LEAST))
+    }
+
+    pub(super) fn new(bytes: usize) -> Self {
+        Self {
+            bytes,
+            taken: Cell::new(0),
+            guests: RefCell::default(),
+            came: Cell::new(0),
+        }
+    }
+
     fn remove(&self, guest: &Guest) {
         let taken = guest.taken.replace(0);
         if taken > 0 {
@@ -36,7 +57,9 @@ impl Room {
 /// A connection, as far as the room knows it: how much it takes, and how it is cut.
 pub(super) struct Guest {
     room: Rc<Room>,
-    /// The bytes that count.
+    /// What its buffers take.
+    buffers: usize,
+    /// What it takes of the room.
     taken: Cell<usize>,
     number: Cell<u64>,
     is_cut: Cell<bool>,
@@ -44,9 +67,10 @@ pub(super) struct Guest {
 }
 
 impl Guest {
-    pub(super) fn new(room: Rc<Room>) -> Rc<Self> {
+    pub(super) fn new(room: Rc<Room>, buffers: usize) -> Rc<Self> {
         Rc::new(Self {
             room,
+            buffers,
             taken: Cell::new(0),
             number: Cell::new(0),
             is_cut: Cell::new(false),
@@ -56,11 +80,22 @@ impl Guest {
 
     /// The head has grown to this many bytes and is not complete.
     pub(super) fn grow(self: &Rc<Self>, bytes: usize) {
-        let counted = bytes.saturating_sub(FREE);
-        let before = self.taken.replace(counted);
-        if counted == 0 {
-            return;
+        // hyper's buffer may be twice as large as what it holds.
+        let more = bytes.saturating_sub(FREE).saturating_mul(2);
+        if more > 0 {
+            self.take(self.buffers.saturating_add(more));
         }
+    }
+
+    /// Nothing more has come for now, and the head is not complete.
+    pub(super) fn wait(self: &Rc<Self>) {
+        if self.taken.get() == 0 {
+            self.take(self.buffers);
+        }
+    }
+
+    fn take(self: &Rc<Self>, bytes: usize) {
+        let before = self.taken.replace(bytes);
         let room = &self.room;
         if before == 0 {
             let number = room.came.get();
@@ -69,13 +104,15 @@ impl Guest {
             room.guests.borrow_mut().insert(number, Rc::downgrade(self));
         }
         let taken = room.taken.get().saturating_sub(before);
-        room.taken.set(taken.saturating_add(counted));
-        while room.taken.get() > ROOM {
+        room.taken.set(taken.saturating_add(bytes));
+        while room.taken.get() > room.bytes {
             let Some((_, first)) = room.guests.borrow_mut().pop_first() else {
                 return;
             };
             if let Some(first) = first.upgrade() {
-                log::debug!("a connection was cut: its head took long, and others need the room");
+                log::debug!(
+                    "a connection was cut: its request took long, and others need the room"
+                );
                 first.leave();
                 first.cut();
             }
@@ -112,45 +149,4 @@ impl Drop for Guest {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_longest_wait_ends_first_when_the_room_is_full() {
-        // A: 1,500 heads of 130 KB each were kept.
-        let room = Rc::new(Room::default());
-        let guests: Vec<_> = (0..1000).map(|_| Guest::new(Rc::clone(&room))).collect();
-        for guest in &guests {
-            guest.grow(FREE);
-            guest.grow(60 * 1024);
-            assert!(room.taken.get() <= ROOM);
-        }
-        let kept = guests.iter().filter(|guest| !guest.is_cut()).count();
-        assert_eq!(kept, ROOM / (56 * 1024));
-        assert!(!guests[999].is_cut() && guests[0].is_cut());
-        for guest in &guests {
-            guest.leave();
-        }
-        assert_eq!(room.taken.get(), 0);
-        assert!(room.guests.borrow().is_empty());
-    }
-
-    #[test]
-    fn a_guest_that_comes_again_is_counted_once() {
-        let room = Rc::new(Room::default());
-        let other = Guest::new(Rc::clone(&room));
-        other.grow(FREE + 1);
-        let guest = Guest::new(Rc::clone(&room));
-        for _ in 0..3 {
-            for bytes in [1, FREE + 1, FREE + 10] {
-                guest.grow(bytes);
-            }
-            assert_eq!((room.taken.get(), room.guests.borrow().len()), (11, 2));
-            guest.leave();
-            assert_eq!((room.taken.get(), room.guests.borrow().len()), (1, 1));
-        }
-        drop((guest, other));
-        assert_eq!(room.taken.get(), 0);
-        assert!(room.guests.borrow().is_empty());
-    }
-}
+mod tests;
