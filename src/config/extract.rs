@@ -132,9 +132,22 @@ fn explain(error: &Error, elsewhere: Option<&KeyPath>) -> (String, String) {
                 "a map" => "a table",
                 other => other,
             };
+            let remedy = match (expected, error.path.as_slice()) {
+                ("a table", [section]) if is_named(section) => {
+                    format!("give it a name: [{section}.<name>]")
+                }
+                ("a table", [section, _]) if is_named(section) => format!(
+                    "write it below a name of your choice: [{section}.<name>]"
+                ),
+                ("a table", [.., section]) if section == "route" || section == "part" => {
+                    format!("give it a name: [….{section}.<name>]")
+                }
+                ("a string", _) => "write it in quotes".to_owned(),
+                _ => format!("write {expected}"),
+            };
             (
                 format!("{} stands where {expected} belongs", kind_of(actual)),
-                format!("write {expected}"),
+                remedy,
             )
         }
         Kind::Message(text) => match text.split_once('\n') {
@@ -146,6 +159,11 @@ fn explain(error: &Error, elsewhere: Option<&KeyPath>) -> (String, String) {
             "see --example-config".to_owned(),
         ),
     }
+}
+
+/// Whether the tables of a section have names that the operator chooses.
+fn is_named(section: &str) -> bool {
+    matches!(section, "frontend" | "upstream")
 }
 
 fn kind_of(actual: &Actual) -> &'static str {

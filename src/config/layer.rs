@@ -82,7 +82,7 @@ impl Layer {
             let line = error.span().map_or(1, |span| line_of(&text, span.start));
             let mut mistake = wrong(
                 format!("this is not TOML: {}", syntax_error(error.message())),
-                "correct the syntax: strings stand in quotes, tables in [brackets]",
+                remedy_of_syntax(&text, line),
             );
             mistake.origin = format!("{}:{line}", mistake.origin);
             mistake
@@ -273,6 +273,26 @@ fn syntax_error(message: &str) -> String {
         .filter(|line| !line.is_empty())
         .collect::<Vec<_>>()
         .join(", ")
+}
+
+/// What to do about a text that is not TOML: mostly it is meant to be, and sometimes it is another format.
+fn remedy_of_syntax(text: &str, line: usize) -> &'static str {
+    let at_fault = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
+    let key = at_fault.trim_start().split(':').next().unwrap_or_default();
+    let is_yaml = at_fault.contains(':')
+        && !key.is_empty()
+        && key
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
+    if text.trim_start().starts_with('{') {
+        "this looks like JSON: write TOML; --example-config prints an example"
+    } else if is_yaml {
+        "this looks like YAML: write TOML; --example-config prints an example"
+    } else if at_fault.contains(['“', '”', '„', '‘', '’']) {
+        "write straight quotes: \""
+    } else {
+        "correct the syntax: strings stand in quotes, tables in [brackets]"
+    }
 }
 
 #[cfg(test)]

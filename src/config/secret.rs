@@ -42,10 +42,14 @@ pub(super) type Secret = (Zeroizing<String>, Option<String>);
 pub(super) fn read_file(path: &Path, form: Form) -> Result<Secret, Unusable> {
     let shown = path.display().to_string().escape_debug().to_string();
     let unreadable = |error: std::io::Error| {
+        let remedy = if error.kind() == std::io::ErrorKind::IsADirectory {
+            "name the file in it that has the secret"
+        } else {
+            "create it with the secret in it, readable by the user that sealgate runs as"
+        };
         (
             format!("the file {shown} cannot be read: {error}"),
-            "create it with the secret in it, readable by the user that sealgate runs as"
-                .to_owned(),
+            remedy.to_owned(),
         )
     };
     let file = File::open(path).map_err(unreadable)?;
@@ -57,25 +61,61 @@ pub(super) fn read_file(path: &Path, form: Form) -> Result<Secret, Unusable> {
     file.take(limit)
         .read_to_end(&mut bytes)
         .map_err(unreadable)?;
-    let text = parse(&bytes, &format!("the file {shown}"), form)?;
-    Ok((text, warning))
+    let place = format!("the file {shown}");
+    let text = parse(&bytes, &place, form)?;
+    let doubt = doubt(&text, form).map(|doubt| format!("{place} {doubt}"));
+    Ok((
+        text,
+        warning
+            .into_iter()
+            .chain(doubt)
+            .reduce(|a, b| a + "; " + &b),
+    ))
 }
 
 /// Reads a secret from a variable.
 pub(super) fn read_variable(name: &str, env: &Environment, form: Form) -> Result<Secret, Unusable> {
     let shown = name.escape_debug();
     let value: &OsString = env.get(name).ok_or_else(|| {
+        let remedy = match name.strip_prefix('$') {
+            Some(bare) => format!(
+                "write the variable's name alone, {:?}",
+                bare.trim_matches(['{', '}'])
+            ),
+            None => format!("set {shown} to the secret, or use {{ file = \"…\" }}"),
+        };
         (
             format!("the environment variable {shown} is not set"),
-            format!("set {shown} to the secret, or use {{ file = \"…\" }}"),
+            remedy,
         )
     })?;
-    let text = parse(
-        value.as_encoded_bytes(),
-        &format!("the environment variable {shown}"),
-        form,
-    )?;
-    Ok((text, None))
+    let place = format!("the environment variable {shown}");
+    let text = parse(value.as_encoded_bytes(), &place, form)?;
+    let doubt = doubt(&text, form).map(|doubt| format!("{place} {doubt}"));
+    Ok((text, doubt))
+}
+
+/// What a secret has around it that is probably not meant. It counts all the same: who made the secret may have meant it.
+fn doubt(text: &str, form: Form) -> Option<&'static str> {
+    let stands_between = |mark: char| {
+        let rest = text.strip_prefix(mark);
+        rest.is_some_and(|rest| rest.ends_with(mark))
+    };
+    let is_of_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+    let (name, value) = text.split_once('=').unwrap_or_default();
+    if form != Form::Line {
+        None
+    } else if stands_between('"') || stands_between('\'') {
+        Some("has quotes around the secret, which count as a part of it: leave them out")
+    } else if text.starts_with(' ') || text.ends_with(' ') {
+        Some("has a space before or after the secret, which counts as a part of it: leave it out")
+    } else if name.contains('_') && name.chars().all(is_of_name) && !value.is_empty() {
+        Some(
+            "begins with a variable's name, which counts as a part of the secret: leave only the value",
+        )
+    } else {
+        None
+    }
 }
 
 fn parse(bytes: &[u8], place: &str, form: Form) -> Result<Zeroizing<String>, Unusable> {
@@ -83,7 +123,8 @@ fn parse(bytes: &[u8], place: &str, form: Form) -> Result<Zeroizing<String>, Unu
     let Ok(text) = std::str::from_utf8(bytes) else {
         return wrong("holds a secret that is not UTF-8", "write it as text");
     };
-    // Editors and `echo` put a newline at the end.
+    // Editors and `echo` put a newline at the end, and those of Windows a byte order mark before all.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let text = text.trim_end_matches(['\r', '\n']);
     if text.is_empty() {
         return wrong("is empty", "put the secret into it");
@@ -141,6 +182,8 @@ mod tests {
             (&b"s3cret"[..], Some("s3cret")),
             (b"s3cret\n", Some("s3cret")),
             (b"s3cret\r\n", Some("s3cret")),
+            (b"\xef\xbb\xbfs3cret\r\n", Some("s3cret")),
+            (b"\xef\xbb\xbf", None),
             (b" a b ", Some(" a b ")),
             (b"", None),
             (b"\n", None),

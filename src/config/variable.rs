@@ -46,6 +46,9 @@ pub(super) fn meant_by(variable: &str, values: &Dict) -> Option<String> {
         "UPSTREAM",
     ];
     let upper = variable.to_uppercase();
+    if let Some(meant) = nearly_ours(&upper, &SECTIONS) {
+        return Some(meant);
+    }
     let rest = upper.strip_prefix("SEALGATE_")?;
     if variable.starts_with(PREFIX) || variable == CONFIG {
         return None;
@@ -77,6 +80,15 @@ pub(super) fn meant_by(variable: &str, values: &Dict) -> Option<String> {
         "FRONTEND" | "UPSTREAM" => format!("{PREFIX}{section}__<name>__<key>"),
         _ => format!("{PREFIX}{section}__{}", below.join("_")),
     }))
+}
+
+/// The variable that is meant by one whose first word is ours but for a letter or two: `SEALGAT__SERVER__BIND`.
+fn nearly_ours(upper: &str, sections: &[&str]) -> Option<String> {
+    let (first, rest) = upper.split_once("__")?;
+    let (section, _) = rest.split_once("__")?;
+    let ours = PREFIX.trim_end_matches('_');
+    let is_near = first != ours && strsim::osa_distance(first, ours) <= 2;
+    (is_near && sections.contains(&section)).then(|| format!("{PREFIX}{rest}"))
 }
 
 /// The variables that would set these values.

@@ -18,6 +18,9 @@ pub enum InvalidOrigin {
     /// Plain HTTP to something other than this machine.
     #[error("http:// is for loopback names only (localhost, 127.0.0.1, [::1]); use https://")]
     Insecure,
+    /// A star in the host.
+    #[error("an origin is one host, and a star in it would stand for itself")]
+    Star,
     /// Not `scheme://host[:port]`.
     #[error("an origin is written https://host or https://host:port, with nothing after it")]
     NotAnOrigin,
@@ -39,6 +42,9 @@ impl Origin {
         let host = url.host().ok_or(InvalidOrigin::NotAnOrigin)?;
         if !secure && !is_loopback_host(&host) {
             return Err(InvalidOrigin::Insecure);
+        }
+        if matches!(host, Host::Domain(name) if name.contains('*')) {
+            return Err(InvalidOrigin::Star);
         }
         let text = url.origin().ascii_serialization();
         Ok(Self {

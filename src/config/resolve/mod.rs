@@ -79,6 +79,7 @@ impl Written {
             let doubts = certificate::doubts(tls, origins, clock.now());
             resolver.warnings.extend(doubts);
         }
+        upstream::warn_of_circles(&mut resolver, &upstreams, server.bind);
         let files = self.all_files(&mut resolver);
         let (warnings, hints) = resolver.finish()?;
         Ok(Config {

@@ -61,11 +61,13 @@ pub(super) fn resolve(
         )
         .filter(|id| {
             // RFC 6749 appendix A.1
-            let fine = !id.is_empty() && id.bytes().all(|b| (0x20..=0x7e).contains(&b));
+            let fine = !id.is_empty()
+                && id.trim() == *id
+                && id.bytes().all(|b| (0x20..=0x7e).contains(&b));
             resolver.ensure(
                 fine,
                 &client_id_at,
-                "a client_id is printable ASCII, and not empty",
+                "a client_id is printable ASCII, not empty, and without spaces around it",
                 "copy it from the identity provider",
             )
         });
@@ -199,14 +201,14 @@ fn signed_by(
 }
 
 fn scopes(resolver: &mut Resolver<'_>, at: &KeyPath, scopes: &[String]) {
-    resolver.ensure(
+    let are_scopes = resolver.ensure(
         scopes.iter().all(|scope| is_scope(scope)),
         at,
         "a scope is printable ASCII without spaces, quotes and backslashes",
         "write each scope as a string of its own: [\"openid\", \"profile\"]",
     );
     resolver.ensure(
-        scopes.iter().any(|scope| scope == "openid"),
+        !are_scopes || scopes.iter().any(|scope| scope == "openid"),
         at,
         "without \"openid\" the provider sends no ID token, and no login works",
         "add \"openid\"",

@@ -15,6 +15,9 @@ use crate::oidc::TokenExchange;
 /// Bodies are streamed, so a large limit is safe. A larger one than this is a typing mistake.
 const MAX_BODY: u64 = 1 << 40;
 
+/// The methods whose requests have bodies (RFC 9110 §9.3, RFC 5789).
+const BODIES: [&str; 3] = ["PATCH", "POST", "PUT"];
+
 /// All routes of a frontend; `None` if one cannot be used.
 pub(super) fn resolve(
     resolver: &mut Resolver<'_>,
@@ -178,6 +181,15 @@ fn forward(resolver: &mut Resolver<'_>, at: &KeyPath, route: &settings::Route) -
         "out of bounds",
         "write a size up to 1TiB; \"0\" allows no body",
     );
+    let mut named = methods.iter();
+    // Without names, all methods are meant.
+    let may_have_body = methods.is_empty() || named.any(|method| BODIES.contains(&method.as_str()));
+    if route.body_limit.0 == 0 && may_have_body {
+        resolver.warn(
+            &at.child("body_limit"),
+            "0 allows no body, and does not mean without a limit: write the most that a request may have, or name methods without a body",
+        );
+    }
     let timeout = route.timeout.map(|span| {
         let least = std::time::Duration::from_millis(1);
         resolver.within(&at.child("timeout"), span.0, least, DAY)

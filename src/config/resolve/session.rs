@@ -24,15 +24,17 @@ pub(super) fn resolve(
     let refresh_ahead = session.refresh_ahead.0;
     let absolute_at = at.child("absolute_timeout");
     resolver.within(&absolute_at, absolute_timeout, SECOND, LONGEST);
+    // Nothing is compared with what is a mistake itself.
+    let is_long = absolute_timeout >= SECOND;
     resolver.within(&at.child("idle_timeout"), idle_timeout, SECOND, LONGEST);
     resolver.ensure(
-        idle_timeout <= absolute_timeout,
+        !is_long || idle_timeout <= absolute_timeout,
         &at.child("idle_timeout"),
         "this is longer than absolute_timeout, which ends the session first",
         "write at most absolute_timeout",
     );
     resolver.ensure(
-        refresh_ahead < absolute_timeout,
+        !is_long || refresh_ahead < absolute_timeout,
         &at.child("refresh_ahead"),
         "this is not shorter than absolute_timeout",
         "write a shorter duration, such as \"60s\"",

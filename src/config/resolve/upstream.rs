@@ -1,5 +1,9 @@
 //! `[upstream.<name>]`.
 
+use std::net::SocketAddr;
+
+use url::Host;
+
 use super::resolver::{DAY, Resolver};
 use crate::config::key_path::KeyPath;
 use crate::config::settings;
@@ -38,6 +42,35 @@ pub(super) fn resolve(
         }
     }
     (upstreams.len() == settings.upstream.len()).then_some(upstreams)
+}
+
+/// Warns of an upstream that is sealgate itself.
+pub(super) fn warn_of_circles(
+    resolver: &mut Resolver<'_>,
+    upstreams: &[(UpstreamName, UpstreamSettings)],
+    bind: SocketAddr,
+) {
+    for (name, settings) in upstreams {
+        let url = &settings.url;
+        let is_here = url.host().is_some_and(|host| {
+            let is_any = bind.ip().is_unspecified();
+            match host {
+                Host::Domain(name) => name == "localhost" && (is_any || bind.ip().is_loopback()),
+                Host::Ipv4(ip) => {
+                    bind.ip() == ip || ((ip.is_loopback() || ip.is_unspecified()) && is_any)
+                }
+                Host::Ipv6(ip) => {
+                    bind.ip() == ip || ((ip.is_loopback() || ip.is_unspecified()) && is_any)
+                }
+            }
+        });
+        if is_here && url.port_or_known_default() == Some(bind.port()) {
+            resolver.warn(
+                &KeyPath::of(["upstream", name.as_str(), "url"]),
+                "sealgate itself listens there (server.bind), so requests would go round in a circle: name the API's own address",
+            );
+        }
+    }
 }
 
 fn one(
