@@ -88,6 +88,20 @@ fn a_login_over_tls() {
 }
 
 #[test]
+fn clients_that_offer_http_1_0_by_its_name_are_served() {
+    // `curl --http1.0` offers nothing else (RFC 7301 §6)
+    let (site, client) = site();
+    let server = site.serve();
+    let mut offers_1_0 = ClientConfig::clone(&client);
+    offers_1_0.alpn_protocols = vec![b"http/1.0".to_vec()];
+    let answer = Request::new("GET", "/bff/session")
+        .header("host", "shop.test")
+        .header("x-csrf", "1")
+        .send_tls(server.addr, "shop.test", &Arc::new(offers_1_0));
+    assert_eq!(answer.status, 200);
+}
+
+#[test]
 fn idle_connections_delay_no_shutdown() {
     let (site, client) = site();
     let mut server = site.serve();

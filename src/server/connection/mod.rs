@@ -87,7 +87,10 @@ pub(super) struct Connections<A> {
 /// TLS with the configured certificate, the versions of HTTP that we offer, and tickets that every replica opens.
 pub(super) fn acceptor(bff: &Arc<Bff>) -> Result<TlsAcceptor, rustls::Error> {
     let mut tls = tls::listener(Arc::new(certificate::OfConfiguration(Arc::clone(bff))))?;
-    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    // A client that offers only what we do not list gets an alert, not an answer (RFC 7301 §3.2). `curl --http1.0` is one.
+    tls.alpn_protocols = [&b"h2"[..], b"http/1.1", b"http/1.0"]
+        .map(<[u8]>::to_vec)
+        .to_vec();
     tls.ticketer = Arc::new(tickets::Tickets(Arc::clone(bff)));
     Ok(TlsAcceptor::from(Arc::new(tls)))
 }
