@@ -278,6 +278,12 @@ impl Flight {
         self.fingerprint
     }
 
+    /// Whether other requests wait for it. Who sends several at once may have sent one to another replica as well.
+    pub fn is_shared(&self) -> bool {
+        // The table holds one receiver.
+        self.sender.receiver_count() > 1
+    }
+
     /// Gives the result to all requests that wait, and keeps it for those that come later with the old cookie.
     pub fn land(mut self, outcome: Outcome, now: UnixTime) {
         self.has_landed = true;
@@ -399,6 +405,19 @@ mod tests {
         drop(flight);
         assert!(matches!(*result.borrow(), Some(Outcome::Unavailable(_))));
         assert!(matches!(begin(&table, 1, 0), Begin::Lead(_)));
+    }
+
+    #[test]
+    fn a_flight_knows_whether_others_wait() {
+        let table = Refreshes::default();
+        let Begin::Lead(flight) = begin(&table, 1, 0) else {
+            panic!("nobody leads")
+        };
+        assert!(!flight.is_shared());
+        let waiting = begin(&table, 1, 0);
+        assert!(flight.is_shared());
+        drop(waiting);
+        assert!(!flight.is_shared(), "it has hung up");
     }
 
     #[test]

@@ -6,7 +6,8 @@
 //! # What counts as a sign of another replica
 //! A token set or a login that is younger than this process, and that this process did not make. A balancer that sends
 //! requests to replicas in turns shows it with the first login. A balancer that keeps a session on one replica shows
-//! nothing, but then no other replica can have spent the token.
+//! nothing, but then no other replica can have spent the token. Other balancers may show nothing before the first refresh, so
+//! `token::refresh` also takes several requests at once for a sign.
 //!
 //! # Invariants
 //! - A forgotten entry makes the answer more careful, never less: a token set that this process made and no longer

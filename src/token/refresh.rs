@@ -20,10 +20,11 @@ use tokio::sync::oneshot;
 
 use super::decision::{self, Ended, Next, Situation, Start};
 use super::token_call;
+use crate::bff::Bff;
 use crate::clock::UnixTime;
 use crate::frontend::{Frontend, Said};
 use crate::guard::is_speculative;
-use crate::ledger::{Begin, Fingerprint, Flight, Landed, Outcome, Renewal};
+use crate::ledger::{Begin, Fingerprint, Flight, Landed, Outcome, Renewal, Why};
 use crate::oidc;
 use crate::problem::{Problem, TokenRefusal};
 use crate::request::{App, Caller, Ctx};
@@ -202,7 +203,6 @@ async fn lead(
     let refresh_token = refresh_token.clone();
     let coordinator = ctx.bff.coordinator.clone();
     let (keys, fingerprint) = (Arc::clone(ctx.wallet.keys()), flight.fingerprint());
-    let may_be_elsewhere = ctx.bff.replicas.may_have_spent(fingerprint, ctx.now);
     let bff = Arc::clone(ctx.bff);
     let (leader, landing) = oneshot::channel();
     actix_web::rt::spawn(take_along(async move {
@@ -210,7 +210,10 @@ async fn lead(
         let outcome = match coordinator {
             Some(coordinator) => coordinator.once(fingerprint, keys, &clock, calling).await,
             None => match calling.await {
-                Outcome::Refused(why) if may_be_elsewhere => Outcome::Contested(why),
+                Outcome::Refused(why) => {
+                    let has_ended = session.tokens.is_expired(clock.now());
+                    refused_without_store(why, &flight, has_ended, &bff).await
+                }
                 outcome => outcome,
             },
         };
@@ -225,6 +228,25 @@ async fn lead(
     Landed {
         outcome: outcome.unwrap_or_else(Outcome::given_up),
         told_at: None,
+    }
+}
+
+/// What a refusal means to a process that can ask no store whether another replica has spent the token.
+///
+/// A session that is ended here does not come back. So a process that seems alone waits a moment first: if there is another
+/// replica after all, its cookies or more requests of the same page come in that time (G7).
+async fn refused_without_store(why: Why, flight: &Flight, has_ended: bool, bff: &Bff) -> Outcome {
+    let may_be_elsewhere = || {
+        let spent_elsewhere = |now| bff.replicas.may_have_spent(flight.fingerprint(), now);
+        flight.is_shared() || spent_elsewhere(bff.clock.now())
+    };
+    if has_ended && !may_be_elsewhere() {
+        tokio::time::sleep(CONFLICT_PAUSE).await;
+    }
+    if may_be_elsewhere() {
+        Outcome::Contested(why)
+    } else {
+        Outcome::Refused(why)
     }
 }
 

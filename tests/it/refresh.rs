@@ -6,7 +6,7 @@ use sealgate::demo::idp::{Fault, Faults, IdTokenFault, Rotation, TokenFault};
 use serde_json::json;
 
 use crate::support::process::eventually;
-use crate::support::{Browser, TestBff};
+use crate::support::{Browser, Request, Response, TestBff};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -451,7 +451,7 @@ fn each_session_is_refreshed_at_its_own_moment_and_expiry_is_never_seen_upstream
 fn a_refresh_that_fails_after_the_end_of_its_token_lets_nothing_through() {
     // G6, G7, B40: it began while the token lived; its answer came when the token had ended
     for (fault, problem) in [
-        (TokenFault::InvalidGrant, "login-required"),
+        (TokenFault::InvalidGrant, "session-refresh-conflict"),
         (
             TokenFault::Answer {
                 status: 503,
@@ -465,20 +465,18 @@ fn a_refresh_that_fails_after_the_end_of_its_token_lets_nothing_through() {
         bff.clock.advance(SECOND * 295);
         bff.idp.faults().inject(1, TokenFault::Delay(SECOND));
         bff.idp.faults().inject(1, fault);
-        std::thread::scope(|scope| {
-            let asking = [(); 3].map(|()| {
-                let mut browser_too = bff.browser();
-                browser_too.jar.clone_from(&browser.jar);
-                scope.spawn(move || browser_too.fetch("GET", "/api/echo"))
-            });
-            eventually("the token call", || {
-                (bff.token_calls("refresh_token") == 1).then_some(())
-            });
-            bff.clock.advance(SECOND * 6);
-            for answer in asking {
-                assert_eq!(answer.join().unwrap().problem(), problem);
-            }
+        let call = Request::new("GET", "/api/echo")
+            .header("host", "shop.test")
+            .header("x-csrf", "1")
+            .header("cookie", &browser.api_cookie_line("/api/echo"));
+        let asking = [(); 3].map(|()| call.begin(bff.addr));
+        eventually("the token call", || {
+            (bff.token_calls("refresh_token") == 1).then_some(())
         });
+        bff.clock.advance(SECOND * 6);
+        for stream in asking {
+            assert_eq!(Response::receive(stream, "GET").problem(), problem);
+        }
         assert_eq!(bff.api_calls(), 0, "no ended token goes upstream");
         assert_eq!(bff.token_calls("refresh_token"), 1);
     }

@@ -1,11 +1,12 @@
 //! A refresh that the provider refuses: who is told to sign in, who to try again, and for how long.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use sealgate::demo::idp::{Faults, Rotation, TokenFault};
 use serde_json::{Value, json};
 
-use crate::support::{Browser, NOON, Request, Response, TestBff};
+use crate::support::{Browser, NOON, Replica, Request, Response, TestBff};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -249,7 +250,7 @@ fn a_process_knows_whether_it_alone_could_have_spent_the_token() {
 
 /// Two replicas spend one token, and the second is refused: it says so, and the first one's cookies win.
 #[track_caller]
-fn assert_conflict_is_survived(bff: &TestBff, other: std::net::SocketAddr, mut browser: Browser) {
+fn assert_conflict_is_survived(bff: &TestBff, other: SocketAddr, mut browser: Browser) {
     bff.clock.advance(SECOND * 301);
     let mut elsewhere = bff.browser();
     elsewhere.jar.clone_from(&browser.jar);
@@ -324,36 +325,83 @@ fn a_page_that_calls_now_and_then_is_not_told_to_try_again_each_time() {
     assert_eq!(bff.token_calls("refresh_token"), 1);
 }
 
-#[test]
-fn requests_that_wait_for_a_refusal_share_it() {
-    // V10: alone, all of them are told the end, and a replay of the cookie later as well
-    let bff = TestBff::spawn();
-    let browser = bff.signed_in();
-    bff.clock.advance(SECOND * 301);
-    bff.idp.faults().inject(1, TokenFault::Delay(SECOND / 2));
-    bff.idp.faults().inject(1, TokenFault::InvalidGrant);
-    let cookies = browser.api_cookie_line("/api/echo");
-    let ask = |cookies: &str| {
+/// Sends a call with each of these cookie lines before it reads the first answer.
+fn at_once(addr: SocketAddr, cookies: &[String]) -> Vec<Response> {
+    let sent = cookies.iter().map(|cookies| {
         Request::new("GET", "/api/echo")
             .header("host", "shop.test")
             .header("x-csrf", "1")
             .header("cookie", cookies)
-            .send(bff.addr)
-    };
-    std::thread::scope(|scope| {
-        let asking = [(); 8].map(|()| scope.spawn(|| ask(&cookies)));
-        for answer in asking {
-            let answer = answer.join().unwrap();
-            assert_eq!(answer.problem(), "login-required");
-            assert!(
-                answer
-                    .headers("set-cookie")
-                    .iter()
-                    .all(|line| !line.contains("-out=")),
-                "no mark: should another process have good cookies after all, they win"
-            );
-        }
+            .begin(addr)
     });
-    assert_eq!(ask(&cookies).problem(), "login-required");
+    let sent: Vec<_> = sent.collect();
+    let received = sent.into_iter();
+    received
+        .map(|stream| Response::receive(stream, "GET"))
+        .collect()
+}
+
+/// From now on the provider refuses one refresh, and not before all requests of [`at_once`] have come in.
+fn refuse_slowly(bff: &TestBff) {
+    bff.idp.faults().inject(1, TokenFault::Delay(SECOND / 2));
+    bff.idp.faults().inject(1, TokenFault::InvalidGrant);
+}
+
+#[test]
+fn requests_that_wait_for_a_refusal_share_it() {
+    // V10, G7: who sends several requests at once may have sent one to another replica
+    let bff = TestBff::spawn();
+    let browser = bff.signed_in();
+    bff.clock.advance(SECOND * 301);
+    refuse_slowly(&bff);
+    let cookies = browser.api_cookie_line("/api/echo");
+    for answer in at_once(bff.addr, &vec![cookies.clone(); 8]) {
+        assert_eq!(answer.problem(), "session-refresh-conflict");
+        assert_eq!(answer.header("retry-after"), Some("0"));
+        assert!(
+            answer.headers("set-cookie").is_empty(),
+            "should another process have good cookies after all, they win"
+        );
+    }
+    let again = at_once(bff.addr, &[cookies]);
+    assert_eq!(again[0].problem(), "login-required");
     assert_eq!(bff.token_calls("refresh_token"), 1);
+}
+
+/// A session that this process made, and that another replica has just refreshed: the cookies before and after.
+fn refreshed_elsewhere(bff: &TestBff, other: &Replica) -> (String, Browser) {
+    let mut browser = bff.signed_in();
+    bff.clock.advance(SECOND * 301);
+    let old = browser.api_cookie_line("/api/echo");
+    browser.resolve("shop.test", other.addr);
+    assert_eq!(call(&mut browser).status, 200);
+    browser.resolve("shop.test", bff.addr);
+    (old, browser)
+}
+
+#[test]
+fn who_made_the_session_and_loses_the_race_ends_nothing() {
+    // G7: nothing has shown this process that there is another
+    let bff = TestBff::spawn();
+    let other = bff.replica();
+    let (old, mut browser) = refreshed_elsewhere(&bff, &other);
+    refuse_slowly(&bff);
+    for answer in at_once(bff.addr, &vec![old; 8]) {
+        assert_eq!(answer.problem(), "session-refresh-conflict");
+        assert!(answer.headers("set-cookie").is_empty());
+    }
+    assert_eq!(call(&mut browser).status, 200);
+}
+
+#[test]
+fn new_cookies_of_another_replica_that_come_meanwhile_are_a_sign() {
+    // G7
+    let bff = TestBff::spawn();
+    let other = bff.replica();
+    let (old, browser) = refreshed_elsewhere(&bff, &other);
+    refuse_slowly(&bff);
+    let answers = at_once(bff.addr, &[old, browser.api_cookie_line("/api/echo")]);
+    assert_eq!(answers[0].problem(), "session-refresh-conflict");
+    assert_only_marked(&answers[0]);
+    assert_eq!(answers[1].status, 200);
 }

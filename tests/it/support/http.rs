@@ -135,6 +135,13 @@ impl Response {
         (Self::parse(answer, method), rest)
     }
 
+    /// What comes back for a request that was [begun](Request::begin).
+    pub fn receive(mut stream: TcpStream, method: &str) -> Self {
+        let mut raw = Vec::new();
+        stream.read_to_end(&mut raw).expect("an answer");
+        Self::parse(&raw, method)
+    }
+
     pub fn parse(raw: &[u8], method: &str) -> Self {
         let end = raw
             .windows(4)
