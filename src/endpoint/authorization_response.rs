@@ -55,6 +55,11 @@ impl Answer {
     }
 }
 
+/// Whether a `session_state` is worth its place in the session's cookie. Those of Keycloak and Duende have about 80 bytes.
+fn is_fit(state: &str) -> bool {
+    (1..=256).contains(&state.len())
+}
+
 /// A member that is there, but is not a text.
 struct NoText;
 
@@ -74,6 +79,8 @@ pub(super) struct AuthorizationResponse {
     pub(super) code: Option<String>,
     pub(super) error: Option<String>,
     pub(super) error_description: Option<String>,
+    /// OpenID Connect Session Management §2. No login fails because of it.
+    pub(super) session_state: Option<String>,
 }
 
 impl AuthorizationResponse {
@@ -84,6 +91,10 @@ impl AuthorizationResponse {
             code: single(params, "code")?,
             error: single(params, "error")?,
             error_description: single(params, "error_description")?,
+            session_state: single(params, "session_state")
+                .ok()
+                .flatten()
+                .filter(|state| is_fit(state)),
         })
     }
 
@@ -95,6 +106,9 @@ impl AuthorizationResponse {
             code: text("code")?,
             error: text("error")?,
             error_description: text("error_description")?,
+            session_state: text("session_state")
+                .flatten()
+                .filter(|state| is_fit(state)),
         })
     }
 

@@ -138,7 +138,9 @@ async fn complete(
             _ => Caused::by(failed(LoginFailure::IssuerMismatch), error),
         })?;
     match (&response.code, &response.error) {
-        (Some(code), None) if !code.is_empty() => redeem::redeem(ctx, code, attempt).await,
+        (Some(code), None) if !code.is_empty() => {
+            redeem::redeem(ctx, code, response.session_state.as_deref(), attempt).await
+        }
         (None, Some(_)) => Err(failed(LoginFailure::ErrorFromProvider).into()),
         _ => Err(failed(LoginFailure::InvalidResponse).into()),
     }

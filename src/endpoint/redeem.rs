@@ -37,6 +37,7 @@ use crate::telemetry::{Unheard, take_along};
 pub(super) async fn redeem(
     ctx: &mut Ctx<'_>,
     code: &str,
+    session_state: Option<&str>,
     attempt: &LoginAttempt,
 ) -> Result<(), Caused> {
     let name = &ctx.frontend.name;
@@ -45,7 +46,8 @@ pub(super) async fn redeem(
         Redemption::Lead(followers) => {
             let (leader, landing) = oneshot::channel();
             let lasts = ctx.frontend.session.absolute_timeout;
-            let exchange = Exchange::new(ctx, code, attempt, lasts);
+            let mut exchange = Exchange::new(ctx, code, attempt, lasts);
+            exchange.session_state = session_state.map(str::to_owned);
             actix_web::rt::spawn(take_along(exchange.land(leader, followers)));
             let landing = landing.await.ok().and_then(Unheard::take);
             landing.unwrap_or_else(|| Err(given_up()))
@@ -149,6 +151,8 @@ struct Exchange {
     nonce: openidconnect::Nonce,
     max_age: Option<u64>,
     acr_values: Option<String>,
+    /// What came with the code, for `bff:session_state`.
+    session_state: Option<String>,
     absolute_timeout: Duration,
     /// The key that the authorization request named.
     proof_key: Option<Kid>,
@@ -167,6 +171,7 @@ impl Exchange {
             nonce: attempt.nonce.clone(),
             max_age: attempt.max_age,
             acr_values: attempt.acr_values.clone(),
+            session_state: None,
             absolute_timeout,
             proof_key: attempt.proof_key,
             now: ctx.now,
@@ -337,6 +342,10 @@ impl Exchange {
         if let (Some(_), Some(acr)) = (&self.acr_values, claims.acr) {
             // `token::challenge` must know when the provider has given what the API asked for.
             kept.insert("acr".to_owned(), Value::String(acr));
+        }
+        if let Some(state) = &self.session_state {
+            kept.entry("session_state")
+                .or_insert_with(|| state.clone().into());
         }
         let session = Session {
             id: SessionId::random().map_err(|error| Caused::by(Problem::Internal, error))?,

@@ -34,9 +34,7 @@ pub(super) fn serve(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Problem> {
         claims.push(json!({"type": "bff:logout_url", "value": logout_url}));
     }
     claims.push(json!({"type": "bff:session_expires_in", "value": expires_in}));
-    if let Some(state) = session.claims.get("session_state")
-        && ctx.frontend.shows_claim("session_state")
-    {
+    if let Some(state) = session.claims.get("session_state") {
         claims.extend(texts(state).map(|text| json!({"type": "bff:session_state", "value": text})));
     }
     let mut answer = HttpResponse::Ok().json(claims);

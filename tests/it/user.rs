@@ -3,6 +3,7 @@
 use sealgate::demo::idp::IdTokenFault;
 use serde_json::json;
 
+use crate::login::{arrive, callback_by_way_of};
 use crate::support::{NOON, Request, TestBff};
 
 #[test]
@@ -35,6 +36,40 @@ fn the_user_endpoint_answers_as_duende_does() {
         value("roles").is_none(),
         "only configured claims are kept (F18)"
     );
+}
+
+#[test]
+fn the_state_of_the_provider_s_session_is_told_as_duende_does() {
+    // OpenID Connect Session Management §2: it comes beside the code. No login fails because of it.
+    let bff = TestBff::spawn();
+    let long = "x".repeat(257);
+    for (sent, told) in [
+        (&["Xr5.tQ9"][..], Some("Xr5.tQ9")),
+        (&[], None),
+        (&[""], None),
+        (&["a", "b"], None),
+        (&[long.as_str()], None),
+    ] {
+        let mut browser = bff.browser();
+        let mut callback = callback_by_way_of(&bff, &mut bff.browser(), &mut browser);
+        for state in sent {
+            callback
+                .query_pairs_mut()
+                .append_pair("session_state", state);
+        }
+        arrive(&mut browser, &callback);
+        let answer = browser.fetch("GET", "/bff/user");
+        assert_eq!(answer.status, 200, "{sent:?}");
+        let claims = answer.json();
+        let mut all = claims.as_array().unwrap().iter();
+        assert!(all.clone().all(|claim| claim["type"] != "session_state"));
+        let known = all.find(|claim| claim["type"] == "bff:session_state");
+        assert_eq!(
+            known.and_then(|claim| claim["value"].as_str()),
+            told,
+            "{sent:?}"
+        );
+    }
 }
 
 #[test]
