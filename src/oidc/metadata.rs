@@ -36,6 +36,8 @@ const PAR_ENDPOINT: &str = "pushed_authorization_request_endpoint";
 pub(super) struct Known {
     pub(super) metadata: Arc<Metadata>,
     pub(super) keys: KeySet,
+    /// See [`Provider::origins`](super::Provider::origins).
+    pub(super) origins: Arc<[String]>,
     /// When the metadata was fetched.
     pub(super) since: UnixTime,
 }

@@ -81,6 +81,7 @@ impl Probe {
             known: Known {
                 metadata: Arc::new(metadata),
                 keys: KeySet::read(&[serde_json::to_value(key.as_verification_key()).ok()?]),
+                origins: Arc::default(),
                 since: now,
             },
             key,

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use openidconnect::HttpResponse;
-use url::{Position, Url};
+use url::Url;
 
 use super::algorithm::SigningAlgorithm;
 use super::dpop::Prover;
@@ -45,8 +45,8 @@ const MAX_EXCHANGED_TOKENS: usize = 20_000;
 #[derive(Debug)]
 pub struct Provider {
     settings: ClientSettings,
-    /// The origin of the issuer. `None` if the issuer is not a URL.
-    issuer_origin: Option<String>,
+    /// What [`origins`](Self::origins) says before the provider is known.
+    issuer_origins: Arc<[String]>,
     clock: Clock,
     known: Arc<ArcSwapOption<Known>>,
     discovery: Arc<Gate>,
@@ -77,10 +77,13 @@ pub struct Reminders {
     pub no_refresh_token: Seldom,
 }
 
-/// As [`Url::origin`] says it of `http` and `https`, in one allocation: every file of an app tells it.
-fn origin(url: &Url) -> String {
-    let host = &url[Position::BeforeHost..Position::BeforePath];
-    [url.scheme(), "://", host].concat()
+/// The origins of the issuer, if that is a URL, and of an endpoint.
+fn origins(issuer: &str, endpoint: Option<&Url>) -> Arc<[String]> {
+    let issuer = Url::parse(issuer).ok();
+    let urls = issuer.iter().chain(endpoint);
+    let mut origins: Vec<_> = urls.map(|url| url.origin().ascii_serialization()).collect();
+    origins.dedup();
+    origins.into()
 }
 
 impl Provider {
@@ -88,7 +91,7 @@ impl Provider {
     pub fn new(settings: ClientSettings, clock: Clock) -> Self {
         Self {
             prover: Arc::new(Prover::new(settings.issuer.clone(), clock.clone())),
-            issuer_origin: Url::parse(&settings.issuer).ok().as_ref().map(origin),
+            issuer_origins: origins(&settings.issuer, None),
             settings,
             clock,
             known: Arc::default(),
@@ -135,15 +138,10 @@ impl Provider {
     }
 
     /// Where its pages are: the origin of the issuer, and that of the authorization endpoint as soon as it is known.
-    pub fn origins(&self) -> Vec<String> {
+    pub fn origins(&self) -> Arc<[String]> {
         let known = self.known.load();
-        let endpoint = known
-            .as_ref()
-            .map(|known| origin(&known.metadata.authorization_endpoint));
-        let issuer = self.issuer_origin.clone();
-        let mut origins: Vec<_> = issuer.into_iter().chain(endpoint).collect();
-        origins.dedup();
-        origins
+        let origins = known.as_ref().map(|known| &known.origins);
+        Arc::clone(origins.unwrap_or(&self.issuer_origins))
     }
 
     /// What proves that we hold the keys that its tokens are bound to.
@@ -347,7 +345,9 @@ impl Provider {
 
     async fn fetch(&self, http: &IdpClient, now: UnixTime) -> Result<Known, OidcError> {
         let (metadata, keys) = Metadata::discover(&self.settings, http).await?;
+        let endpoint = &metadata.authorization_endpoint;
         Ok(Known {
+            origins: origins(&self.settings.issuer, Some(endpoint)),
             metadata: Arc::new(metadata),
             keys,
             since: now,
@@ -419,6 +419,7 @@ impl Provider {
             Outdated::Keys => Known {
                 metadata: Arc::clone(&stale.metadata),
                 keys: stale.metadata.fetch_keys(http).await?,
+                origins: Arc::clone(&stale.origins),
                 since: stale.since,
             },
             Outdated::Metadata => self.fetch(http, now).await?,

@@ -119,6 +119,11 @@ fn an_api_is_called_over_http_2() {
         for answer in futures_util::future::join_all(many).await {
             assert_eq!(answer.unwrap().status(), StatusCode::OK);
         }
+        // RFC 3986 §3.4: a query is ASCII. Another must not reach an API as it came.
+        let raw = request(Method::GET, "/api/x?name=Müller", &cookies);
+        let (status, problem) = read(sender.send_request(raw).await.unwrap()).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{problem}");
+        assert_eq!(problem["code"], "bad-request");
         // Refusals are answers of one stream; the connection goes on.
         let evil = request(Method::POST, "/api/x", &[("origin", "https://evil.test")]);
         let (status, problem) = read(sender.send_request(evil).await.unwrap()).await;

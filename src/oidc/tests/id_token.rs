@@ -57,6 +57,7 @@ pub(super) fn known(keys: &[Value]) -> Known {
             plain_http: PlainHttp::Never,
         }),
         keys: KeySet::read(keys),
+        origins: Arc::default(),
         since: NOW,
     }
 }

@@ -156,14 +156,15 @@ impl Counts {
         if after == Count::default() {
             entry.remove();
         }
-        for (rank, waiting) in self.ranked(before) {
+        self.recount(before, |all, waiting| all - waiting);
+        self.recount(after, |all, waiting| all + waiting);
+    }
+
+    /// Changes the sums by what waits for one address.
+    fn recount(&mut self, count: Count, sum: impl Fn(usize, usize) -> usize) {
+        for (rank, waiting) in self.ranked(count) {
             if let Some(all) = self.waiting.get_mut(rank as usize) {
-                *all -= waiting;
-            }
-        }
-        for (rank, waiting) in self.ranked(after) {
-            if let Some(all) = self.waiting.get_mut(rank as usize) {
-                *all += waiting;
+                *all = sum(*all, waiting);
             }
         }
     }
