@@ -29,7 +29,7 @@ use crate::ledger::{Landing, REDEMPTION_MEMORY, Redeemed, Redemption};
 use crate::oidc::{self, Claims, Expectation, IdpClient, OidcError, TokenResponse};
 use crate::problem::{Caused, LoginFailure, Problem};
 use crate::request::{Caller, Ctx};
-use crate::session::{LoginAttempt, Session, SessionId, StoreError, TokenSet};
+use crate::session::{LoginAttempt, SESSION_STATE, Session, SessionId, StoreError, TokenSet};
 use crate::telemetry::metrics::LoginResult;
 use crate::telemetry::{Unheard, take_along};
 
@@ -46,8 +46,11 @@ pub(super) async fn redeem(
         Redemption::Lead(followers) => {
             let (leader, landing) = oneshot::channel();
             let lasts = ctx.frontend.session.absolute_timeout;
-            let mut exchange = Exchange::new(ctx, code, attempt, lasts);
-            exchange.session_state = session_state.map(str::to_owned);
+            let session_state = session_state.map(str::to_owned);
+            let exchange = Exchange {
+                session_state,
+                ..Exchange::new(ctx, code, attempt, lasts)
+            };
             actix_web::rt::spawn(take_along(exchange.land(leader, followers)));
             let landing = landing.await.ok().and_then(Unheard::take);
             landing.unwrap_or_else(|| Err(given_up()))
@@ -151,7 +154,7 @@ struct Exchange {
     nonce: openidconnect::Nonce,
     max_age: Option<u64>,
     acr_values: Option<String>,
-    /// What came with the code, for `bff:session_state`.
+    /// What came with the code.
     session_state: Option<String>,
     absolute_timeout: Duration,
     /// The key that the authorization request named.
@@ -344,8 +347,7 @@ impl Exchange {
             kept.insert("acr".to_owned(), Value::String(acr));
         }
         if let Some(state) = &self.session_state {
-            kept.entry("session_state")
-                .or_insert_with(|| state.clone().into());
+            kept.insert(SESSION_STATE.to_owned(), Value::String(state.clone()));
         }
         let session = Session {
             id: SessionId::random().map_err(|error| Caused::by(Problem::Internal, error))?,

@@ -15,6 +15,7 @@ use super::times::{Times, nobody};
 use crate::guard;
 use crate::problem::Problem;
 use crate::request::Ctx;
+use crate::session::SESSION_STATE;
 
 pub(super) fn serve(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Problem> {
     let slides = single(&query(ctx), "slide")?.is_none_or(|value| value != "false");
@@ -34,7 +35,13 @@ pub(super) fn serve(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Problem> {
         claims.push(json!({"type": "bff:logout_url", "value": logout_url}));
     }
     claims.push(json!({"type": "bff:session_expires_in", "value": expires_in}));
-    if let Some(state) = session.claims.get("session_state") {
+    let claim = || {
+        session
+            .claims
+            .get("session_state")
+            .filter(|_| ctx.frontend.shows_claim("session_state"))
+    };
+    if let Some(state) = session.claims.get(SESSION_STATE).or_else(claim) {
         claims.extend(texts(state).map(|text| json!({"type": "bff:session_state", "value": text})));
     }
     let mut answer = HttpResponse::Ok().json(claims);

@@ -3,7 +3,7 @@
 //! `endpoint` gathers them at a login, `token` reads them again at each refresh.
 //!
 //! # Invariants
-//! - A session keeps the claims that the app may see or that a route looks at, and no others.
+//! - A session keeps the claims that the app may see or that a route looks at, and no others of the provider's.
 //! - At a refresh a claim changes only if its source was read again. A source that is silent takes nothing away.
 //!
 //! # Spec

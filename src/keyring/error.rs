@@ -30,10 +30,12 @@ fn remedy(why: &io::Error) -> &'static str {
             "it is mounted read-only: rotate where it is writable. Processes that only serve need no more than to read it"
         }
         PermissionDenied => {
-            "run this as the user who owns the directory, or give it to the user that sealgate runs as (`chown`, `chmod 0700`)"
+            "run this as the user who owns the directory and its files, or give them to the user that sealgate runs as (`chown -R`)"
         }
         StorageFull | QuotaExceeded => "make room on its disk, and try again",
-        AlreadyExists | NotADirectory => "a file is in its place: name a directory",
+        AlreadyExists | NotADirectory => {
+            "something else is in its place: see where links lead, and name a directory"
+        }
         NotFound => "see that the path is right and its links lead somewhere",
         _ => "see to its file system, and try again",
     }

@@ -6,13 +6,21 @@
 use super::caller::Caller;
 use super::ctx::Ctx;
 use crate::ledger::{Fingerprint, Revocation};
-use crate::session::{LogoutHint, Session, SessionId, StoreError};
+use crate::session::{LogoutHint, SESSION_STATE, Session, SessionId, StoreError};
 use crate::telemetry::metrics::SessionPart;
 
 impl Ctx<'_> {
     /// Writes a session into the answer's cookies, and counts its size, whether it fits or not.
     pub fn store(&mut self, session: &Session) -> Result<(), StoreError> {
-        let stored = self.wallet.store(session);
+        let mut stored = self.wallet.store(session);
+        if matches!(stored, Err(StoreError::TooLarge(_)))
+            && session.claims.contains_key(SESSION_STATE)
+        {
+            // Nobody is refused for a value that only some frontends ask for.
+            let mut lighter = session.clone();
+            lighter.claims.remove(SESSION_STATE);
+            stored = self.wallet.store(&lighter);
+        }
         match &stored {
             Ok(total) => self.measure(session, *total),
             Err(StoreError::TooLarge(error)) => self.measure(session, error.needed),

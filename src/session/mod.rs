@@ -217,6 +217,6 @@ pub use opened::{OpenSession, OpenedSessions};
 pub use outcome::{Loaded, OpenResult, StoreError, TooLarge};
 pub use set_cookie::SetCookies;
 pub use settings::{Compression, DeviceBinding, JarSettings, SameSite, SessionSettings};
-pub use state::{LoginAttempt, LoginState, LogoutHint, Manner, Session, SessionId};
+pub use state::{LoginAttempt, LoginState, LogoutHint, Manner, SESSION_STATE, Session, SessionId};
 pub use token_set::TokenSet;
 pub use wallet::Wallet;

@@ -25,6 +25,11 @@ use crate::keyring::{Kid, SealError};
 use crate::names::ReturnTo;
 use crate::proof::PublicKey;
 
+/// Among a session's claims: the provider's `session_state` (OpenID Connect Session Management §2).
+///
+/// Anybody can write it into the URL of a callback. So it has a name of its own here, which no policy means.
+pub const SESSION_STATE: &str = "bff:session_state";
+
 /// 16 random bytes, new at each login. Whoever knows them can end the session by a link, and can do nothing else.
 #[derive(Clone, Copy, Eq, Hash, PartialEq)]
 pub struct SessionId(pub [u8; 16]);

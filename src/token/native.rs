@@ -27,6 +27,9 @@ pub enum NotRenewed {
 /// What the app hears of a failure that is not the end of its session.
 const UNAVAILABLE: &str = Problem::IdentityProviderUnavailable.code();
 
+/// An app asks because it needs new tokens, whatever the old ones are good for.
+const HAS_ENDED: bool = true;
+
 /// The session with new tokens.
 pub async fn renew_for_app(session: &Session, ctx: &Ctx<'_>) -> Result<Session, NotRenewed> {
     let bff = ctx.bff;
@@ -36,10 +39,10 @@ pub async fn renew_for_app(session: &Session, ctx: &Ctx<'_>) -> Result<Session, 
     };
     let fingerprint = Fingerprint::new(&session.id, refresh_token, &session.tokens.access_token);
     bff.refreshes.forget_outage(fingerprint);
-    let (landed, result) = refresh::share(fingerprint, session, refresh_token, ctx).await;
+    let (landed, result) =
+        refresh::share(fingerprint, session, refresh_token, HAS_ENDED, ctx).await;
     let situation = Situation {
-        // The app asks because it needs new ones.
-        has_ended: true,
+        has_ended: HAS_ENDED,
         is_revoked: bff.revocations.is_revoked(session),
         was_told: false,
         arrived_at: ctx.arrival.at,

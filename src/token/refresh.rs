@@ -113,7 +113,7 @@ pub(super) async fn at_once(ctx: &mut Ctx<'_>) -> Result<Freshness, Problem> {
         let why = "another replica has said so, and nothing newer has come since";
         return end(ctx, Ended::Refused(why.into()));
     }
-    let (landed, result) = share(fingerprint, session, &refresh_token, ctx).await;
+    let (landed, result) = share(fingerprint, session, &refresh_token, has_ended, ctx).await;
     let situation = Situation {
         // The wait may have outlasted the access token.
         has_ended: session.tokens.is_expired(ctx.bff.clock.now()) || !can_prove(ctx, session),
@@ -135,7 +135,9 @@ pub(super) async fn at_once(ctx: &mut Ctx<'_>) -> Result<Freshness, Problem> {
             Ok(Freshness::Kept)
         }
         Next::TryAgain(why) => {
-            log::warn!("refresh failed, and another replica may have the new tokens: {why}");
+            log::warn!(
+                "refresh failed, and another replica, or a request sent beside this one, may have the new tokens: {why}"
+            );
             Err(try_again(ctx, fingerprint).await)
         }
         Next::Unavailable(why) => {
@@ -158,16 +160,19 @@ fn keep_for_app(ctx: &Ctx<'_>, app: &App) -> Result<Freshness, Problem> {
 }
 
 /// Makes the token call, or waits for that of another request. Also gives how a success counts.
+///
+/// `has_ended`: the request cannot go on with the tokens that it has.
 pub(super) async fn share(
     fingerprint: Fingerprint,
     session: &Session,
     refresh_token: &RefreshToken,
+    has_ended: bool,
     ctx: &Ctx<'_>,
 ) -> (Landed, RefreshResult) {
     let mut span = Span::begin(SpanName::TokenRefresh);
     let (landed, result) = match ctx.bff.refreshes.begin(fingerprint, ctx.now) {
         Begin::Lead(flight) => {
-            let leading = lead(flight, session, refresh_token, ctx);
+            let leading = lead(flight, session, refresh_token, has_ended, ctx);
             (span.around(leading).await, RefreshResult::Ok)
         }
         Begin::Join(join) => (join.landed().await, RefreshResult::Shared),
@@ -194,6 +199,7 @@ async fn lead(
     flight: Flight,
     session: &Session,
     refresh_token: &RefreshToken,
+    has_ended: bool,
     ctx: &Ctx<'_>,
 ) -> Landed {
     let frontend = Arc::clone(ctx.frontend);
@@ -207,19 +213,20 @@ async fn lead(
     let (leader, landing) = oneshot::channel();
     actix_web::rt::spawn(take_along(async move {
         let calling = token_call::call(&frontend, &idp, &session, &refresh_token, &clock);
+        // The call may outlast the access token.
+        let has_ended = || has_ended || session.tokens.is_expired(clock.now());
         let outcome = match coordinator {
             Some(coordinator) => coordinator.once(fingerprint, keys, &clock, calling).await,
             None => match calling.await {
                 Outcome::Refused(why) => {
-                    let has_ended = session.tokens.is_expired(clock.now());
-                    refused_without_store(why, &flight, has_ended, &bff).await
+                    refused_without_store(why, &flight, has_ended(), &bff).await
                 }
                 outcome => outcome,
             },
         };
         flight.land(outcome.clone(), clock.now());
         // If the request has hung up, the outcome comes back, and says itself.
-        let has_ended = session.tokens.is_expired(clock.now());
+        let has_ended = has_ended();
         let _ = leader.send(Unheard::new(outcome, move |outcome| {
             note_unheard(outcome, has_ended, &bff.metrics);
         }));
@@ -344,8 +351,7 @@ pub(super) fn read_again(
 async fn try_again(ctx: &mut Ctx<'_>, fingerprint: Fingerprint) -> Problem {
     tokio::time::sleep(CONFLICT_PAUSE).await;
     ctx.bff.refreshes.tell(fingerprint);
-    let bff = ctx.bff;
-    if bff.coordinator.is_none() && bff.replicas.may_have_spent(fingerprint, ctx.now) {
+    if ctx.bff.coordinator.is_none() {
         // The next try may reach a replica that knows nothing of this one.
         ctx.wallet.mark_refused(fingerprint.mark());
     }

@@ -4,7 +4,7 @@ use sealgate::demo::idp::IdTokenFault;
 use serde_json::json;
 
 use crate::login::{arrive, callback_by_way_of};
-use crate::support::{NOON, Request, TestBff};
+use crate::support::{Browser, NOON, Request, TestBff};
 
 #[test]
 fn the_user_endpoint_answers_as_duende_does() {
@@ -70,6 +70,50 @@ fn the_state_of_the_provider_s_session_is_told_as_duende_does() {
             "{sent:?}"
         );
     }
+}
+
+/// Signs in with a `session_state` that the URL of the callback has.
+fn signed_in_with_state(bff: &TestBff, state: &str) -> Browser {
+    let mut browser = bff.browser();
+    let mut callback = callback_by_way_of(bff, &mut bff.browser(), &mut browser);
+    let mut query = callback.query_pairs_mut();
+    query.append_pair("session_state", state);
+    drop(query);
+    arrive(&mut browser, &callback);
+    browser
+}
+
+#[test]
+fn no_policy_believes_the_session_state_of_a_url() {
+    // Anybody can write it there. The claim of that name is what the ID token says.
+    let bff = TestBff::with(|setup| {
+        setup.tables = "[frontend.shop.route.a]\npath = \"/api/a\"\nupstream = \"api\"\n\
+                        require_claims = { session_state = [\"wanted\"] }\n"
+            .to_owned();
+    });
+    let mut browser = signed_in_with_state(&bff, "wanted");
+    assert_eq!(browser.fetch("GET", "/api/a").problem(), "forbidden");
+}
+
+#[test]
+fn no_login_fails_because_the_session_state_does_not_fit() {
+    let bff = TestBff::spawn();
+    let login = |padding: usize, state: &str| {
+        bff.idp.faults().pad_tokens(padding);
+        let mut browser = signed_in_with_state(&bff, state);
+        let user = browser.fetch("GET", "/bff/user");
+        (user.status, user.text().contains("bff:session_state"))
+    };
+    // Nothing packs it.
+    let state: String = (0..256_u32)
+        .map(|at| char::from(b'!' + u8::try_from((at * at * 31 + at * 17 + at / 7) % 90).unwrap()))
+        .collect();
+    assert_eq!(login(0, &state), (200, true));
+    let most = (0..8192)
+        .rev()
+        .step_by(64)
+        .find(|padding| login(*padding, "").0 == 200);
+    assert_eq!(login(most.unwrap(), &state), (200, false));
 }
 
 #[test]

@@ -220,9 +220,14 @@ impl Run<'_> {
             // What the whole answer needs, as it would be said of any other.
             problem => problem.code(),
         };
+        let because = if root.name == part.name {
+            String::new()
+        } else {
+            format!(" because of {}", root.name.as_str())
+        };
         let level = ctx.arrival.scope.unless_told(log::Level::Info, code);
         log::log!(level, frontend = ctx.frontend.name.as_str(), route = self.route.name.as_str(), part = root.name.as_str(), code = code;
-            "the part {name} failed, and the answer with it");
+            "the part {name} failed{because}, and the answer with it");
         Err(problem(part, failure))
     }
 

@@ -93,7 +93,7 @@ impl OAuthError {
                 log::Level::Warn,
                 Problem::IdentityProviderUnavailable.code(),
             ),
-            StatusCode::INTERNAL_SERVER_ERROR => (log::Level::Warn, Problem::Internal.code()),
+            StatusCode::INTERNAL_SERVER_ERROR => (log::Level::Error, Problem::Internal.code()),
             _ => (log::Level::Debug, Problem::BadRequest("").code()),
         };
         let scope = RequestScope::current();

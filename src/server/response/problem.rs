@@ -23,7 +23,7 @@ use crate::problem::Problem;
 use crate::server::page;
 use crate::telemetry::RequestScope;
 
-/// Writes the problem into the log, unless a line as grave has named its cause, and the problem as its `code`. Our fault is an error, a neighbour's a warning.
+/// Writes the problem into the log, unless a line as grave has this problem as its `code`. Our fault is an error, a neighbour's a warning.
 /// Nothing that a client can cause is an error.
 pub(super) fn report(problem: &Problem, scope: &RequestScope) {
     let level = match problem {
