@@ -1,7 +1,7 @@
 //! The connections themselves, before and beside the requests on them.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
@@ -431,6 +431,61 @@ fn a_client_that_leaves_is_noticed_behind_whatever_it_sent_ahead() {
             drop(stream);
             assert_eq!(next(), Ok("given up"), "{what}, TLS");
         }
+    }
+}
+
+#[test]
+fn a_client_that_has_sent_its_last_byte_gets_its_answers() {
+    // RFC 9293 §3.6: who closes its side of a connection may go on to read.
+    let upstream = RawUpstream::start(|mut talk| {
+        while let Some(head) = talk.head() {
+            let end: &[u8] = match head.to_ascii_lowercase() {
+                head if head.contains("chunked") => b"0\r\n\r\n",
+                head if head.starts_with("post") => b"words",
+                _ => b"",
+            };
+            let mut body = Vec::new();
+            while !body.ends_with(end) {
+                body.extend(talk.hear());
+            }
+            talk.say("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello");
+        }
+    });
+    let tables = upstream.route("").replace("\"user\"", "\"none\"");
+    let plain = Site::with(ORIGIN, "", &tables);
+    let (encrypted, client) = tls::site_with(&tables);
+    let (plain, encrypted) = (plain.serve(), encrypted.serve());
+    let ask = |path| get("GET", path, "HTTP/1.1", "");
+    let post = get("POST", "/raw", "HTTP/1.1", "content-length: 5\r\n") + "words";
+    let chunked = get("POST", "/raw", "HTTP/1.1", "transfer-encoding: chunked\r\n");
+    for (sent, methods) in [
+        (ask("/bff/session"), &["GET"][..]),
+        (ask("/raw"), &["GET"]),
+        (post.clone(), &["POST"]),
+        (chunked + "5\r\nwords\r\n0\r\n\r\n", &["POST"]),
+        (ask("/raw").repeat(3), &["GET"; 3]),
+        (post + &ask("/raw"), &["POST", "GET"]),
+    ] {
+        let mut stream = TcpStream::connect(plain.addr).unwrap();
+        stream.write_all(sent.as_bytes()).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        let mut received = Vec::new();
+        stream.read_to_end(&mut received).unwrap();
+        let statuses = |received: &[u8]| {
+            let all = answers(received, methods).into_iter();
+            all.map(|answer| answer.status).collect::<Vec<_>>()
+        };
+        let wanted = vec![200; methods.len()];
+        assert_eq!(statuses(&received), wanted, "{sent}");
+        let session = ClientConnection::new(Arc::clone(&client), "shop.test".try_into().unwrap());
+        let tcp = TcpStream::connect(encrypted.addr).unwrap();
+        let mut stream = StreamOwned::new(session.unwrap(), tcp);
+        stream.write_all(sent.as_bytes()).unwrap();
+        stream.conn.send_close_notify();
+        stream.flush().unwrap();
+        received.clear();
+        stream.read_to_end(&mut received).unwrap();
+        assert_eq!(statuses(&received), wanted, "{sent}, TLS");
     }
 }
 

@@ -192,6 +192,11 @@ impl Heads {
         }
     }
 
+    /// Whether a body is not whole. After an empty line a chunked one may be.
+    pub(super) fn is_amid_body(&self) -> bool {
+        matches!(self.at, At::Body(_) | At::Lost(Blank::No | Blank::Begun))
+    }
+
     /// Whether something of another request has come behind those that were judged.
     pub(super) fn are_ahead(&self) -> bool {
         match self.at {

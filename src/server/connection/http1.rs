@@ -3,6 +3,7 @@
 //! # Invariants
 //! - A head is complete [`HEAD_TIME`] after its first byte, whatever came before it on the connection.
 //! - A connection without a request ends after [`KEEP_ALIVE`]. It gives its buffers up after [`QUIET`].
+//! - A client that has sent its last byte may wait for its answer. If nothing moves for [`HALF_CLOSED`], it has left.
 //! - After our last byte we read what the client still sends for [`LAST_BYTES`]. Otherwise the kernel would reset the connection,
 //!   and the client might lose our last bytes (RFC 9112 §9.6).
 //!
@@ -35,6 +36,10 @@ use super::{Closing, HEAD_TIME, KEEP_ALIVE, LAST_BYTES};
 
 /// How long a connection without a request keeps its buffers.
 const QUIET: Duration = Duration::from_secs(1);
+
+/// How long an answer may stand still after the client's last byte. A client that closes its side and one that leaves look alike
+/// until we write, and an upstream must not work long for nobody.
+const HALF_CLOSED: Duration = Duration::from_millis(500);
 
 /// How long a tunnel may go on when the process ends. It sends a close frame.
 const TUNNEL_GRACE: Duration = Duration::from_secs(2);
@@ -199,18 +204,19 @@ async fn drive<T: Transport, S: Application>(
                 cx.waker().wake_by_ref();
             }
         }
-        let limit = match wire.phase() {
+        let end = match wire.phase() {
             _ if wire.is_cut() => return Poll::Ready(End::Cut),
-            Phase::Busy => return Poll::Pending,
+            Phase::Busy if !wire.has_ended() => return Poll::Pending,
             // hyper reads the next head only when the last answer has left.
             _ if !wire.is_flushed.get() => return Poll::Pending,
+            Phase::Busy => wire.moved() + HALF_CLOSED,
             Phase::Head => {
                 wire.wait();
-                HEAD_TIME
+                wire.since() + HEAD_TIME
             }
-            Phase::Idle => QUIET,
+            Phase::Idle => wire.since() + QUIET,
         };
-        if timer.is_over(wire.since() + limit, cx) {
+        if timer.is_over(end, cx) {
             let end = match wire.phase() {
                 Phase::Idle => End::Quiet,
                 _ => End::Cut,
@@ -265,9 +271,11 @@ async fn switch(transport: impl Transport, before: Bytes, body: BoxBody, wire: &
     }
 }
 
-/// Ends the connection in order, unless the client has ended it.
-async fn linger(transport: impl Transport, wire: &Wire) {
-    if !wire.has_ended.get() {
+/// Ends the connection in order. TLS says so too, because else its answer might be cut short (RFC 8446 §6.1).
+async fn linger(mut transport: impl Transport, wire: &Wire) {
+    if wire.has_ended() {
+        let _ = timeout(LAST_BYTES, transport.shutdown()).await;
+    } else {
         say_goodbye(transport).await;
     }
 }

@@ -111,18 +111,15 @@ impl<T: Transport> Watched<T> {
     /// leave, and the upstream would work for nobody.
     fn look_ahead(&mut self, cx: &mut Context<'_>) {
         let mut piece = [0; 1024];
-        while self.before.len() < AHEAD {
+        while self.before.len() < AHEAD && !self.wire.has_ended() {
             let mut read = ReadBuf::new(&mut piece);
             match Pin::new(&mut self.transport).poll_read(cx, &mut read) {
                 Poll::Pending => return,
                 Poll::Ready(Ok(())) if !read.filled().is_empty() => {
                     self.before.extend_from_slice(read.filled());
                 }
-                Poll::Ready(_) => {
-                    self.wire.has_ended.set(true);
-                    self.wire.cut();
-                    return;
-                }
+                Poll::Ready(Ok(())) => return self.wire.ends(),
+                Poll::Ready(Err(_)) => return self.wire.cut(),
             }
         }
     }
@@ -143,10 +140,17 @@ impl<T: Transport> AsyncRead for Watched<T> {
             return Poll::Ready(Ok(()));
         }
         let had = buf.filled().len();
-        ready!(Pin::new(&mut this.transport).poll_read(cx, buf))?;
+        if !this.wire.has_ended() {
+            ready!(Pin::new(&mut this.transport).poll_read(cx, buf))?;
+        }
         match buf.filled().get(had..) {
             Some(bytes) if !bytes.is_empty() => this.wire.received(bytes),
-            _ => this.wire.has_ended.set(true),
+            _ if this.wire.has_ended() => {}
+            _ => this.wire.ends(),
+        }
+        if this.wire.may_wait() {
+            // hyper would end the connection. `http1` says how long the answer may take, and hyper asks again after it.
+            return Poll::Pending;
         }
         Poll::Ready(Ok(()))
     }

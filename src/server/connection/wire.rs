@@ -33,7 +33,7 @@ pub(super) struct Wire {
     /// When bytes of a request or of an answer last moved.
     moved: Cell<Instant>,
     /// Whether the client has sent its last byte.
-    pub(super) has_ended: Cell<bool>,
+    has_ended: Cell<bool>,
     /// The heads among the bytes that have come.
     pub(super) heads: RefCell<Heads>,
     /// Whether a request has come.
@@ -115,6 +115,23 @@ impl Wire {
             self.head_bytes.set(bytes);
             self.guest.grow(bytes);
         }
+    }
+
+    /// The client has sent its last byte.
+    pub(super) fn ends(&self) {
+        self.has_ended.set(true);
+        self.moves();
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.has_ended.get()
+    }
+
+    /// Whether the client has sent its last byte behind a whole request, and may wait for the answer.
+    pub(super) fn may_wait(&self) -> bool {
+        self.has_ended.get()
+            && self.phase.get() == Phase::Busy
+            && !self.heads.borrow().is_amid_body()
     }
 
     /// Bytes are on their way to the client.
