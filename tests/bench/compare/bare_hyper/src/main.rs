@@ -1,8 +1,8 @@
 //! The simplest reverse proxy on hyper: what a proxy costs that does nothing else.
 //!
-//! `bare_hyper LISTEN UPSTREAM`, both `address:port`. One thread, the same client as sealgate's (hyper-util's pool),
-//! the same allocator. It forwards every header but those of the connection, and has no limits and no timeouts: this
-//! is for benchmarks only.
+//! `bare_hyper LISTEN UPSTREAM`, both `address:port`. One thread, the same client as sealgate's (hyper-util's pool), and
+//! the C library's allocator. It forwards every header but those of the connection, and has no limits and no timeouts:
+//! this is for benchmarks only.
 
 use std::convert::Infallible;
 use std::error::Error;
