@@ -136,7 +136,7 @@ pub(super) async fn at_once(ctx: &mut Ctx<'_>) -> Result<Freshness, Problem> {
         }
         Next::TryAgain(why) => {
             log::warn!(
-                "refresh failed, and another replica, or a request sent beside this one, may have the new tokens: {why}"
+                "refresh failed, and somebody else may have the new tokens (another replica, or a request beside this one): {why}"
             );
             Err(try_again(ctx, fingerprint).await)
         }
