@@ -47,3 +47,25 @@ fn notes_are_the_section_of_the_changelog_and_nothing_else() {
         assert!(refused.stdout.is_empty(), "{missing}");
     }
 }
+
+#[test]
+fn the_image_is_built_without_what_the_deployment_files_commands_leave_beside_them() {
+    // Those make a key ring and write secrets in that directory. The last pattern that matches counts.
+    let ignored = fs::read_to_string(root().join(".dockerignore")).unwrap();
+    let last = |path: &str| {
+        let mut matching = ignored.lines().filter(|line| {
+            let pattern = line.strip_prefix('!').unwrap_or(line);
+            pattern == "*" || Path::new(path).starts_with(pattern)
+        });
+        matching.next_back().unwrap_or_default().to_owned()
+    };
+    assert_eq!(last("src/keyring/mod.rs"), "!src");
+    for path in [
+        "keys/k.toml",
+        "src/server/deploy/kubernetes/ring/k.toml",
+        "src/server/deploy/etc/shop.secret",
+    ] {
+        let line = last(path);
+        assert!(!line.is_empty() && !line.starts_with('!'), "{path}: {line}");
+    }
+}
