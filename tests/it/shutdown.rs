@@ -70,6 +70,31 @@ fn readiness_fails_first_and_requests_in_flight_end() {
 }
 
 #[test]
+fn kept_connections_end_with_an_answer_before_the_listener_closes() {
+    // A connection that ends between two answers may take the next request with it.
+    let site = Site::with(crate::support::ORIGIN, "", "");
+    let mut server = site.serve_as(|command| {
+        command.env("SEALGATE__SERVER__SHUTDOWN_DELAY", "1m");
+    });
+    let mut kept = TcpStream::connect(server.addr).unwrap();
+    let mut ask = || {
+        kept.write_all(b"GET /bff/user HTTP/1.1\r\nhost: shop.test\r\nx-csrf: 1\r\n\r\n")
+            .unwrap();
+        String::from_utf8(read_until(&mut kept, b"\r\n\r\n")).unwrap()
+    };
+    let before = ask();
+    assert!(!before.contains("connection: close"), "{before}");
+    server.process.signal("TERM");
+    eventually("unready", || {
+        (server.admin("/readyz").status == 503).then_some(())
+    });
+    let last = ask();
+    assert!(last.contains("connection: close"), "{last}");
+    kept.read_to_end(&mut Vec::new()).unwrap();
+    assert!(server.process.has_ended().is_none());
+}
+
+#[test]
 fn idle_connections_delay_nothing() {
     let site = Site::new();
     let mut server = site.serve();

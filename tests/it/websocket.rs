@@ -112,13 +112,14 @@ pub fn switched(bff: &TestBff) -> std::net::TcpStream {
     stream
 }
 
-pub fn read_until(stream: &mut std::net::TcpStream, mark: &[u8]) {
+pub fn read_until(stream: &mut std::net::TcpStream, mark: &[u8]) -> Vec<u8> {
     let mut heard = Vec::new();
     let mut byte = [0];
     while !heard.ends_with(mark) {
         stream.read_exact(&mut byte).unwrap();
         heard.push(byte[0]);
     }
+    heard
 }
 
 pub fn read_rest(stream: &mut std::net::TcpStream) -> Vec<u8> {

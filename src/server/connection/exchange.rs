@@ -11,6 +11,7 @@ use futures_util::future::LocalBoxFuture;
 use http::{HeaderValue, Method, StatusCode, Version, header};
 use hyper::body::{Body as _, Incoming};
 
+use super::Closing;
 use super::body::{Received, Sent, Switched};
 use super::head::Framing;
 use super::message;
@@ -28,6 +29,7 @@ pub(super) struct Exchanges<S> {
     pub(super) app: Rc<S>,
     pub(super) wire: Rc<Wire>,
     pub(super) peer: Option<SocketAddr>,
+    pub(super) closing: Closing,
 }
 
 impl<S> Clone for Exchanges<S> {
@@ -36,6 +38,7 @@ impl<S> Clone for Exchanges<S> {
             app: Rc::clone(&self.app),
             wire: Rc::clone(&self.wire),
             peer: self.peer,
+            closing: self.closing.clone(),
         }
     }
 }
@@ -81,6 +84,7 @@ impl<S: Application> hyper::service::Service<http::Request<Incoming>> for Exchan
             self.app.answer(request, payload)
         });
         let wire = Rc::clone(&self.wire);
+        let closing = self.closing.clone();
         Box::pin(async move {
             let answer = match answering {
                 Some(answering) => answering.await,
@@ -113,7 +117,11 @@ impl<S: Application> hyper::service::Service<http::Request<Incoming>> for Exchan
             wire.is_part.set(is_delimited_by_end);
             // We do not read the rest of a request that is answered. So the client must not send another one behind it.
             let is_cut_short = version != Version::HTTP_2 && !is_whole.get();
-            if is_delimited_by_end || is_cut_short {
+            // A client that keeps its connection until we close it may send a request that nobody reads any more.
+            let is_last = closing.is_announced()
+                && version != Version::HTTP_2
+                && head.status != StatusCode::SWITCHING_PROTOCOLS;
+            if is_delimited_by_end || is_cut_short || is_last {
                 let close = HeaderValue::from_static("close");
                 head.headers.insert(header::CONNECTION, close);
             }

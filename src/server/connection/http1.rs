@@ -119,6 +119,7 @@ async fn round<T: Transport, S: Application>(
         app: Rc::clone(app),
         wire: Rc::clone(&wire),
         peer: transport.tcp().peer_addr().ok(),
+        closing: closing.clone(),
     };
     let watched = TokioIo::new(Watched::new(transport, before, Rc::clone(&wire)));
     let mut connection = http1::Builder::new()

@@ -66,6 +66,7 @@ pub(super) async fn serve<T: Transport, S: Application>(
         app: Rc::clone(app),
         wire: Rc::clone(&wire),
         peer: transport.tcp().peer_addr().ok(),
+        closing: closing.clone(),
     };
     let header_list = u32::try_from(MAX_HEADER_BYTES).unwrap_or(u32::MAX);
     let connection = http2::Builder::new(Local { patience })

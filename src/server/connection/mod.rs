@@ -100,6 +100,12 @@ pub(super) fn acceptor(bff: &Arc<Bff>) -> Result<TlsAcceptor, rustls::Error> {
 pub(super) struct Closing(pub(super) Arc<Draining>);
 
 impl Closing {
+    /// Whether readiness fails, so that clients turn to another replica.
+    fn is_announced(&self) -> bool {
+        self.0.has_begun()
+    }
+
+    /// Whether the listeners close.
     fn has_begun(&self) -> bool {
         self.0.is_closing()
     }
