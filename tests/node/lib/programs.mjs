@@ -1,6 +1,7 @@
 // The programs that stories need beside Node, where they are, and how to get them.
 //
-// `node lib/programs.mjs` names what is missing, one a line: its short name, a tab, and how to get it.
+// `node lib/programs.mjs` names what is missing, one a line: its short name, a tab, and how to get it; `node lib/programs.mjs long`
+// also what only the long stories need.
 import { closeSync, existsSync, openSync, readSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -129,16 +130,16 @@ export function program(name) {
 /** Whether a program is there that not every system has. */
 export const installed = (name) => Boolean(search(PROGRAMS[name]));
 
-/** What is missing, an old Node included: `[{ name, get }]`. */
-export function missing() {
+/** What is missing, an old Node included: `[{ name, get }]`. With `long`, also what only the long stories need. */
+export function missing(long = false) {
   return [
     ...isOld ? [{ name: 'node', get: `${NODE.get} This is ${process.version}` }] : [],
     ...Object.entries(PROGRAMS)
-      .filter(([, of]) => !of.isOptional && !search(of))
+      .filter(([, of]) => !of.isOptional && (long || !of.isLong) && !search(of))
       .map(([name, { get, variable }]) => ({ name, get: `${get}. Or say in ${variable} where it is` })),
   ];
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  for (const { name, get } of missing()) console.log(`${name}\t${get}`);
+  for (const { name, get } of missing(process.argv[2] === 'long')) console.log(`${name}\t${get}`);
 }
