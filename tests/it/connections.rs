@@ -321,6 +321,27 @@ fn a_request_may_come_along_with_the_end_of_the_handshake() {
 }
 
 #[test]
+fn a_hello_may_come_in_pieces() {
+    let (site, client) = tls::site();
+    let server = site.serve();
+    let mut session = ClientConnection::new(client, "shop.test".try_into().unwrap()).unwrap();
+    let mut tcp = TcpStream::connect(server.addr).unwrap();
+    tcp.set_nodelay(true).unwrap();
+    let mut hello = Vec::new();
+    session.write_tls(&mut hello).unwrap();
+    for piece in [&hello[..2], &hello[2..7], &hello[7..100], &hello[100..]] {
+        tcp.write_all(piece).unwrap();
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let mut stream = StreamOwned::new(session, tcp);
+    let request = get("GET", "/bff/session", "HTTP/1.1", "connection: close\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    let _ = stream.read_to_string(&mut answer);
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+}
+
+#[test]
 fn a_kept_connection_is_served_after_a_silence() {
     // T6: it holds no buffer meanwhile, and gets new ones.
     let (site, client) = tls::site();

@@ -174,7 +174,7 @@ async fn drive<T: Transport, S: Application>(
     let mut is_watching = false;
     let mut is_closing = false;
     poll_fn(|cx| {
-        if closing.has_begun() && !is_closing {
+        if closing.is_closing() && !is_closing {
             is_closing = true;
             Pin::new(&mut *connection).graceful_shutdown();
         }

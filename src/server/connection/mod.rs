@@ -106,7 +106,7 @@ impl Closing {
     }
 
     /// Whether the listeners close.
-    fn has_begun(&self) -> bool {
+    fn is_closing(&self) -> bool {
         self.0.is_closing()
     }
 
@@ -204,8 +204,11 @@ async fn shake(
     handshakes: Rc<Handshakes>,
 ) -> Option<Box<TlsStream<TcpStream>>> {
     let shaken = timeout(HEAD_TIME, async move {
-        tcp.readable().await.ok()?;
-        handshakes.take_turn(tls.accept(tcp)).await?.ok()
+        handshakes::hello(&tcp).await.ok()?;
+        handshakes
+            .take_turn(async { tls.accept(tcp).await })
+            .await?
+            .ok()
     });
     shaken.await.ok()?.map(Box::new)
 }
