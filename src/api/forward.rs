@@ -4,8 +4,6 @@
 //! - Nothing of an answer is sent before all decisions about cookies are made, those after a 401 too.
 //! - A token that was renewed for this request is not renewed again, so an upstream is asked twice at the most.
 
-use std::time::Instant;
-
 use http::StatusCode;
 use http::header::{HeaderValue, WWW_AUTHENTICATE};
 
@@ -36,15 +34,6 @@ pub(super) async fn serve(
         origin: &ctx.frontend.origin,
         csrf_header: &ctx.frontend.csrf_header,
     };
-    let ask = async |permit: &Permit, body: Payload| {
-        let asked_at = Instant::now();
-        let outcome = proxy.forward(permit, forward, matched, body).await?;
-        let took = asked_at.elapsed();
-        ctx.arrival.scope.waited_for_upstream(took);
-        bff.metrics
-            .upstream_answered(&forward.upstream, took.as_secs_f64());
-        Ok::<_, Problem>(outcome)
-    };
     // The end of the session counts for a stream from here on, wherever the refresh of another request moves it.
     let lasts = ctx.caller.lasts();
     let streamed = lasts.filter(|_| proxy::may_last(request, matched.websocket));
@@ -53,7 +42,8 @@ pub(super) async fn serve(
     let mut permit = token::permit(admitted, matched, ctx).await?;
     let answer = loop {
         // The upstream answers: 502, 504.
-        let (challenge, answer) = match ask(&permit, body).await? {
+        let called = proxy.forward(&permit, forward, matched, body).await?;
+        let (challenge, answer) = match called {
             Called::Answer(answer) => break answer,
             Called::Unauthorized(challenge, answer) => (challenge, answer),
         };

@@ -697,6 +697,8 @@ fn parts_have_metrics() {
     );
     let total = format!("sealgate_part_total{{{labels},outcome=\"upstream-status\"}}");
     assert_eq!(home.bff.metric(&total), 1);
+    let upstream = "sealgate_upstream_seconds_count{upstream=\"json\"}";
+    assert_eq!(home.bff.metric(upstream), 1, "its head has come");
 }
 
 #[test]

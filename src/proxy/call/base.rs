@@ -27,6 +27,11 @@ impl Base {
         })
     }
 
+    /// Where its connections lead.
+    pub(super) fn origin(&self) -> Result<Uri, http::Error> {
+        self.uri("/", None)
+    }
+
     /// The upstream's origin and prefix, then `path` and `query` as they are. `path` is empty or begins with a slash.
     pub(in crate::proxy) fn uri(
         &self,

@@ -25,9 +25,10 @@ use crate::telemetry::metrics::{Held, UpstreamConnections};
 type Tls = TokioIo<MaybeHttpsStream<TokioIo<TcpStream>>>;
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Makes connections, each within a time limit.
+/// Makes connections to one origin, each within a time limit.
 #[derive(Clone, Debug)]
 pub(super) struct Connector {
+    origin: Uri,
     inner: HttpsConnector<HttpConnector>,
     limit: Duration,
     connections: UpstreamConnections,
@@ -36,6 +37,7 @@ pub(super) struct Connector {
 impl Connector {
     /// `limit` covers name resolution, TCP and TLS.
     pub(super) fn new(
+        origin: Uri,
         tls: rustls::ClientConfig,
         limit: Duration,
         connections: UpstreamConnections,
@@ -51,6 +53,7 @@ impl Connector {
             .enable_http1()
             .wrap_connector(tcp);
         Self {
+            origin,
             inner,
             limit,
             connections,
@@ -67,9 +70,10 @@ impl Service<Uri> for Connector {
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, target: Uri) -> Self::Future {
+    /// `_` is the name by which the pool knows the origin.
+    fn call(&mut self, _: Uri) -> Self::Future {
         let connections = self.connections.clone();
-        let connected = tokio::time::timeout(self.limit, self.inner.call(target));
+        let connected = tokio::time::timeout(self.limit, self.inner.call(self.origin.clone()));
         connected
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut).into())
             .map(|within| within.and_then(|made| made))

@@ -11,7 +11,6 @@ use crate::message::Request;
 use crate::names::{Origin, UpstreamName};
 use crate::problem::Problem;
 use crate::proxy::headers::request::UpstreamHeaders;
-use crate::telemetry::RequestScope;
 use crate::token::Permit;
 
 /// The client's headers that a [`get`](Proxy::get) reads. Of the cookies it carries those that the caller allows.
@@ -82,8 +81,8 @@ impl Proxy<'_> {
         let asked_at = Instant::now();
         let called = call.send(head).await;
         span::end(span, &called, |answer| answer.status().as_u16());
-        if let (Ok(_), Some(scope)) = (&called, RequestScope::current()) {
-            scope.waited_for_upstream(asked_at.elapsed());
+        if called.is_ok() {
+            upstream.has_answered(asked_at.elapsed());
         }
         called
     }

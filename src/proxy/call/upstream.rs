@@ -14,7 +14,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Request, Response};
+use http::uri::{self, Authority, Scheme};
+use http::{Request, Response, Uri};
 use hyper::body::Incoming;
 use hyper_rustls::ConfigBuilderExt as _;
 use hyper_util::client::legacy::{self, Client};
@@ -30,6 +31,7 @@ use crate::frontend::UpstreamSettings;
 use crate::guard::MAX_HEADER_BYTES;
 use crate::names::UpstreamName;
 use crate::problem::Problem;
+use crate::telemetry::RequestScope;
 use crate::telemetry::metrics::{Metrics, UpstreamConnections};
 use crate::tls::TrustAnchors;
 
@@ -104,6 +106,20 @@ impl Upstreams {
     }
 }
 
+/// The request as the pool gets it. The pool finds connections by scheme and authority, and hashes both twice for each request.
+/// All of its connections lead to one origin, which its [`Connector`] knows. So a short authority is enough.
+fn in_pool(mut request: Request<RequestBody>) -> Request<RequestBody> {
+    let mut parts = uri::Parts::default();
+    parts.scheme = Some(Scheme::HTTP);
+    parts.authority = Some(Authority::from_static("u"));
+    parts.path_and_query = request.uri().path_and_query().cloned();
+    // Every caller's URI has a path. Without one, the request keeps the URI that it has.
+    if let Ok(uri) = Uri::from_parts(parts) {
+        *request.uri_mut() = uri;
+    }
+    request
+}
+
 /// Runs connections among the requests that use them, in the worker's own queue of tasks. tokio's queue is another one, and
 /// each change between the two asks the kernel for events first.
 #[derive(Clone, Copy)]
@@ -128,6 +144,7 @@ pub(in crate::proxy) struct Upstream {
     places: Places,
     /// Half as many, for connections that last. They are counted apart, so that ordinary requests always have theirs.
     tunnels: Tunnels,
+    connections: UpstreamConnections,
 }
 
 impl fmt::Debug for Upstream {
@@ -147,7 +164,8 @@ impl Upstream {
     ) -> Result<Self, String> {
         let base = Base::of(&settings.url).map_err(|error| format!("url: {error}"))?;
         let tls = tls_config(settings.ca.as_ref())?;
-        let connector = Connector::new(tls, CONNECT_LIMIT, connections.clone());
+        let origin = base.origin().map_err(|error| format!("url: {error}"))?;
+        let connector = Connector::new(origin, tls, CONNECT_LIMIT, connections.clone());
         // This client knows no proxy from the environment, no redirects and no decompression.
         let mut builder = Client::builder(OnWorker);
         builder
@@ -159,7 +177,7 @@ impl Upstream {
         let fresh = builder.pool_max_idle_per_host(0).build(connector);
         let trickles = Trickles::of(settings.max_connections);
         let places = Places::new(settings.max_connections, connections.clone());
-        let tunnels = Tunnels::new(settings.max_connections.div_ceil(2), connections);
+        let tunnels = Tunnels::new(settings.max_connections.div_ceil(2), connections.clone());
         Ok(Self {
             name,
             settings,
@@ -169,6 +187,7 @@ impl Upstream {
             trickles,
             places,
             tunnels,
+            connections,
         })
     }
 
@@ -227,12 +246,20 @@ impl Upstream {
         })
     }
 
+    /// Counts how long a call took until the answer's head, and says so to the client's request.
+    pub(in crate::proxy) fn has_answered(&self, took: Duration) {
+        self.connections.answered(took.as_secs_f64());
+        if let Some(scope) = RequestScope::current() {
+            scope.waited_for_upstream(took);
+        }
+    }
+
     /// Sends a request on a pooled connection, or a new one.
     pub(super) async fn send(
         &self,
         request: Request<RequestBody>,
     ) -> Result<Response<Incoming>, legacy::Error> {
-        self.pooled.request(request).await
+        self.pooled.request(in_pool(request)).await
     }
 
     /// Sends a request on a new connection.
@@ -240,7 +267,7 @@ impl Upstream {
         &self,
         request: Request<RequestBody>,
     ) -> Result<Response<Incoming>, legacy::Error> {
-        self.fresh.request(request).await
+        self.fresh.request(in_pool(request)).await
     }
 
     /// What a failure means to the client. The log gets the cause, without URL, headers or body.
@@ -350,12 +377,22 @@ mod tests {
             ("the time", settings(url, 9, Some(ca.clone())), true),
             (
                 "the path",
-                settings("https://orders.internal/v2", 1, Some(ca)),
+                settings("https://orders.internal/v2", 1, Some(ca.clone())),
                 true,
             ),
             (
                 "the host",
-                settings("https://other.internal/v1", 1, None),
+                settings("https://other.internal/v1", 1, Some(ca.clone())),
+                false,
+            ),
+            (
+                "the port",
+                settings("https://orders.internal:444/v1", 1, Some(ca.clone())),
+                false,
+            ),
+            (
+                "the scheme",
+                settings("http://orders.internal:443/v1", 1, Some(ca)),
                 false,
             ),
             ("the anchors", settings(url, 1, Some(other_ca)), false),

@@ -13,6 +13,8 @@ mod response_body;
 mod tunnel;
 mod upgrade;
 
+use std::time::Instant;
+
 use actix_web::body::{BodySize, MessageBody as _};
 use http::{HeaderValue, Method, StatusCode, Uri, header};
 
@@ -61,12 +63,16 @@ impl Proxy<'_> {
             matched,
             uri,
         };
+        let asked_at = Instant::now();
         let outcome = if asks_for_websocket {
             forwarding.handshake(body).await
         } else {
             forwarding.exchange(body).await
         };
         span::end(span, &outcome, |answer| answer.status().as_u16());
+        if outcome.is_ok() {
+            upstream.has_answered(asked_at.elapsed());
+        }
         outcome
     }
 }

@@ -42,14 +42,30 @@ impl Drop for Held {
     }
 }
 
-/// The connections to one upstream, of all workers. Clones count together.
-#[derive(Clone, Debug, Default)]
+/// The connections to one upstream, of all workers, and what comes over them. Clones count together.
+#[derive(Clone, Debug)]
 pub struct UpstreamConnections {
     open: Gauge,
     active: Gauge,
+    seconds: Histogram,
+}
+
+#[cfg(test)]
+impl Default for UpstreamConnections {
+    fn default() -> Self {
+        Self::new(seconds())
+    }
 }
 
 impl UpstreamConnections {
+    fn new(seconds: Histogram) -> Self {
+        Self {
+            open: Gauge::default(),
+            active: Gauge::default(),
+            seconds,
+        }
+    }
+
     /// A connection was made.
     pub fn opened(&self) -> Held {
         Held::new(&self.open)
@@ -58,6 +74,11 @@ impl UpstreamConnections {
     /// A call has the right to one.
     pub fn used(&self) -> Held {
         Held::new(&self.active)
+    }
+
+    /// So long it took until an answer's headers.
+    pub fn answered(&self, seconds: f64) {
+        self.seconds.observe(seconds);
     }
 }
 
@@ -171,14 +192,13 @@ impl Metrics {
 
     /// The connections to this upstream.
     pub fn upstream_connections(&self, upstream: &UpstreamName) -> UpstreamConnections {
+        let new = || {
+            let upstream = upstream.into();
+            let seconds = &self.connections.upstream_seconds;
+            UpstreamConnections::new(seconds.get_or_create(&Upstream { upstream }).clone())
+        };
         let mut of_upstreams = self.connections.of_upstreams();
-        of_upstreams.entry(upstream.shared()).or_default().clone()
-    }
-
-    /// How long an upstream took until its response headers.
-    pub fn upstream_answered(&self, upstream: &UpstreamName, seconds: f64) {
-        let upstream = upstream.into();
-        let times = &self.connections.upstream_seconds;
-        times.get_or_create(&Upstream { upstream }).observe(seconds);
+        let connections = of_upstreams.entry(upstream.shared());
+        connections.or_insert_with(new).clone()
     }
 }

@@ -158,8 +158,8 @@ mod tests {
         metrics.login(&shop, LoginResult::Started);
         metrics.login_failed(&shop, LoginFailed::Size);
         let orders = UpstreamName::parse("orders").unwrap();
-        metrics.upstream_answered(&orders, 0.5);
         let connections = metrics.upstream_connections(&orders);
+        connections.answered(0.5);
         let held = [
             connections.opened(),
             connections.opened(),
