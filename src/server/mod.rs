@@ -23,7 +23,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_server::Server;
-use futures_util::future::LocalBoxFuture;
 
 use self::connection::{Application, Closing, Connections, Patience, limit_unread};
 use self::view::Views;
@@ -52,8 +51,8 @@ struct Worker {
 struct Public(Rc<Worker>);
 
 impl Application for Public {
-    fn answer(&self, request: Request, body: Payload) -> LocalBoxFuture<'static, Answer> {
-        Box::pin(pipeline::answer(Rc::clone(&self.0), request, body))
+    fn answer(&self, request: Request, body: Payload) -> impl Future<Output = Answer> + 'static {
+        pipeline::answer(Rc::clone(&self.0), request, body)
     }
 }
 
@@ -61,9 +60,9 @@ impl Application for Public {
 struct Operator(Arc<Bff>);
 
 impl Application for Operator {
-    fn answer(&self, request: Request, _: Payload) -> LocalBoxFuture<'static, Answer> {
+    fn answer(&self, request: Request, _: Payload) -> impl Future<Output = Answer> + 'static {
         let answer = message::answer(admin::answer(&request, &self.0));
-        Box::pin(std::future::ready(answer))
+        std::future::ready(answer)
     }
 }
 

@@ -39,16 +39,24 @@ pub(super) async fn answer(worker: Rc<Worker>, request: Request, body: Payload) 
         let mut span = span;
         log::debug!(method = request.method().as_str(); "request");
         let arrival = Arrival::of(&request, scope.clone());
-        let (ctx, answer) = match enter(&request, &arrival, bff, &view) {
-            Ok(mut ctx) => {
-                let answer = serve(&mut ctx, body, &worker.opened, &view.upstreams).await;
-                (Some(ctx), answer)
+        let mut ctx = None;
+        let answer = match enter(&request, &arrival, bff, &view) {
+            Ok(entered) => {
+                let ctx = ctx.insert(entered);
+                serve(ctx, body, &worker.opened, &view.upstreams).await
             }
-            Err(problem) => (None, Err(problem)),
+            Err(problem) => Err(problem),
         };
         // 9 Headers and cookies; a problem becomes an answer.
         let asked = (&request, &arrival);
-        let (answer, line) = response::finish(asked, ctx, answer, &view.configured, bff, &mut span);
+        let (answer, line) = response::finish(
+            asked,
+            ctx.as_ref(),
+            answer,
+            &view.configured,
+            bff,
+            &mut span,
+        );
         (answer, line, span)
     });
     let (answer, line, span) = scope.clone().around(served).await;

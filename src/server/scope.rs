@@ -25,12 +25,9 @@ pub(super) fn of(
         only(request, &X_REQUEST_ID).filter(|_| client_addr::is_of_proxy(request, trusted));
     let id = received.and_then(RequestId::received);
     let id = id.unwrap_or_else(|| RequestId::made(rand::random()));
-    let state = states(request);
-    let trace = TraceContext::of(
-        only(request, &TRACEPARENT),
-        state.as_deref(),
-        rand::random(),
-    );
+    let parent = only(request, &TRACEPARENT);
+    let state = parent.and_then(|_| states(request));
+    let trace = TraceContext::of(parent, state.as_deref(), rand::random());
     telemetry::begin_request(id, trace, recorder)
 }
 

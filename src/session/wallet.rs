@@ -68,12 +68,13 @@ impl Wallet<'_> {
         }
     }
 
-    /// What the answer sets so far.
+    /// What the answer sets.
     pub const fn set_cookies(&self) -> &SetCookies {
         &self.out
     }
 
-    /// What the answer sets.
+    /// The same, after the request.
+    #[cfg(test)]
     pub fn into_set_cookies(self) -> SetCookies {
         self.out
     }

@@ -176,7 +176,7 @@ impl Scene {
     fn seal(&self) {
         let mut wallet = self.wallet("");
         wallet.store(black_box(&self.session)).unwrap();
-        black_box(wallet.into_set_cookies());
+        black_box(wallet.set_cookies());
     }
 
     fn wallet<'r>(&'r self, line: &'r str) -> Wallet<'r> {
@@ -408,7 +408,7 @@ fn logins(criterion: &mut Criterion) {
         let taken = median(&mut group, name, || {
             let mut wallet = scene.wallet(line);
             wallet.store_login(&attempt(&"t".repeat(43))).unwrap();
-            black_box(wallet.into_set_cookies());
+            black_box(wallet.set_cookies());
         });
         table.push((name, taken));
     }

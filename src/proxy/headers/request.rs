@@ -80,7 +80,7 @@ impl UpstreamHeaders<'_> {
             "http"
         };
         let host = self.origin.authority();
-        let address = self.client.to_string();
+        let address = written(self.client);
         let (open, close) = match self.client {
             IpAddr::V4(_) => ("", ""),
             IpAddr::V6(_) => ("\"[", "]\""), // RFC 7239 §6
@@ -184,6 +184,25 @@ impl UpstreamHeaders<'_> {
         }
         kept
     }
+}
+
+/// An address as text. The standard library takes 1,300 instructions for an IPv4 address, a fiftieth of a whole request.
+fn written(address: IpAddr) -> String {
+    let IpAddr::V4(address) = address else {
+        return address.to_string();
+    };
+    let mut text = String::with_capacity("255.255.255.255".len());
+    for octet in address.octets() {
+        if !text.is_empty() {
+            text.push('.');
+        }
+        for (place, least) in [(100, 100), (10, 10), (1, 0)] {
+            if octet >= least {
+                text.push(char::from(b'0' + octet / place % 10));
+            }
+        }
+    }
+    text
 }
 
 /// Whether an entry of `strip_headers` names this header.
@@ -318,6 +337,16 @@ mod tests {
             let headers = sent(received).unwrap();
             assert_eq!(values(&headers, name), [ours], "{name}");
         }
+    }
+
+    #[test]
+    fn every_octet_is_written_as_the_standard_library_writes_it() {
+        for octet in 0..=255 {
+            let address = IpAddr::from([octet, 0, 255 - octet, octet]);
+            assert_eq!(written(address), address.to_string());
+        }
+        let address: IpAddr = "2001:db8::7".parse().unwrap();
+        assert_eq!(written(address), "2001:db8::7");
     }
 
     #[test]

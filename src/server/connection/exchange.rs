@@ -7,7 +7,6 @@ use std::pin::Pin;
 use std::rc::Rc;
 
 use actix_web::body::{BodySize, MessageBody as _};
-use futures_util::future::LocalBoxFuture;
 use http::{HeaderValue, Method, StatusCode, Version, header};
 use hyper::body::{Body as _, Incoming};
 
@@ -21,7 +20,7 @@ use crate::message::{Answer, BoxBody, Payload, Request};
 /// What answers the requests of a listener in one worker.
 pub(in crate::server) trait Application: 'static {
     /// Answers one request. The body of a handshake (RFC 9110 §7.8) is what the client sends after a 101.
-    fn answer(&self, request: Request, body: Payload) -> LocalBoxFuture<'static, Answer>;
+    fn answer(&self, request: Request, body: Payload) -> impl Future<Output = Answer> + 'static;
 }
 
 /// Answers the requests of one connection.
@@ -79,16 +78,14 @@ impl<S: Application> hyper::service::Service<http::Request<Incoming>> for Exchan
                 || is_whole.get()
                 || !matches!(head.method, Method::GET | Method::HEAD));
         let is_head = head.method == Method::HEAD;
-        let answering = is_plain.then(|| {
-            let request = message::request(head, self.peer, is_whole.get());
-            self.app.answer(request, payload)
-        });
-        let wire = Rc::clone(&self.wire);
+        let (app, peer, wire) = (Rc::clone(&self.app), self.peer, Rc::clone(&self.wire));
         let closing = self.closing.clone();
-        Box::pin(async move {
-            let answer = match answering {
-                Some(answering) => answering.await,
-                None => refusal(),
+        boxed(|| async move {
+            let answer = if is_plain {
+                let request = message::request(head, peer, is_whole.get());
+                app.answer(request, payload).await
+            } else {
+                refusal()
             };
             let (mut head, body) = answer.into_parts();
             // HTTP/2 has no such header (RFC 9113 §8.2.2).
@@ -129,6 +126,13 @@ impl<S: Application> hyper::service::Service<http::Request<Incoming>> for Exchan
             Ok(Framed::from_parts(head, Sent::new(body, wire)))
         })
     }
+}
+
+/// Makes a future where it will stay. `Box::pin` makes it on the stack and copies all of it: several KiB, of which a request that
+/// begins has set some 300 bytes.
+fn boxed<F>(make: impl FnOnce() -> F) -> Pin<Box<F>> {
+    let place = Box::new_uninit();
+    Box::into_pin(Box::write(place, make()))
 }
 
 impl<S> Exchanges<S> {

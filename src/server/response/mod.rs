@@ -49,7 +49,7 @@ impl Asked<'_> {
 /// found.
 pub(super) fn finish(
     (request, arrival): (&Request, &Arrival),
-    ctx: Option<Ctx<'_>>,
+    ctx: Option<&Ctx<'_>>,
     answer: Result<Answer, Problem>,
     configured: &Configured,
     bff: &Bff,
@@ -58,7 +58,7 @@ pub(super) fn finish(
     let asked = Asked {
         request,
         arrival,
-        ctx: ctx.as_ref(),
+        ctx,
     };
     let outcome = outcome(&answer, asked.is_of_route());
     let problem = answer.as_ref().err().map(Problem::code);
@@ -79,14 +79,14 @@ pub(super) fn finish(
         headers::of_our_own(headers);
     }
     if asked.is_of_route()
-        && let Some(session) = ctx.as_ref().and_then(|ctx| ctx.caller.session())
+        && let Some(session) = ctx.and_then(|ctx| ctx.caller.session())
     {
         headers::session(headers, session.fingerprint());
     }
     if let Some(ctx) = ctx {
         headers::strict_transport_security(headers, ctx.frontend);
         headers::nonce(headers, ctx.nonce.as_deref());
-        headers::cookies(headers, &ctx.wallet.into_set_cookies());
+        headers::cookies(headers, ctx.wallet.set_cookies());
     }
     headers::request_id(headers, arrival.scope.id());
     let seconds = arrival.at.elapsed().as_secs_f64();

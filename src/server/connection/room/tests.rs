@@ -2,7 +2,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::LocalBoxFuture;
 use http_body_util::Empty;
 use hyper::client::conn::http2::{SendRequest, handshake};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -92,8 +91,8 @@ fn workers_share_what_all_may_take() {
 struct Always;
 
 impl Application for Always {
-    fn answer(&self, _: Request, _: Payload) -> LocalBoxFuture<'static, Answer> {
-        Box::pin(std::future::ready(Answer::new(BoxBody::new(()))))
+    fn answer(&self, _: Request, _: Payload) -> impl Future<Output = Answer> + 'static {
+        std::future::ready(Answer::new(BoxBody::new(())))
     }
 }
 
