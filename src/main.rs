@@ -8,11 +8,13 @@ use std::process::ExitCode;
 use mimalloc::MiMalloc;
 use sealgate::cli::{self, Mode};
 
-/// A request makes some fifty allocations. This allocator needs less than half of glibc's instructions for them.
+/// A request makes some forty allocations. This allocator needs less than half of glibc's instructions for them. Its version 2,
+/// because version 3 goes a long way for each one over a KiB.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
+    prefer_small_pages();
     let args = match cli::parse(std::env::args_os()) {
         Ok(args) => args,
         Err(usage) => {
@@ -50,4 +52,11 @@ fn main() -> ExitCode {
             ExitCode::from(failure.exit_code())
         }
     }
+}
+
+/// Some systems give huge pages to whoever can use them. The process would hold 20 MiB more there, which nothing fills. A kernel
+/// that does not know of this changes nothing (prctl(2), `PR_SET_THP_DISABLE`).
+fn prefer_small_pages() {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::thread::disable_transparent_huge_pages(true);
 }

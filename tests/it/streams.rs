@@ -328,6 +328,17 @@ fn memory(server: &Server) -> (u64, u64) {
     (kib("VmHWM:"), kib("VmRSS:"))
 }
 
+/// A system may be set to give them to every process: Debian's kernel is.
+#[test]
+#[cfg(target_os = "linux")]
+fn the_process_takes_no_huge_pages() {
+    let server = Site::new().serve();
+    let status = format!("/proc/{}/status", server.process.id());
+    let status = std::fs::read_to_string(status).unwrap();
+    let line = status.lines().find(|line| line.starts_with("THP_enabled:"));
+    assert_eq!(line, Some("THP_enabled:\t0"));
+}
+
 #[test]
 fn a_large_upload_and_a_large_download_take_no_memory() {
     // D19
