@@ -1,31 +1,32 @@
-//! How many TLS handshakes a worker has under way at once.
+//! TLS handshakes take turns, so that the requests of others come in between, and unfinished ones take a limited room.
 //!
-//! A handshake costs the client a few bytes, and the worker the time of several requests and some buffers. A crowd of
-//! clients that connect at the same moment therefore takes turns, so that the requests of others come in between.
+//! A handshake costs the client a few bytes, and the worker the time of several requests and some buffers. The most of that time is
+//! between the client's hello and the server's answer to it.
 //!
 //! # Invariants
-//! - A client takes no place before its hello is there, as far as one record can tell ([`hello`]).
-//! - Whoever came last is next. A flood that came before keeps nobody waiting behind all of it.
-//! - While somebody waits, nobody keeps a place for longer than a fair time: half a handshake keeps nobody out.
+//! - A client takes no turn before its hello is there, as far as one record can tell ([`hello`]).
+//! - A turn ends with the answer to the hello. A client that then says nothing keeps nobody waiting.
+//! - Until its end a handshake takes some of the worker's room, and may be cut for it.
 
-use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
 use std::rc::Rc;
-use std::time::Duration;
+use std::task::Poll;
 
 use rustix::io::ioctl_fionread;
 use rustix::net::{RecvFlags, recv};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
-use tokio::sync::{Notify, oneshot};
-use tokio::time::sleep;
+use tokio::sync::Semaphore;
+use tokio::task::yield_now;
+use tokio_rustls::server::TlsStream;
 
-/// Handshakes at once. With clients 200 ms away that is 1,280 a second.
-const MOST: usize = 256;
+use super::room::{Guest, Room};
+use super::stream::Transport;
 
-/// Enough for a client that is far away and loses a packet.
-const FAIR: Duration = Duration::from_secs(2);
+/// How many answer a hello between two looks at what others want: about a millisecond of work.
+const TURNS: usize = 4;
 
 /// `ContentType` of a record that has a hello (RFC 8446 §5.1).
 const HANDSHAKE: u8 = 22;
@@ -36,86 +37,49 @@ const HEADER: usize = 5;
 /// How long a record may be without its header (RFC 8446 §5.1).
 const LONGEST_FRAGMENT: usize = 1 << 14;
 
-/// The places of one worker.
+/// The handshakes of one worker.
 pub(super) struct Handshakes {
-    free: Cell<usize>,
-    fair: Duration,
-    /// By a number that counts up, so in the order in which they came.
-    waiting: RefCell<BTreeMap<u64, oneshot::Sender<Place>>>,
-    came: Cell<u64>,
-    /// Somebody has begun to wait.
-    is_crowded: Notify,
-}
-
-impl Default for Handshakes {
-    fn default() -> Self {
-        Self::new(MOST, FAIR)
-    }
+    turns: Semaphore,
+    room: Rc<Room>,
 }
 
 impl Handshakes {
-    fn new(most: usize, fair: Duration) -> Self {
+    pub(super) fn new(room: Rc<Room>) -> Self {
+        Self::of(TURNS, room)
+    }
+
+    fn of(turns: usize, room: Rc<Room>) -> Self {
         Self {
-            free: Cell::new(most),
-            fair,
-            waiting: RefCell::default(),
-            came: Cell::new(0),
-            is_crowded: Notify::new(),
+            turns: Semaphore::new(turns),
+            room,
         }
     }
 
-    /// Does a handshake when it is its turn. `None` if it took too long while others waited.
-    pub(super) async fn take_turn<F: Future>(self: &Rc<Self>, handshake: F) -> Option<F::Output> {
-        let _place = self.place().await?;
-        tokio::select! {
-            biased;
-            outcome = handshake => Some(outcome),
-            () = self.make_room() => None,
+    /// Does a handshake whose hello is there, when it is its turn. `None` if others needed its room.
+    pub(super) async fn take_turn<F: Future>(&self, handshake: F) -> Option<F::Output> {
+        let mut handshake = pin!(handshake);
+        let guest = Guest::new(
+            Rc::clone(&self.room),
+            <Box<TlsStream<TcpStream>> as Transport>::BUFFERS,
+        );
+        let turn = self.turns.acquire().await.ok()?;
+        // One poll reads the hello and answers it.
+        let answered = poll_fn(|cx| Poll::Ready(handshake.as_mut().poll(cx))).await;
+        if let Poll::Ready(outcome) = answered {
+            return Some(outcome);
         }
-    }
-
-    async fn place(self: &Rc<Self>) -> Option<Place> {
-        if let Some(free) = self.free.get().checked_sub(1) {
-            self.free.set(free);
-            return Some(Place(Rc::clone(self)));
-        }
-        let (give, given) = oneshot::channel();
-        let number = self.came.get();
-        self.came.set(number.wrapping_add(1));
-        self.waiting.borrow_mut().insert(number, give);
-        let _waiting = Waiting(self, number);
-        self.is_crowded.notify_waiters();
-        given.await.ok()
-    }
-
-    async fn make_room(&self) {
-        sleep(self.fair).await;
-        while self.waiting.borrow().is_empty() {
-            self.is_crowded.notified().await;
-        }
-    }
-}
-
-/// The right to a handshake. The next one gets it when this is dropped.
-struct Place(Rc<Handshakes>);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let next = self.0.waiting.borrow_mut().pop_last();
-        match next {
-            // One that has just stopped waiting drops it at once, and so gives it to the next.
-            Some((_, next)) => drop(next.send(Self(Rc::clone(&self.0)))),
-            None => self.0.free.set(self.0.free.get().saturating_add(1)),
-        }
-    }
-}
-
-/// One that waits for a place.
-struct Waiting<'a>(&'a Handshakes, u64);
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.waiting.borrow_mut().remove(&self.1);
+        guest.wait();
+        // Who has something to do does it now, and then the next handshake has its turn.
+        yield_now().await;
+        drop(turn);
+        poll_fn(|cx| {
+            if guest.is_cut() {
+                return Poll::Ready(None);
+            }
+            guest.driven_by(cx.waker());
+            handshake.as_mut().poll(cx).map(Some)
+        })
+        .await
     }
 }
 
@@ -154,72 +118,60 @@ fn is_there(tcp: &TcpStream) -> io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
-    use std::future::pending;
+    use std::cell::RefCell;
+    use std::future::{pending, ready};
     use std::io::Write as _;
+    use std::time::Duration;
 
     use futures_util::FutureExt as _;
-    use tokio::sync::oneshot;
-    use tokio::task::yield_now;
+    use tokio::time::sleep;
 
     use super::*;
 
+    const ONE: usize = <Box<TlsStream<TcpStream>> as Transport>::BUFFERS;
+
     #[actix_web::test]
-    async fn there_are_never_more_at_once() {
-        let handshakes = Rc::new(Handshakes::new(2, Duration::from_hours(1)));
-        let begun = Rc::new(Cell::new(0));
-        let mut ends = Vec::new();
-        for _ in 0..5 {
-            let (end, ended) = oneshot::channel::<()>();
-            ends.push(Some(end));
-            let (handshakes, begun) = (Rc::clone(&handshakes), Rc::clone(&begun));
+    async fn others_come_in_between_and_a_silent_client_keeps_nobody_waiting() {
+        let handshakes = Rc::new(Handshakes::of(1, Rc::new(Room::new(9 * ONE))));
+        let done = Rc::new(RefCell::new(String::new()));
+        for _ in 0..4 {
+            let (handshakes, done) = (Rc::clone(&handshakes), Rc::clone(&done));
             actix_web::rt::spawn(async move {
-                let handshake = async {
-                    begun.set(begun.get() + 1);
-                    let _ = ended.await;
+                let silent = async {
+                    done.borrow_mut().push('h');
+                    pending::<()>().await;
                 };
-                handshakes.take_turn(handshake).await
+                handshakes.take_turn(silent).await
             });
         }
-        // Who ends next has begun: the last two that wait come before the third.
-        for (expect, ends_next) in [(2, 0), (3, 1), (4, 4), (5, 3), (5, 2)] {
-            for _ in 0..3 {
-                yield_now().await;
-            }
-            assert_eq!(begun.get(), expect);
-            drop(ends[ends_next].take());
+        while done.borrow().matches('h').count() < 4 {
+            done.borrow_mut().push('.');
+            yield_now().await;
         }
+        assert!(!done.borrow().contains("hh"), "{}", done.borrow());
+        assert_eq!(handshakes.take_turn(ready(1)).await, Some(1));
     }
 
     #[actix_web::test]
-    async fn whoever_came_last_is_next_and_whoever_left_gets_nothing() {
-        let handshakes = Rc::new(Handshakes::new(1, Duration::from_hours(1)));
-        let first = handshakes.place().await.unwrap();
-        let mut waiting: Vec<_> = (0..3).map(|_| Box::pin(handshakes.place())).collect();
-        for each in &mut waiting {
-            assert!(each.now_or_never().is_none());
+    async fn the_oldest_gives_its_room_to_others() {
+        let handshakes = Handshakes::of(1, Rc::new(Room::new(2 * ONE)));
+        let silent = || Box::pin(handshakes.take_turn(pending::<()>()));
+        let mut all = [silent(), silent(), silent()];
+        for (nth, each) in all.iter_mut().enumerate() {
+            let begun = async {
+                while each.as_mut().now_or_never().is_none()
+                    && handshakes.turns.available_permits() == 0
+                {
+                    yield_now().await;
+                }
+            };
+            begun.await;
+            assert_eq!(handshakes.turns.available_permits(), 1, "{nth}");
         }
-        drop(waiting.pop());
-        drop(first);
-        let [oldest, newest] = &mut waiting[..] else {
-            unreachable!()
-        };
-        let place = newest.now_or_never().expect("the last one still there");
-        assert!(oldest.now_or_never().is_none());
-        drop(place);
-        assert!(oldest.now_or_never().is_some());
-        assert_eq!(handshakes.free.get(), 1, "the last place came back");
-    }
-
-    #[actix_web::test]
-    async fn whoever_has_had_a_fair_time_makes_room_for_others_alone() {
-        let handshakes = Rc::new(Handshakes::new(1, Duration::ZERO));
-        let mut slow = Box::pin(handshakes.take_turn(pending::<()>()));
-        for _ in 0..3 {
-            assert_eq!(slow.as_mut().now_or_never(), None, "nobody waits");
-            sleep(Duration::from_millis(1)).await;
-        }
-        let (slow, quick) = tokio::join!(slow, handshakes.take_turn(async { 1 }));
-        assert_eq!((slow, quick), (None, Some(1)));
+        let [oldest, second, newest] = all;
+        assert_eq!(oldest.now_or_never(), Some(None), "it is cut");
+        assert_eq!(second.now_or_never(), None);
+        assert_eq!(newest.now_or_never(), None);
     }
 
     /// Both ends of a connection.

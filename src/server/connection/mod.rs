@@ -2,12 +2,12 @@
 //!
 //! actix's server accepts connections and runs the workers. hyper speaks HTTP. An [`Application`] answers.
 //!
-//! - [`Acceptor`] takes a connection: `handshakes` limits the TLS handshakes of a worker, `certificate` is what they
+//! - [`Acceptor`] takes a connection: `handshakes` lets TLS handshakes take turns, `certificate` is what they
 //!   show, `tickets` lets clients resume, `patience` limits how long a client may read nothing.
 //! - `http1` and `http2` drive hyper, and limit what a client can hold and for how long.
 //! - `exchange` answers one request. `message` takes over its head, and `body` carries the bodies.
 //! - `stream` is the connection's bytes under hyper, and `wire` is what the parts above know of them. `head` reads what hyper
-//!   does not tell about a request. `room` limits what unfinished heads take of a worker's memory, `timer` rings at a deadline
+//!   does not tell about a request. `room` limits what unfinished heads and handshakes take of a worker's memory, `timer` rings at a deadline
 //!   that moves.
 //!
 //! # Invariants
@@ -128,10 +128,11 @@ where
     type Future = Ready<Result<Self::Service, ()>>;
 
     fn new_service(&self, (): ()) -> Self::Future {
+        let room = Rc::new(Room::of_one_in(self.workers));
         ready(Ok(Acceptor {
             app: Rc::new((self.app)()),
-            room: Rc::new(Room::of_one_in(self.workers)),
-            handshakes: Rc::default(),
+            handshakes: Rc::new(Handshakes::new(Rc::clone(&room))),
+            room,
             tls: self.tls.clone(),
             patience: self.patience.clone(),
             closing: self.closing.clone(),

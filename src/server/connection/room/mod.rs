@@ -1,4 +1,4 @@
-//! How much memory the connections of one worker may take that have begun a request's head and not ended it.
+//! How much memory the connections of one worker may take that have begun a TLS handshake or a request's head and not ended it.
 //!
 //! Such a connection has buffers already, and a long head needs more of them. Many would fill a worker's memory. So they share a
 //! limited room: when it is full, the connection that waits the longest is cut. A browser's head is complete within a round trip.
@@ -111,7 +111,7 @@ impl Guest {
             };
             if let Some(first) = first.upgrade() {
                 log::debug!(
-                    "a connection was cut: its request took long, and others need the room"
+                    "a connection was cut: its handshake or request took long, and others need the room"
                 );
                 first.leave();
                 first.cut();
