@@ -8,8 +8,8 @@ use std::process::ExitCode;
 use mimalloc::MiMalloc;
 use sealgate::cli::{self, Mode};
 
-/// A request makes some forty allocations. This allocator needs less than half of glibc's instructions for them. Its version 2,
-/// because version 3 goes a long way for each one over a KiB.
+/// A request makes some forty allocations. This allocator needs less than half of glibc's instructions for them. Its version 2
+/// (`features = ["v2"]`) would save 3,000 of a request's 78,000 more, but takes 2 MiB more from the start, and 7 % for each connection.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
