@@ -2,11 +2,13 @@
 
 use std::cell::Cell;
 use std::convert::Infallible;
+use std::future::ready;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 
 use actix_web::body::{BodySize, MessageBody as _};
+use futures_util::FutureExt as _;
 use http::{HeaderValue, Method, StatusCode, Version, header};
 use hyper::body::{Body as _, Incoming};
 
@@ -77,54 +79,77 @@ impl<S: Application> hyper::service::Service<http::Request<Incoming>> for Exchan
             && (version != Version::HTTP_2
                 || is_whole.get()
                 || !matches!(head.method, Method::GET | Method::HEAD));
-        let is_head = head.method == Method::HEAD;
-        let (app, peer, wire) = (Rc::clone(&self.app), self.peer, Rc::clone(&self.wire));
-        let closing = self.closing.clone();
-        boxed(|| async move {
-            let answer = if is_plain {
-                let request = message::request(head, peer, is_whole.get());
-                app.answer(request, payload).await
-            } else {
-                refusal()
-            };
-            let (mut head, body) = answer.into_parts();
-            // HTTP/2 has no such header (RFC 9113 §8.2.2).
-            if version == Version::HTTP_2 {
-                head.headers.remove(header::CONNECTION);
-            }
-            // An answer without a body may still state a length. In all other answers hyper states it.
-            if !matches!(body.size(), BodySize::None) {
-                head.headers.remove(header::CONTENT_LENGTH);
-            }
-            let body = if head.status == StatusCode::SWITCHING_PROTOCOLS {
-                *wire.switched.borrow_mut() = Some(body);
-                BoxBody::new(())
-            } else if is_head {
-                // hyper would send the body in HTTP/2. Its length stays, as a header (RFC 9110 §9.3.2).
-                if let BodySize::Sized(length) = body.size() {
-                    head.headers.insert(header::CONTENT_LENGTH, length.into());
-                }
-                BoxBody::new(())
-            } else {
-                body
-            };
-            // HTTP/1.0 has no chunks: the end of the connection says that the answer is whole (RFC 9112 §6.3).
-            let is_delimited_by_end =
-                version == Version::HTTP_10 && matches!(body.size(), BodySize::Stream);
-            wire.is_part.set(is_delimited_by_end);
-            // We do not read the rest of a request that is answered. So the client must not send another one behind it.
-            let is_cut_short = version != Version::HTTP_2 && !is_whole.get();
-            // A client that keeps its connection until we close it may send a request that nobody reads any more.
-            let is_last = closing.is_announced()
-                && version != Version::HTTP_2
-                && head.status != StatusCode::SWITCHING_PROTOCOLS;
-            if is_delimited_by_end || is_cut_short || is_last {
-                let close = HeaderValue::from_static("close");
-                head.headers.insert(header::CONNECTION, close);
-            }
-            open.hand_over();
-            Ok(Framed::from_parts(head, Sent::new(body, wire)))
+        let framing = Answering {
+            version,
+            is_head: head.method == Method::HEAD,
+            is_whole: Rc::clone(&is_whole),
+            closing: self.closing.clone(),
+            wire: Rc::clone(&self.wire),
+            open,
+        };
+        if !is_plain {
+            return Box::pin(ready(Ok(framing.frame(refusal()))));
+        }
+        boxed(|| {
+            let request = message::request(head, self.peer, is_whole.get());
+            let answer = self.app.answer(request, payload);
+            // Not in an `async` block, which would keep room for the request beside the future that has it.
+            answer.map(|answer| Ok(framing.frame(answer)))
         })
+    }
+}
+
+/// What of a request says how its answer is framed.
+struct Answering {
+    version: Version,
+    is_head: bool,
+    is_whole: Rc<Cell<bool>>,
+    closing: Closing,
+    wire: Rc<Wire>,
+    open: Open,
+}
+
+impl Answering {
+    /// The answer as hyper sends it.
+    fn frame(self, answer: Answer) -> Framed {
+        let Self { version, wire, .. } = self;
+        let (mut head, body) = answer.into_parts();
+        // HTTP/2 has no such header (RFC 9113 §8.2.2).
+        if version == Version::HTTP_2 {
+            head.headers.remove(header::CONNECTION);
+        }
+        // An answer without a body may still state a length. In all other answers hyper states it.
+        if !matches!(body.size(), BodySize::None) {
+            head.headers.remove(header::CONTENT_LENGTH);
+        }
+        let body = if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            *wire.switched.borrow_mut() = Some(body);
+            BoxBody::new(())
+        } else if self.is_head {
+            // hyper would send the body in HTTP/2. Its length stays, as a header (RFC 9110 §9.3.2).
+            if let BodySize::Sized(length) = body.size() {
+                head.headers.insert(header::CONTENT_LENGTH, length.into());
+            }
+            BoxBody::new(())
+        } else {
+            body
+        };
+        // HTTP/1.0 has no chunks: the end of the connection says that the answer is whole (RFC 9112 §6.3).
+        let is_delimited_by_end =
+            version == Version::HTTP_10 && matches!(body.size(), BodySize::Stream);
+        wire.is_part.set(is_delimited_by_end);
+        // We do not read the rest of a request that is answered. So the client must not send another one behind it.
+        let is_cut_short = version != Version::HTTP_2 && !self.is_whole.get();
+        // A client that keeps its connection until we close it may send a request that nobody reads any more.
+        let is_last = self.closing.is_announced()
+            && version != Version::HTTP_2
+            && head.status != StatusCode::SWITCHING_PROTOCOLS;
+        if is_delimited_by_end || is_cut_short || is_last {
+            let close = HeaderValue::from_static("close");
+            head.headers.insert(header::CONNECTION, close);
+        }
+        self.open.hand_over();
+        Framed::from_parts(head, Sent::new(body, wire))
     }
 }
 
