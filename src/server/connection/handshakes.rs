@@ -1,18 +1,20 @@
 //! TLS handshakes take turns, so that the requests of others come in between, and unfinished ones take a limited room.
 //!
-//! A handshake costs the client a few bytes, and the worker the time of several requests and some buffers. The most of that time is
+//! A handshake costs the client a few bytes, and the worker the time of several requests and some buffers. Most of that time is
 //! between the client's hello and the server's answer to it.
 //!
 //! # Invariants
 //! - A client takes no turn before its hello is there, as far as one record can tell ([`hello`]).
 //! - A turn ends with the answer to the hello. A client that then says nothing keeps nobody waiting.
-//! - Until its end a handshake takes some of the worker's room, and may be cut for it.
+//! - Who has no turn within [`PATIENCE`] gets none: it would be answered too late to end in time.
+//! - From its answer to its end a handshake takes some of the worker's room, and may be cut for it.
 
 use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
+use std::time::Duration;
 
 use rustix::io::ioctl_fionread;
 use rustix::net::{RecvFlags, recv};
@@ -20,13 +22,17 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::yield_now;
+use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 
 use super::room::{Guest, Room};
 use super::stream::Transport;
 
-/// How many answer a hello between two looks at what others want: about a millisecond of work.
+/// How many hellos are answered before others get the thread: about a millisecond of work with ECDSA, more with RSA.
 const TURNS: usize = 4;
+
+/// How long a client waits for its turn. What is left of its ten seconds is enough for the rest of a handshake.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// `ContentType` of a record that has a hello (RFC 8446 §5.1).
 const HANDSHAKE: u8 = 22;
@@ -40,38 +46,43 @@ const LONGEST_FRAGMENT: usize = 1 << 14;
 /// The handshakes of one worker.
 pub(super) struct Handshakes {
     turns: Semaphore,
+    patience: Duration,
     room: Rc<Room>,
 }
 
 impl Handshakes {
     pub(super) fn new(room: Rc<Room>) -> Self {
-        Self::of(TURNS, room)
+        Self::of(TURNS, PATIENCE, room)
     }
 
-    fn of(turns: usize, room: Rc<Room>) -> Self {
+    fn of(turns: usize, patience: Duration, room: Rc<Room>) -> Self {
         Self {
             turns: Semaphore::new(turns),
+            patience,
             room,
         }
     }
 
-    /// Does a handshake whose hello is there, when it is its turn. `None` if others needed its room.
+    /// Does a handshake whose hello is there, when it is its turn. `None` if that came too late, or if others needed its room.
     pub(super) async fn take_turn<F: Future>(&self, handshake: F) -> Option<F::Output> {
         let mut handshake = pin!(handshake);
         let guest = Guest::new(
             Rc::clone(&self.room),
             <Box<TlsStream<TcpStream>> as Transport>::BUFFERS,
         );
-        let turn = self.turns.acquire().await.ok()?;
-        // One poll reads the hello and answers it.
+        let turn = timeout(self.patience, self.turns.acquire()).await;
+        let turn = turn.ok()?.ok()?;
+        // One poll reads the hello and answers it, unless it comes in two records or is asked for once more (RFC 8446 §4.1.4).
         let answered = poll_fn(|cx| Poll::Ready(handshake.as_mut().poll(cx))).await;
-        if let Poll::Ready(outcome) = answered {
-            return Some(outcome);
+        if answered.is_pending() {
+            guest.wait();
         }
-        guest.wait();
         // Who has something to do does it now, and then the next handshake has its turn.
         yield_now().await;
         drop(turn);
+        if let Poll::Ready(outcome) = answered {
+            return Some(outcome);
+        }
         poll_fn(|cx| {
             if guest.is_cut() {
                 return Poll::Ready(None);
@@ -121,7 +132,6 @@ mod tests {
     use std::cell::RefCell;
     use std::future::{pending, ready};
     use std::io::Write as _;
-    use std::time::Duration;
 
     use futures_util::FutureExt as _;
     use tokio::time::sleep;
@@ -132,7 +142,7 @@ mod tests {
 
     #[actix_web::test]
     async fn others_come_in_between_and_a_silent_client_keeps_nobody_waiting() {
-        let handshakes = Rc::new(Handshakes::of(1, Rc::new(Room::new(9 * ONE))));
+        let handshakes = Rc::new(Handshakes::of(1, PATIENCE, Rc::new(Room::new(9 * ONE))));
         let done = Rc::new(RefCell::new(String::new()));
         for _ in 0..4 {
             let (handshakes, done) = (Rc::clone(&handshakes), Rc::clone(&done));
@@ -153,8 +163,14 @@ mod tests {
     }
 
     #[actix_web::test]
+    async fn who_has_waited_too_long_gets_no_turn() {
+        let handshakes = Handshakes::of(0, Duration::from_millis(1), Rc::new(Room::new(ONE)));
+        assert_eq!(handshakes.take_turn(ready(1)).await, None);
+    }
+
+    #[actix_web::test]
     async fn the_oldest_gives_its_room_to_others() {
-        let handshakes = Handshakes::of(1, Rc::new(Room::new(2 * ONE)));
+        let handshakes = Handshakes::of(1, PATIENCE, Rc::new(Room::new(2 * ONE)));
         let silent = || Box::pin(handshakes.take_turn(pending::<()>()));
         let mut all = [silent(), silent(), silent()];
         for (nth, each) in all.iter_mut().enumerate() {

@@ -2,7 +2,7 @@
 //!
 //! Such a connection has buffers already, and a long head needs more of them. Many would fill a worker's memory. So they share a
 //! limited room: when it is full, the connection that waits the longest is cut. A browser's head is complete within a round trip.
-//! A head that comes in one piece takes nothing of the room.
+//! A head that comes in one piece takes nothing of the room, a handshake always some.
 //!
 //! Nobody sees whether a head has begun on a connection of HTTP/2, and its buffers are there from its start. So it takes room until
 //! its first request.
@@ -124,7 +124,7 @@ impl Guest {
         self.room.remove(self);
     }
 
-    /// Ends the connection at its next turn.
+    /// Ends the connection when its task next runs.
     pub(super) fn cut(&self) {
         self.is_cut.set(true);
         if let Some(driver) = self.driver.take() {
