@@ -9,7 +9,7 @@ use mimalloc::MiMalloc;
 use sealgate::cli::{self, Mode};
 
 /// A request makes some forty allocations. This allocator needs less than half of glibc's instructions for them. With its feature
-/// `no_thp` it gives memory back in small pieces: the process takes 3.5 MiB less.
+/// `no_thp` it gives memory back in small pieces: an idle process takes 3 MiB less.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
@@ -54,8 +54,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Some systems give huge pages to whoever can use them. The process would hold 20 MiB more there, which nothing fills. A kernel
-/// that does not know of this changes nothing (prctl(2), `PR_SET_THP_DISABLE`).
+/// Some systems give huge pages to every process. This one would take 7 MiB more there, for parts of pages that it never uses. A
+/// kernel that does not know this call changes nothing (prctl(2), `PR_SET_THP_DISABLE`).
 fn prefer_small_pages() {
     #[cfg(target_os = "linux")]
     let _ = rustix::thread::disable_transparent_huge_pages(true);

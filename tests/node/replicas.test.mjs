@@ -131,6 +131,7 @@ test('processes and the provider fail while traffic runs', { timeout: HANGS_MS }
       const back = Date.now();
       // nginx leaves it out for up to two seconds: it counts `fail_timeout` in whole ones. If all three were left out, it would answer itself.
       await eventually('it gets requests again', () => since(back).some(({ replica: at }) => String(at).includes(replica.port)));
+      await pass(60);
     }
     // nginx hands nothing to a dead process once it has seen the end of the connection.
     const inHand = (record) => deaths.some(({ at, port }) => (
