@@ -119,14 +119,14 @@ fn connect(url: &str, why: &str, authorities: &str) -> String {
             "see that the certificate is for this host and in date; if a certificate authority of your own has signed it, put that one {authorities}"
         );
     }
-    // The client says of its errors whether they came before the connection stood. TLS is part of that.
-    let is_early = why.contains("(Connect)");
+    // A call says of its failures whether they came before the connection stood. TLS is part of that.
+    let is_early = why.starts_with("no connection");
     let has_no_socket = why.contains("tcp connect error") || why.contains("dns error");
     let is_handshake = why.contains("InvalidContentType") || (is_early && !has_no_socket);
     if url.starts_with("https://") && is_handshake {
         return "it does not speak TLS there: write http:// if it speaks plain HTTP, or correct the port".to_owned();
     }
-    let is_cut = why.starts_with("client error") && !is_early;
+    let is_cut = why.starts_with("no answer on the connection");
     if url.starts_with("http://") && is_cut {
         return "it does not speak plain HTTP there: if it speaks TLS, write https://".to_owned();
     }

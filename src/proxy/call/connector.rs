@@ -1,7 +1,7 @@
 //! A connection to an upstream, which remembers whether it was answered.
 //!
-//! `upstream` puts a [`Connector`] under hyper's client. Name resolution, TCP and TLS share one time limit. Every
-//! connection carries a [`Heard`], which tells whether a request may be sent again.
+//! `pool` makes its connections with a [`Connector`]. Name resolution, TCP and TLS share one time limit. With every
+//! connection comes a [`Heard`], which tells whether a request may be sent again.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -10,11 +10,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
-use futures_util::{FutureExt as _, TryFutureExt as _};
 use http::Uri;
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
-use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
+use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -59,32 +57,19 @@ impl Connector {
             connections,
         }
     }
-}
 
-impl Service<Uri> for Connector {
-    type Response = TokioIo<Wire>;
-    type Error = Failure;
-    type Future = BoxFuture<'static, Result<Self::Response, Failure>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Failure>> {
-        self.inner.poll_ready(cx)
-    }
-
-    /// `_` is the name by which the pool knows the origin.
-    fn call(&mut self, _: Uri) -> Self::Future {
-        let connections = self.connections.clone();
-        let connected = tokio::time::timeout(self.limit, self.inner.call(self.origin.clone()));
-        connected
-            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut).into())
-            .map(|within| within.and_then(|made| made))
-            .map_ok(move |stream| {
-                TokioIo::new(Wire {
-                    _open: connections.opened(),
-                    stream: TokioIo::new(stream),
-                    heard: Heard::default(),
-                })
-            })
-            .boxed()
+    /// A new connection, and what tells whether a request on it was answered.
+    pub(super) async fn connect(&self) -> Result<(Wire, Heard), Failure> {
+        let connecting = self.inner.clone().call(self.origin.clone());
+        let connected = tokio::time::timeout(self.limit, connecting).await;
+        let stream = connected.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        let heard = Heard::default();
+        let wire = Wire {
+            stream: TokioIo::new(stream),
+            heard: heard.clone(),
+            _open: self.connections.opened(),
+        };
+        Ok((wire, heard))
     }
 }
 
@@ -123,12 +108,6 @@ pub(super) struct Wire {
     heard: Heard,
     /// For the metrics.
     _open: Held,
-}
-
-impl Connection for Wire {
-    fn connected(&self) -> Connected {
-        self.stream.inner().connected().extra(self.heard.clone())
-    }
 }
 
 impl AsyncRead for Wire {

@@ -4,7 +4,7 @@
 //! time limit and checks how the answer is framed. The answer is a [`Called`]: `forward` mirrors it to the client,
 //! other code reads it with [`Answer::read`]. [`Proxy::get`] makes a GET that is not a mirror of the client's request.
 //!
-//! - `upstream`: the connections of one worker · `places`: who may use one · `connector`: TCP and TLS
+//! - `upstream`: the upstreams of one worker · `pool`: their connections · `connector`: TCP and TLS · `places`: who may use one
 //! - `trickles`: bodies of which little has come · `client_body`, `source`, `request_body`, `upload`: the client's body on its way out · `answer`: the upstream's body on its way in
 //! - `span`: what a trace says of the call
 //!
@@ -25,6 +25,7 @@ mod get;
 mod idle_timer;
 mod length;
 mod places;
+mod pool;
 mod request_body;
 mod source;
 pub(super) mod span;
@@ -41,7 +42,6 @@ use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use hyper::upgrade::Upgraded;
-use hyper_util::client::legacy;
 use tokio::time::timeout;
 
 use crate::guard::spender;
@@ -52,9 +52,9 @@ use crate::token::Permit;
 use answer::Hold;
 use client_body::UploadError;
 use places::Asker;
+use pool::Failure;
 use request_body::RequestBody;
 use upload::Upload;
-use upstream::met_stale_connection;
 
 pub(super) use answer::AnswerBody;
 pub use answer::{Answer, BrokenOff, ReadError};
@@ -164,15 +164,16 @@ impl Call<'_> {
         head: impl Fn() -> Result<Request<()>, Problem>,
     ) -> Result<Response<Incoming>, Problem> {
         let is_idempotent = first.method().is_idempotent();
-        let outcome = self.upstream.send(bodiless(first)).await;
+        let outcome = self.upstream.pool.send(bodiless(first)).await;
         match outcome {
-            Err(failure) if is_idempotent && met_stale_connection(&failure) => {
+            Err(Failure::Exchange { is_stale: true, .. }) if is_idempotent => {
                 log::debug!(
                     "upstream {}: an idle connection was stale; trying again on a new one",
                     self.upstream.name
                 );
+                // After an upstream has restarted, the next idle connection is as dead as this one.
                 let second = bodiless(self.authorized(head()?)?);
-                self.checked(self.upstream.send_afresh(second).await)
+                self.checked(self.upstream.pool.send_afresh(second).await)
             }
             outcome => self.checked(outcome),
         }
@@ -223,13 +224,13 @@ impl Call<'_> {
         let uri = head.uri().clone();
         let attempts = async {
             let first = bodiless(self.authorized(head.clone())?);
-            let outcome = self.upstream.send_afresh(first).await;
+            let outcome = self.upstream.pool.send_afresh(first).await;
             if !matches!(&outcome, Ok(answer) if self.is_wanted_again(&uri, answer)) {
                 return Ok(outcome);
             }
             drop(outcome);
             let second = bodiless(self.authorized(head)?);
-            let outcome = self.upstream.send_afresh(second).await;
+            let outcome = self.upstream.pool.send_afresh(second).await;
             if let Ok(answer) = &outcome {
                 self.is_wanted_again(&uri, answer);
             }
@@ -268,7 +269,7 @@ impl Call<'_> {
         request: Request<RequestBody>,
         upload: Upload,
     ) -> Result<(Response<Incoming>, Upload), Problem> {
-        let mut answer = pin!(self.upstream.send(request));
+        let mut answer = pin!(self.upstream.pool.send(request));
         let early = tokio::select! {
             biased;
             outcome = &mut answer => Some(outcome), // a 401 or 413 before the body was read
@@ -318,7 +319,7 @@ impl Call<'_> {
     /// Refuses an answer whose framing is ambiguous, and a 101 that this request did not ask for.
     fn checked(
         &self,
-        outcome: Result<Response<Incoming>, legacy::Error>,
+        outcome: Result<Response<Incoming>, Failure>,
     ) -> Result<Response<Incoming>, Problem> {
         let answer = outcome.map_err(|failure| self.upstream.problem(&failure))?;
         let headers = answer.headers();

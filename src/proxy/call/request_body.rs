@@ -1,12 +1,6 @@
 //! A request's body as hyper's client takes it.
-//!
-//! # Why the source stays behind on its thread
-//! hyper-util's client wants bodies that may move between threads, and a client's body cannot: actix's payload belongs to
-//! one thread. But a worker has one thread, and the connections to its upstreams are tasks of it. So a body carries a
-//! key, by which it finds its source where it was made. Elsewhere it finds none, and is torn.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -16,20 +10,10 @@ use hyper::body::{Body, Frame, SizeHint};
 
 use super::source::{Source, Torn};
 
-thread_local! {
-    static SOURCES: RefCell<Sources> = RefCell::default();
-}
-
-#[derive(Default)]
-struct Sources {
-    by_key: HashMap<u64, Rc<RefCell<Source>>>,
-    next_key: u64,
-}
-
 /// A body for hyper. The default one is empty.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct RequestBody {
-    source: Option<Key>,
+    source: Option<Reader>,
     /// Bytes to come, if the length is known.
     left: Option<u64>,
 }
@@ -37,7 +21,7 @@ pub(super) struct RequestBody {
 impl RequestBody {
     pub(super) fn new(source: Rc<RefCell<Source>>, left: Option<u64>) -> Self {
         Self {
-            source: Some(Key::of(source)),
+            source: Some(Reader(source)),
             left,
         }
     }
@@ -51,11 +35,8 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Torn>>> {
-        let Some(key) = &self.source else {
+        let Some(Reader(source)) = &self.source else {
             return Poll::Ready(None);
-        };
-        let Some(source) = key.source() else {
-            return Poll::Ready(Some(Err(Torn)));
         };
         let piece = ready!(source.borrow_mut().poll_piece(cx));
         Poll::Ready(match piece {
@@ -84,31 +65,11 @@ impl Body for RequestBody {
     }
 }
 
-/// Finds a source on its thread. Dropped, it says that the upstream wants no more: its answer then decides.
-#[derive(Debug)]
-struct Key(u64);
+/// Dropped, it says that the upstream wants no more: its answer then decides.
+struct Reader(Rc<RefCell<Source>>);
 
-impl Key {
-    fn of(source: Rc<RefCell<Source>>) -> Self {
-        SOURCES.with_borrow_mut(|sources| {
-            let key = sources.next_key;
-            sources.next_key = key.wrapping_add(1);
-            sources.by_key.insert(key, source);
-            Self(key)
-        })
-    }
-
-    fn source(&self) -> Option<Rc<RefCell<Source>>> {
-        SOURCES.with_borrow(|sources| sources.by_key.get(&self.0).map(Rc::clone))
-    }
-}
-
-impl Drop for Key {
+impl Drop for Reader {
     fn drop(&mut self) {
-        // A thread that ends has forgotten its sources.
-        let source = SOURCES.try_with(|sources| sources.borrow_mut().by_key.remove(&self.0));
-        if let Ok(Some(source)) = source {
-            source.borrow_mut().end(Ok(()));
-        }
+        self.0.borrow_mut().end(Ok(()));
     }
 }

@@ -2,33 +2,24 @@
 //!
 //! Each worker builds its own, because connections do not move between workers. The only sender is
 //! [`Call`](super::Call).
-//!
-//! # Why two clients for each upstream
-//! A request whose pooled connection was dead is sent again on a new one. After an upstream has restarted, the next
-//! pooled connection is as dead as the first.
 
 use std::collections::HashMap;
 use std::error::Error as _;
 use std::fmt;
 use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::uri::{self, Authority, Scheme};
-use http::{Request, Response, Uri};
-use hyper::body::Incoming;
 use hyper_rustls::ConfigBuilderExt as _;
-use hyper_util::client::legacy::{self, Client};
-use hyper_util::rt::TokioTimer;
 use rustls::ClientConfig;
 
 use super::base::Base;
-use super::connector::{Connector, Heard};
+use super::connector::Connector;
 use super::places::{Asker, NoPlace, NoTunnel, Place, Places, RETRY_AFTER, TunnelPlace, Tunnels};
-use super::request_body::RequestBody;
+use super::pool::{Failure, Pool};
 use super::trickles::Trickles;
 use crate::frontend::UpstreamSettings;
-use crate::guard::MAX_HEADER_BYTES;
 use crate::names::UpstreamName;
 use crate::problem::Problem;
 use crate::telemetry::RequestScope;
@@ -40,15 +31,11 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 
 /// How long a connection is kept idle. Common servers (Node, actix) close after 5 s, and a `POST` must not meet a
 /// connection that is about to close.
-const POOL_IDLE: Duration = Duration::from_secs(4);
-
-/// Most bytes of an answer that a connection buffers, and so the longest header section of an answer: as long as that of
-/// a request. hyper's default is eight times as much, and a fast upstream fills it on each connection.
-const MAX_BUFFER: usize = MAX_HEADER_BYTES;
+const MOST_IDLE: Duration = Duration::from_secs(4);
 
 /// The upstreams of one worker, each with its own pool of connections.
 #[derive(Debug, Default)]
-pub struct Upstreams(HashMap<UpstreamName, Arc<Upstream>>);
+pub struct Upstreams(HashMap<UpstreamName, Rc<Upstream>>);
 
 impl Upstreams {
     /// Builds the clients.
@@ -73,9 +60,9 @@ impl Upstreams {
                 Upstream::new(name.clone(), settings.clone(), connections)
             };
             let upstream = match self.0.get(name) {
-                Some(old) if old.settings == *settings => Ok(Arc::clone(old)),
-                Some(old) => new().map(|new| Arc::new(new.in_place_of(old))),
-                None => new().map(Arc::new),
+                Some(old) if old.settings == *settings => Ok(Rc::clone(old)),
+                Some(old) => new().map(|new| Rc::new(new.in_place_of(old))),
+                None => new().map(Rc::new),
             };
             match upstream {
                 Ok(upstream) => {
@@ -94,40 +81,15 @@ impl Upstreams {
 
     /// Every one.
     pub(super) fn all(&self) -> impl Iterator<Item = &Upstream> {
-        self.0.values().map(Arc::as_ref)
+        self.0.values().map(Rc::as_ref)
     }
 
     /// The upstream with this name. `config` has made sure that there is one.
     pub(in crate::proxy) fn find(&self, name: &UpstreamName) -> Result<&Upstream, Problem> {
-        self.0.get(name).map(Arc::as_ref).ok_or_else(|| {
+        self.0.get(name).map(Rc::as_ref).ok_or_else(|| {
             log::error!(code = Problem::Internal.code(); "upstream {name} is not configured");
             Problem::Internal
         })
-    }
-}
-
-/// The request as the pool gets it. The pool finds connections by scheme and authority, and hashes both twice for each request.
-/// All of its connections lead to one origin, which its [`Connector`] knows. So a short authority is enough.
-fn in_pool(mut request: Request<RequestBody>) -> Request<RequestBody> {
-    let mut parts = uri::Parts::default();
-    parts.scheme = Some(Scheme::HTTP);
-    parts.authority = Some(Authority::from_static("u"));
-    parts.path_and_query = request.uri().path_and_query().cloned();
-    // Every caller's URI has a path. Without one, the request keeps the URI that it has.
-    if let Ok(uri) = Uri::from_parts(parts) {
-        *request.uri_mut() = uri;
-    }
-    request
-}
-
-/// Runs connections among the requests that use them, in the worker's own queue of tasks. tokio's queue is another one, and
-/// each change between the two asks the kernel for events first.
-#[derive(Clone, Copy)]
-struct OnWorker;
-
-impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for OnWorker {
-    fn execute(&self, connection: F) {
-        actix_web::rt::spawn(connection);
     }
 }
 
@@ -136,8 +98,7 @@ pub(in crate::proxy) struct Upstream {
     pub(in crate::proxy) name: UpstreamName,
     pub(in crate::proxy) settings: UpstreamSettings,
     pub(in crate::proxy) base: Base,
-    pooled: Client<Connector, RequestBody>,
-    fresh: Client<Connector, RequestBody>,
+    pub(super) pool: Pool,
     /// Bodies of which little has come.
     pub(super) trickles: Trickles,
     /// One for each connection that may be in use.
@@ -166,15 +127,7 @@ impl Upstream {
         let tls = tls_config(settings.ca.as_ref())?;
         let origin = base.origin().map_err(|error| format!("url: {error}"))?;
         let connector = Connector::new(origin, tls, CONNECT_LIMIT, connections.clone());
-        // This client knows no proxy from the environment, no redirects and no decompression.
-        let mut builder = Client::builder(OnWorker);
-        builder
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(POOL_IDLE)
-            .pool_max_idle_per_host(settings.max_connections)
-            .http1_max_buf_size(MAX_BUFFER);
-        let pooled = builder.build(connector.clone());
-        let fresh = builder.pool_max_idle_per_host(0).build(connector);
+        let pool = Pool::new(connector, settings.max_connections, MOST_IDLE);
         let trickles = Trickles::of(settings.max_connections);
         let places = Places::new(settings.max_connections, connections.clone());
         let tunnels = Tunnels::new(settings.max_connections.div_ceil(2), connections.clone());
@@ -182,8 +135,7 @@ impl Upstream {
             name,
             settings,
             base,
-            pooled,
-            fresh,
+            pool,
             trickles,
             places,
             tunnels,
@@ -194,8 +146,7 @@ impl Upstream {
     /// This upstream with the connections that it had under other settings, if these allow that.
     fn in_place_of(mut self, old: &Self) -> Self {
         if self.settings.has_same_connections(&old.settings) {
-            self.pooled = old.pooled.clone();
-            self.fresh = old.fresh.clone();
+            self.pool = old.pool.clone();
             self.trickles = old.trickles.clone();
             self.places = old.places.clone();
             self.tunnels = old.tunnels.clone();
@@ -254,24 +205,8 @@ impl Upstream {
         }
     }
 
-    /// Sends a request on a pooled connection, or a new one.
-    pub(super) async fn send(
-        &self,
-        request: Request<RequestBody>,
-    ) -> Result<Response<Incoming>, legacy::Error> {
-        self.pooled.request(in_pool(request)).await
-    }
-
-    /// Sends a request on a new connection.
-    pub(super) async fn send_afresh(
-        &self,
-        request: Request<RequestBody>,
-    ) -> Result<Response<Incoming>, legacy::Error> {
-        self.fresh.request(in_pool(request)).await
-    }
-
     /// What a failure means to the client. The log gets the cause, without URL, headers or body.
-    pub(super) fn problem(&self, failure: &legacy::Error) -> Problem {
+    pub(super) fn problem(&self, failure: &Failure) -> Problem {
         let mut timed_out = false;
         let mut source = failure.source();
         while let Some(error) = source {
@@ -281,7 +216,7 @@ impl Upstream {
             source = error.source();
         }
         let name = &self.name;
-        let remedy = if failure.is_connect() {
+        let remedy = if matches!(failure, Failure::Connect(_)) {
             format!(": see that it runs, and upstream.{name}.url")
         } else {
             String::new()
@@ -297,7 +232,7 @@ impl Upstream {
 }
 
 /// Why a request got no answer, without URL, headers or body.
-pub(super) fn cause(failure: &legacy::Error) -> String {
+pub(super) fn cause(failure: &Failure) -> String {
     let mut cause = failure.to_string();
     let mut source = failure.source();
     while let Some(error) = source {
@@ -307,17 +242,8 @@ pub(super) fn cause(failure: &legacy::Error) -> String {
     cause
 }
 
-/// Whether the connection of a request had answered an earlier one, and ended before a byte of this answer.
-pub(super) fn met_stale_connection(failure: &legacy::Error) -> bool {
-    let mut extras = http::Extensions::new();
-    if let Some(connected) = failure.connect_info() {
-        connected.get_extras(&mut extras);
-    }
-    !failure.is_connect() && extras.get::<Heard>().is_some_and(Heard::is_stale)
-}
-
 /// TLS to an upstream. The roots are Mozilla's, or its own and no others.
-fn tls_config(ca: Option<&TrustAnchors>) -> Result<ClientConfig, String> {
+pub(super) fn tls_config(ca: Option<&TrustAnchors>) -> Result<ClientConfig, String> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
