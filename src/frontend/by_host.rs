@@ -1,7 +1,8 @@
 //! All frontends of the process, found by `Host` in one look-up.
 
-use std::collections::HashMap;
 use std::sync::Arc;
+
+use foldhash::{HashMap, HashMapExt as _};
 
 use super::app::Frontend;
 use crate::keyring::SharedRing;

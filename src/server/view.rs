@@ -5,10 +5,11 @@
 //! - A reload closes only connections that the new configuration would not have made.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
+
+use foldhash::HashMap;
 
 use crate::bff::{Bff, Configured};
 use crate::frontend::Frontend;

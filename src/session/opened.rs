@@ -17,13 +17,13 @@
 //! nobody learns from how long the comparison takes: who knows the nonce has the cookie.
 
 use std::cell::{OnceCell, RefCell};
-use std::collections::HashMap;
 use std::collections::hash_map;
 use std::fmt;
 use std::ops::Deref;
 use std::rc::Rc;
 use std::time::Duration;
 
+use foldhash::HashMap;
 use http::header::InvalidHeaderValue;
 
 use super::cookies::Received;

@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::HashMapExt as _;
 use hyper_rustls::ConfigBuilderExt as _;
 use rustls::ClientConfig;
 
@@ -35,7 +36,7 @@ const MOST_IDLE: Duration = Duration::from_secs(4);
 
 /// The upstreams of one worker, each with its own pool of connections.
 #[derive(Debug, Default)]
-pub struct Upstreams(HashMap<UpstreamName, Rc<Upstream>>);
+pub struct Upstreams(foldhash::HashMap<UpstreamName, Rc<Upstream>>);
 
 impl Upstreams {
     /// Builds the clients.
@@ -52,7 +53,7 @@ impl Upstreams {
         settings: &HashMap<UpstreamName, UpstreamSettings>,
         metrics: &Metrics,
     ) -> Result<Self, String> {
-        let mut upstreams = HashMap::with_capacity(settings.len());
+        let mut upstreams = foldhash::HashMap::with_capacity(settings.len());
         let mut mistakes = Vec::new();
         for (name, settings) in settings {
             let new = || {

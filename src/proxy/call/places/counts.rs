@@ -1,6 +1,8 @@
 //! How many places each address holds, and which request may take a further one.
 
-use std::collections::hash_map::{Entry, HashMap};
+use std::collections::hash_map::Entry;
+
+use foldhash::{HashMap, HashMapExt as _};
 
 use super::asker::Asker;
 use crate::frontend::Spender;
