@@ -30,6 +30,7 @@ use crate::bff::{Bff, PATIENCE};
 use crate::message::{self, Answer, Payload, Request};
 use crate::proxy::Upstreams;
 use crate::session::OpenedSessions;
+use crate::telemetry::metrics::AtHand;
 
 /// How the listeners are run.
 #[derive(Clone, Copy, Debug)]
@@ -45,6 +46,7 @@ struct Worker {
     bff: Arc<Bff>,
     views: Views,
     opened: RefCell<OpenedSessions>,
+    answered: AtHand,
 }
 
 /// Answers the requests of the public listener.
@@ -81,6 +83,7 @@ pub fn public(bff: &Arc<Bff>, listener: TcpListener, options: Options) -> std::i
             bff: Arc::clone(&of_app),
             views: Views::new(&of_app),
             opened: RefCell::default(),
+            answered: AtHand::default(),
         }))
     };
     let connections = Connections {

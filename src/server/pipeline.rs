@@ -54,7 +54,7 @@ pub(super) async fn answer(worker: Rc<Worker>, request: Request, body: Payload) 
             ctx.as_ref(),
             answer,
             &view.configured,
-            bff,
+            &worker,
             &mut span,
         );
         (answer, line, span)

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
+use http::HeaderValue;
 use http::header::ACCEPT;
-use http::{HeaderValue, Version};
 
 use super::{Answer, Call, Called, Upstream, Upstreams, span};
 use crate::message::Request;
@@ -100,11 +100,7 @@ impl Proxy<'_> {
             cookies: &[],
             strip_headers: &[],
             restricts_methods: false,
-            protocol: match self.request.version() {
-                Version::HTTP_10 => "1.0",
-                Version::HTTP_2 => "2",
-                _ => "1.1",
-            },
+            version: self.request.version(),
         }
     }
 }

@@ -112,9 +112,9 @@ impl Pool {
     /// Sends a request on an idle connection, or a new one. The request names its `Host`.
     pub(super) async fn send(
         &self,
-        request: Request<RequestBody>,
+        mut request: Request<RequestBody>,
     ) -> Result<Response<Incoming>, Failure> {
-        let mut request = in_origin_form(request);
+        put_in_origin_form(&mut request);
         loop {
             let line = match self.take() {
                 Some(line) => line,
@@ -130,9 +130,9 @@ impl Pool {
     /// Sends a request on a new connection.
     pub(super) async fn send_afresh(
         &self,
-        request: Request<RequestBody>,
+        mut request: Request<RequestBody>,
     ) -> Result<Response<Incoming>, Failure> {
-        let request = in_origin_form(request);
+        put_in_origin_form(&mut request);
         let line = self.clone().connect().await?;
         let outcome = self.exchange(line, request).await;
         outcome.map_err(|unanswered| unanswered.failure)
@@ -296,11 +296,10 @@ async fn sweep(pool: Weak<Shared>, mut next: Instant) {
 }
 
 /// The target as a server gets it (RFC 9112 §3.2.1).
-fn in_origin_form(mut request: Request<RequestBody>) -> Request<RequestBody> {
+fn put_in_origin_form(request: &mut Request<RequestBody>) {
     if let Some(target) = request.uri().path_and_query() {
         *request.uri_mut() = Uri::from(target.clone());
     }
-    request
 }
 
 #[cfg(test)]

@@ -4,15 +4,20 @@
 //! An API relies on RFC 9111 §3.5: shared caches do not store answers to requests with `Authorization`. Between browser
 //! and sealgate there is a cookie instead, and caches have no such rule for cookies.
 
+use http::HeaderValue;
+
 /// The `Cache-Control` of an answer for one user, made from the upstream's lines.
-pub(super) fn for_one_user<'h>(lines: impl Iterator<Item = &'h [u8]>) -> String {
+pub(super) fn for_one_user<'h>(lines: impl Iterator<Item = &'h [u8]>) -> HeaderValue {
+    let made = narrowed(lines).and_then(|made| HeaderValue::try_from(made).ok());
+    made.unwrap_or(HeaderValue::from_static("no-store"))
+}
+
+/// The upstream's directives for one user; `None` if there are none, or if they may say anything.
+fn narrowed<'h>(lines: impl Iterator<Item = &'h [u8]>) -> Option<String> {
     let mut kept = Vec::new();
     let mut is_private = false;
     for line in lines {
-        // A line that is not UTF-8 may say anything.
-        let Ok(line) = std::str::from_utf8(line) else {
-            return "no-store".to_owned();
-        };
+        let line = std::str::from_utf8(line).ok()?;
         for directive in directives(line) {
             let name = directive.split('=').next().unwrap_or_default().trim();
             let is = |known: &str| name.eq_ignore_ascii_case(known);
@@ -26,11 +31,11 @@ pub(super) fn for_one_user<'h>(lines: impl Iterator<Item = &'h [u8]>) -> String 
         }
     }
     if kept.is_empty() {
-        return "no-store".to_owned();
+        return None;
     }
     let own = (!is_private).then_some("private");
     let kept = kept.into_iter().flatten().chain(own);
-    kept.collect::<Vec<_>>().join(", ")
+    Some(kept.collect::<Vec<_>>().join(", "))
 }
 
 /// Splits at commas that are not in a quoted string (RFC 9110 §5.6.4).

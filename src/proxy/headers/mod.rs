@@ -37,7 +37,8 @@ impl<'h> ConnectionOptions<'h> {
         let options = lines
             .flat_map(|line| line.split(|b| *b == b','))
             .map(<[u8]>::trim_ascii)
-            .filter(|option| !option.is_empty());
+            // That field is hop-by-hop anyway, and nearly every message names it.
+            .filter(|option| !option.is_empty() && !option.eq_ignore_ascii_case(b"keep-alive"));
         Self(options.collect())
     }
 

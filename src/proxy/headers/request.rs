@@ -4,10 +4,12 @@
 
 use std::net::IpAddr;
 
-use http::HeaderMap;
 use http::header::{
-    CONNECTION, COOKIE, FORWARDED, HOST, HeaderName, HeaderValue, InvalidHeaderValue, VIA,
+    ACCEPT, ACCEPT_ENCODING, ACCEPT_LANGUAGE, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, COOKIE, DNT,
+    FORWARDED, HOST, HeaderName, HeaderValue, IF_MODIFIED_SINCE, IF_NONE_MATCH, InvalidHeaderValue,
+    ORIGIN, PRAGMA, RANGE, REFERER, USER_AGENT, VIA,
 };
+use http::{HeaderMap, Version};
 
 use super::identity::is_claim;
 use super::{ConnectionOptions, is_hop_by_hop, trace};
@@ -17,6 +19,8 @@ use crate::session::Jar;
 
 /// Our name in `Via` (RFC 9110 §7.6.3). A request that already carries it has been here.
 const PSEUDONYM: &str = "sealgate";
+
+const UNFIT: Problem = Problem::BadRequest("a header cannot be forwarded");
 
 /// All that the headers for an upstream depend on, beside the client's headers.
 pub(in crate::proxy) struct UpstreamHeaders<'a> {
@@ -32,8 +36,8 @@ pub(in crate::proxy) struct UpstreamHeaders<'a> {
     pub(in crate::proxy) strip_headers: &'a [String],
     /// Whether the route lists methods. Then headers that override the method do not pass.
     pub(in crate::proxy) restricts_methods: bool,
-    /// The received protocol, as `Via` writes it: `1.1`.
-    pub(in crate::proxy) protocol: &'static str,
+    /// The version in which the client's request came.
+    pub(in crate::proxy) version: Version,
 }
 
 impl UpstreamHeaders<'_> {
@@ -55,20 +59,21 @@ impl UpstreamHeaders<'_> {
         out.insert(HOST, self.host.clone());
         for (name, value) in received {
             let text = name.as_str();
-            let ends = is_hop_by_hop(text) || options.name(text) || self.ends_here(text);
+            let ends = (!is_usual(name) && (is_hop_by_hop(text) || is_not_the_clients(text)))
+                || options.name(text)
+                || self.takes(text);
             if wanted(text) && !ends {
                 out.append(name, value.clone());
             }
         }
-        self.add(&mut out, via, &cookies)
-            .map_err(|_| Problem::BadRequest("a header cannot be forwarded"))?;
+        self.add(&mut out, via, &cookies).map_err(|_| UNFIT)?;
         Ok(out)
     }
 
     fn add(
         &self,
         out: &mut HeaderMap,
-        via: String,
+        via: HeaderValue,
         cookies: &[u8],
     ) -> Result<(), InvalidHeaderValue> {
         if !cookies.is_empty() {
@@ -103,45 +108,31 @@ impl UpstreamHeaders<'_> {
         out.insert(HeaderName::from_static("x-forwarded-host"), host);
         let scheme = HeaderValue::from_static(scheme);
         out.insert(HeaderName::from_static("x-forwarded-proto"), scheme);
-        out.insert(VIA, HeaderValue::try_from(via)?);
+        out.insert(VIA, via);
         Ok(())
     }
 
-    /// Whether a header does not pass: it is meant for us, the HTTP client writes it, or only we may say what it says.
-    fn ends_here(&self, name: &str) -> bool {
-        let is_credential = matches!(
-            name,
-            "authorization"
-                | "cookie"
-                | "cookie2"
-                | "dpop"
-                | "forwarded"
-                // CGI makes it `HTTP_PROXY`, which HTTP clients obey (CVE-2016-5385).
-                | "proxy"
-                | "via"
-        );
-        let is_framing = matches!(name, "content-length" | "expect" | "host");
-        let is_method = matches!(
-            name,
-            "x-http-method" | "x-http-method-override" | "x-method-override"
-        );
-        // CGI writes '-' as '_', and some servers replace all but letters and digits: they would take `x_forwarded-for`
-        // and `x.forwarded.for` for our own header (CVE-2025-64484).
-        let is_plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
-        !name.bytes().all(is_plain)
-            || is_credential
-            || is_framing
-            || trace::is_ours(name)
-            || is_claim(name)
-            || name == self.csrf_header
-            || name == "x-sealgate-session"
-            || (is_method && self.restricts_methods)
+    /// Whether a header does not pass because of the frontend or the route.
+    fn takes(&self, name: &str) -> bool {
+        let is_method = || {
+            matches!(
+                name,
+                "x-http-method" | "x-http-method-override" | "x-method-override"
+            )
+        };
+        name == self.csrf_header
+            || (self.restricts_methods && is_method())
             || self.strip_headers.iter().any(|strip| is_named(strip, name))
     }
 
     /// The `Via` to send. It is an error if it names us already (RFC 9110 §7.6.3).
-    fn via<'h>(&self, lines: impl Iterator<Item = &'h [u8]>) -> Result<String, Problem> {
-        let mut via = String::with_capacity(16);
+    fn via<'h>(&self, lines: impl Iterator<Item = &'h [u8]>) -> Result<HeaderValue, Problem> {
+        let own = match self.version {
+            Version::HTTP_10 => "1.0 sealgate",
+            Version::HTTP_2 => "2 sealgate",
+            _ => "1.1 sealgate",
+        };
+        let mut via = String::new();
         for line in lines {
             // A line that is not UTF-8 cannot name us.
             let Ok(line) = std::str::from_utf8(line) else {
@@ -157,8 +148,11 @@ impl UpstreamHeaders<'_> {
                 via.push_str(", ");
             }
         }
-        via.extend([self.protocol, " ", PSEUDONYM]);
-        Ok(via)
+        if via.is_empty() {
+            return Ok(HeaderValue::from_static(own));
+        }
+        via.push_str(own);
+        HeaderValue::try_from(via).map_err(|_| UNFIT)
     }
 
     /// The cookies that the route allows, never one of ours.
@@ -184,6 +178,51 @@ impl UpstreamHeaders<'_> {
         }
         kept
     }
+}
+
+/// Whether [`is_not_the_clients`] need not be asked: browsers and apps send these with nearly every request, and they pass.
+const fn is_usual(name: &HeaderName) -> bool {
+    matches!(
+        *name,
+        ACCEPT
+            | ACCEPT_ENCODING
+            | ACCEPT_LANGUAGE
+            | CACHE_CONTROL
+            | CONTENT_TYPE
+            | DNT
+            | IF_MODIFIED_SINCE
+            | IF_NONE_MATCH
+            | ORIGIN
+            | PRAGMA
+            | RANGE
+            | REFERER
+            | USER_AGENT
+    )
+}
+
+/// Whether a header does not pass: it is meant for us, the HTTP client writes it, or only we may say what it says.
+fn is_not_the_clients(name: &str) -> bool {
+    let is_credential = matches!(
+        name,
+        "authorization"
+            | "cookie"
+            | "cookie2"
+            | "dpop"
+            | "forwarded"
+            // CGI makes it `HTTP_PROXY`, which HTTP clients obey (CVE-2016-5385).
+            | "proxy"
+            | "via"
+    );
+    let is_framing = matches!(name, "content-length" | "expect" | "host");
+    // CGI writes '-' as '_', and some servers replace all but letters and digits: they would take `x_forwarded-for`
+    // and `x.forwarded.for` for our own header (CVE-2025-64484).
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+    is_credential
+        || is_framing
+        || !name.bytes().all(is_plain)
+        || trace::is_ours(name)
+        || is_claim(name)
+        || name == "x-sealgate-session"
 }
 
 /// An address as text. The standard library takes 1,300 instructions for an IPv4 address, a fiftieth of a whole request.
@@ -227,7 +266,7 @@ mod tests {
             cookies: &["theme".to_owned(), "__Host-Http-shop".to_owned()],
             strip_headers: &["x-acme-user".to_owned(), "x-corp-*".to_owned()],
             restricts_methods: true,
-            protocol: "1.1",
+            version: Version::HTTP_11,
         };
         let mut headers = HeaderMap::new();
         for (name, value) in received {
@@ -240,6 +279,18 @@ mod tests {
     fn values(headers: &HeaderMap, name: &str) -> Vec<String> {
         let values = headers.get_all(name).iter();
         values.map(|v| v.to_str().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn what_every_request_has_is_what_would_pass() {
+        let usual = "accept accept-encoding accept-language cache-control content-type dnt if-modified-since if-none-match origin pragma range referer user-agent";
+        for name in usual.split(' ') {
+            assert!(is_usual(&HeaderName::from_static(name)), "{name}");
+            assert!(!is_hop_by_hop(name) && !is_not_the_clients(name), "{name}");
+        }
+        for name in ["authorization", "cookie", "host", "via", "forwarded"] {
+            assert!(!is_usual(&HeaderName::from_static(name)), "{name}");
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ mod problem;
 
 use http::StatusCode;
 
-use super::{access_log, request_span};
+use super::{Worker, access_log, request_span};
 use crate::bff::{Bff, Configured};
 use crate::frontend::{Endpoint, Limit, Target};
 use crate::message::{Answer, Request};
@@ -52,9 +52,10 @@ pub(super) fn finish(
     ctx: Option<&Ctx<'_>>,
     answer: Result<Answer, Problem>,
     configured: &Configured,
-    bff: &Bff,
+    worker: &Worker,
     span: &mut Span,
 ) -> (Answer, Option<AccessLine>) {
+    let bff = &worker.bff;
     let asked = Asked {
         request,
         arrival,
@@ -91,7 +92,8 @@ pub(super) fn finish(
     headers::request_id(headers, arrival.scope.id());
     let seconds = arrival.at.elapsed().as_secs_f64();
     let (frontend, route) = (arrival.scope.frontend(), arrival.scope.route());
-    bff.metrics.request(frontend, route, outcome, seconds);
+    let metrics = &bff.metrics;
+    metrics.request(&worker.answered, frontend, route, outcome, seconds);
     (response, line)
 }
 

@@ -1,5 +1,9 @@
 //! What became of requests.
 
+use std::cell::RefCell;
+use std::collections::hash_map::Entry;
+
+use foldhash::HashMap;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -36,6 +40,16 @@ struct CallResult {
     route: Label,
     part: Label,
     outcome: &'static str,
+}
+
+/// What a worker has counted before, so that it need not be found again: a family hashes all labels, behind a lock.
+#[derive(Debug, Default)]
+pub struct AtHand(RefCell<HashMap<Target, Counted>>);
+
+#[derive(Debug)]
+struct Counted {
+    times: Histogram,
+    outcomes: Vec<(&'static str, Counter)>,
 }
 
 #[derive(Debug)]
@@ -119,19 +133,44 @@ impl Answers {
 
 impl Metrics {
     /// One answer: `route` is a route's or endpoint's name, `outcome` a class of status, a problem code, or `ok`.
-    pub fn request(&self, frontend: Label, route: Label, outcome: &'static str, seconds: f64) {
-        let target = Target { frontend, route };
-        let answers = &self.answers;
-        let time = answers.request_seconds.get_or_create(&target);
-        time.observe(seconds);
-        drop(time);
-        let Target { frontend, route } = target;
+    pub fn request(
+        &self,
+        at_hand: &AtHand,
+        frontend: Label,
+        route: Label,
+        outcome: &'static str,
+        seconds: f64,
+    ) {
+        let mut targets = at_hand.0.borrow_mut();
+        let target = Target {
+            frontend: frontend.clone(),
+            route: route.clone(),
+        };
+        let Counted { times, outcomes } = match targets.entry(target) {
+            Entry::Occupied(counted) => counted.into_mut(),
+            Entry::Vacant(new) => {
+                let times = self.answers.request_seconds.get_or_create(new.key());
+                let times = times.clone();
+                new.insert(Counted {
+                    times,
+                    outcomes: Vec::new(),
+                })
+            }
+        };
+        times.observe(seconds);
+        if let Some((_, count)) = outcomes.iter().find(|(known, _)| *known == outcome) {
+            count.inc();
+            return;
+        }
+        // Made by the same labels in every worker, so it is one counter.
         let answer = Answer {
             frontend,
             route,
             outcome,
         };
-        answers.requests.get_or_create(&answer).inc();
+        let count = self.answers.requests.get_or_create(&answer).clone();
+        count.inc();
+        outcomes.push((outcome, count));
     }
 
     /// How one part of a composed answer ended: `ok`, or the code of its failure. It took no time if nothing was asked.

@@ -26,6 +26,7 @@ use super::coordination::CoordinationMetrics;
 use super::label::Label;
 use crate::names::{FrontendName, UpstreamName};
 
+pub use answers::AtHand;
 pub use connections::{Held, StreamKind, UpstreamConnections};
 pub use providers::{Counting, ExchangeResult, ProviderCall, ProviderCalls, ProviderResult};
 pub use reloads::{ReloadResult, Reloads};
@@ -151,7 +152,13 @@ mod tests {
     fn every_metric_has_its_published_name() {
         let metrics = Metrics::default();
         let shop = FrontendName::parse("shop").unwrap();
-        metrics.request((&shop).into(), "orders".into(), "2xx", 0.012);
+        metrics.request(
+            &AtHand::default(),
+            (&shop).into(),
+            "orders".into(),
+            "2xx",
+            0.012,
+        );
         metrics.session_opened("unknown-key");
         metrics.session_stored(&shop, SessionPart::AccessToken, 1250);
         metrics.refreshed(RefreshResult::Shared);
@@ -222,7 +229,13 @@ mod tests {
     #[test]
     fn every_sample_belongs_to_a_declared_type() {
         let metrics = Metrics::default();
-        metrics.request("shop".into(), "orders".into(), "2xx", 0.012);
+        metrics.request(
+            &AtHand::default(),
+            "shop".into(),
+            "orders".into(),
+            "2xx",
+            0.012,
+        );
         let text = metrics.encode();
         let mut declared = "";
         for line in text.lines() {
