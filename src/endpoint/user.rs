@@ -12,7 +12,6 @@ use super::device_messages::offer;
 use super::form::{query, single};
 use super::logout;
 use super::times::{Times, nobody};
-use crate::guard;
 use crate::problem::Problem;
 use crate::request::Ctx;
 use crate::session::SESSION_STATE;
@@ -46,7 +45,7 @@ pub(super) fn serve(ctx: &mut Ctx<'_>) -> Result<HttpResponse, Problem> {
     }
     let mut answer = HttpResponse::Ok().json(claims);
     offer(&mut answer, ctx);
-    if slides && !guard::is_speculative(ctx.request.headers()) {
+    if slides {
         ctx.touch();
     }
     Ok(answer)

@@ -2,7 +2,7 @@
 //!
 //! A browser may throw their answer away, or ask long before the person wants it. So they change nothing: they do not begin
 //! or end a login, end a session, spend a refresh token, or count as activity. `guard` refuses them at endpoints that could
-//! do nothing else; `token`, `endpoint` and `server::response` ask [`is_speculative`].
+//! do nothing else; `token`, `request`, `endpoint` and `server::response` ask [`is_speculative`].
 //!
 //! # Spec
 //! Prefetch and Prerendering (WICG) §"The Sec-Purpose header"; its forerunners of Chromium, Firefox and Safari.

@@ -5,6 +5,7 @@
 
 use super::caller::Caller;
 use super::ctx::Ctx;
+use crate::guard::is_speculative;
 use crate::ledger::{Fingerprint, Revocation};
 use crate::session::{LogoutHint, SESSION_STATE, Session, SessionId, StoreError};
 use crate::telemetry::metrics::SessionPart;
@@ -76,9 +77,11 @@ impl Ctx<'_> {
         }
     }
 
-    /// Notes that the session was used, at most every tenth of its idle timeout.
+    /// Notes that the session was used, at most every tenth of its idle timeout. A speculative load is no use.
     pub fn touch(&mut self) {
         if let Caller::Browser(session) = &self.caller
+            && self.wallet.is_touch_due(session)
+            && !is_speculative(self.request.headers())
             && self.wallet.touch(session)
         {
             self.bff.news.used(session.id, self.now);

@@ -53,10 +53,15 @@ impl Wallet<'_> {
         Ok(jar.header_bytes(draft.text_len()))
     }
 
-    /// Writes `-seen` if the last write is over a tenth of the idle timeout ago.
+    /// Whether the last write of `-seen` is over a tenth of the idle timeout ago.
+    pub fn is_touch_due(&self, session: &Session) -> bool {
+        let idle_timeout = self.jar.settings.session.idle_timeout;
+        self.now.since(session.last_seen) >= idle_timeout / 10
+    }
+
+    /// Writes `-seen` if that is due.
     pub fn touch(&mut self, session: &Session) -> bool {
-        let jar = self.jar;
-        if self.now.since(session.last_seen) < jar.settings.session.idle_timeout / 10 {
+        if !self.is_touch_due(session) {
             return false;
         }
         let seen = Seen {

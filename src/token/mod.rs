@@ -34,7 +34,7 @@ mod step_up;
 mod token_call;
 
 use crate::frontend::{CountedBy, Matched, Route, Spender, TokenRequirement};
-use crate::guard::{Admitted, is_speculative};
+use crate::guard::Admitted;
 use crate::problem::Problem;
 use crate::request::Ctx;
 
@@ -102,8 +102,7 @@ pub async fn permit_as(
         Some(permit) => permit,
         None => credentials::others(requirement, route, &ctx.frontend.provider, ctx.idp).await?,
     };
-    let is_used = permit.bearer().is_users() || route.requires_claims();
-    if is_used && !is_speculative(ctx.request.headers()) {
+    if permit.bearer().is_users() || route.requires_claims() {
         ctx.touch();
     }
     Ok(permit)
