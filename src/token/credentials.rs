@@ -68,7 +68,8 @@ pub(super) async fn others(
         });
     }
     let scope = route.policy.scopes.join(" ");
-    let token = provider.client_token(idp, &scope).await;
+    // Boxed: it must not make every other request's future larger.
+    let token = Box::pin(provider.client_token(idp, &scope)).await;
     let token = token.map_err(|error| {
         let (level, problem) = match error {
             OidcError::Rejected(_) => (log::Level::Error, Problem::Internal),

@@ -79,7 +79,7 @@ impl Proxy<'_> {
             span: &span,
         };
         let asked_at = Instant::now();
-        let called = call.send(head).await;
+        let called = call.send(&uri, head).await;
         span::end(span, &called, |answer| answer.status().as_u16());
         if called.is_ok() {
             upstream.has_answered(asked_at.elapsed());

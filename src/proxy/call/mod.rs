@@ -35,7 +35,6 @@ mod upload;
 mod upstream;
 
 use std::net::IpAddr;
-use std::pin::pin;
 use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING, WWW_AUTHENTICATE};
@@ -133,23 +132,22 @@ pub(super) enum Handshake {
 }
 
 impl Call<'_> {
-    /// Sends a request that has no body. `head` makes it, and makes it once more if an idle connection turns out to be
+    /// Sends a request to `uri` that has no body. `head` makes it, and makes it once more if an idle connection turns out to be
     /// stale.
     pub(super) async fn send(
         &self,
+        uri: &Uri,
         head: impl Fn() -> Result<Request<()>, Problem>,
     ) -> Result<Called, Problem> {
-        let first = self.authorized(head()?)?;
-        let uri = first.uri().clone();
         let place = self.upstream.place(self.asker(), self.limit).await?;
         let attempts = async {
-            let answer = self.attempt(first, &head).await?;
-            if !self.is_wanted_again(&uri, &answer) {
+            let answer = self.attempt(&head).await?;
+            if !self.is_wanted_again(uri, &answer) {
                 return Ok(answer);
             }
             drop(answer);
-            let answer = self.attempt(self.authorized(head()?)?, &head).await?;
-            self.is_wanted_again(&uri, &answer);
+            let answer = self.attempt(&head).await?;
+            self.is_wanted_again(uri, &answer);
             Ok(answer)
         };
         let outcome = timeout(self.limit, attempts).await;
@@ -157,15 +155,14 @@ impl Call<'_> {
         Ok(self.called(answer, Hold::Place(place), None))
     }
 
-    /// Sends a request that has no body, and what `head` makes if an idle connection turns out to be stale.
+    /// Sends what `head` makes, and once more if an idle connection turns out to be stale.
     async fn attempt(
         &self,
-        first: Request<()>,
         head: impl Fn() -> Result<Request<()>, Problem>,
     ) -> Result<Response<Incoming>, Problem> {
+        let first = self.authorized(head()?)?;
         let is_idempotent = first.method().is_idempotent();
-        let outcome = self.upstream.pool.send(bodiless(first)).await;
-        match outcome {
+        match self.upstream.pool.send(bodiless(first)).await {
             Err(Failure::Exchange { is_stale: true, .. }) if is_idempotent => {
                 log::debug!(
                     "upstream {}: an idle connection was stale; trying again on a new one",
@@ -173,18 +170,21 @@ impl Call<'_> {
                 );
                 // After an upstream has restarted, the next idle connection is as dead as this one.
                 let second = bodiless(self.authorized(head()?)?);
-                self.checked(self.upstream.pool.send_afresh(second).await)
+                // Boxed, as it is rare and large.
+                let second = Box::pin(self.upstream.pool.send_afresh(second));
+                self.checked(second.await)
             }
             outcome => self.checked(outcome),
         }
     }
 
-    /// Sends a request with a body that the client is still sending. If the upstream wants it again for a nonce, it gets it as long
+    /// Sends a request to `uri` with a body that the client is still sending. If the upstream wants it again for a nonce, it gets it as long
     /// as no more of the client's body was read than was there before the request was sent. `head` is asked for once the body has
     /// begun: until then, a request holds little memory.
     pub(super) async fn send_with_body(
         &self,
-        head: impl FnOnce() -> Result<Request<()>, Problem>,
+        uri: &Uri,
+        head: impl Fn() -> Result<Request<()>, Problem>,
         body: ClientBody,
     ) -> Result<Called, Problem> {
         // The first byte comes before the place: a client that sends nothing takes no connection from others.
@@ -192,21 +192,19 @@ impl Call<'_> {
             .begun(&self.upstream.trickles)
             .await
             .map_err(|failure| self.not_carried(failure))?;
-        let head = head()?;
         let place = self.upstream.place(self.asker(), self.limit).await?;
-        let uri = head.uri().clone();
         let may_come_again = self.permit.credential().may_want_nonce();
-        let first = self.authorized(head.clone())?;
+        let first = self.authorized(head()?)?;
         let (source, upload) = Upload::start(body, Watch::of(&place), self.limit, may_come_again);
         let (mut answer, mut upload) = self.exchange(first.map(|()| source), upload).await?;
-        if self.is_wanted_again(&uri, &answer)
+        if self.is_wanted_again(uri, &answer)
             && let Some(body) = upload.rewound()
         {
             drop((answer, upload));
-            let second = self.authorized(head)?;
+            let second = self.authorized(head()?)?;
             let (source, rest) = Upload::start(body, Watch::of(&place), self.limit, false);
             (answer, upload) = self.exchange(second.map(|()| source), rest).await?;
-            self.is_wanted_again(&uri, &answer);
+            self.is_wanted_again(uri, &answer);
         }
         upload.go_on();
         Ok(self.called(answer, Hold::Place(place), Some(upload)))
@@ -269,7 +267,8 @@ impl Call<'_> {
         request: Request<RequestBody>,
         upload: Upload,
     ) -> Result<(Response<Incoming>, Upload), Problem> {
-        let mut answer = pin!(self.upstream.pool.send(request));
+        // Boxed, because it would be kept beside the request that is moved into it.
+        let mut answer = Box::pin(self.upstream.pool.send(request));
         let early = tokio::select! {
             biased;
             outcome = &mut answer => Some(outcome), // a 401 or 413 before the body was read

@@ -110,19 +110,22 @@ impl Pool {
     }
 
     /// Sends a request on an idle connection, or a new one. The request names its `Host`.
-    pub(super) async fn send(
+    // An `async fn` would keep room for the request twice, and copy it.
+    pub(super) fn send(
         &self,
         mut request: Request<RequestBody>,
-    ) -> Result<Response<Incoming>, Failure> {
+    ) -> impl Future<Output = Result<Response<Incoming>, Failure>> {
         put_in_origin_form(&mut request);
-        loop {
-            let line = match self.take() {
-                Some(line) => line,
-                None => self.next().await?,
-            };
-            match self.exchange(line, request).await {
-                Ok(answer) => return Ok(answer),
-                Err(Unanswered { failure, unsent }) => request = unsent.ok_or(failure)?,
+        async move {
+            loop {
+                let line = match self.take() {
+                    Some(line) => line,
+                    None => self.next().await?,
+                };
+                match self.exchange(line, request).await {
+                    Ok(answer) => return Ok(answer),
+                    Err(Unanswered { failure, unsent }) => request = unsent.ok_or(failure)?,
+                }
             }
         }
     }
@@ -133,28 +136,34 @@ impl Pool {
         mut request: Request<RequestBody>,
     ) -> Result<Response<Incoming>, Failure> {
         put_in_origin_form(&mut request);
-        let line = self.clone().connect().await?;
+        let line = Box::pin(self.clone().connect()).await?;
         let outcome = self.exchange(line, request).await;
         outcome.map_err(|unanswered| unanswered.failure)
     }
 
-    async fn exchange(
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "it would keep room for the request twice"
+    )]
+    fn exchange(
         &self,
         mut line: Line,
         request: Request<RequestBody>,
-    ) -> Result<Response<Incoming>, Unanswered> {
-        match line.sender.try_send_request(request).await {
-            Ok(answer) => {
-                self.rest(line);
-                Ok(answer)
+    ) -> impl Future<Output = Result<Response<Incoming>, Unanswered>> {
+        async move {
+            match line.sender.try_send_request(request).await {
+                Ok(answer) => {
+                    self.rest(line);
+                    Ok(answer)
+                }
+                Err(mut error) => Err(Unanswered {
+                    unsent: error.take_message().filter(|_| line.was_idle),
+                    failure: Failure::Exchange {
+                        cause: error.into_error(),
+                        is_stale: line.heard.is_stale(),
+                    },
+                }),
             }
-            Err(mut error) => Err(Unanswered {
-                unsent: error.take_message().filter(|_| line.was_idle),
-                failure: Failure::Exchange {
-                    cause: error.into_error(),
-                    is_stale: line.heard.is_stale(),
-                },
-            }),
         }
     }
 

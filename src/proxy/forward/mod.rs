@@ -65,7 +65,7 @@ impl Proxy<'_> {
         };
         let asked_at = Instant::now();
         let outcome = if asks_for_websocket {
-            forwarding.handshake(body).await
+            Box::pin(forwarding.handshake(body)).await
         } else {
             forwarding.exchange(body).await
         };
@@ -97,7 +97,7 @@ impl Forwarding<'_> {
     async fn exchange(self, body: Payload) -> Result<Called<Answer>, Problem> {
         let length = Length::of(self.proxy.request, self.forward.body_limit)?;
         let called = if length == Length::None {
-            self.call.send(|| self.head(length)).await?
+            self.call.send(&self.uri, || self.head(length)).await?
         } else {
             let body = ClientBody {
                 payload: Some(body),
@@ -105,7 +105,9 @@ impl Forwarding<'_> {
                 limit: self.forward.body_limit,
                 idle: self.call.upstream.settings.idle_timeout,
             };
-            self.call.send_with_body(|| self.head(length), body).await?
+            self.call
+                .send_with_body(&self.uri, || self.head(length), body)
+                .await?
         };
         Ok(called.map(|answer| self.mirror(answer)))
     }
