@@ -1,16 +1,16 @@
 //! For whom upstreams are called, and the call that does not mirror the client's request.
 
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::HeaderValue;
 use http::header::ACCEPT;
 
-use super::{Answer, Call, Called, Upstream, Upstreams, span};
+use super::{Answer, Call, Called, Told, Upstream, Upstreams};
 use crate::message::Request;
 use crate::names::{Origin, UpstreamName};
 use crate::problem::Problem;
-use crate::proxy::headers::request::UpstreamHeaders;
+use crate::proxy::headers::request::{UpstreamHeaders, check_loop};
 use crate::token::Permit;
 
 /// The client's headers that a [`get`](Proxy::get) reads. Of the cookies it carries those that the caller allows.
@@ -53,6 +53,7 @@ impl Proxy<'_> {
     /// else of the client's request.
     pub async fn get(&self, permit: &Permit, target: Get<'_>) -> Result<Called<Answer>, Problem> {
         let upstream = self.upstreams.find(target.upstream)?;
+        check_loop(self.request.headers())?;
         let uri = upstream.base.uri(target.path, target.query).map_err(|_| {
             log::warn!("upstream {}: a target that HTTP cannot name", upstream.name);
             Problem::BadRequest("the request cannot be put to the API")
@@ -70,20 +71,16 @@ impl Proxy<'_> {
             *head.headers_mut() = headers;
             Ok(head)
         };
-        let span = span::begin(upstream, "GET");
+        let told = Told::begin(upstream, "GET");
         let call = Call {
             upstream,
             permit,
             client: self.client,
             limit: target.timeout.unwrap_or(upstream.settings.timeout),
-            span: &span,
+            span: &told.span,
         };
-        let asked_at = Instant::now();
         let called = call.send(&uri, head).await;
-        span::end(span, &called, |answer| answer.status().as_u16());
-        if called.is_ok() {
-            upstream.has_answered(asked_at.elapsed());
-        }
+        told.end(&called, |answer| answer.status().as_u16());
         called
     }
 

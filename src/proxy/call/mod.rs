@@ -6,7 +6,7 @@
 //!
 //! - `upstream`: the upstreams of one worker · `pool`: their connections · `connector`: TCP and TLS · `places`: who may use one
 //! - `trickles`: bodies of which little has come · `client_body`, `source`, `request_body`, `upload`: the client's body on its way out · `answer`: the upstream's body on its way in
-//! - `span`: what a trace says of the call
+//! - `span`: what traces and metrics say of the call
 //!
 //! # Invariants
 //! - Nothing is sent without a [`Permit`], and the request carries the permit's credential or none.
@@ -28,7 +28,7 @@ mod places;
 mod pool;
 mod request_body;
 mod source;
-pub(super) mod span;
+mod span;
 mod trial;
 mod trickles;
 mod upload;
@@ -61,6 +61,7 @@ pub(super) use client_body::ClientBody;
 pub use get::{Get, Proxy};
 pub(super) use length::Length;
 pub(super) use places::{Awaited, TunnelPlace, Watch};
+pub(super) use span::Told;
 pub(super) use upstream::Upstream;
 pub use upstream::Upstreams;
 
@@ -210,7 +211,8 @@ impl Call<'_> {
         Ok(self.called(answer, Hold::Place(place), Some(upload)))
     }
 
-    /// Sends a WebSocket handshake, on a new connection: it would not go back to the pool, and it is never stale.
+    /// Sends a WebSocket handshake, on a connection of its own, which is never stale. Whatever the answer, no other request goes that
+    /// way: a proxy before the API may take the handshake for accepted although it was refused.
     ///
     /// `is_accepted` says whether a 101 proves that the upstream has read this handshake.
     pub(super) async fn send_handshake(
@@ -222,13 +224,13 @@ impl Call<'_> {
         let uri = head.uri().clone();
         let attempts = async {
             let first = bodiless(self.authorized(head.clone())?);
-            let outcome = self.upstream.pool.send_afresh(first).await;
+            let outcome = self.upstream.pool.send_alone(first).await;
             if !matches!(&outcome, Ok(answer) if self.is_wanted_again(&uri, answer)) {
                 return Ok(outcome);
             }
             drop(outcome);
             let second = bodiless(self.authorized(head)?);
-            let outcome = self.upstream.pool.send_afresh(second).await;
+            let outcome = self.upstream.pool.send_alone(second).await;
             if let Ok(answer) = &outcome {
                 self.is_wanted_again(&uri, answer);
             }

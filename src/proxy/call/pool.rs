@@ -130,6 +130,21 @@ impl Pool {
         }
     }
 
+    /// Sends a request on a new connection that serves no other one.
+    pub(super) async fn send_alone(
+        &self,
+        mut request: Request<RequestBody>,
+    ) -> Result<Response<Incoming>, Failure> {
+        put_in_origin_form(&mut request);
+        let mut line = Box::pin(self.clone().connect()).await?;
+        let answer = line.sender.try_send_request(request).await;
+        // Without its sender, the connection ends with the answer.
+        answer.map_err(|error| Failure::Exchange {
+            cause: error.into_error(),
+            is_stale: false,
+        })
+    }
+
     /// Sends a request on a new connection.
     pub(super) async fn send_afresh(
         &self,
@@ -172,7 +187,8 @@ impl Pool {
         let mut idle = self.0.idle.borrow_mut();
         let Idle { line, since } = loop {
             let last = idle.pop_back()?;
-            if last.line.sender.is_ready() {
+            // A new one is open, but has not said yet that it is ready.
+            if !last.line.sender.is_closed() {
                 break last;
             }
         };
@@ -277,8 +293,10 @@ async fn drive(
     let mut connection = pin!(connection);
     let ended = poll_fn(|cx| {
         let ended = connection.as_mut().poll(cx);
+        // hyper asks for the next request when nothing is left to read or write of the one before.
+        let line = rest.borrow_mut().take_if(|line| line.sender.is_ready());
         if ended.is_pending()
-            && let Some(line) = rest.borrow_mut().take_if(|line| line.sender.is_ready())
+            && let Some(line) = line
             && let Some(pool) = pool.upgrade()
         {
             Pool(pool).put(line);

@@ -22,7 +22,7 @@ impl Upstreams {
             request
                 .headers_mut()
                 .insert(HOST, upstream.base.host.clone());
-            let asked = upstream.pool.send_afresh(bodiless(request));
+            let asked = upstream.pool.send_alone(bodiless(request));
             let why = match tokio::time::timeout(patience, asked).await {
                 Ok(Ok(_)) => continue,
                 Ok(Err(failure)) => cause(&failure),

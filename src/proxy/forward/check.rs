@@ -5,6 +5,7 @@ use http::header::EXPECT;
 
 use crate::message::Request;
 use crate::problem::Problem;
+use crate::proxy::headers::request::check_loop;
 
 /// Refuses what is never forwarded.
 pub(super) fn check(request: &Request, has_token: bool) -> Result<(), Problem> {
@@ -17,6 +18,7 @@ pub(super) fn check(request: &Request, has_token: bool) -> Result<(), Problem> {
     if !expectations.all(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
         return Err(Problem::ExpectationFailed);
     }
+    check_loop(request.headers())?;
     // RFC 9700 §4.3.2: tokens do not travel in URLs. This one would also contradict ours.
     let query = request.uri().query().unwrap_or_default();
     let mut names = url::form_urlencoded::parse(query.as_bytes()).map(|pair| pair.0);

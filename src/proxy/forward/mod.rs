@@ -13,12 +13,10 @@ mod response_body;
 mod tunnel;
 mod upgrade;
 
-use std::time::Instant;
-
 use actix_web::body::{BodySize, MessageBody as _};
 use http::{HeaderValue, Method, StatusCode, Uri, header};
 
-use super::call::{self, Call, Called, ClientBody, Handshake, Length, Proxy, Upstream, span};
+use super::call::{self, Call, Called, ClientBody, Handshake, Length, Proxy, Told, Upstream};
 use super::headers::request::UpstreamHeaders;
 use super::headers::response::{self, ClientHeaders};
 use crate::frontend::{Forward, Matched, WebSocket};
@@ -49,7 +47,7 @@ impl Proxy<'_> {
         }
         check::check(self.request, permit.credential().has_token())?;
         let uri = uri(self.request, forward, matched, upstream)?;
-        let span = span::begin(upstream, self.request.method().as_str());
+        let told = Told::begin(upstream, self.request.method().as_str());
         let forwarding = Forwarding {
             proxy: self,
             call: Call {
@@ -57,22 +55,18 @@ impl Proxy<'_> {
                 permit,
                 client: self.client,
                 limit: forward.timeout.unwrap_or(upstream.settings.timeout),
-                span: &span,
+                span: &told.span,
             },
             forward,
             matched,
             uri,
         };
-        let asked_at = Instant::now();
         let outcome = if asks_for_websocket {
             Box::pin(forwarding.handshake(body)).await
         } else {
             forwarding.exchange(body).await
         };
-        span::end(span, &outcome, |answer| answer.status().as_u16());
-        if outcome.is_ok() {
-            upstream.has_answered(asked_at.elapsed());
-        }
+        told.end(&outcome, |answer| answer.status().as_u16());
         outcome
     }
 }
@@ -127,7 +121,7 @@ impl Forwarding<'_> {
                 connection,
                 place,
             } => {
-                let passed = self.client_headers(false).headers(&headers);
+                let passed = self.client_headers(false).headers(headers);
                 let idle = self.call.upstream.settings.idle_timeout;
                 let tunnel = Tunnel::new(connection, body, idle, place);
                 Ok(Called::Answer(upgrade::switch(&passed, tunnel)))
@@ -186,7 +180,7 @@ impl Forwarding<'_> {
         let mut mirrored = Answer::new(ResponseBody::new(body, size).boxed());
         *mirrored.status_mut() = status;
         let headers = self.client_headers(status == StatusCode::NOT_MODIFIED);
-        *mirrored.headers_mut() = headers.headers(&received.headers);
+        *mirrored.headers_mut() = headers.headers(received.headers);
         mirrored
     }
 

@@ -20,6 +20,7 @@ use crate::session::Jar;
 /// Our name in `Via` (RFC 9110 §7.6.3). A request that already carries it has been here.
 const PSEUDONYM: &str = "sealgate";
 
+const COME_BACK: Problem = Problem::BadRequest("the request has come back: a proxy loop");
 const UNFIT: Problem = Problem::BadRequest("a header cannot be forwarded");
 
 /// All that the headers for an upstream depend on, beside the client's headers.
@@ -139,10 +140,8 @@ impl UpstreamHeaders<'_> {
                 continue;
             };
             for hop in line.split(',').map(str::trim).filter(|hop| !hop.is_empty()) {
-                if hop.split_ascii_whitespace().nth(1) == Some(PSEUDONYM) {
-                    return Err(Problem::BadRequest(
-                        "the request has come back: a proxy loop",
-                    ));
+                if names_us(hop) {
+                    return Err(COME_BACK);
                 }
                 via.push_str(hop);
                 via.push_str(", ");
@@ -178,6 +177,22 @@ impl UpstreamHeaders<'_> {
         }
         kept
     }
+}
+
+/// Refuses a request that has been here before. The headers refuse it too, but they are made when the request has its place at the
+/// upstream, and a loop may hold all of these.
+pub(in crate::proxy) fn check_loop(received: &HeaderMap) -> Result<(), Problem> {
+    let lines = received.get_all(VIA).iter().map(HeaderValue::as_bytes);
+    let mut lines = lines.filter_map(|line| std::str::from_utf8(line).ok());
+    if lines.any(|line| line.split(',').any(names_us)) {
+        return Err(COME_BACK);
+    }
+    Ok(())
+}
+
+/// Whether an entry of `Via` is ours: the protocol comes first, then the name.
+fn names_us(hop: &str) -> bool {
+    hop.split_ascii_whitespace().nth(1) == Some(PSEUDONYM)
 }
 
 /// Whether [`is_not_the_clients`] need not be asked: browsers and apps send these with nearly every request, and they pass.

@@ -12,8 +12,8 @@ use super::{ConnectionOptions, cache, is_hop_by_hop, location};
 use crate::frontend::{Forward, Matched};
 use crate::session::Jar;
 
-/// So many headers at most are ours, those of the answer's last step too. More of them cost one more allocation.
-const MOST_ADDED: usize = 8;
+/// Of an upstream's headers so many do not pass, mostly. More of them cost one more allocation.
+const MOST_ENDING: usize = 6;
 
 /// All that the headers for the client depend on, beside the upstream's headers.
 pub(in crate::proxy) struct ClientHeaders<'a> {
@@ -32,32 +32,55 @@ pub(in crate::proxy) struct ClientHeaders<'a> {
 
 impl ClientHeaders<'_> {
     /// Makes the headers from the upstream's. The server adds the framing, which it knows.
-    pub(in crate::proxy) fn headers(&self, received: &HeaderMap) -> HeaderMap {
-        let lines = received.get_all(CONNECTION).iter();
+    ///
+    /// Most headers pass, so what does not pass is taken out.
+    pub(in crate::proxy) fn headers(&self, mut headers: HeaderMap) -> HeaderMap {
+        let lines = headers.get_all(CONNECTION).iter();
         let options = ConnectionOptions::read(lines.map(HeaderValue::as_bytes));
-        // Ours come beside those that pass.
-        let mut out = HeaderMap::with_capacity(received.len().saturating_add(MOST_ADDED));
-        for (name, value) in received {
-            let text = name.as_str();
-            let is_page = self.forward.documents.is_some();
-            let ends = !is_usual(name)
-                && (is_hop_by_hop(text) || (ends_here(text) && !(is_page && is_of_page(text))));
-            if ends || options.name(text) {
-                continue;
-            }
-            let value = match *name {
-                CONTENT_LENGTH if !self.is_not_modified => continue,
-                CONTENT_SECURITY_POLICY | CONTENT_TYPE if self.is_not_modified => continue,
-                SET_COOKIE if !self.lets_set(value.as_bytes()) => continue,
-                CONTENT_LOCATION | LOCATION => self.location(value.as_bytes()),
-                _ => Some(value.clone()),
-            };
-            if let Some(value) = value {
-                out.append(name, value);
+        let mut ending = Vec::with_capacity(MOST_ENDING);
+        let mut judged = Vec::new();
+        for name in headers.keys() {
+            if self.ends(name) || options.name(name.as_str()) {
+                ending.push(name.clone());
+            } else if matches!(*name, SET_COOKIE | CONTENT_LOCATION | LOCATION) {
+                judged.push(name.clone());
             }
         }
-        self.add(&mut out);
-        out
+        for name in ending {
+            headers.remove(name);
+        }
+        for name in judged {
+            let lines = headers.get_all(&name).iter();
+            let passing: Vec<_> = match name {
+                SET_COOKIE => {
+                    let passing = lines.filter(|line| self.lets_set(line.as_bytes()));
+                    passing.cloned().collect()
+                }
+                _ => lines
+                    .filter_map(|line| self.location(line.as_bytes()))
+                    .collect(),
+            };
+            headers.remove(&name);
+            for line in passing {
+                headers.append(&name, line);
+            }
+        }
+        self.add(&mut headers);
+        headers
+    }
+
+    /// Whether no header of this name passes.
+    fn ends(&self, name: &HeaderName) -> bool {
+        let text = name.as_str();
+        let is_page = self.forward.documents.is_some();
+        match *name {
+            CONTENT_LENGTH => !self.is_not_modified,
+            CONTENT_SECURITY_POLICY | CONTENT_TYPE => self.is_not_modified,
+            _ => {
+                !is_usual(name)
+                    && (is_hop_by_hop(text) || (ends_here(text) && !(is_page && is_of_page(text))))
+            }
+        }
     }
 
     fn add(&self, out: &mut HeaderMap) {
@@ -300,7 +323,7 @@ mod tests {
             is_private,
             is_not_modified,
         };
-        inbound.headers(&headers)
+        inbound.headers(headers)
     }
 
     fn values(headers: &HeaderMap, name: &str) -> Vec<String> {

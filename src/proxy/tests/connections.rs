@@ -190,3 +190,58 @@ async fn bytes_beyond_an_answer_never_become_another() {
     assert_eq!(upstream.connections(), 2);
     front.stop().await;
 }
+
+#[actix_web::test]
+async fn a_refused_handshake_leaves_no_connection_for_others() {
+    let upstream = RawUpstream::start(|mut talk, _| async move {
+        while let Some(head) = talk.head().await {
+            if head.contains("websocket") {
+                talk.say("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno")
+                    .await;
+            } else {
+                talk.say(OK).await;
+            }
+        }
+    })
+    .await;
+    let mut setup = Setup::to(upstream.addr);
+    setup.forward().websocket = true;
+    let front = setup.start();
+    for count in [1, 2] {
+        let mut client = Talk::to(front.addr).await;
+        client
+            .say("GET /api/orders HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+            .await;
+        let answer = client.rest().await;
+        assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+        assert_eq!(upstream.connections(), count);
+    }
+    let answer = Talk::ask(front.addr, "GET /api/orders HTTP/1.1").await;
+    assert!(answer.ends_with("\r\n\r\nok"), "{answer}");
+    assert_eq!(upstream.connections(), 3);
+    front.stop().await;
+}
+
+#[actix_web::test]
+async fn a_request_that_came_back_is_refused_although_all_places_are_taken() {
+    // D17
+    let upstream = RawUpstream::start(|mut talk, _| async move {
+        talk.rest().await;
+    })
+    .await;
+    let mut setup = Setup::to(upstream.addr);
+    setup.settings.max_connections = 1;
+    let front = setup.start();
+    let mut first = Talk::to(front.addr).await;
+    first
+        .say("GET /api/orders HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await;
+    while upstream.connections() == 0 {
+        sleep(Duration::from_millis(5)).await;
+    }
+    let again = Talk::ask(front.addr, "GET /api/orders HTTP/1.1\r\nVia: 1.1 sealgate");
+    let answer = timeout(Duration::from_secs(2), again).await;
+    let answer = answer.expect("at once");
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    front.stop().await;
+}
