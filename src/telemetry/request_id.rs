@@ -1,40 +1,39 @@
 //! The id of a request: the one that a trusted proxy gave it, else one of our own.
 
+use http::HeaderValue;
+
 /// The longest id that is taken over, in bytes.
 const LONGEST: usize = 128;
 
-/// What a client is told, and asks for help with.
+/// What a client is told, and asks for help with. The upstream gets it, too: it is a header's value from the beginning.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct RequestId(Text);
-
-#[derive(Clone, Debug, Eq, PartialEq)]
-enum Text {
-    /// Sixteen hexadecimal digits.
-    Made([u8; 16]),
-    Received(Box<str>),
-}
+pub struct RequestId(HeaderValue);
 
 impl RequestId {
-    /// An id of our own, out of a random number.
+    /// An id of our own, out of a random number: sixteen hexadecimal digits.
     pub fn made(number: u64) -> Self {
         let mut digits = [0; 16];
         super::trace_context::write_hex(&number.to_be_bytes(), &mut digits);
-        Self(Text::Made(digits))
+        // Digits are fit for a header.
+        Self(HeaderValue::from_bytes(&digits).unwrap_or(HeaderValue::from_static("none")))
     }
 
     /// An id that another program gave: 1 to 128 of `A-Za-z0-9._:/=+-`. Anything else is none.
     pub fn received(text: &str) -> Option<Self> {
         let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._:/=+-".contains(&byte);
         let fits = (1..=LONGEST).contains(&text.len()) && text.bytes().all(is_allowed);
-        fits.then(|| Self(Text::Received(text.into())))
+        fits.then(|| HeaderValue::from_str(text).ok().map(Self))
+            .flatten()
     }
 
     /// As it is written.
     pub fn as_str(&self) -> &str {
-        match &self.0 {
-            Text::Made(digits) => std::str::from_utf8(digits).unwrap_or_default(),
-            Text::Received(text) => text,
-        }
+        self.0.to_str().unwrap_or_default()
+    }
+
+    /// As `X-Request-Id` has it.
+    pub const fn header(&self) -> &HeaderValue {
+        &self.0
     }
 }
 

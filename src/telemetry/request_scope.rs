@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use http::HeaderValue;
 use log::kv::{Error, Key, Source, Value, VisitSource};
 use log::{Level, Record};
 
@@ -108,6 +109,11 @@ impl RequestScope {
     /// The id that the client is told, and asks for help with.
     pub fn id(&self) -> &str {
         self.facts.id.as_str()
+    }
+
+    /// The same, as `X-Request-Id` has it.
+    pub fn id_header(&self) -> &HeaderValue {
+        self.facts.id.header()
     }
 
     /// The trace that the request belongs to.

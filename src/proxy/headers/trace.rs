@@ -21,15 +21,12 @@ pub(in crate::proxy) fn add(headers: &mut HeaderMap, call: &Span) {
     let Some(scope) = call.scope().cloned().or_else(RequestScope::current) else {
         return;
     };
-    let lines = [
-        (X_REQUEST_ID, HeaderValue::from_str(scope.id())),
-        (TRACEPARENT, HeaderValue::try_from(scope.traceparent())),
-    ];
-    let state = scope.trace().tracestate();
-    let state = state.map(|state| (TRACESTATE, HeaderValue::from_str(state)));
-    for (name, value) in lines.into_iter().chain(state) {
-        if let Ok(value) = value {
-            headers.insert(name, value);
-        }
+    headers.insert(X_REQUEST_ID, scope.id_header().clone());
+    if let Ok(parent) = HeaderValue::try_from(scope.traceparent()) {
+        headers.insert(TRACEPARENT, parent);
+    }
+    let state = scope.trace().tracestate().map(HeaderValue::from_str);
+    if let Some(Ok(state)) = state {
+        headers.insert(TRACESTATE, state);
     }
 }

@@ -90,10 +90,8 @@ pub(super) fn nonce(headers: &mut HeaderMap, nonce: Option<&str>) {
 }
 
 /// The id that the log has for the request.
-pub(super) fn request_id(headers: &mut HeaderMap, id: &str) {
-    if let Ok(id) = HeaderValue::try_from(id) {
-        headers.insert(HeaderName::from_static("x-request-id"), id);
-    }
+pub(super) fn request_id(headers: &mut HeaderMap, id: &HeaderValue) {
+    headers.insert(HeaderName::from_static("x-request-id"), id.clone());
 }
 
 fn has_directive(headers: &HeaderMap, name: &str) -> bool {

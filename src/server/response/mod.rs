@@ -89,7 +89,7 @@ pub(super) fn finish(
         headers::nonce(headers, ctx.nonce.as_deref());
         headers::cookies(headers, ctx.wallet.set_cookies());
     }
-    headers::request_id(headers, arrival.scope.id());
+    headers::request_id(headers, arrival.scope.id_header());
     let seconds = arrival.at.elapsed().as_secs_f64();
     let (frontend, route) = (arrival.scope.frontend(), arrival.scope.route());
     let metrics = &bff.metrics;

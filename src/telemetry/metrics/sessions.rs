@@ -128,9 +128,13 @@ struct Part {
     part: &'static str,
 }
 
+const IN_ORDER: &str = "ok";
+
 #[derive(Debug)]
 pub(super) struct Sessions {
     open: Family<Outcome, Counter>,
+    /// Those that were found to be in order, which is nearly all: one look-up less for each request.
+    in_order: Counter,
     bytes: Family<Part, Histogram>,
     refresh: Family<Outcome, Counter>,
     logins: Family<Login, Counter>,
@@ -143,8 +147,11 @@ impl Default for Sessions {
             let result = result.as_str();
             let _ = refresh.get_or_create(&Outcome { result });
         }
+        let open = Family::<Outcome, Counter>::default();
+        let in_order = open.get_or_create(&Outcome { result: IN_ORDER }).clone();
         Self {
-            open: Family::default(),
+            open,
+            in_order,
             bytes: Family::new_with_constructor(bytes),
             refresh,
             logins: Family::default(),
@@ -192,8 +199,12 @@ impl Sessions {
 impl Metrics {
     /// How the cookies of a request were found.
     pub fn session_opened(&self, result: &'static str) {
-        let found = &self.sessions.open;
-        found.get_or_create(&Outcome { result }).inc();
+        let Sessions { open, in_order, .. } = &self.sessions;
+        if result == IN_ORDER {
+            in_order.inc();
+        } else {
+            open.get_or_create(&Outcome { result }).inc();
+        }
     }
 
     /// The size of one part of a session that was to be stored, or of the whole.
