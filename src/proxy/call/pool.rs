@@ -44,7 +44,7 @@ pub(super) enum Failure {
     /// Name resolution, TCP or TLS.
     #[error("no connection")]
     Connect(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The connection ended, or what came is no answer.
+    /// The connection ended, or what came is not an answer.
     #[error("no answer on the connection")]
     Exchange {
         #[source]
