@@ -172,7 +172,7 @@ impl Call<'_> {
                 // After an upstream has restarted, the next idle connection is as dead as this one.
                 let second = bodiless(self.authorized(head()?)?);
                 // Boxed, as it is rare and large.
-                let second = Box::pin(self.upstream.pool.send_afresh(second));
+                let second = Box::pin(self.upstream.pool.send_alone(second));
                 self.checked(second.await)
             }
             outcome => self.checked(outcome),

@@ -130,7 +130,7 @@ impl Pool {
         }
     }
 
-    /// Sends a request on a new connection that serves no other one.
+    /// Sends a request on a new connection, which serves no other one.
     pub(super) async fn send_alone(
         &self,
         mut request: Request<RequestBody>,
@@ -143,17 +143,6 @@ impl Pool {
             cause: error.into_error(),
             is_stale: false,
         })
-    }
-
-    /// Sends a request on a new connection.
-    pub(super) async fn send_afresh(
-        &self,
-        mut request: Request<RequestBody>,
-    ) -> Result<Response<Incoming>, Failure> {
-        put_in_origin_form(&mut request);
-        let line = Box::pin(self.clone().connect()).await?;
-        let outcome = self.exchange(line, request).await;
-        outcome.map_err(|unanswered| unanswered.failure)
     }
 
     #[expect(

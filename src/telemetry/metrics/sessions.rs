@@ -128,6 +128,7 @@ struct Part {
     part: &'static str,
 }
 
+/// As `session::OpenResult::Ok` says it. If that said something else, each count would cost a look-up, and be right.
 const IN_ORDER: &str = "ok";
 
 #[derive(Debug)]
