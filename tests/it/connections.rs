@@ -411,6 +411,38 @@ fn silent() -> (RawUpstream, mpsc::Receiver<&'static str>) {
 }
 
 #[test]
+fn requests_are_passed_on_however_many_wait_for_their_upstream() {
+    const ALL: usize = 60;
+    let (upstream, told) = silent();
+    let tables = upstream.route("").replace("\"user\"", "\"none\"");
+    let tables = tables
+        .replace("\"1s\"", "\"1m\"")
+        .replace("\"2s\"", "\"1m\"");
+    let plain = Site::with(ORIGIN, "", &tables);
+    let (encrypted, client) = tls::site_with(&tables);
+    let (plain, encrypted) = (plain.serve(), encrypted.serve());
+    let request = get("GET", "/raw", "HTTP/1.1", "");
+    let connect = |addr| TcpStream::connect(addr).unwrap();
+    let mut kept: Vec<Box<dyn Write>> = Vec::new();
+    for nth in 0..ALL {
+        kept.push(if nth % 2 == 0 {
+            Box::new(connect(plain.addr))
+        } else {
+            let name = "shop.test".try_into().unwrap();
+            let session = ClientConnection::new(Arc::clone(&client), name).unwrap();
+            Box::new(StreamOwned::new(session, connect(encrypted.addr)))
+        });
+    }
+    for stream in &mut kept {
+        stream.write_all(request.as_bytes()).unwrap();
+    }
+    for nth in 0..ALL {
+        let next = told.recv_timeout(Duration::from_secs(10));
+        assert_eq!(next, Ok("asked"), "{nth} were passed on");
+    }
+}
+
+#[test]
 fn a_client_that_leaves_is_noticed_behind_whatever_it_sent_ahead() {
     // D31: bytes of a next request hid that nobody waits for the answer any more.
     let (upstream, told) = silent();

@@ -113,6 +113,7 @@ impl Answering {
     /// The answer as hyper sends it.
     fn frame(self, answer: Answer) -> Framed {
         let Self { version, wire, .. } = self;
+        wire.leave();
         let (mut head, body) = answer.into_parts();
         // HTTP/2 has no such header (RFC 9113 §8.2.2).
         if version == Version::HTTP_2 {

@@ -28,6 +28,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::{sleep, timeout, timeout_at};
 
 use super::exchange::{Application, Exchanges};
+use super::intake::Intake;
 use super::room::Room;
 use super::stream::{Ending, Shared, Transport, Watched};
 use super::timer::Timer;
@@ -68,6 +69,7 @@ pub(super) async fn serve<T: Transport, S: Application>(
     mut transport: T,
     app: &Rc<S>,
     room: &Rc<Room>,
+    intake: &Rc<Intake>,
     closing: Closing,
 ) {
     let mut before = BytesMut::new();
@@ -88,7 +90,7 @@ pub(super) async fn serve<T: Transport, S: Application>(
             }
         }
         // In a box, so that a connection between two rounds is small.
-        let round = Box::pin(round(transport, before, app, room, &closing));
+        let round = Box::pin(round(transport, before, app, room, intake, &closing));
         let Some(rest) = round.await else { return };
         (transport, before) = (rest.transport, rest.before);
         idle_since = rest.served_until.unwrap_or(idle_since);
@@ -112,9 +114,10 @@ async fn round<T: Transport, S: Application>(
     before: BytesMut,
     app: &Rc<S>,
     room: &Rc<Room>,
+    intake: &Rc<Intake>,
     closing: &Closing,
 ) -> Option<Rest<T>> {
-    let wire = Wire::new(Rc::clone(room), T::BUFFERS);
+    let wire = Wire::new(Rc::clone(room), T::BUFFERS, Rc::clone(intake));
     let exchanges = Exchanges {
         app: Rc::clone(app),
         wire: Rc::clone(&wire),
@@ -174,7 +177,8 @@ async fn drive<T: Transport, S: Application>(
     let mut is_watching = false;
     let mut is_closing = false;
     poll_fn(|cx| {
-        if closing.is_closing() && !is_closing {
+        // hyper would end the connection and never read a request that waits.
+        if closing.is_closing() && !is_closing && !wire.is_expecting() {
             is_closing = true;
             Pin::new(&mut *connection).graceful_shutdown();
         }
@@ -211,6 +215,8 @@ async fn drive<T: Transport, S: Application>(
             // hyper reads the next head only when the last answer has left.
             _ if !wire.is_flushed.get() => return Poll::Pending,
             Phase::Busy => wire.moved() + HALF_CLOSED,
+            // The request is there. Its turn comes whatever others do.
+            Phase::Idle if wire.is_expecting() => return Poll::Pending,
             Phase::Head => {
                 wire.wait();
                 wire.since() + HEAD_TIME

@@ -61,7 +61,7 @@ pub(super) async fn serve<T: Transport, S: Application>(
     patience: Duration,
 ) {
     // h2 limits heads itself. What waits in the room is the connection.
-    let wire = Wire::new(Rc::clone(room), T::BUFFERS);
+    let wire = Wire::new(Rc::clone(room), T::BUFFERS, Rc::default());
     let exchanges = Exchanges {
         app: Rc::clone(app),
         wire: Rc::clone(&wire),

@@ -6,6 +6,7 @@
 //!   show, `tickets` lets clients resume, `patience` limits how long a client may read nothing.
 //! - `http1` and `http2` drive hyper, and limit what a client can hold and for how long.
 //! - `exchange` answers one request. `message` takes over its head, and `body` carries the bodies.
+//! - `intake` says in which order a worker takes up requests of HTTP/1.
 //! - `stream` is the connection's bytes under hyper, and `wire` is what the parts above know of them. `head` reads what hyper
 //!   does not tell about a request. `room` limits what unfinished heads and handshakes take of a worker's memory, `timer` rings at a deadline
 //!   that moves.
@@ -30,6 +31,7 @@ mod handshakes;
 mod head;
 mod http1;
 mod http2;
+mod intake;
 mod message;
 mod patience;
 mod room;
@@ -53,6 +55,7 @@ use tokio_rustls::server::TlsStream;
 
 pub(super) use self::exchange::Application;
 use self::handshakes::Handshakes;
+use self::intake::Intake;
 pub(super) use self::patience::{Patience, limit_unread};
 use self::room::Room;
 use crate::bff::{Bff, Draining};
@@ -133,6 +136,7 @@ where
             app: Rc::new((self.app)()),
             handshakes: Rc::new(Handshakes::new(Rc::clone(&room))),
             room,
+            intake: Rc::default(),
             tls: self.tls.clone(),
             patience: self.patience.clone(),
             closing: self.closing.clone(),
@@ -145,6 +149,7 @@ where
 pub(super) struct Acceptor<S> {
     app: Rc<S>,
     room: Rc<Room>,
+    intake: Rc<Intake>,
     handshakes: Rc<Handshakes>,
     tls: Option<TlsAcceptor>,
     patience: Patience,
@@ -169,6 +174,7 @@ impl<S: Application> Service<TcpStream> for Acceptor<S> {
         }
         let patience = self.patience.of(&tcp);
         let (app, room) = (Rc::clone(&self.app), Rc::clone(&self.room));
+        let intake = Rc::clone(&self.intake);
         let closing = self.closing.clone();
         let open = self.counted.as_ref().map(|bff| bff.metrics.connected());
         // A task is as large as its largest state, and most connections wait. So plain ones have a task of their own kind, and
@@ -176,7 +182,7 @@ impl<S: Application> Service<TcpStream> for Acceptor<S> {
         let Some(tls) = self.tls.clone() else {
             return Box::pin(async move {
                 let _open = open;
-                http1::serve(tcp, &app, &room, closing).await;
+                http1::serve(tcp, &app, &room, &intake, closing).await;
                 Ok(())
             });
         };
@@ -191,7 +197,7 @@ impl<S: Application> Service<TcpStream> for Acceptor<S> {
             if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
                 Box::pin(http2::serve(stream, &app, &room, closing, patience)).await;
             } else {
-                Box::pin(http1::serve(stream, &app, &room, closing)).await;
+                Box::pin(http1::serve(stream, &app, &room, &intake, closing)).await;
             }
             Ok(())
         })

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-use super::wire::Wire;
+use super::wire::{Phase, Wire};
 
 /// How many bytes of later requests are read, while one is answered, to see whether the client is still there.
 const AHEAD: usize = 8 * 1024;
@@ -29,6 +29,11 @@ pub(super) trait Transport: AsyncRead + AsyncWrite + Unpin + 'static {
 
     /// The connection below.
     fn tcp(&self) -> &TcpStream;
+
+    /// Waits until there may be something to read, and reads nothing.
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.tcp().poll_read_ready(cx)
+    }
 }
 
 impl Transport for TcpStream {
@@ -47,6 +52,16 @@ impl Transport for Box<TlsStream<TcpStream>> {
 
     fn tcp(&self) -> &TcpStream {
         self.get_ref().0
+    }
+
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let (tcp, tls) = self.get_ref();
+        // It wants nothing more when it holds what was not read.
+        if tls.wants_read() {
+            tcp.poll_read_ready(cx)
+        } else {
+            Poll::Ready(Ok(()))
+        }
     }
 }
 
@@ -141,7 +156,16 @@ impl<T: Transport> AsyncRead for Watched<T> {
         }
         let had = buf.filled().len();
         if !this.wire.has_ended() {
-            ready!(Pin::new(&mut this.transport).poll_read(cx, buf))?;
+            let is_new = this.wire.phase() == Phase::Idle;
+            if is_new {
+                ready!(this.transport.poll_readable(cx))?;
+                ready!(this.wire.poll_enter(cx));
+            }
+            let read = Pin::new(&mut this.transport).poll_read(cx, buf);
+            if is_new && buf.filled().len() == had {
+                this.wire.leave();
+            }
+            ready!(read)?;
         }
         match buf.filled().get(had..) {
             Some(bytes) if !bytes.is_empty() => this.wire.received(bytes),

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use actix_web::body::BoxBody;
@@ -11,6 +11,7 @@ use bytes::Bytes;
 use tokio::io::AsyncRead;
 
 use super::head::Heads;
+use super::intake::{Entry, Intake};
 use super::room::{Guest, Room};
 
 /// What a connection is doing.
@@ -49,6 +50,8 @@ pub(super) struct Wire {
     head_bytes: Cell<usize>,
     /// It takes some of the worker's room, and may be cut for it.
     guest: Rc<Guest>,
+    /// Its requests come in here.
+    entry: Rc<Entry>,
     /// The body of a 101: what follows is no longer HTTP.
     pub(super) switched: RefCell<Option<BoxBody>>,
     /// What the client sends after a 101.
@@ -57,7 +60,7 @@ pub(super) struct Wire {
 
 impl Wire {
     /// `buffers`: what the connection's buffers take of the worker's room.
-    pub(super) fn new(room: Rc<Room>, buffers: usize) -> Rc<Self> {
+    pub(super) fn new(room: Rc<Room>, buffers: usize, intake: Rc<Intake>) -> Rc<Self> {
         let now = Instant::now();
         Rc::new(Self {
             phase: Cell::new(Phase::Idle),
@@ -72,6 +75,7 @@ impl Wire {
             is_flushed: Cell::new(true),
             head_bytes: Cell::new(0),
             guest: Guest::new(room, buffers),
+            entry: Entry::new(intake),
             switched: RefCell::new(None),
             raw: Rc::default(),
         })
@@ -117,6 +121,21 @@ impl Wire {
         }
     }
 
+    /// Bytes are there. Ready when they may be read: those of a new request wait for its turn.
+    pub(super) fn poll_enter(&self, cx: &Context<'_>) -> Poll<()> {
+        self.entry.poll_enter(cx)
+    }
+
+    /// Whether a new request is there, or may be, that was not read.
+    pub(super) fn is_expecting(&self) -> bool {
+        self.phase.get() == Phase::Idle && self.entry.is_expecting()
+    }
+
+    /// The worker has done what it can do for the request at once: it is answered, or its head is not complete.
+    pub(super) fn leave(&self) {
+        self.entry.leave();
+    }
+
     /// The client has sent its last byte.
     pub(super) fn ends(&self) {
         self.has_ended.set(true);
@@ -159,6 +178,7 @@ impl Wire {
         let open = self.open.get().saturating_sub(1);
         self.open.set(open);
         if open == 0 {
+            self.entry.leave();
             self.enter(Phase::Idle);
         }
     }
@@ -170,6 +190,7 @@ impl Wire {
 
     /// A head is not complete, and nothing more has come for now.
     pub(super) fn wait(&self) {
+        self.entry.leave();
         self.guest.wait();
     }
 

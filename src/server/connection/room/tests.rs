@@ -123,7 +123,7 @@ impl Worker {
             if speaks_http2 {
                 http2::serve(tcp, &app, &room, closing, Duration::from_mins(1)).await;
             } else {
-                http1::serve(tcp, &app, &room, closing).await;
+                http1::serve(tcp, &app, &room, &Rc::default(), closing).await;
             }
         });
         client.unwrap()
