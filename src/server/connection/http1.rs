@@ -130,6 +130,8 @@ async fn round<T: Transport, S: Application>(
         .max_buf_size(BUFFER)
         .serve_connection(watched, exchanges);
     let end = drive(&mut connection, &wire, closing).await;
+    // Others may keep the wire.
+    wire.give_up();
     let parts = connection.into_parts();
     let (mut transport, before) = parts.io.into_inner().into_parts(parts.read_buf);
     let switched = wire.switched.borrow_mut().take();
@@ -183,6 +185,7 @@ async fn drive<T: Transport, S: Application>(
             Pin::new(&mut *connection).graceful_shutdown();
         }
         if let Poll::Ready(outcome) = connection.poll_without_shutdown(cx) {
+            wire.give_up();
             if let Err(error) = &outcome {
                 log::debug!("a connection ended: {error}");
                 if error.is_parse() && !wire.has_answered.get() {
@@ -209,14 +212,17 @@ async fn drive<T: Transport, S: Application>(
                 cx.waker().wake_by_ref();
             }
         }
+        if wire.phase() == Phase::Head {
+            wire.step_back();
+        }
         let end = match wire.phase() {
             _ if wire.is_cut() => return Poll::Ready(End::Cut),
             Phase::Busy if !wire.has_ended() => return Poll::Pending,
             // hyper reads the next head only when the last answer has left.
             _ if !wire.is_flushed.get() => return Poll::Pending,
             Phase::Busy => wire.moved() + HALF_CLOSED,
-            // The request is there. Its turn comes whatever others do.
-            Phase::Idle if wire.is_expecting() => return Poll::Pending,
+            // The request is there, and its turn comes.
+            Phase::Idle if wire.is_expecting() => wire.since() + KEEP_ALIVE,
             Phase::Head => {
                 wire.wait();
                 wire.since() + HEAD_TIME
@@ -225,7 +231,7 @@ async fn drive<T: Transport, S: Application>(
         };
         if timer.is_over(end, cx) {
             let end = match wire.phase() {
-                Phase::Idle => End::Quiet,
+                Phase::Idle if !wire.is_expecting() => End::Quiet,
                 _ => End::Cut,
             };
             return Poll::Ready(end);

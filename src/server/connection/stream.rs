@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
-use super::wire::{Phase, Wire};
+use super::wire::Wire;
 
 /// How many bytes of later requests are read, while one is answered, to see whether the client is still there.
 const AHEAD: usize = 8 * 1024;
@@ -56,7 +56,7 @@ impl Transport for Box<TlsStream<TcpStream>> {
 
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let (tcp, tls) = self.get_ref();
-        // It wants nothing more when it holds what was not read.
+        // It wants nothing more when it holds what was not read, or the client's last word.
         if tls.wants_read() {
             tcp.poll_read_ready(cx)
         } else {
@@ -156,14 +156,14 @@ impl<T: Transport> AsyncRead for Watched<T> {
         }
         let had = buf.filled().len();
         if !this.wire.has_ended() {
-            let is_new = this.wire.phase() == Phase::Idle;
+            let is_new = this.wire.awaits_request();
             if is_new {
                 ready!(this.transport.poll_readable(cx))?;
                 ready!(this.wire.poll_enter(cx));
             }
             let read = Pin::new(&mut this.transport).poll_read(cx, buf);
             if is_new && buf.filled().len() == had {
-                this.wire.leave();
+                this.wire.step_back();
             }
             ready!(read)?;
         }

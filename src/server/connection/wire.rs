@@ -131,9 +131,27 @@ impl Wire {
         self.phase.get() == Phase::Idle && self.entry.is_expecting()
     }
 
-    /// The worker has done what it can do for the request at once: it is answered, or its head is not complete.
+    /// Whether the next bytes begin a request. hyper may also read the rest of a body that nobody wanted, or look whether the
+    /// client is still there.
+    pub(super) fn awaits_request(&self) -> bool {
+        self.phase.get() == Phase::Idle
+            && self.is_flushed.get()
+            && !self.heads.borrow().is_amid_body()
+    }
+
+    /// The request is answered, as far as the head.
     pub(super) fn leave(&self) {
         self.entry.leave();
+    }
+
+    /// There is not a whole head yet.
+    pub(super) fn step_back(&self) {
+        self.entry.step_back();
+    }
+
+    /// hyper reads no more.
+    pub(super) fn give_up(&self) {
+        self.entry.give_up();
     }
 
     /// The client has sent its last byte.
@@ -162,6 +180,7 @@ impl Wire {
     /// A request's head is complete.
     pub(super) fn begin(&self) {
         self.hold();
+        self.entry.begin();
         self.head_bytes.set(0);
         self.guest.leave();
         self.enter(Phase::Busy);
@@ -190,7 +209,6 @@ impl Wire {
 
     /// A head is not complete, and nothing more has come for now.
     pub(super) fn wait(&self) {
-        self.entry.leave();
         self.guest.wait();
     }
 
