@@ -425,16 +425,15 @@ fn requests_are_passed_on_however_many_wait_for_their_upstream() {
     let connect = |addr| TcpStream::connect(addr).unwrap();
     let mut kept: Vec<Box<dyn Write>> = Vec::new();
     for nth in 0..ALL {
-        kept.push(if nth % 2 == 0 {
+        let mut stream: Box<dyn Write> = if nth % 2 == 0 {
             Box::new(connect(plain.addr))
         } else {
             let name = "shop.test".try_into().unwrap();
             let session = ClientConnection::new(Arc::clone(&client), name).unwrap();
             Box::new(StreamOwned::new(session, connect(encrypted.addr)))
-        });
-    }
-    for stream in &mut kept {
+        };
         stream.write_all(request.as_bytes()).unwrap();
+        kept.push(stream);
     }
     for nth in 0..ALL {
         let next = told.recv_timeout(Duration::from_secs(10));

@@ -1,7 +1,7 @@
 //! HTTP/1.1 and HTTP/1.0 on one connection, and its deadlines. hyper speaks the protocol.
 //!
 //! # Invariants
-//! - A head is complete [`HEAD_TIME`] after its first byte, whatever came before it on the connection.
+//! - A head is complete [`HEAD_TIME`] after its first byte was read, whatever came before it on the connection.
 //! - A connection without a request ends after [`KEEP_ALIVE`]. It gives its buffers up after [`QUIET`].
 //! - A client that has sent its last byte may wait for its answer. If nothing moves for [`HALF_CLOSED`], it has left.
 //! - After our last byte we read what the client still sends for [`LAST_BYTES`]. Otherwise the kernel would reset the connection,
@@ -221,7 +221,7 @@ async fn drive<T: Transport, S: Application>(
             // hyper reads the next head only when the last answer has left.
             _ if !wire.is_flushed.get() => return Poll::Pending,
             Phase::Busy => wire.moved() + HALF_CLOSED,
-            // The request is there, and its turn comes.
+            // The request is there, and has its turn long before, unless the worker stands still.
             Phase::Idle if wire.is_expecting() => wire.since() + KEEP_ALIVE,
             Phase::Head => {
                 wire.wait();

@@ -131,8 +131,8 @@ impl Wire {
         self.phase.get() == Phase::Idle && self.entry.is_expecting()
     }
 
-    /// Whether the next bytes begin a request. hyper may also read the rest of a body that nobody wanted, or look whether the
-    /// client is still there.
+    /// Whether the next bytes may begin a request. hyper also reads the rest of a body that nobody wanted, and looks whether
+    /// the client is still there. Of a chunked body that cannot always be told: hyper reads it once, and is done.
     pub(super) fn awaits_request(&self) -> bool {
         self.phase.get() == Phase::Idle
             && self.is_flushed.get()

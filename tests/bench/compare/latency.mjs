@@ -4,6 +4,7 @@ import { writeFile } from 'node:fs/promises';
 import { freePorts } from '../../node/lib/ports.mjs';
 import { binary } from '../../node/lib/sealgate.mjs';
 import { makeCertificate } from '../../node/lib/tls.mjs';
+import { beside } from './latency/beside.mjs';
 import { handshakes } from './latency/handshakes.mjs';
 import { http2 } from './latency/http2.mjs';
 import { idle } from './latency/idle.mjs';
@@ -16,7 +17,7 @@ import { options } from './lib/options.mjs';
 import { bounded } from './lib/processes.mjs';
 import { ANSWERS, startUpstream } from './lib/upstream.mjs';
 
-const PARTS = new Map(Object.entries({ answers, uploads, 'HTTP/2': http2, events, WebSocket: websocket, handshakes, idle }));
+const PARTS = new Map(Object.entries({ answers, beside, uploads, 'HTTP/2': http2, events, WebSocket: websocket, handshakes, idle }));
 const LIMIT_SECONDS = { quick: 240, full: 3600 };
 
 const given = options({ rounds: 3, seconds: 3, only: [...PARTS.keys()].join(','), quick: false, unbuffered: false, json: '' }, `\

@@ -5,7 +5,7 @@ import { figure, table } from '../lib/table.mjs';
 const OWN = 'session';
 const [RATE, P50, P99] = METRICS;
 const TITLES = {
-  answers: 'Answers', uploads: 'Uploads', 'HTTP/2': 'Answers over HTTP/2', events: 'Server-sent events: age on arrival', WebSocket: 'WebSocket: round trip of a message',
+  answers: 'Answers', beside: 'Small and large answers at the same time', uploads: 'Uploads', 'HTTP/2': 'Answers over HTTP/2', events: 'Server-sent events: age on arrival', WebSocket: 'WebSocket: round trip of a message',
   handshakes: 'TLS handshakes', idle: 'Memory of idle connections',
 };
 
