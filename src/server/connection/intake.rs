@@ -1,20 +1,21 @@
 //! In which order a worker takes up the requests of HTTP/1: it goes on with those that it has before new ones come.
 //!
-//! A request has two parts here: before its upstream answers, and after. A worker that takes up every request at once has many
-//! in hand. When it comes to the second part of one, that one's memory has left the processor's cache. With 256 busy connections
-//! that makes a request a tenth to a fifth dearer, and everybody waits longer.
+//! A request has two parts here: before its upstream answers, and after. It is in hand from when its head is read until the head
+//! of its answer is ready. A worker that takes up every request at once has many in hand. When it comes to the second part of
+//! one, that one's memory has left the processor's cache. With 256 busy connections a request took a tenth to a fifth more CPU
+//! time, and everybody waited longer.
 //!
 //! # Invariants
 //! - If nobody waits, a worker that has few requests in hand ([`FEW`]) takes up a new one at once.
 //! - Otherwise a new one waits, first come, first served. The first one in the queue is called: it has its turn behind all tasks
-//!   that are ready then, and brings some others with it.
-//! - Nobody waits for an upstream. An answer lets the next one in earlier.
+//!   that are ready then, and lets some more in ([`BATCH`]).
+//! - Nobody waits for an upstream. An answer that leaves few in hand lets the next one in at once.
 //! - New requests have a share of the time ([`SHARE`]), however much there is to do for others.
 //! - Who is called reads, or gives up. A connection that is not read any more would keep the queue waiting.
 //!
 //! # What does not wait
 //! A request that came in one read with the one before does not wait. Nor does the rest of a head of which a part was read since
-//! the last answer. Both are counted when the head is whole. Streams of HTTP/2 do not wait and are not counted: one read of a
+//! the last answer. Each is counted when its head is whole. Streams of HTTP/2 do not wait and are not counted: one read of a
 //! connection may bring several of them. A part of a TLS record has its turn like a request, and the rest of it another one.
 
 use std::cell::{Cell, RefCell};
@@ -29,7 +30,7 @@ const FEW: usize = 8;
 /// How many come in at the turn of the one that is called, itself included.
 const BATCH: usize = 4;
 
-/// For each such time that went by, one more comes in. A request takes some 30 µs of CPU time. So new ones get a fifth of the
+/// For each such time since somebody was let in, one more comes in; the remainder is lost. A request takes some 30 µs of CPU time. So new ones get a fifth of the
 /// time at least, however many downloads there are.
 const SHARE: Duration = Duration::from_micros(128);
 
@@ -128,7 +129,7 @@ enum State {
     Waiting,
     /// It is the first of those that wait, and its task was woken.
     Called,
-    /// It may be read, or was, and is not answered.
+    /// It may be read, or was; the head of its answer is not ready.
     Inside,
 }
 
@@ -191,7 +192,7 @@ impl Entry {
         self.state.get() != State::Outside
     }
 
-    /// The request is answered: the worker has it in hand no more.
+    /// The head of its answer is ready: the worker has it in hand no more.
     pub(super) fn leave(&self) {
         if self.step_out() && self.intake.in_hand.get() < FEW {
             self.intake.let_some_in(1);
