@@ -396,31 +396,55 @@ fn a_tls_session_resumes_at_every_replica() {
     assert_eq!(shake(&servers[0]), HandshakeKind::Full);
 }
 
-/// An upstream that answers nothing, and tells of each request that has come and of each that was given up.
-fn silent() -> (RawUpstream, mpsc::Receiver<&'static str>) {
+/// The program over HTTP and TLS, before an upstream that answers nothing.
+struct Silent {
+    _sites: [Site; 2],
+    plain: Server,
+    encrypted: Server,
+    /// What trusts the certificate.
+    client: Arc<ClientConfig>,
+    /// Each request that has come to the upstream, and each that was given up.
+    told: mpsc::Receiver<&'static str>,
+    _upstream: RawUpstream,
+}
+
+fn silent() -> Silent {
     let (tell, told) = mpsc::channel();
     let tell = Mutex::new(tell);
     let upstream = RawUpstream::start(move |mut talk| {
         if talk.head().is_some() {
-            tell.lock().unwrap().send("asked").unwrap();
+            // At the end of a test nobody listens.
+            let _ = tell.lock().unwrap().send("asked");
             while !talk.hear().is_empty() {}
-            tell.lock().unwrap().send("given up").unwrap();
+            let _ = tell.lock().unwrap().send("given up");
         }
     });
-    (upstream, told)
-}
-
-#[test]
-fn requests_are_passed_on_however_many_wait_for_their_upstream() {
-    const ALL: usize = 60;
-    let (upstream, told) = silent();
     let tables = upstream.route("").replace("\"user\"", "\"none\"");
     let tables = tables
         .replace("\"1s\"", "\"1m\"")
         .replace("\"2s\"", "\"1m\"");
     let plain = Site::with(ORIGIN, "", &tables);
     let (encrypted, client) = tls::site_with(&tables);
-    let (plain, encrypted) = (plain.serve(), encrypted.serve());
+    Silent {
+        plain: plain.serve(),
+        encrypted: encrypted.serve(),
+        _sites: [plain, encrypted],
+        client,
+        told,
+        _upstream: upstream,
+    }
+}
+
+#[test]
+fn requests_are_passed_on_however_many_wait_for_their_upstream() {
+    const ALL: usize = 60;
+    let Silent {
+        plain,
+        encrypted,
+        client,
+        told,
+        ..
+    } = silent();
     let request = get("GET", "/raw", "HTTP/1.1", "");
     let connect = |addr| TcpStream::connect(addr).unwrap();
     let mut kept: Vec<Box<dyn Write>> = Vec::new();
@@ -444,14 +468,13 @@ fn requests_are_passed_on_however_many_wait_for_their_upstream() {
 #[test]
 fn a_client_that_leaves_is_noticed_behind_whatever_it_sent_ahead() {
     // D31: bytes of a next request hid that nobody waits for the answer any more.
-    let (upstream, told) = silent();
-    let tables = upstream.route("").replace("\"user\"", "\"none\"");
-    let tables = tables
-        .replace("\"1s\"", "\"1m\"")
-        .replace("\"2s\"", "\"1m\"");
-    let plain = Site::with(ORIGIN, "", &tables);
-    let (encrypted, client) = tls::site_with(&tables);
-    let (plain, encrypted) = (plain.serve(), encrypted.serve());
+    let Silent {
+        plain,
+        encrypted,
+        client,
+        told,
+        ..
+    } = silent();
     let next = || told.recv_timeout(Duration::from_secs(10));
     let first = get("GET", "/raw", "HTTP/1.1", "");
     for ahead in [

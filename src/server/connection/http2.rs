@@ -60,7 +60,7 @@ pub(super) async fn serve<T: Transport, S: Application>(
     closing: Closing,
     patience: Duration,
 ) {
-    // h2 limits heads itself. What waits in the room is the connection.
+    // h2 limits heads itself. What waits in the room is the connection. Streams wait in no queue, so theirs is of nobody else.
     let wire = Wire::new(Rc::clone(room), T::BUFFERS, Rc::default());
     let exchanges = Exchanges {
         app: Rc::clone(app),
